@@ -1,0 +1,1 @@
+"""Robust image classifiers at the price of ordinary training."""

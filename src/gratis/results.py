@@ -1,0 +1,76 @@
+"""The schema of ``results.json``: what one run measured, on what, and at what cost."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from gratis.files import read_json, write_text
+from gratis.settings import Settings, validate
+
+# Share of the images that are classified correctly, in [0, 1].
+Accuracy = Annotated[float, Field(ge=0, le=1)]
+
+# The metrics in the order in which tables show them.
+METRICS = ("clean", "geometric", "fgsm_transfer", "transfer", "fgsm", "pgd")
+
+
+class Paper(Settings):
+    """What the paper's Table 1 gives for a row, in percent; ``None`` where it gives nothing."""
+
+    geometric: float | None = None
+    fgsm_transfer: float | None = None
+
+
+class Results(Settings):
+    """What one run measured.
+
+    Accuracies are shares in [0, 1] over ``n`` validation images; ``epsilon`` is the L-infinity
+    budget of every attack, in [0, 1] units of pixel value.
+    """
+
+    recipe: str
+    title: str
+    seed: int
+    baseline: bool = False
+    reference: bool = False
+    paper: Paper = Paper()
+
+    clean: Accuracy
+    geometric: Accuracy
+    transfer: Accuracy | None = None
+    fgsm_transfer: Accuracy | None = None
+    fgsm: Accuracy
+    pgd: Accuracy
+
+    n: Annotated[int, Field(gt=0)]
+    classes: Annotated[int, Field(gt=1)]
+    epsilon: Annotated[float, Field(ge=0, le=1)]
+    pgd_steps: int
+
+    data: str
+    train_images: int
+    backbone: str
+    parameters: int
+    image_size: int
+    input_size: int
+
+    passes: float
+    epochs: float
+    seconds: float
+    device: str
+    commit: str | None = None
+    versions: dict[str, str] = {}
+
+    def write(self, path: Path) -> None:
+        """Write the results as JSON, all or nothing."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "Results":
+        """Read ``results.json``.
+
+        Raises:
+            GratisError: the file is missing, or does not follow the schema.
+        """
+        return validate(cls, read_json(path), str(path))

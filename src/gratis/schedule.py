@@ -1,0 +1,198 @@
+"""Progress to number: how epsilon, replays, rates and weights change through training.
+
+Progress ``t`` is passes done / passes planned, in [0, 1]. In YAML a schedule is a plain number
+(or a fraction such as ``8/255``), or one key that names its shape::
+
+    epsilon: 8/255
+    epsilon: {linear: {start: 0, stop: 8/255, begin: 0.2, end: 0.8}}
+    replays: {steps: {0: 1, 0.5: 2, 0.75: 4}}
+    learning_rate: {warm_up: {end: 0.1, then: {cosine: {start: 0.1, stop: 0}}}}
+"""
+
+import math
+from abc import abstractmethod
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from gratis.settings import Fraction, Settings, did_you_mean, fraction
+
+Progress = Annotated[float, Field(ge=0, le=1)]
+
+
+class Schedule(Settings):
+    """A number that depends on training progress."""
+
+    @abstractmethod
+    def __call__(self, t: float) -> float:
+        """Return the value at progress ``t`` in [0, 1]."""
+
+    @abstractmethod
+    def corners(self) -> list[float]:
+        """Return values between which, and never beyond, the schedule moves."""
+
+
+class Constant(Schedule):
+    """The same value throughout."""
+
+    value: Fraction
+
+    def __call__(self, t: float) -> float:
+        """Return the value."""
+        return self.value
+
+    def corners(self) -> list[float]:
+        """Return the value."""
+        return [self.value]
+
+
+class Linear(Schedule):
+    """``start`` until ``begin``, then in a straight line to ``stop``, reached at ``end``."""
+
+    start: Fraction
+    stop: Fraction
+    begin: Progress = 0.0
+    end: Progress = 1.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.begin >= self.end:
+            raise ValueError(f"begin ({self.begin:g}) must come before end ({self.end:g})")
+        return self
+
+    def __call__(self, t: float) -> float:
+        """Return the value at progress ``t``."""
+        return self.start + (self.stop - self.start) * self._shape(self._share(t))
+
+    def corners(self) -> list[float]:
+        """Return both ends."""
+        return [self.start, self.stop]
+
+    def _share(self, t: float) -> float:
+        return min(1.0, max(0.0, (t - self.begin) / (self.end - self.begin)))
+
+    def _shape(self, share: float) -> float:
+        return share
+
+
+class Cosine(Linear):
+    """As linear, but slow at both ends: half a period of a cosine."""
+
+    def _shape(self, share: float) -> float:
+        return (1 - math.cos(math.pi * share)) / 2
+
+
+class Steps(Schedule):
+    """A staircase: each value holds from its progress to that of the next."""
+
+    values: dict[Progress, Fraction]
+
+    @field_validator("values")
+    @classmethod
+    def _from_the_start(cls, values: dict[float, float]) -> dict[float, float]:
+        if 0 not in values:
+            raise ValueError("steps must say what holds from 0")
+        return dict(sorted(values.items()))
+
+    def __call__(self, t: float) -> float:
+        """Return the value of the last step that ``t`` has reached."""
+        return [value for begin, value in self.values.items() if begin <= t][-1]
+
+    def corners(self) -> list[float]:
+        """Return every value."""
+        return list(self.values.values())
+
+
+class WarmUp(Schedule):
+    """In a straight line from ``start`` to where ``then`` stands at ``end``, then as ``then``."""
+
+    end: Annotated[float, Field(gt=0, le=1)]
+    then: "Scheduled"
+    start: Fraction = 0.0
+
+    def __call__(self, t: float) -> float:
+        """Return the value at progress ``t``."""
+        if t >= self.end:
+            return self.then(t)
+        return self.start + (self.then(self.end) - self.start) * t / self.end
+
+    def corners(self) -> list[float]:
+        """Return the start and the corners of what follows."""
+        return [self.start, *self.then.corners()]
+
+
+SHAPES: dict[str, type[Schedule]] = {
+    "linear": Linear,
+    "cosine": Cosine,
+    "steps": Steps,
+    "warm_up": WarmUp,
+}
+
+
+def parse(content: object) -> Schedule:
+    """Return the schedule that a YAML value means.
+
+    Raises:
+        ValueError: it is neither a number nor one of the shapes.
+    """
+    if isinstance(content, Schedule):
+        return content
+    content = fraction(content)
+    if isinstance(content, int | float) and not isinstance(content, bool):
+        if not math.isfinite(content):
+            raise ValueError("must be a finite number")
+        return Constant(value=content)
+    if not isinstance(content, dict) or len(content) != 1:
+        raise ValueError(f"must be a number or one of {', '.join(SHAPES)}, not {content!r}")
+    ((word, body),) = content.items()
+    if word not in SHAPES:
+        raise ValueError(f"unknown schedule {word!r}{did_you_mean(str(word), list(SHAPES))}")
+    try:
+        return SHAPES[word].model_validate({"values": body} if word == "steps" else body)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in (word, *problem["loc"]))
+        raise ValueError(f"{key}: {problem['msg']}") from error
+
+
+def to_yaml(schedule: Schedule) -> Any:
+    """Return the YAML value from which :func:`parse` makes ``schedule`` again."""
+    if isinstance(schedule, Constant):
+        return schedule.value
+    word = next(word for word, shape in SHAPES.items() if type(schedule) is shape)
+    body = schedule.model_dump()
+    return {word: body["values"] if isinstance(schedule, Steps) else body}
+
+
+# A field that takes a number or a schedule.
+Scheduled = Annotated[
+    InstanceOf[Schedule], BeforeValidator(parse), PlainSerializer(to_yaml, return_type=Any)
+]
+
+
+def within(low: float, high: float = math.inf) -> AfterValidator:
+    """Return the check that a schedule stays from ``low`` to ``high`` throughout.
+
+    Use it as ``Annotated[Scheduled, within(0, 1)]``.
+    """
+
+    def check(schedule: Schedule) -> Schedule:
+        for value in schedule.corners():
+            if not low <= value <= high:
+                upper = "" if high == math.inf else f" and at most {high:g}"
+                raise ValueError(f"must be at least {low:g}{upper}, not {value:g}")
+        return schedule
+
+    return AfterValidator(check)
+
+
+WarmUp.model_rebuild()

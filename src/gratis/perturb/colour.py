@@ -1,0 +1,57 @@
+"""Recolouring: brightness, contrast, saturation and hue as one linear map per image."""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+# Rows Y, I and Q (Rec. 601 luma and NTSC chroma). Both chroma rows sum to 0: grey has none.
+YIQ = (
+    (0.299, 0.587, 0.114),
+    (0.5959, -0.2746, -0.3213),
+    (0.2115, -0.5227, 0.3112),
+)
+
+
+def recolour(
+    images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor
+) -> Tensor:
+    """Change each image's colours by one 3x4 map, in the order of the arguments.
+
+    Brightness multiplies. Contrast blends with the image's mean grey, saturation with each
+    pixel's own grey (a factor of 0 leaves only the grey); grey is Rec. 601 luma, as torchvision
+    has it. Hue rotates the chroma plane of YIQ. Nothing is clipped between or after them.
+
+    Args:
+        images: (n, 3, H, W).
+        brightness: (n,) factors; 1 changes nothing.
+        contrast: (n,) factors; 1 changes nothing.
+        saturation: (n,) factors; 1 changes nothing.
+        hue: (n,) in turns; 0 changes nothing.
+
+    Returns:
+        (n, 3, H, W), contiguous.
+    """
+    basis, luma = _constants(images.device, images.dtype)
+    gain, angle = brightness * contrast, 2 * torch.pi * hue
+    chroma = gain * saturation
+    weights = torch.stack([gain, chroma * angle.cos(), chroma * angle.sin()], dim=1)
+    # Saturation and hue leave grey alone, so contrast's grey is added to all channels alike.
+    offset = brightness * (1 - contrast) * (images.mean((2, 3)) @ luma)
+    maps = (weights @ basis).view(-1, 3, 3)
+    return torch.bmm(maps, images.flatten(2)).add_(offset[:, None, None]).view(images.shape)
+
+
+@cache
+def _constants(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return the parts of which every map is a weighted sum, (3, 9), and the luma row, (3,).
+
+    The parts keep the luma, keep the chroma, and turn the chroma by a quarter.
+    """
+    to_yiq = torch.tensor(YIQ, dtype=torch.float64)
+    from_yiq = torch.linalg.inv(to_yiq)
+    luma = torch.diag(torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64))
+    quarter = torch.tensor([[0, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=torch.float64)
+    parts = [luma, torch.eye(3, dtype=torch.float64) - luma, quarter]
+    basis = torch.stack([(from_yiq @ part @ to_yiq).flatten() for part in parts])
+    return basis.to(device, dtype), to_yiq[0].to(device, dtype)

@@ -74,3 +74,12 @@ class Results(Settings):
             GratisError: the file is missing, or does not follow the schema.
         """
         return validate(cls, read_json(path), str(path))
+
+
+def collapsed(fgsm: float, pgd: float) -> bool:
+    """Whether accuracies (in [0, 1]) show catastrophic overfitting.
+
+    The sign is a model that withstands one step and falls to several: PGD accuracy at least 15
+    points below FGSM accuracy, and below half of it.
+    """
+    return fgsm - pgd > 0.15 and pgd < fgsm / 2

@@ -1,6 +1,8 @@
 """The base of all settings: strict, frozen, and with every error reported at once."""
 
 import difflib
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from typing import Annotated, Any, TypeVar
 
@@ -19,14 +21,14 @@ class Settings(BaseModel):
 
 
 def fraction(value: object) -> object:
-    """Return ``"8/255"`` as a number; anything else as it is, for pydantic to judge."""
-    if isinstance(value, str) and value.count("/") == 1:
-        top, bottom = value.split("/")
-        try:
-            return float(top) / float(bottom)
-        except (ValueError, ZeroDivisionError) as error:
-            raise ValueError(f"{value!r} is not a number") from error
-    return value
+    """Return ``"8/255"`` or ``"1e-3"`` as a number; anything else for pydantic to judge."""
+    if not isinstance(value, str):
+        return value
+    top, _, bottom = value.partition("/")
+    try:
+        return float(top) / float(bottom or 1)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"{value!r} is not a number") from error
 
 
 # A number that YAML may also give as a fraction, the way budgets are written: 8/255.
@@ -84,3 +86,19 @@ def _settings_at(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseM
             return None
         kind = found[0]
     return kind
+
+
+def discover(package: str, base: type[Kind]) -> dict[str, type[Kind]]:
+    """Return the settings in each module of ``package`` by the module's name.
+
+    This is what makes a new adversary or objective one new file: the file's name is the word in
+    YAML, and its one subclass of ``base`` its settings.
+    """
+    found = {}
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        contents = vars(importlib.import_module(f"{package}.{module.name}")).values()
+        for kind in contents:
+            own = getattr(kind, "__module__", "") == f"{package}.{module.name}"
+            if own and isinstance(kind, type) and issubclass(kind, base) and kind is not base:
+                found[module.name] = kind
+    return found

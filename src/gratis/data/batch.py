@@ -1,0 +1,54 @@
+"""One batch: images with labels, their places in the data, and the views made of them."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Batch:
+    """Images to train on, and the augmented views made of them.
+
+    ``images`` is float32 (n, 3, height, width) in [0, 1], channels last; ``labels`` and
+    ``indices`` (positions in the training split) are int64 (n,). ``views`` is (v*n, 3, height,
+    width), view-major: view k of image i is row k*n+i; it starts as the images themselves.
+    ``maps`` is (v*n, 2, 3), the affine map that made each view, or none.
+    """
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+    views: Tensor = field(default_factory=lambda: torch.empty(0))
+    maps: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Let the views be the images where none are given."""
+        if self.views.numel() == 0:
+            self.views = self.images
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+    @property
+    def view_count(self) -> int:
+        """Return how many views there are of each image."""
+        return len(self.views) // len(self.images)
+
+    @classmethod
+    def of(cls, images: Tensor, labels: Tensor) -> "Batch":
+        """Return a batch for a training loop of one's own.
+
+        ``images`` is float (n, 3, height, width) in [0, 1], not normalised; ``labels`` is int64
+        (n,). The indices are 0 to n-1.
+
+        Raises:
+            ValueError: the images are not floats of that shape, or the labels are not as many.
+        """
+        if images.dim() != 4 or not images.is_floating_point() or len(images) != len(labels):
+            raise ValueError(
+                "needs float images of shape (n, 3, height, width) and n labels, not "
+                f"{images.dtype} {tuple(images.shape)} and {tuple(labels.shape)}"
+            )
+        return cls(images, labels, torch.arange(len(labels), device=labels.device))

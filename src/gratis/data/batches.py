@@ -1,0 +1,137 @@
+"""Batches: a pure function of (seed, number), so that a run resumes from a number alone."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gratis.data.batch import Batch
+from gratis.data.dataset import Split
+from gratis.seeds import generator
+
+Indices = NDArray[np.int64]
+
+# How many images move to the GPU at once while it takes in a whole split.
+_CHUNK = 4096
+
+
+def to_float(pixels: Tensor | NDArray[np.uint8], device: torch.device | str) -> Tensor:
+    """Return uint8 images (n, height, width, 3) as float32 (n, 3, height, width) on ``device``.
+
+    Values are in [0, 1] and the memory is channels last. An array must be writable, as every
+    result of fancy indexing is.
+    """
+    tensor = pixels if isinstance(pixels, Tensor) else torch.from_numpy(pixels)
+    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    moved = tensor.to(device, non_blocking=True)
+    return moved.permute(0, 3, 1, 2).to(torch.float32).div_(255)
+
+
+class Batches:
+    """Endless shuffled batches of a split; ``len()`` of them make one traversal of the data.
+
+    ``batches[k]`` is batch k since the beginning of training, for any k >= 0, and depends on
+    nothing but the seed and k. Sizes within a traversal differ by at most one.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        indices: Indices,
+        batch_size: int,
+        seed: int,
+        device: torch.device | str,
+    ) -> None:
+        """Draw from ``split[indices]``, at most ``batch_size`` images at a time, to ``device``.
+
+        With ``batch_size`` 2 and an odd number of images one batch holds three, since a batch of
+        one breaks batch normalisation.
+
+        Raises:
+            ValueError: there are no images, or ``batch_size`` is below 2.
+        """
+        if batch_size < 2 or len(indices) == 0:
+            raise ValueError(f"needs batches of at least 2, not {batch_size}, and some images")
+        self._split, self._indices, self._seed = split, indices, seed
+        self._device = torch.device(device)
+        self._count = max(1, min(-(-len(indices) // batch_size), len(indices) // 2))
+        self._order = (-1, np.empty(0, dtype=np.int64))
+        self._resident = self._on_device() if self._fits_device() else None
+
+    def __len__(self) -> int:
+        """Return the number of batches in one traversal."""
+        return self._count
+
+    @property
+    def image_count(self) -> int:
+        """Return the number of images in one traversal."""
+        return len(self._indices)
+
+    @property
+    def largest(self) -> int:
+        """Return the number of images in the largest batch."""
+        return -(-len(self._indices) // self._count)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of the first traversal."""
+        return (self[number] for number in range(len(self)))
+
+    def __getitem__(self, number: int) -> Batch:
+        """Return batch ``number`` of training.
+
+        Raises:
+            IndexError: ``number`` is negative.
+        """
+        if number < 0:
+            raise IndexError(f"batches count from 0, not {number}")
+        rows = self._rows(number)
+        positions = self._indices[rows]
+        return Batch(
+            to_float(self._pixels(rows), self._device),
+            self._moved(self._split.labels[positions]),
+            self._moved(positions),
+        )
+
+    def _rows(self, number: int) -> Indices:
+        """Return the rows of ``indices`` that make up batch ``number``."""
+        traversal, place = divmod(number, self._count)
+        if self._order[0] != traversal:
+            random = generator("cpu", self._seed, "order", traversal)
+            order = torch.randperm(len(self._indices), generator=random).numpy()
+            self._order = (traversal, order)
+        total = len(self._indices)
+        return self._order[1][place * total // self._count : (place + 1) * total // self._count]
+
+    def _pixels(self, rows: Indices) -> Tensor | NDArray[np.uint8]:
+        if self._resident is not None:
+            return self._resident[self._moved(rows)]
+        # A memory-mapped file is read faster from front to back.
+        positions = self._indices[rows]
+        ascending = np.argsort(positions)
+        images = self._split.images
+        pixels = np.empty((len(rows), *images.shape[1:]), dtype=np.uint8)
+        pixels[ascending] = images[positions[ascending]]
+        return pixels
+
+    def _moved(self, numbers: Indices) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(numbers))
+        return tensor.to(self._device, non_blocking=True)
+
+    def _fits_device(self) -> bool:
+        """Return whether the images take less than half of a GPU's free memory."""
+        if self._device.type != "cuda":
+            return False
+        image_bytes = int(np.prod(self._split.images.shape[1:]))
+        free, _ = torch.cuda.mem_get_info(self._device)
+        return len(self._indices) * image_bytes < free / 2
+
+    def _on_device(self) -> Tensor:
+        images, total = self._split.images, len(self._indices)
+        resident = torch.empty((total, *images.shape[1:]), dtype=torch.uint8, device=self._device)
+        for start in range(0, total, _CHUNK):
+            chunk = images[self._indices[start : start + _CHUNK]]
+            resident[start : start + _CHUNK] = torch.from_numpy(chunk)
+        return resident

@@ -1,0 +1,126 @@
+"""CIFAR-10 and CIFAR-100 from their binary archives: 50,000 + 10,000 images of 32x32 pixels.
+
+A record is one label (CIFAR-100: a coarse label, then the fine one, which is used) and the red,
+green and blue planes of the image.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gratis.data.dataset import Dataset
+from gratis.data.pictures import resized
+from gratis.data.published import Published, locate
+from gratis.data.source import DataSettings, first_classes
+from gratis.data.store import Content, Undecoded, stamp, stored
+from gratis.errors import file_error
+
+_SIZE = 32
+_PIXELS = 3 * _SIZE * _SIZE
+_RESTORE = "restore it from the original archive"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where one of the two data sets keeps what; ``label_bytes`` come before each image."""
+
+    published: Published
+    train: tuple[str, ...]
+    validation: str
+    classes: int
+    label_bytes: int
+
+
+LAYOUTS = {
+    "cifar10": Layout(
+        published=Published(
+            url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+            md5="c32a1d4ab5d03f1284b67883e8d87530",
+            folder="cifar-10-batches-bin",
+            marker="batches.meta.txt",
+        ),
+        train=tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
+        validation="test_batch.bin",
+        classes=10,
+        label_bytes=1,
+    ),
+    "cifar100": Layout(
+        published=Published(
+            url="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+            md5="03b5dce01913d631647c71ecec9e9cb8",
+            folder="cifar-100-binary",
+            marker="fine_label_names.txt",
+        ),
+        train=("train.bin",),
+        validation="test.bin",
+        classes=100,
+        label_bytes=2,
+    ),
+}
+
+
+def read(settings: DataSettings) -> Dataset:
+    """Return CIFAR-10 or CIFAR-100 from ``settings.root``, the cache, or the web.
+
+    Raises:
+        GratisError: a file is missing or broken, or the download fails.
+    """
+    layout = LAYOUTS[settings.name]
+    folder = locate(layout.published, settings.root)
+    names = folder / layout.published.marker
+    classes = first_classes(_class_names(names, layout), settings)
+    train = [folder / name for name in layout.train]
+    validation = [folder / layout.validation]
+    size = settings.size or _SIZE
+    return stored(
+        Content(
+            name=settings.name,
+            root=folder,
+            size=size,
+            classes=classes,
+            files=[stamp(path) for path in (*train, *validation)],
+            train=_undecoded(train, layout, len(classes), size),
+            validation=_undecoded(validation, layout, len(classes), size),
+        )
+    )
+
+
+def _class_names(path: Path, layout: Layout) -> list[str]:
+    try:
+        names = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise file_error(path, "cannot be read", _RESTORE) from error
+    if len(names) != layout.classes:
+        raise file_error(path, f"names {len(names)} classes, not {layout.classes}", _RESTORE)
+    return names
+
+
+def _undecoded(paths: list[Path], layout: Layout, classes: int, size: int) -> Undecoded:
+    records = np.concatenate([_records(path, layout) for path in paths])
+    labels = records[:, layout.label_bytes - 1].astype(np.int64)
+    kept = np.flatnonzero(labels < classes)
+
+    def image(index: int) -> NDArray[np.uint8]:
+        planes = records[kept[index], layout.label_bytes :].reshape(3, _SIZE, _SIZE)
+        pixels = np.ascontiguousarray(planes.transpose(1, 2, 0))
+        return np.asarray(resized(Image.fromarray(pixels), size))
+
+    return Undecoded(labels[kept], image)
+
+
+def _records(path: Path, layout: Layout) -> NDArray[np.uint8]:
+    length = layout.label_bytes + _PIXELS
+    content = np.fromfile(path, dtype=np.uint8)
+    if len(content) == 0 or len(content) % length:
+        problem = f"is truncated ({len(content)} bytes are not whole images of {length})"
+        raise file_error(path, problem, _RESTORE)
+    records = content.reshape(-1, length)
+    if records[:, layout.label_bytes - 1].max() >= layout.classes:
+        raise file_error(path, f"has a label above {layout.classes - 1}", _RESTORE)
+    return records
+
+
+SOURCES = dict.fromkeys(LAYOUTS, read)

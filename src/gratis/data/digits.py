@@ -1,0 +1,55 @@
+"""Handwritten digits: scikit-learn's 1797 images of 8x8 pixels, which need no download."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gratis.data.dataset import Dataset, Split
+from gratis.data.pictures import resized
+from gratis.data.source import DataSettings, first_classes
+from gratis.data.store import fingerprint
+from gratis.errors import GratisError
+
+_VALIDATION = 360
+
+
+def read(settings: DataSettings) -> Dataset:
+    """Return the digits, split once and for all: 1437 to train on, 360 to validate.
+
+    Raises:
+        GratisError: more than ten classes are asked for, or a root is given.
+    """
+    if settings.root is not None:
+        raise GratisError("digits come with scikit-learn and have no folder; leave out --data-root")
+    classes = first_classes([str(digit) for digit in range(10)], settings)
+    images, labels, validation = _images()
+    kept = labels < len(classes)
+    if settings.size is not None:
+        images = _scaled(images, settings.size)
+    train = Split(images[kept & ~validation], labels[kept & ~validation])
+    held = Split(images[kept & validation], labels[kept & validation])
+    return Dataset("digits", train, held, classes, fingerprint(train, held), mirrors=False)
+
+
+def _images() -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
+    """Return all images (n, 8, 8, 3), their labels, and which of them are for validation."""
+    # Imported here because it is slow, and only this source needs it.
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    labels = digits.target.astype(np.int64)
+    grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    _, chosen = train_test_split(
+        np.arange(len(labels)), test_size=_VALIDATION, stratify=labels, random_state=0
+    )
+    validation = np.zeros(len(labels), dtype=np.bool_)
+    validation[chosen] = True
+    return np.repeat(grey[..., None], 3, axis=3), labels, validation
+
+
+def _scaled(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    return np.stack([np.asarray(resized(Image.fromarray(image), size)) for image in images])
+
+
+SOURCES = {"digits": read}

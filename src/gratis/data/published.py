@@ -1,0 +1,60 @@
+"""Data sets that are published as one archive: find them, or fetch and unpack them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gratis.data.archive import extract
+from gratis.data.download import download
+from gratis.data.folders import CACHE_REMEDY, building, cache_folder
+from gratis.errors import file_error
+
+
+@dataclass(frozen=True)
+class Published:
+    """An archive on the web; ``folder`` is what it unpacks to, ``marker`` a file in that folder."""
+
+    url: str
+    md5: str
+    folder: str
+    marker: str
+
+    @property
+    def archive(self) -> str:
+        """Return the archive's file name."""
+        return self.url.rpartition("/")[2]
+
+
+def locate(published: Published, root: Path | None) -> Path:
+    """Return the unpacked folder of a published data set.
+
+    ``root`` is that folder, or holds it, or holds the archive, which is then unpacked beside.
+    Without ``root`` the cache is searched and, where it has nothing, filled from the web.
+
+    Raises:
+        GratisError: it is not there, or cannot be downloaded or unpacked.
+    """
+    where = (cache_folder() / "downloads" if root is None else root.expanduser()).resolve()
+    for folder in (where, where / published.folder):
+        if (folder / published.marker).is_file():
+            return folder
+    if folder.exists():
+        raise file_error(folder, f"lacks {published.marker}", "delete this folder, or restore it")
+    archive = where / published.archive
+    if root is None:
+        download(published.url, published.md5, archive)
+    elif not archive.is_file():
+        problem = f"holds neither {published.folder}/{published.marker} nor {published.archive}"
+        raise file_error(where, problem, "point --data-root to a folder that does")
+    folder = _unpack(archive, published)
+    if root is None:
+        archive.unlink(missing_ok=True)
+    return folder
+
+
+def _unpack(archive: Path, published: Published) -> Path:
+    folder = archive.parent / published.folder
+    with building(folder, f"unpack {archive.name} elsewhere, or {CACHE_REMEDY}") as temporary:
+        extract(archive, temporary, top=published.folder)
+        if not (temporary / published.marker).is_file():
+            raise file_error(archive, f"holds no {published.marker}", "fetch the original archive")
+    return folder

@@ -1,0 +1,86 @@
+"""Which data to read: the settings, and the table of sources found in this folder."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator, Field
+
+from gratis.data.dataset import Dataset
+from gratis.errors import GratisError
+from gratis.settings import Settings, did_you_mean
+
+
+def _known(name: str) -> str:
+    known = list(sources())
+    if name not in known:
+        raise ValueError(f"unknown data {name!r}{did_you_mean(name, known)}")
+    return name
+
+
+class DataSettings(Settings):
+    """A data set, perhaps cut down.
+
+    ``root`` is the folder that holds it (none: the cache, or a download). ``classes`` takes the
+    first so many classes, in the source's own order. ``size`` resizes every image, once, to a
+    square of so many pixels (none: the source's own size).
+    """
+
+    name: Annotated[str, AfterValidator(_known)]
+    root: Path | None = None
+    classes: Annotated[int, Field(ge=2)] | None = None
+    size: Annotated[int, Field(ge=4)] | None = None
+
+
+Reader: TypeAlias = Callable[[DataSettings], Dataset]
+
+
+def sources() -> dict[str, Reader]:
+    """Return the reader of every data source: the ``SOURCES`` of the modules in this folder."""
+    found: dict[str, Reader] = {}
+    package = importlib.import_module("gratis.data")
+    for module in pkgutil.iter_modules(package.__path__):
+        content = importlib.import_module(f"gratis.data.{module.name}")
+        found |= getattr(content, "SOURCES", {})
+    return found
+
+
+def load(settings: DataSettings) -> Dataset:
+    """Read a data set; images are decoded on the first call and memory-mapped from then on.
+
+    Raises:
+        GratisError: the data is missing, incomplete or broken, or the cache cannot be written.
+    """
+    return sources()[settings.name](settings)
+
+
+def from_argument(text: str) -> dict[str, str]:
+    """Return the settings that ``NAME`` or ``NAME:PATH`` means on the command line.
+
+    ``folder:~/pets`` gives ``{"name": "folder", "root": ...}``, with the path made absolute.
+
+    Raises:
+        GratisError: there is a colon but no path behind it.
+    """
+    name, colon, path = text.partition(":")
+    if not colon:
+        return {"name": name}
+    if not path:
+        raise GratisError(f"{text!r} lacks a path; write {name}:PATH")
+    return {"name": name, "root": str(Path(path).expanduser().absolute())}
+
+
+def first_classes(available: Sequence[str], settings: DataSettings) -> tuple[str, ...]:
+    """Return the first ``settings.classes`` of the available classes, or all of them.
+
+    Raises:
+        GratisError: there are fewer than asked for.
+    """
+    if settings.classes is not None and settings.classes > len(available):
+        raise GratisError(
+            f"{settings.name} has {len(available)} classes, not {settings.classes}; "
+            "lower data.classes"
+        )
+    return tuple(available[: settings.classes])

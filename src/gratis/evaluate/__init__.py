@@ -1,0 +1,46 @@
+"""How good a model is: suites of metrics, frozen perturbed sets, and the statistics around them.
+
+The names below load their module on first use, so that a report, which needs the statistics
+only, does not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gratis.evaluate.statistics import collapsed, mcnemar, mean_and_std, wilson
+
+if TYPE_CHECKING:
+    from gratis.evaluate.manifest import Manifest
+    from gratis.evaluate.measurement import Measurement
+    from gratis.evaluate.perturbed_sets import PerturbedSets, build, load
+    from gratis.evaluate.suites import EvaluateSettings, measure, watch
+
+__all__ = [
+    "EvaluateSettings",
+    "Manifest",
+    "Measurement",
+    "PerturbedSets",
+    "build",
+    "collapsed",
+    "load",
+    "mcnemar",
+    "mean_and_std",
+    "measure",
+    "watch",
+    "wilson",
+]
+
+_HOMES = {
+    "manifest": ("Manifest",),
+    "measurement": ("Measurement",),
+    "perturbed_sets": ("PerturbedSets", "build", "load"),
+    "suites": ("EvaluateSettings", "measure", "watch"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that defines ``name``, and return what it means there."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

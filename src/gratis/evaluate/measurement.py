@@ -1,0 +1,61 @@
+"""What a measurement found, image by image, so that models can be compared on the same images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from gratis.errors import file_error
+from gratis.files import replacing
+from gratis.results import METRICS
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Which images a model classified correctly, by metric.
+
+    ``index`` is int64 of shape (n,), each image's place in the validation split; ``correct`` gives
+    a boolean array of shape (n,) for every metric that was measured.
+    """
+
+    index: NDArray[np.int64]
+    correct: dict[str, NDArray[np.bool_]]
+
+    @property
+    def n(self) -> int:
+        """The number of images."""
+        return len(self.index)
+
+    @property
+    def accuracies(self) -> dict[str, float | None]:
+        """The share of correct images, in [0, 1], by metric; ``None`` where not measured."""
+        return {m: float(self.correct[m].mean()) if m in self.correct else None for m in METRICS}
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file, all or nothing: ``index`` and an array for every metric.
+
+        Raises:
+            GratisError: the file cannot be written.
+        """
+        with replacing(path) as temporary:
+            save_file({"index": self.index, **self.correct}, temporary)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            GratisError: the file is missing or holds something else.
+        """
+        try:
+            arrays = load_file(path)
+            index = arrays.pop("index")
+        except (OSError, SafetensorError, KeyError) as error:
+            raise file_error(path, f"is not a measurement ({error})", "evaluate again") from error
+        if any(array.shape != index.shape or array.dtype != bool for array in arrays.values()):
+            raise file_error(path, "is not a measurement", "evaluate again")
+        return cls(index, arrays)

@@ -1,0 +1,169 @@
+"""The perturbed validation sets: built once from a baseline, frozen on disk, verified when loaded.
+
+A folder holds ``geometric.npy``, ``transfer.npy`` and ``fgsm_transfer.npy`` (uint8 images like the
+validation split's), ``labels.npy`` (int64) and ``manifest.json``. Any model can be measured on it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+import torchvision
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from torch import nn
+
+from gratis.data.dataset import Split
+from gratis.errors import file_error
+from gratis.evaluate.folders import appearing
+from gratis.evaluate.geometric import Geometry, noisy
+from gratis.evaluate.manifest import ArrayName, Manifest, split_hash, weights_hash
+from gratis.evaluate.transfer import attacked
+from gratis.files import read_json, sha256, write_json
+from gratis.perturb import frozen
+from gratis.progress import bar
+from gratis.settings import validate
+
+_REMEDY = "build the perturbed sets again"
+_CONTENT = frozenset({"manifest.json", *(f"{name}.npy" for name in get_args(ArrayName))})
+
+# A convolution's last bits depend on the batch size, and FGSM takes their sign: the baseline
+# always sees blocks of this many images, whatever batch size the machine is used with.
+_BLOCK = 100
+
+
+@dataclass(frozen=True)
+class PerturbedSets:
+    """Perturbed images, uint8 (n, height, width, 3), memory-mapped, with ``labels`` (n,).
+
+    The order is the validation split's. ``transfer`` and ``fgsm_transfer`` are ``None`` where
+    the sets were built without a baseline.
+    """
+
+    geometric: NDArray[np.uint8]
+    transfer: NDArray[np.uint8] | None
+    fgsm_transfer: NDArray[np.uint8] | None
+    labels: NDArray[np.int64]
+    manifest: Manifest
+
+
+def build(
+    folder: Path,
+    split: Split,
+    mirrors: bool,
+    baseline: nn.Module | None,
+    epsilon: float,
+    seed: int,
+) -> Manifest:
+    """Build the sets of a validation split; the folder appears whole or not at all.
+
+    The same arguments on the same machine give the same bytes. Earlier sets in ``folder`` are
+    replaced.
+
+    Args:
+        folder: where to put them.
+        split: the validation split.
+        mirrors: whether a mirrored image still shows its class; if not, none is mirrored.
+        baseline: maps images (n, 3, height, width) in [0, 1] to logits, or to an object with
+            ``logits``, and runs where its parameters are; ``None`` builds ``geometric`` alone.
+        epsilon: the L-infinity budget of FGSM, in [0, 1] units of pixel value.
+        seed: the seed of the geometric noise.
+
+    Returns:
+        The manifest, as written.
+
+    Raises:
+        GratisError: the folder holds something else, or cannot be written.
+    """
+    geometry = Geometry() if mirrors else Geometry(mirror_probability=0.0)
+    with appearing(folder, _CONTENT) as partial:
+
+        def save(name: ArrayName, make: Callable[[slice], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+            return _save_blocks(partial / f"{name}.npy", split.images.shape, make)
+
+        save("geometric", lambda block: noisy(split.images[block], geometry, seed, block.start))
+        if baseline is not None:
+            with frozen(baseline):
+                transfer = save(
+                    "transfer", lambda block: attacked(baseline, _part(split, block), epsilon)
+                )
+            # From the stored pixels, so that the two sets differ by the noise and nothing else.
+            save("fgsm_transfer", lambda block: noisy(transfer[block], geometry, seed, block.start))
+        np.save(partial / "labels.npy", split.labels, allow_pickle=False)
+        manifest = Manifest(
+            seed=seed,
+            epsilon=epsilon,
+            geometry=geometry,
+            n=len(split),
+            shape=split.images.shape[1:],
+            split=split_hash(split),
+            baseline=None if baseline is None else weights_hash(baseline),
+            device="cpu" if baseline is None else next(baseline.parameters()).device.type,
+            versions={kind.__name__: kind.__version__ for kind in (np, torch, torchvision)},
+            files={name: sha256(path) for name, path in _files(partial).items() if path.exists()},
+        )
+        write_json(partial / "manifest.json", manifest.model_dump(mode="json"))
+    return manifest
+
+
+def _files(folder: Path) -> dict[ArrayName, Path]:
+    return {name: folder / f"{name}.npy" for name in get_args(ArrayName)}
+
+
+def _part(split: Split, block: slice) -> Split:
+    return Split(split.images[block], split.labels[block])
+
+
+def _save_blocks(
+    path: Path, shape: tuple[int, ...], make: Callable[[slice], NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    images = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    with bar(f"build {path.stem}", shape[0]) as shown:
+        for start in range(0, shape[0], _BLOCK):
+            made = make(slice(start, min(start + _BLOCK, shape[0])))
+            images[start : start + _BLOCK] = made
+            shown.advance(len(made))
+    images.flush()
+    return images
+
+
+def load(folder: Path, split: Split) -> PerturbedSets:
+    """Open the sets in ``folder`` after checking every hash.
+
+    Args:
+        folder: what :func:`build` wrote, here or elsewhere.
+        split: the validation split that they must have been made from.
+
+    Raises:
+        GratisError: a file is missing or was changed, or the sets were made from other images.
+    """
+    path = folder / "manifest.json"
+    manifest = validate(Manifest, read_json(path), str(path))
+    if manifest.split != split_hash(split):
+        raise file_error(folder, "was made from another validation split", _REMEDY)
+    paths = _files(folder)
+    arrays = {name: _load_array(paths[name], digest) for name, digest in manifest.files.items()}
+    for name, array in arrays.items():
+        expected = split.labels if name == "labels" else split.images
+        if array.shape != expected.shape or array.dtype != expected.dtype:
+            raise file_error(paths[name], "does not fit the validation split", _REMEDY)
+    return PerturbedSets(
+        geometric=arrays["geometric"],
+        transfer=arrays.get("transfer"),
+        fgsm_transfer=arrays.get("fgsm_transfer"),
+        labels=arrays["labels"],
+        manifest=manifest,
+    )
+
+
+def _load_array(path: Path, digest: str) -> NDArray[Any]:
+    try:
+        if sha256(path) != digest:
+            raise file_error(path, "was changed since it was built", _REMEDY)
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise file_error(path, f"cannot be read ({error})", _REMEDY) from error
+    return array

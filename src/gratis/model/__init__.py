@@ -1,0 +1,21 @@
+"""The classifier: denoiser, resizing, normalisation, backbone and head."""
+
+from gratis.model.classifier import Classifier, Output, logits_of
+from gratis.model.cost import passes_per_image
+from gratis.model.denoiser import Denoiser, DenoiserSettings
+from gratis.model.head import Head, HeadSettings
+from gratis.model.settings import ModelSettings
+from gratis.model.weights import read_weights
+
+__all__ = [
+    "Classifier",
+    "Denoiser",
+    "DenoiserSettings",
+    "Head",
+    "HeadSettings",
+    "ModelSettings",
+    "Output",
+    "logits_of",
+    "passes_per_image",
+    "read_weights",
+]

@@ -1,0 +1,61 @@
+"""A timm backbone without its class layer."""
+
+from typing import Any
+
+from torch import nn
+
+from gratis.errors import GratisError
+from gratis.model.settings import ModelSettings
+from gratis.model.weights import load_backbone
+from gratis.settings import did_you_mean
+
+
+def build_backbone(settings: ModelSettings) -> tuple[nn.Module, dict[str, Any], int]:
+    """Return the backbone, the mean and std that it expects, and its number of features.
+
+    Raises:
+        GratisError: timm has no such backbone, or the weights cannot be had or do not fit.
+    """
+    backbone = _create(settings)
+    if settings.stem == "small":
+        _replace_stem(backbone, settings.backbone)
+    if settings.pretrained and settings.weights:
+        load_backbone(backbone, settings.weights)
+    config: Any = backbone.pretrained_cfg
+    return backbone, {"mean": config["mean"], "std": config["std"]}, int(backbone.num_features)  # type: ignore[arg-type]
+
+
+def _create(settings: ModelSettings) -> nn.Module:
+    import timm
+
+    if not timm.is_model(settings.backbone):
+        hint = did_you_mean(settings.backbone, timm.list_models())
+        raise GratisError(f"model.backbone: timm has no {settings.backbone!r}{hint[:200]}")
+    options = {"channels": settings.channels} if settings.channels else {}
+    download = settings.pretrained and settings.weights is None
+    try:
+        return timm.create_model(
+            settings.backbone, pretrained=download, num_classes=0, **options
+        )
+    except TypeError as error:
+        raise GratisError(
+            f"model.channels: {settings.backbone} cannot be narrowed; use a ResNet"
+        ) from error
+    except Exception as error:
+        if not download:
+            raise
+        raise GratisError(
+            f"model.pretrained: timm's weights for {settings.backbone} cannot be downloaded "
+            f"({type(error).__name__}); give a local file as model.weights=FILE, or train from "
+            "scratch with model.pretrained=false"
+        ) from error
+
+
+def _replace_stem(backbone: Any, name: str) -> None:
+    """Put a 3x3 convolution of stride 1 in place of the 7x7 one and the pooling."""
+    stem = getattr(backbone, "conv1", None)
+    if not isinstance(stem, nn.Conv2d) or not hasattr(backbone, "maxpool"):
+        raise GratisError(f"model.stem: {name} has no stem to replace; use a ResNet")
+    backbone.conv1 = nn.Conv2d(3, stem.out_channels, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(backbone.conv1.weight, mode="fan_out", nonlinearity="relu")
+    backbone.maxpool = nn.Identity()

@@ -1,0 +1,74 @@
+"""The whole classifier: denoiser, resizing, normalisation, backbone and head in one module."""
+
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gratis.model.backbone import build_backbone
+from gratis.model.denoiser import Denoiser
+from gratis.model.head import Head
+from gratis.model.settings import ModelSettings
+
+class Output(NamedTuple):
+    """What the classifier returns for n images.
+
+    ``logits`` (n, classes); ``embedding`` (n, head width); ``denoised`` (n, 3, height, width) at
+    the data's resolution, or ``None`` without a denoiser.
+    """
+
+    logits: Tensor
+    embedding: Tensor
+    denoised: Tensor | None
+
+
+class Classifier(nn.Module):
+    """Images in [0, 1] to logits, at any resolution; everything else happens inside."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, settings: ModelSettings, classes: int) -> None:
+        """Build the network.
+
+        Raises:
+            GratisError: the backbone is unknown, or its weights cannot be had or do not fit.
+        """
+        super().__init__()
+        self.settings = settings
+        self.backbone, normalisation, features = build_backbone(settings)
+        self.head = Head(features, classes, settings.head)
+        self.denoiser = Denoiser(settings.denoiser) if settings.denoiser else None
+        for name, values in normalisation.items():
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+        if settings.freeze_backbone:
+            self.backbone.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training; a frozen backbone keeps its statistics too."""
+        super().train(mode)
+        if self.settings.freeze_backbone:
+            self.backbone.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Output:
+        """Classify images (n, 3, height, width) in [0, 1]."""
+        denoised = self.denoiser(images) if self.denoiser is not None else None
+        seen = images if denoised is None else denoised
+        logits, embedding = self.head(self.backbone(self._prepare(seen)))
+        return Output(logits, embedding, denoised)
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        size = self.settings.input_size
+        if size is not None and images.shape[-2:] != (size, size):
+            shrinks = size < images.shape[-1]
+            images = functional.interpolate(
+                images, (size, size), mode="bilinear", align_corners=False, antialias=shrinks
+            )
+        return (images - self.mean) / self.std
+
+
+def logits_of(output: Tensor | Output) -> Tensor:
+    """Return the logits of a model that gives them alone, or within an :class:`Output`."""
+    return output if isinstance(output, Tensor) else output.logits

@@ -1,0 +1,62 @@
+"""The denoising autoencoder that stands before the classifier."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gratis.settings import Settings
+
+# Two halvings: height and width must be a multiple of this.
+MULTIPLE = 4
+
+
+class DenoiserSettings(Settings):
+    """Size of the denoiser: ``width`` channels at half, twice as many at quarter resolution."""
+
+    width: Annotated[int, Field(gt=0)] = 16
+
+
+class Denoiser(nn.Module):
+    """A small convolutional autoencoder from perturbed images to images.
+
+    It works at half and quarter resolution only, which keeps it cheap, and predicts what to add
+    to the image. The last layer starts at zero, so that training begins with the identity and a
+    pretrained classifier behind it sees the images it knows.
+    """
+
+    def __init__(self, settings: DenoiserSettings) -> None:
+        """Build the layers."""
+        super().__init__()
+        width = settings.width
+        self.encoder = nn.Sequential(
+            nn.PixelUnshuffle(2),
+            nn.Conv2d(12, width, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(2 * width, 2 * width, 3, padding=1),
+            nn.ReLU(inplace=True),
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv2d(2 * width, 4 * width, 3, padding=1),
+            nn.PixelShuffle(2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, 12, 3, padding=1),
+            nn.PixelShuffle(2),
+        )
+        last = self.decoder[3]
+        nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the denoised images, of the shape (n, 3, height, width) of ``images``.
+
+        Values may leave [0, 1] a little: clipping here would stop the gradient.
+        """
+        height, width = images.shape[-2:]
+        below, right = -height % MULTIPLE, -width % MULTIPLE
+        padded = functional.pad(images, (0, right, 0, below), mode="replicate")
+        noise = self.decoder(self.encoder(padded if below or right else images))
+        return images + noise[..., :height, :width]

@@ -1,0 +1,44 @@
+"""The paper's head: three linear layers of one width with dropout, then the class layer."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gratis.settings import Settings
+
+
+class HeadSettings(Settings):
+    """Size of the head; the defaults are the paper's."""
+
+    width: Annotated[int, Field(gt=0)] = 512
+    layers: Annotated[int, Field(gt=0)] = 3
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+
+class Head(nn.Module):
+    """Features to embedding to logits."""
+
+    def __init__(self, features: int, classes: int, settings: HeadSettings) -> None:
+        """Build the layers: ``features`` -> width, then width -> width, then ``classes``."""
+        super().__init__()
+        widths = [features] + [settings.width] * settings.layers
+        self.hidden = nn.ModuleList(
+            nn.Linear(before, after) for before, after in zip(widths, widths[1:], strict=False)
+        )
+        self.dropout = settings.dropout
+        self.classes = nn.Linear(settings.width, classes)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Map features (n, d) to logits (n, classes) and the embedding (n, width).
+
+        The embedding is the last hidden layer's output before its dropout, so that two views are
+        compared by what was seen, not by which units were dropped.
+        """
+        embedding = features
+        hidden = features
+        for layer in self.hidden:
+            embedding = functional.relu(layer(hidden))
+            hidden = functional.dropout(embedding, self.dropout, self.training)
+        return self.classes(hidden), embedding

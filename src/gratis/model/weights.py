@@ -1,0 +1,59 @@
+"""Weights from a user's file, read without ever running what is inside."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from gratis.errors import file_error
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from a ``.safetensors`` file or a ``.pth`` file of plain tensors.
+
+    Raises:
+        GratisError: the file is missing, damaged, or holds anything but tensors.
+    """
+    if not path.is_file():
+        raise file_error(path, "no such weights file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, RuntimeError, EOFError) as error:
+        raise file_error(path, "is damaged or not a weights file") from error
+    except Exception as error:
+        # weights_only refuses whatever is not plain tensors with an UnpicklingError.
+        raise file_error(
+            path, "holds more than tensors and is not loaded", "save it as safetensors"
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise file_error(path, "holds no state dict of tensors")
+    return content
+
+
+def load_backbone(backbone: nn.Module, path: Path) -> None:
+    """Load the weights at ``path`` into a headless timm backbone; a class layer is left out.
+
+    Raises:
+        GratisError: the file does not fit the backbone.
+    """
+    state = {k.removeprefix("module."): v for k, v in read_weights(path).items()}
+    wanted = backbone.state_dict()
+    missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
+    wrong = [k for k in wanted if k in state and state[k].shape != wanted[k].shape]
+    if missing or wrong:
+        first = (missing or wrong)[0]
+        what = "is missing" if missing else f"has shape {tuple(state[first].shape)}"
+        raise file_error(
+            path,
+            f"does not fit this backbone ({len(missing) + len(wrong)} of {len(wanted)} tensors; "
+            f"{first} {what})",
+            "name the backbone that it was trained with in model.backbone",
+        )
+    backbone.load_state_dict({k: state[k] for k in wanted if k in state}, strict=False)

@@ -1,0 +1,41 @@
+"""What training minimises: terms, one file each, that combine freely.
+
+The file's name is the word in a recipe. To add a term, add a file with a subclass of
+:class:`TermSettings` and one of :class:`Term`.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from gratis.data import Batch
+from gratis.objective.contract import Output, Term, TermSettings
+from gratis.settings import discover
+
+__all__ = ["TERMS", "Objective", "Output", "Term", "TermSettings"]
+
+TERMS: dict[str, type[TermSettings]] = discover(
+    __name__,
+    TermSettings,  # type: ignore[type-abstract]
+)
+
+
+class Objective:
+    """The weighted sum of its terms."""
+
+    def __init__(self, terms: Mapping[str, TermSettings]) -> None:
+        """Build the terms, by name."""
+        self._weights = {name: settings.weight for name, settings in terms.items()}
+        self._terms = {name: settings.build() for name, settings in terms.items()}
+
+    @property
+    def views(self) -> int:
+        """How many views of each image the terms need."""
+        return max(term.views for term in self._terms.values())
+
+    def __call__(self, output: Output, batch: Batch, t: float) -> dict[str, Tensor]:
+        """Return each term's loss, a scalar, times its weight at progress ``t``."""
+        return {
+            name: term(output, batch) * self._weights[name](t)
+            for name, term in self._terms.items()
+        }

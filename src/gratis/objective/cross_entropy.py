@@ -1,0 +1,33 @@
+"""Cross entropy over all views."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from gratis.data import Batch
+from gratis.objective.contract import Output, Term, TermSettings
+
+
+class CrossEntropySettings(TermSettings):
+    """``smoothing`` moves that share of the target from the label to all classes alike."""
+
+    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    def build(self) -> "CrossEntropy":
+        """Return the term."""
+        return CrossEntropy(self)
+
+
+class CrossEntropy(Term):
+    """Every view of an image has the image's label."""
+
+    def __init__(self, settings: CrossEntropySettings) -> None:
+        """Keep the smoothing."""
+        self._smoothing = settings.smoothing
+
+    def __call__(self, output: Output, batch: Batch) -> Tensor:
+        """Return the mean cross entropy of the logits."""
+        labels = batch.labels.repeat(batch.view_count)
+        return functional.cross_entropy(output.logits, labels, label_smoothing=self._smoothing)

@@ -1,0 +1,258 @@
+"""A recipe: everything that determines one row of the table, from one YAML file.
+
+A profile resizes recipes for a data set and a machine, and overrides from the command line come
+last. A profile changes what a row has; it never adds an adversary, a term of the objective, an
+augmentation or a denoiser to a row without one.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import create_model, model_validator
+
+from gratis.adversary import ADVERSARIES, AdversarySettings
+from gratis.data import DataSettings
+from gratis.errors import GratisError, file_error
+from gratis.evaluate import EvaluateSettings
+from gratis.model import ModelSettings
+from gratis.objective import TERMS, TermSettings
+from gratis.perturb import AugmentSettings
+from gratis.results import Paper
+from gratis.schedule import SHAPES
+from gratis.settings import Settings, did_you_mean, validate
+from gratis.train import TrainSettings
+from gratis.yaml_files import dump_yaml, parse_value, read_yaml
+
+# Parts whose absence from a row says something, so that no profile may add them.
+OPTIONAL = ("adversary.", "objective.", "augment", "model.denoiser")
+
+
+class Choice(Settings):
+    """Settings of some kinds, each under its word: ``{free: {replays: 4}}``, or a word alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word_alone(cls, content: object) -> object:
+        if isinstance(content, str):
+            return {content: {}}
+        if isinstance(content, dict):
+            # ``natural:`` with nothing behind it means its defaults.
+            return {word: {} if body is None else body for word, body in content.items()}
+        return content
+
+    @model_validator(mode="after")
+    def _at_least_one(self) -> Self:
+        if not self.chosen():
+            raise ValueError(f"choose from {', '.join(type(self).model_fields)}")
+        return self
+
+    def chosen(self) -> dict[str, Any]:
+        """Return the settings that were given, by their word."""
+        return {word: settings for word, settings in self if settings is not None}
+
+
+class OneChoice(Choice):
+    """Settings of exactly one kind."""
+
+    @model_validator(mode="after")
+    def _not_more(self) -> Self:
+        if len(self.chosen()) > 1:
+            raise ValueError(f"choose one of {', '.join(self.chosen())}, not several")
+        return self
+
+
+if TYPE_CHECKING:
+    AdversaryChoice = OneChoice
+    ObjectiveChoice = Choice
+else:
+    AdversaryChoice = create_model(
+        "AdversaryChoice",
+        __base__=OneChoice,
+        **{word: (kind | None, None) for word, kind in ADVERSARIES.items()},
+    )
+    ObjectiveChoice = create_model(
+        "ObjectiveChoice",
+        __base__=Choice,
+        **{word: (kind | None, None) for word, kind in TERMS.items()},
+    )
+
+
+class Recipe(Settings):
+    """One row of the table.
+
+    ``row`` is its place there, ``paper`` what the paper reports, in percent. The ``baseline``'s
+    gradients make the transfer sets. A ``reference`` row stands outside the comparison at equal
+    passes. An adversary without an ``epsilon`` trains at that of the evaluation.
+    """
+
+    name: str
+    title: str
+    row: int = 0
+    paper: Paper = Paper()
+    baseline: bool = False
+    reference: bool = False
+    seed: int = 0
+    data: DataSettings = DataSettings(name="digits")
+    model: ModelSettings = ModelSettings()
+    augment: AugmentSettings | None = None
+    adversary: AdversaryChoice
+    objective: ObjectiveChoice
+    train: TrainSettings = TrainSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _epsilon_of_the_evaluation(cls, content: Any) -> Any:
+        """Give the adversary the epsilon of the evaluation unless it has its own."""
+        try:
+            (word,) = content["adversary"]
+            body = dict(content["adversary"][word] or {})
+            epsilon = content["evaluate"]["epsilon"]
+            takes = "epsilon" in ADVERSARIES[word].model_fields
+        except (TypeError, ValueError, KeyError):
+            return content
+        if takes:
+            body.setdefault("epsilon", epsilon)
+        return content | {"adversary": {word: body}}
+
+    @model_validator(mode="after")
+    def _terms_fit_the_model(self) -> Self:
+        reconstructs = "reconstruction" in self.objective.chosen()
+        if reconstructs and self.model.denoiser is None:
+            raise ValueError("objective.reconstruction needs model.denoiser")
+        return self
+
+    @property
+    def adversary_settings(self) -> AdversarySettings:
+        """The settings of the one adversary."""
+        (settings,) = self.adversary.chosen().values()
+        assert isinstance(settings, AdversarySettings)
+        return settings
+
+    @property
+    def terms(self) -> dict[str, TermSettings]:
+        """The settings of the objective's terms, by name."""
+        return self.objective.chosen()
+
+    def to_yaml(self) -> str:
+        """Return the recipe with every default written out."""
+        return dump_yaml(self.model_dump(mode="json", exclude_none=True))
+
+    def identity(self, fingerprint: str) -> str:
+        """Return a hash of what decides the trained weights: the recipe and the data's pixels."""
+        decides = {"seed", "model", "augment", "adversary", "objective", "train"}
+        content = self.model_dump_json(include=decides, exclude_none=True)
+        return hashlib.sha256(f"{content}{fingerprint}".encode()).hexdigest()
+
+
+class Profile(Settings):
+    """How to resize every row: ``all`` rows, then ``rows`` by name; some may be left out."""
+
+    title: str
+    all: dict[str, Any] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    leave_out: tuple[str, ...] = ()
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the packaged recipes, in the table's order."""
+    rows = {name: read_yaml(path).get("row", 0) for name, path in _packaged("recipes").items()}
+    return sorted(rows, key=lambda name: rows[name])
+
+
+def profile_names() -> list[str]:
+    """Return the names of the packaged profiles."""
+    return sorted(_packaged("profiles"))
+
+
+def recipe_path(name: str) -> Path:
+    """Return the file of a packaged recipe, or of the user's own: a path that ends in .yaml.
+
+    Raises:
+        GratisError: there is no such recipe.
+    """
+    return _find("recipe", name, _packaged("recipes"))
+
+
+def load_profile(name: str) -> Profile:
+    """Return a packaged profile, or the user's own: a path that ends in .yaml.
+
+    Raises:
+        GratisError: there is no such profile, or a key in it is wrong.
+    """
+    path = _find("profile", name, _packaged("profiles"))
+    return validate(Profile, read_yaml(path), str(path))
+
+
+def resolve(name: str, profile: str | None = None, overrides: Iterable[str] = ()) -> Recipe:
+    """Return recipe ``name``, resized by ``profile``, with ``key=value`` overrides.
+
+    Raises:
+        GratisError: no such recipe or profile, or wrong keys or values: all of them at once.
+    """
+    path = recipe_path(name)
+    content = {"name": path.stem} | read_yaml(path)
+    if profile is not None:
+        sizes = load_profile(profile)
+        content = _merge(content, sizes.all, adds=False)
+        content = _merge(content, sizes.rows.get(content["name"], {}), adds=False)
+    for override in overrides:
+        content = _merge(content, _parse_override(override))
+    return validate(Recipe, content, f"recipe {name}")
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Return a resolved recipe from a run's folder.
+
+    Raises:
+        GratisError: the file is missing, or a key in it is wrong.
+    """
+    return validate(Recipe, read_yaml(path), str(path))
+
+
+def _packaged(folder: str) -> dict[str, Path]:
+    root = Path(str(resources.files("gratis"))) / folder
+    return {str(p.relative_to(root).with_suffix("")): p for p in sorted(root.rglob("*.yaml"))}
+
+
+def _find(kind: str, name: str, packaged: dict[str, Path]) -> Path:
+    if name in packaged:
+        return packaged[name]
+    if name.endswith((".yaml", ".yml")):
+        if Path(name).is_file():
+            return Path(name)
+        raise file_error(Path(name), f"no such {kind} file")
+    raise GratisError(f"no {kind} {name!r}{did_you_mean(name, list(packaged))}")
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        raise GratisError(f"{override!r} is not of the form key=value")
+    value = parse_value(override, text)
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any], path: str = "", *, adds: bool = True) -> Any:
+    """Return ``base`` with ``over`` written into it, key by key.
+
+    A schedule is one value and replaced as a whole. Without ``adds`` optional parts that ``base``
+    lacks stay out.
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        here = f"{path}{key}"
+        old = base.get(key)
+        if old is None and not adds and any(
+            here == part or (part.endswith(".") and path == part) for part in OPTIONAL
+        ) and key not in base:
+            continue
+        deep = isinstance(old, dict) and isinstance(value, dict) and not value.keys() & SHAPES
+        merged[key] = _merge(old, value, f"{here}.", adds=adds) if deep else value
+    return merged

@@ -1,0 +1,73 @@
+"""Two recipes on the same images: is the difference more than chance?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gratis.errors import GratisError
+from gratis.evaluate.statistics import mcnemar, mean_and_std
+from gratis.results import METRICS
+
+# Per-image correctness of one run: a boolean array (n,) for every metric.
+Correct = Mapping[str, NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The difference between two recipes in one metric.
+
+    ``difference`` is the mean over seeds of the first accuracy less the second, in points, and
+    ``std`` its standard deviation over the seeds (``None`` for one seed). ``p`` is the exact
+    McNemar test on the discordant images of all seeds together: it speaks for these trained
+    models on other images, ``std`` for other seeds.
+    """
+
+    metric: str
+    difference: float
+    std: float | None
+    seeds: int
+    p: float
+
+
+def compare(a: Mapping[int, Correct], b: Mapping[int, Correct]) -> list[Paired]:
+    """Compare two recipes by every metric that all their runs have.
+
+    Args:
+        a: the first recipe's runs, by seed.
+        b: the second's. Seeds that only one of them has are left out.
+
+    Raises:
+        GratisError: no seed is in both, or the runs were measured on different images.
+    """
+    seeds = sorted(a.keys() & b.keys())
+    if not seeds:
+        raise GratisError("no seed was run for both recipes; train both with the same seeds")
+    runs = [run for seed in seeds for run in (a[seed], b[seed])]
+    if len({len(correct) for run in runs for correct in run.values()}) > 1:
+        raise GratisError("the runs were measured on different images; evaluate them again alike")
+    shared = [metric for metric in METRICS if all(metric in run for run in runs)]
+    return [_paired(metric, [(a[s][metric], b[s][metric]) for s in seeds]) for metric in shared]
+
+
+def _paired(metric: str, pairs: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> Paired:
+    mean, std = mean_and_std([100 * float(a.mean() - b.mean()) for a, b in pairs])
+    p = mcnemar(np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs]))
+    return Paired(metric, mean, std if len(pairs) > 1 else None, len(pairs), p)
+
+
+def paired_to_markdown(first: str, second: str, lines: Sequence[Paired]) -> str:
+    """Return a Markdown table of ``first`` less ``second``, with a line that explains it."""
+    table = [
+        f"{first} less {second}, in points; ± is the standard deviation over the seeds, p the "
+        "exact McNemar test on the images of all seeds together.",
+        "",
+        "| metric | difference | seeds | p |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for line in lines:
+        spread = "" if line.std is None else f" ±{line.std:.1f}"
+        p = "< 0.001" if line.p < 0.001 else f"{line.p:.3f}"
+        table.append(f"| {line.metric} | {line.difference:+.1f}{spread} | {line.seeds} | {p} |")
+    return "\n".join(table) + "\n"

@@ -1,0 +1,117 @@
+"""The rows of a report: the runs of one recipe, their numbers and their marks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from gratis.evaluate.statistics import collapsed, mean_and_std, wilson
+from gratis.results import METRICS, Results
+
+# Metrics that are measured on images attacked through the baseline: white box for itself.
+ON_THE_BASELINE = ("fgsm_transfer", "transfer")
+
+WHITE_BOX, REFERENCE, COLLAPSED = "†", "‡", "⚠"
+_MEANINGS = {
+    WHITE_BOX: "attacked through this very model: white box here, a transfer attack elsewhere.",
+    REFERENCE: "reference, outside the comparison at equal compute.",
+    COLLAPSED: "catastrophic overfitting: withstands single steps (FGSM) only, PGD breaks it.",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one row, in percent.
+
+    ``low`` and ``high`` bound the 95% Wilson interval of a single run, or lie one standard
+    deviation over the seeds (``std``, ``None`` for a single run) from the mean.
+    """
+
+    value: float
+    low: float
+    high: float
+    std: float | None
+
+    @property
+    def margin(self) -> float:
+        """What stands behind the ± sign: the wider side of the interval, in points."""
+        return max(self.value - self.low, self.high - self.value)
+
+
+@dataclass(frozen=True)
+class Row:
+    """All runs of one recipe, which differ in their seed."""
+
+    runs: tuple[Results, ...]
+
+    @property
+    def first(self) -> Results:
+        """The run that speaks for what all have in common."""
+        return self.runs[0]
+
+    def mean(self, field: str) -> float:
+        """Return the mean of a number over the runs."""
+        return fmean(getattr(run, field) for run in self.runs)
+
+    def cell(self, metric: str) -> Cell | None:
+        """Return a metric in percent, or ``None`` where a run lacks it."""
+        values = [getattr(run, metric) for run in self.runs]
+        if None in values:
+            return None
+        mean, std = mean_and_std(values)
+        if len(values) == 1:
+            low, high = wilson(mean, self.first.n)
+            return Cell(100 * mean, 100 * low, 100 * high, None)
+        return Cell(100 * mean, 100 * (mean - std), 100 * (mean + std), 100 * std)
+
+    def paper(self, metric: str) -> float | None:
+        """Return what the paper gives for a metric, in percent, or ``None``."""
+        value: float | None = getattr(self.first.paper, metric, None)
+        return value
+
+    @property
+    def mark(self) -> str:
+        """The mark of the row's title."""
+        return REFERENCE if self.first.reference else ""
+
+    def mark_of(self, metric: str) -> str:
+        """Return the mark of a metric's number."""
+        if metric in ON_THE_BASELINE and self.first.baseline:
+            return WHITE_BOX if self.cell(metric) else ""
+        if metric == "fgsm" and any(collapsed(run.fgsm, run.pgd) for run in self.runs):
+            return COLLAPSED
+        return ""
+
+
+def group(results: Sequence[Results]) -> list[Row]:
+    """Return one row per recipe, in the order of first appearance."""
+    runs: dict[str, list[Results]] = {}
+    for result in results:
+        runs.setdefault(result.recipe, []).append(result)
+    return [Row(tuple(of_recipe)) for of_recipe in runs.values()]
+
+
+def explain_marks(rows: Sequence[Row]) -> list[str]:
+    """Return a line for every mark that occurs in the rows."""
+    used = "".join(row.mark + "".join(map(row.mark_of, METRICS)) for row in rows)
+    return [f"{mark} {text}" for mark, text in _MEANINGS.items() if mark in used]
+
+
+def in_common(results: Sequence[Results], field: str) -> str:
+    """Return a field's value, or its different values in the order of appearance."""
+    values: list[Any] = [getattr(result, field) for result in results]
+    return ", ".join(dict.fromkeys(as_text(field, value) for value in values))
+
+
+def as_text(field: str, value: Any) -> str:
+    """Return a value the way people write it: epsilon in 255ths, counts with commas."""
+    if field == "epsilon":
+        return f"{round(255 * value, 2):g}/255"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def count(number: float) -> str:
+    """Return a count in few letters: 950, 55k, 1.2M."""
+    if number < 9_950:
+        return f"{number:.0f}" if number < 1_000 else f"{number / 1_000:.1f}k"
+    return f"{number / 1_000:.0f}k" if number < 999_500 else f"{number / 1_000_000:.1f}M"

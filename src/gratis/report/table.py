@@ -1,0 +1,187 @@
+"""The results table: for the terminal, as Markdown, as CSV and as JSON."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gratis.files import make_folder, write_json, write_text
+from gratis.report.rows import COLLAPSED, Cell, Row, count, explain_marks, group, in_common
+from gratis.results import METRICS, Results
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+PAPERS = ("geometric", "fgsm_transfer")
+
+
+def write_tables(results: Sequence[Results], folder: Path) -> None:
+    """Write ``table.md``, ``table.csv`` and ``results.json`` (``{"rows": [...]}``, one per run).
+
+    Raises:
+        GratisError: the folder cannot be written.
+    """
+    make_folder(folder)
+    write_text(folder / "table.md", to_markdown(results))
+    write_text(folder / "table.csv", to_csv(results))
+    write_json(folder / "results.json", {"rows": [run.model_dump(mode="json") for run in results]})
+
+
+def header(results: Sequence[Results]) -> str:
+    """Return the line that says on what, and against what, everything was measured."""
+    data, n, classes, epsilon, steps, device = (
+        in_common(results, field)
+        for field in ("data", "n", "classes", "epsilon", "pgd_steps", "device")
+    )
+    return (
+        f"{data}, {n} validation images, {classes} classes; epsilon {epsilon} (L-infinity), "
+        f"PGD with {steps} steps; {device}. Accuracies in percent."
+    )
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """Return the lines below the table: what ± means here, and every mark that occurs."""
+    lines = []
+    if any(len(row.runs) == 1 for row in rows):
+        lines.append("± of one seed: 95% Wilson interval over the images (its wider side).")
+    if any(len(row.runs) > 1 for row in rows):
+        lines.append("± of several seeds: standard deviation over the seeds.")
+    return lines + explain_marks(rows)
+
+
+def to_markdown(results: Sequence[Results]) -> str:
+    """Return the table as Markdown, with a line above and the explanations below."""
+    rows = group(results)
+    titles = ["model", "backbone", "size", "seeds"]
+    for metric in METRICS:
+        titles += [metric, f"paper {metric}"] if metric in PAPERS else [metric]
+    titles += ["passes", "epochs", "seconds"]
+    lines = [
+        header(results),
+        "",
+        _markdown_line(titles),
+        _markdown_line(["---"] * 3 + ["---:"] * (len(titles) - 3)),
+        *(_markdown_line(_markdown_cells(row)) for row in rows),
+        "",
+        *(f"- {note}" for note in notes(rows)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _markdown_cells(row: Row) -> list[str]:
+    cells = [_title(row), row.first.backbone, _size(row), str(len(row.runs))]
+    for metric in METRICS:
+        cells.append(_number(row.cell(metric), row.mark_of(metric), " "))
+        if metric in PAPERS:
+            cells.append(_paper(row, metric))
+    return [*cells, *_costs(row)]
+
+
+def _title(row: Row) -> str:
+    return f"{row.first.title} {row.mark}".rstrip()
+
+
+def _size(row: Row) -> str:
+    before, after = row.first.image_size, row.first.input_size
+    return f"{before}" if before == after else f"{before} → {after}"
+
+
+def _number(cell: Cell | None, mark: str, between: str) -> str:
+    if cell is None:
+        return "n/a"
+    return f"{cell.value:.1f}{mark}{between}±{cell.margin:.1f}"
+
+
+def _paper(row: Row, metric: str) -> str:
+    value = row.paper(metric)
+    return "n/a" if value is None else f"{value:g}"
+
+
+def _costs(row: Row) -> list[str]:
+    return [count(row.mean("passes")), f"{row.mean('epochs'):.1f}", f"{row.mean('seconds'):.0f}"]
+
+
+def to_terminal(results: Sequence[Results]) -> "Table":
+    """Return the table for a terminal of 110 columns or more, each ± below its number."""
+    from rich import box
+    from rich.table import Table
+
+    rows = group(results)
+    table = Table(
+        title=header(results),
+        caption="\n".join(notes(rows)),
+        caption_justify="left",
+        box=box.HORIZONTALS,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("model", min_width=16, ratio=1)
+    table.add_column("backbone\nsize")
+    for metric in METRICS:
+        table.add_column(metric.replace("_", "\n"), justify="right", no_wrap=True)
+        if metric in PAPERS:
+            table.add_column("paper", justify="right", style="dim", no_wrap=True)
+    for title in ("passes\nepochs", "seconds\nseeds"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*_terminal_cells(row))
+    return table
+
+
+def _terminal_cells(row: Row) -> list[str]:
+    from rich.markup import escape
+
+    cells = [escape(_title(row)), f"{escape(row.first.backbone)}\n{_size(row)}"]
+    for metric in METRICS:
+        number, _, margin = _number(row.cell(metric), row.mark_of(metric), "\n").partition("\n")
+        cells.append(f"{number}\n[dim]{margin}[/dim]")
+        if metric in PAPERS:
+            cells.append(_paper(row, metric))
+    passes, epochs, seconds = _costs(row)
+    return [*cells, f"{passes}\n{epochs}", f"{seconds}\n{len(row.runs)}"]
+
+
+def to_csv(results: Sequence[Results]) -> str:
+    """Return the table as CSV, one line per recipe, with plain numbers.
+
+    Accuracies are in percent. ``*_low`` and ``*_high`` are the 95% Wilson interval of a single
+    run, ``*_std`` the standard deviation over several; what does not apply is empty.
+    """
+    lines = [_csv_line(row) for row in group(results)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _csv_line(row: Row) -> dict[str, object]:
+    run = row.first
+    line: dict[str, object] = {"recipe": run.recipe, "title": run.title, "seeds": len(row.runs)}
+    line |= {field: getattr(run, field) for field in _CSV_FIELDS}
+    line |= {field: round(row.mean(field), 3) for field in ("passes", "epochs", "seconds")}
+    for metric in METRICS:
+        line |= _csv_numbers(metric, row.cell(metric))
+    line |= {f"paper_{metric}": row.paper(metric) for metric in PAPERS}
+    line["collapsed"] = row.mark_of("fgsm") == COLLAPSED
+    return line
+
+
+_CSV_FIELDS = (
+    *("baseline", "reference", "data", "n", "classes", "epsilon", "pgd_steps"),
+    *("backbone", "parameters", "image_size", "input_size", "device"),
+)
+
+
+def _csv_numbers(metric: str, cell: Cell | None) -> dict[str, object]:
+    names = (metric, f"{metric}_low", f"{metric}_high", f"{metric}_std")
+    if cell is None:
+        return dict.fromkeys(names)
+    single = cell.std is None
+    values = (cell.value, cell.low if single else None, cell.high if single else None, cell.std)
+    rounded = (None if value is None else round(value, 3) for value in values)
+    return dict(zip(names, rounded, strict=True))

@@ -1,0 +1,96 @@
+"""From a recipe to the objects that it describes."""
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from gratis.data import Batches, Dataset, hold_out, to_float
+from gratis.model import Classifier, passes_per_image
+from gratis.objective import Objective
+from gratis.perturb import Augment
+from gratis.progress import say
+from gratis.recipe import Recipe
+from gratis.seeds import derive
+from gratis.train.loop import Trainer
+from gratis.train.settings import TrainSettings
+from gratis.train.step import Learner
+from gratis.train.watch import Watch
+
+
+def fit_to_data(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """Return the recipe without mirroring where a mirrored image no longer shows its class."""
+    if dataset.mirrors or recipe.augment is None or recipe.augment.flip == 0:
+        return recipe
+    say(f"{dataset.name} must not be mirrored: augment.flip is set to 0")
+    unmirrored = recipe.augment.model_copy(update={"flip": 0.0})
+    return recipe.model_copy(update={"augment": unmirrored})
+
+
+def build_model(recipe: Recipe, classes: int) -> Classifier:
+    """Return the untrained classifier, its weights drawn from the recipe's seed.
+
+    Raises:
+        GratisError: the backbone is unknown, or its weights cannot be had or do not fit.
+    """
+    torch.manual_seed(derive(recipe.seed, "model"))
+    # Channels last is how images lie in memory, and the faster layout for convolutions.
+    return Classifier(recipe.model, classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | None]:
+    """Return the trainer of a recipe, and the watch over its held-out images.
+
+    Raises:
+        GratisError: as :func:`build_model`.
+    """
+    settings = recipe.train
+    fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
+    module = build_model(recipe, len(dataset.classes)).to(fabric.device)
+    cost = passes_per_image(module, dataset.size)
+    optimizer = _build_optimizer(module, settings)
+    wrapped, optimizer = fabric.setup(module, optimizer)
+    learner = Learner(
+        fabric=fabric,
+        module=module,
+        model=wrapped,
+        adversary=recipe.adversary_settings.build(recipe.seed),
+        objective=Objective(recipe.terms),
+        optimizer=optimizer,
+        average=_build_average(module, settings),
+        seed=recipe.seed,
+    )
+    training, held_out = hold_out(dataset.train, settings.held_out)
+    batches = Batches(dataset.train, training, settings.batch_size, recipe.seed, fabric.device)
+    augment = Augment(recipe.augment) if recipe.augment else None
+    watch = None
+    if len(held_out):
+        kept = dataset.train.take(held_out)
+        images = to_float(kept.images, fabric.device)
+        labels = torch.from_numpy(kept.labels).to(fabric.device)
+        watch = Watch(images, labels, recipe.evaluate.epsilon, recipe.seed)
+    return Trainer(learner, batches, augment, settings, cost), watch
+
+
+def _build_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    # The loop sets the rate at every step; foreach is the fastest that every device has.
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(
+            parameters, lr=0.0, weight_decay=settings.weight_decay, foreach=True
+        )
+    return torch.optim.SGD(
+        parameters,
+        lr=0.0,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        nesterov=settings.momentum > 0,
+        foreach=True,
+    )
+
+
+def _build_average(module: nn.Module, settings: TrainSettings) -> AveragedModel | None:
+    if settings.average is None:
+        return None
+    rule = get_ema_multi_avg_fn(settings.average)
+    return AveragedModel(module, multi_avg_fn=rule, use_buffers=True)

@@ -1,0 +1,130 @@
+"""Measure what a run trained, and make the perturbed validation sets from it."""
+
+import functools
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from gratis.data import Dataset, load
+from gratis.evaluate import PerturbedSets, measure, perturbed_sets
+from gratis.evaluate.measurement import Measurement
+from gratis.model import Classifier
+from gratis.recipe import Recipe
+from gratis.results import Results
+from gratis.run.build import build_model
+from gratis.run.folder import RunFolder
+from gratis.run.machine import commit, device_name, versions
+from gratis.train.checkpoint import Position, load_weights
+
+# The noise of the frozen sets is theirs alone: it must not follow a run's seed.
+SETS_SEED = 0
+
+# Rows share a data set: read it once.
+load_once = functools.lru_cache(maxsize=2)(load)
+
+
+def load_run(path: Path) -> tuple[Classifier, Position, Recipe, Dataset]:
+    """Return the trained classifier of a run, how far it came, its recipe and its data.
+
+    Raises:
+        GratisError: ``path`` is no run folder, or its checkpoint is missing or another model's.
+    """
+    folder = RunFolder(path)
+    recipe = folder.recipe()
+    dataset = load_once(recipe.data)
+    # The checkpoint holds every weight: do not fetch pretrained ones only to replace them.
+    untrained = recipe.model.model_copy(update={"pretrained": False})
+    model = build_model(recipe.model_copy(update={"model": untrained}), len(dataset.classes))
+    position = load_weights(folder.checkpoint, model, recipe.identity(dataset.fingerprint))
+    return model.eval(), position, recipe, dataset
+
+
+def evaluate_run(path: Path, sets: Path | None = None) -> Results:
+    """Measure the run in the folder ``path`` and write its ``results.json``.
+
+    ``sets`` holds the perturbed validation sets; without it the geometric one is made in the
+    run's folder, and the transfer metrics stay empty.
+
+    Raises:
+        GratisError: as :func:`load_run`, or the sets do not fit the data or were changed.
+    """
+    folder = RunFolder(path)
+    model, position, recipe, dataset = load_run(path)
+    device = Fabric(accelerator="auto", devices=1).device
+    loaded = _load_sets(folder, dataset, recipe.evaluate.epsilon, sets)
+    measured = measure(
+        model, dataset.validation, loaded, recipe.evaluate, recipe.seed, device
+    )
+    measured.save(folder.correct)
+    results = _results(recipe, dataset, model, position, measured, device_name(device))
+    results.write(folder.results_file)
+    return results
+
+
+def build_sets(baseline: Path, folder: Path) -> None:
+    """Make the perturbed validation sets in ``folder`` from the run ``baseline``.
+
+    Raises:
+        GratisError: as :func:`load_run`, or the folder cannot be written.
+    """
+    model, _, recipe, dataset = load_run(baseline)
+    model.to(Fabric(accelerator="auto", devices=1).device)
+    perturbed_sets.build(
+        folder, dataset.validation, dataset.mirrors, model, recipe.evaluate.epsilon, SETS_SEED
+    )
+
+
+def _load_sets(
+    folder: RunFolder, dataset: Dataset, epsilon: float, sets: Path | None
+) -> PerturbedSets:
+    if sets is not None:
+        return perturbed_sets.load(sets, dataset.validation)
+    if not folder.geometric.exists():
+        perturbed_sets.build(
+            folder.geometric, dataset.validation, dataset.mirrors, None, epsilon, SETS_SEED
+        )
+    return perturbed_sets.load(folder.geometric, dataset.validation)
+
+
+def _results(
+    recipe: Recipe,
+    dataset: Dataset,
+    model: Classifier,
+    position: Position,
+    measured: Measurement,
+    device: str,
+) -> Results:
+    return Results(
+        recipe=recipe.name,
+        title=recipe.title,
+        seed=recipe.seed,
+        baseline=recipe.baseline,
+        reference=recipe.reference,
+        paper=recipe.paper,
+        **measured.accuracies,
+        n=measured.n,
+        classes=len(dataset.classes),
+        epsilon=recipe.evaluate.epsilon,
+        pgd_steps=recipe.evaluate.pgd_steps,
+        data=dataset.name,
+        train_images=len(dataset.train),
+        backbone=_backbone(recipe),
+        parameters=sum(p.numel() for p in model.parameters()),
+        image_size=dataset.size,
+        input_size=recipe.model.input_size or dataset.size,
+        passes=position.passes,
+        epochs=position.passes / position.images,
+        seconds=position.seconds,
+        device=device,
+        commit=commit(),
+        versions=versions(),
+    )
+
+
+def _backbone(recipe: Recipe) -> str:
+    """Return the backbone in words, with whatever makes it another than its name says."""
+    model = recipe.model
+    width = f" {'-'.join(map(str, model.channels))}" if model.channels else ""
+    return f"{model.backbone}{width}" + (", pretrained" if model.pretrained else "")
+
+

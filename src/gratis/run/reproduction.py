@@ -1,0 +1,65 @@
+"""All rows of the table: train what is missing, measure everything on the same frozen sets."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from gratis.errors import GratisError
+from gratis.progress import say
+from gratis.recipe import Recipe, load_profile, recipe_names, resolve
+from gratis.results import Results
+from gratis.run.evaluation import build_sets
+from gratis.run.training import train, train_only
+from gratis.settings import did_you_mean
+
+
+def rows_of(profile: str, only: Sequence[str], overrides: Sequence[str]) -> list[Recipe]:
+    """Return the recipes of a profile in the table's order, the baseline first.
+
+    Raises:
+        GratisError: an unknown row, profile or key.
+    """
+    left_out = load_profile(profile).leave_out
+    names = [name for name in recipe_names() if name not in left_out and "/" not in name]
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise GratisError(f"no row {unknown[0]!r}{did_you_mean(unknown[0], names)}")
+    recipes = [resolve(name, profile, overrides) for name in names]
+    chosen = [r for r in recipes if not only or r.name in only or r.baseline]
+    return sorted(chosen, key=lambda recipe: not recipe.baseline)
+
+
+def reproduce(recipes: Iterable[Recipe], out: Path, seeds: int) -> list[Results]:
+    """Train and measure every recipe with every seed; finished runs are not repeated.
+
+    The seed-0 baseline comes first: its gradients make the sets for all rows and seeds. Runs go
+    to ``out/runs/<row>-seed<seed>``, the sets to ``out/perturbed``.
+
+    Raises:
+        GratisError: as :func:`gratis.run.train`.
+    """
+    recipes = list(recipes)
+    sets = out / "perturbed"
+    baseline = next(recipe for recipe in recipes if recipe.baseline)
+    _make_sets(baseline, out, sets)
+    results = []
+    for seed in range(seeds):
+        for recipe in recipes:
+            seeded = recipe.model_copy(update={"seed": seed})
+            say(f"{recipe.title} (seed {seed})")
+            results.append(train(seeded, run_path(out, seeded), sets))
+    return results
+
+
+def run_path(out: Path, recipe: Recipe) -> Path:
+    """Return the folder of a recipe's run."""
+    return out / "runs" / f"{recipe.name}-seed{recipe.seed}"
+
+
+def _make_sets(baseline: Recipe, out: Path, sets: Path) -> None:
+    """Train the baseline and make the sets from it, unless they are there."""
+    if (sets / "manifest.json").exists():
+        return
+    say(f"{baseline.title} (seed {baseline.seed}), whose gradients make the transfer sets")
+    path = run_path(out, baseline)
+    train_only(baseline, path)
+    build_sets(path, sets)

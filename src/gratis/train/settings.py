@@ -1,0 +1,33 @@
+"""The settings of training that do not depend on adversary or objective."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gratis.schedule import Constant, Scheduled, within
+from gratis.settings import Settings
+
+
+class TrainSettings(Settings):
+    """How long, how fast and with which optimizer.
+
+    ``epochs`` is passes / training images: the compute, not a traversal of the data, so that all
+    rows cost the same. With ``count: images`` every image counts as one pass whatever it costs:
+    the reference rows. ``average`` is the decay of the weights' running average, evaluated in
+    their place. ``held_out`` images a class leave training for the overfitting watch, which
+    looks at them every ``watch_every`` epochs.
+    """
+
+    epochs: Annotated[float, Field(gt=0)] = 20
+    count: Literal["passes", "images"] = "passes"
+    batch_size: Annotated[int, Field(ge=2)] = 128
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: Annotated[Scheduled, within(0)] = Constant(value=0.01)
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    held_out: Annotated[int, Field(ge=0)] = 5
+    watch_every: Annotated[float, Field(gt=0)] = 1
+    log_every: Annotated[int, Field(ge=1)] = 20
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 5

@@ -1,0 +1,113 @@
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+WNIDS = ("n03", "n01", "n02")
+
+
+def save_noise(path: Path, seed: int, size: tuple[int, int] = (64, 64), mode: str = "RGB") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has a cache of its own."""
+    monkeypatch.setenv("GRATIS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """The official layout in small: three classes, 4 + 2 images each, some greyscale."""
+    root = tmp_path / "tiny-imagenet-200"
+    lines = []
+    for label, wnid in enumerate(WNIDS):
+        for number in range(4):
+            name = f"{wnid}_{number}.JPEG"
+            mode = "L" if number == 0 else "RGB"
+            save_noise(root / "train" / wnid / "images" / name, 100 * label + number, mode=mode)
+        for number in range(2):
+            name = f"val_{2 * label + number}.JPEG"
+            save_noise(root / "val" / "images" / name, 1000 + 2 * label + number)
+            lines.append(f"{name}\t{wnid}\t0\t0\t63\t63\n")
+    (root / "val" / "val_annotations.txt").write_text("".join(lines))
+    (root / "wnids.txt").write_text("\n".join(WNIDS))
+    (root / "words.txt").write_text("n01\tgoldfish, Carassius\nn02\tcrane\nn03\tcrane, bird\n")
+    return root
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """A folder of one's own: two classes, one of them with a folder inside."""
+    root = tmp_path / "pets"
+    for number, part in enumerate(("train", "val")):
+        save_noise(root / part / "cat" / "a.png", 10 * number, (20, 30))
+        save_noise(root / part / "cat" / "deeper" / "b.jpg", 10 * number + 1, (41, 17))
+        save_noise(root / part / "dog" / "c.bmp", 10 * number + 2, (8, 8))
+        (root / part / "dog" / "notes.txt").write_text("not an image")
+        (root / part / "dog" / "._c.bmp").write_bytes(b"not an image either")
+    return root
+
+
+class Server(ThreadingHTTPServer):
+    """Serves ``content``; ``cuts[i]`` is after how many bytes it hangs up on request i."""
+
+    daemon_threads = True
+    content = b""
+    ranges = True
+    status = 200
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.cuts: list[int] = []
+        self.asked: list[str | None] = []
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/{name}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        asked = self.headers.get("Range")
+        self.server.asked.append(asked)
+        start = int(asked[6:-1]) if asked and self.server.ranges else 0
+        body = self.server.content[start:]
+        if self.server.status != 200 or (start and not body):
+            self.send_error(416 if self.server.status == 200 else self.server.status)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        cut = self.server.cuts.pop(0) if self.server.cuts else len(body)
+        self.wfile.write(body[:cut])
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    serving = Server()
+    thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield serving
+    serving.shutdown()
+    thread.join()
+    serving.server_close()
+
+
+@pytest.fixture
+def noise() -> Callable[..., None]:
+    """Save an image of noise: ``noise(path, seed, size, mode)``."""
+    return save_noise

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
+from gratis.data.batches import to_float
 from gratis.data.dataset import Split
 from gratis.errors import GratisError
-from gratis.evaluate.images import to_tensor
 from gratis.evaluate.measurement import Measurement
 from gratis.evaluate.perturbed_sets import PerturbedSets
 from gratis.model import logits_of
@@ -168,7 +168,7 @@ class _Examiner:
         """Return, for each image asked about, whether it is classified correctly."""
         correct = np.zeros(len(self.index), dtype=np.bool_)
         for rows in self._batches(np.arange(len(self.index))):
-            pixels = to_tensor(images[self.index[rows]], self.device)
+            pixels = to_float(images[self.index[rows]], self.device)
             correct[rows] = self._right(pixels, self._labels(rows))
             self.shown.advance(len(rows))
         return correct
@@ -181,7 +181,7 @@ class _Examiner:
         self.shown.advance(_cost(how) * int(np.count_nonzero(~clean)))
         for rows in self._batches(np.flatnonzero(clean)):
             index, labels = self.index[rows], self._labels(rows)
-            pixels = to_tensor(images[index], self.device)
+            pixels = to_float(images[index], self.device)
             indices = torch.from_numpy(index)
             adversarial = attack(self._classify, pixels, labels, how, self.seed, indices)
             correct[rows] = self._right(adversarial, labels)

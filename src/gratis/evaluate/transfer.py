@@ -5,8 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from gratis.data.batches import to_float
 from gratis.data.dataset import Split
-from gratis.evaluate.images import to_tensor
 from gratis.model import logits_of
 from gratis.perturb import AttackSettings, attack
 
@@ -28,7 +28,7 @@ def attacked(baseline: nn.Module, batch: Split, epsilon: float) -> NDArray[np.ui
     device = next(baseline.parameters()).device
     adversarial = attack(
         lambda images: logits_of(baseline(images)),
-        to_tensor(batch.images, device),
+        to_float(np.array(batch.images), device),
         torch.from_numpy(np.array(batch.labels)).to(device),
         AttackSettings.fgsm(epsilon),
         seed=0,  # FGSM draws nothing

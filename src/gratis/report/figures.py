@@ -67,8 +67,8 @@ def _title(results: Sequence[Results]) -> str:
 
 def _error_bars(rows: Sequence[Row]) -> str:
     meanings = {
-        False: "95% Wilson interval over the images (one seed)",
-        True: "standard deviation over the seeds (several seeds)",
+        False: "95% Wilson interval over the images of one seed",
+        True: "standard deviation over several seeds",
     }
     used = sorted({len(row.runs) > 1 for row in rows})
     return "Error bars: " + " or ".join(meanings[several] for several in used) + "."
@@ -85,8 +85,7 @@ def _draw_row(axes: "Axes", place: int, row: Row) -> None:
         else:
             _draw_bar(axes, y, cell, colour)
             mark = row.mark_of("fgsm") if metric == "pgd" else row.mark_of(metric)
-            number = f"{cell.value:.1f}{mark}"
-            axes.text(_beside(cell, paper), y, number, va="center", fontsize=7)
+            _draw_number(axes, y, cell, paper, f"{cell.value:.1f}{mark}")
         if metric in PAPERS:
             _draw_paper(axes, y, paper)
 
@@ -97,12 +96,16 @@ def _draw_bar(axes: "Axes", y: float, cell: Cell, colour: str) -> None:
     axes.barh(y, cell.value, _BAR * 0.92, color=colour, xerr=spread, error_kw=style, zorder=2)
 
 
-def _beside(cell: Cell, paper: float | None) -> float:
-    """Return where a number can stand behind its bar without touching the diamond."""
+def _draw_number(axes: "Axes", y: float, cell: Cell, paper: float | None, number: str) -> None:
     behind = cell.high + 1
-    if paper is not None and behind - 2 < paper < behind + 6:
-        return paper + 1.6
-    return behind
+    if paper is None or not behind - 2 < paper < behind + 6:
+        axes.text(behind, y, number, va="center", fontsize=7)
+    elif cell.low > 9:
+        # Next to the diamond it would read as the paper's: it moves inside our bar.
+        paint = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+        axes.text(cell.low - 1, y, number, va="center", ha="right", fontsize=7, bbox=paint)
+    else:
+        axes.text(paper + 1.6, y, number, va="center", fontsize=7)
 
 
 def _draw_paper(axes: "Axes", y: float, paper: float | None) -> None:

@@ -1,0 +1,35 @@
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from gratis.errors import GratisError
+from gratis.report import figure1
+
+
+@pytest.mark.parametrize("rows", [1, 16])
+def test_figure_is_a_png_of_sane_size(result, tmp_path, rows):
+    path = tmp_path / "figure1.png"
+    figure1([result(f"recipe {row}") for row in range(rows)], path)
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert image.width == 1500 and 300 <= image.height <= 2600
+
+
+def test_figure_shows_every_kind_of_cell_and_repeats_itself(results, tmp_path):
+    for name in ("a.png", "b.png"):
+        figure1(results, tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_failure_leaves_no_file(results, tmp_path):
+    (tmp_path / "figure1.png").mkdir()
+    with pytest.raises(GratisError, match="cannot be written"):
+        figure1(results, tmp_path / "figure1.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["figure1.png"]
+
+
+def test_importing_the_report_waits_for_neither_torch_nor_matplotlib():
+    code = "import sys, gratis.report; assert not {'torch', 'matplotlib'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from gratis.errors import GratisError
+from gratis.evaluate.statistics import mcnemar
+from gratis.report import compare, paired_to_markdown
+
+
+def correct(right, n=20, metrics=("clean", "pgd")):
+    return {metric: np.arange(n) < right for metric in metrics}
+
+
+def test_differences_over_seeds_and_the_pooled_test():
+    a, b = {0: correct(15), 1: correct(17)}, {0: correct(10), 1: correct(10), 7: correct(0)}
+    clean, pgd = compare(a, b)
+    assert (clean.metric, pgd.metric, clean.seeds) == ("clean", "pgd", 2)
+    assert clean.difference == pytest.approx(30)
+    assert clean.std == pytest.approx(50**0.5)
+    assert clean.p == pytest.approx(2 * 0.5**12)  # 5 + 7 discordant images, all one way
+    (swapped, _) = compare(b, a)
+    assert swapped.difference == pytest.approx(-30) and swapped.p == clean.p
+
+
+def test_one_seed_has_no_deviation():
+    (line, _) = compare({0: correct(12)}, {0: correct(10)})
+    assert line.std is None
+    assert line.p == mcnemar(correct(12)["clean"], correct(10)["clean"])
+
+
+def test_only_shared_metrics_are_compared():
+    (line,) = compare({0: correct(12)}, {0: correct(10, metrics=("pgd", "transfer"))})
+    assert line.metric == "pgd"
+
+
+def test_refuses_what_cannot_be_paired():
+    with pytest.raises(GratisError, match="no seed"):
+        compare({0: correct(1)}, {1: correct(1)})
+    with pytest.raises(GratisError, match="different images"):
+        compare({0: correct(1)}, {0: correct(1, n=19)})
+
+
+def test_markdown():
+    text = paired_to_markdown(
+        "Scheduled", "Free", compare({0: correct(15)}, {0: correct(3, metrics=["clean"])})
+    )
+    assert text.startswith("Scheduled less Free")
+    assert text.endswith("| clean | +60.0 | 1 | < 0.001 |\n")

@@ -1,0 +1,118 @@
+import csv
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from gratis.errors import GratisError
+from gratis.report import group, to_csv, to_markdown, to_terminal, write_tables
+from gratis.report.rows import as_text, count
+from gratis.results import METRICS, Results
+from gratis.settings import validate
+
+GOLDEN = """\
+digits, 200 validation images, 10 classes; epsilon 8/255 (L-infinity), PGD with 20 steps; cpu. \
+Accuracies in percent.
+
+| model | backbone | size | seeds | clean | geometric | paper geometric | fgsm_transfer | \
+paper fgsm_transfer | transfer | fgsm | pgd | passes | epochs | seconds |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | \
+---: |
+| Baseline | resnet18 | 64 → 224 | 1 | 80.0 ±6.1 | 50.0 ±6.9 | 32 | 30.0† ±6.7 | n/a | \
+40.0† ±6.9 | 20.0 ±6.1 | 10.0 ±4.9 | 55k | 5.5 | 87 |
+| Free | resnet18 | 64 | 3 | 80.0 ±0.0 | 50.0 ±0.0 | 48 | 30.0 ±0.0 | 28 | 40.0 ±0.0 | \
+61.0⚠ ±1.0 | 2.0 ±0.0 | 55k | 5.5 | 87 |
+| Pgd-Full ‡ | resnet18 | 64 → 224 | 1 | 100.0 ±1.9 | 50.0 ±6.9 | n/a | n/a | n/a | n/a | \
+20.0 ±6.1 | 10.0 ±4.9 | 55k | 5.5 | 87 |
+
+- ± of one seed: 95% Wilson interval over the images (its wider side).
+- ± of several seeds: standard deviation over the seeds.
+- † attacked through this very model: white box here, a transfer attack elsewhere.
+- ‡ reference, outside the comparison at equal compute.
+- ⚠ catastrophic overfitting: withstands single steps (FGSM) only, PGD breaks it.
+"""
+
+
+def test_markdown_is_the_golden_table(results):
+    assert to_markdown(results) == GOLDEN
+
+
+def test_marks_are_explained_only_where_they_occur(result):
+    text = to_markdown([result()])
+    assert not any(mark in text for mark in "†‡⚠")
+    assert "several seeds" not in text
+
+
+def test_seeds_of_a_recipe_are_one_row_in_order_of_appearance(result):
+    rows = group([result("b"), result("a"), result("b", seed=1)])
+    assert [(row.first.recipe, len(row.runs)) for row in rows] == [("b", 2), ("a", 1)]
+
+
+def test_a_metric_that_one_seed_lacks_is_not_averaged(result):
+    (row,) = group([result(), result(seed=1, transfer=None)])
+    assert row.cell("transfer") is None
+
+
+def test_titles_cannot_break_the_table(result):
+    assert "a \\| b" in to_markdown([result(title="a | b")])
+    shown = Console(width=110, file=io.StringIO())
+    shown.print(to_terminal([result(title="[bold]x[/nonsense]")]))
+    assert "[bold]x" in shown.file.getvalue()
+
+
+def test_header_names_every_device(result):
+    assert "cpu, cuda" in to_markdown([result(), result("b", device="cuda")])
+
+
+@pytest.mark.parametrize("width", [110, 120])
+def test_terminal_table_fits_and_keeps_every_number(results, width):
+    console = Console(width=width, file=io.StringIO())
+    console.print(to_terminal(results))
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= width and "…" not in text
+    for expected in ("Baseline", "30.0†", "61.0⚠", "±6.1", "64 → 224", "55k", "Pgd-Full ‡", "n/a"):
+        assert expected in text
+
+
+def test_csv_holds_plain_numbers(results):
+    baseline, free, reference = csv.DictReader(io.StringIO(to_csv(results)))
+    assert float(baseline["clean"]) == 80 and baseline["clean_std"] == ""
+    assert float(baseline["clean_low"]) == pytest.approx(73.9, abs=0.1)
+    assert float(baseline["clean_high"]) == pytest.approx(85.0, abs=0.1)
+    assert (float(free["fgsm"]), float(free["fgsm_std"]), free["fgsm_low"]) == (61, 1, "")
+    assert free["collapsed"] == "True" and baseline["collapsed"] == "False"
+    assert free["seeds"] == "3" and float(free["paper_fgsm_transfer"]) == 28
+    assert reference["transfer"] == "" and reference["paper_geometric"] == ""
+    assert all(f"{metric}_low" in free for metric in METRICS)
+
+
+def test_files_are_written_and_results_round_trip(results, tmp_path):
+    write_tables(results, tmp_path / "out")
+    assert (tmp_path / "out/table.md").read_text(encoding="utf-8") == GOLDEN
+    assert (tmp_path / "out/table.csv").read_text(encoding="utf-8") == to_csv(results)
+    rows = json.loads((tmp_path / "out/results.json").read_text(encoding="utf-8"))["rows"]
+    assert [validate(Results, row, "row") for row in rows] == results
+
+
+def test_unwritable_folder_is_one_clear_line(results, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(GratisError, match="cannot be written"):
+        write_tables(results, tmp_path / "file")
+
+
+def test_no_results_make_an_empty_table(tmp_path):
+    write_tables([], tmp_path)
+    assert json.loads((tmp_path / "results.json").read_text()) == {"rows": []}
+
+
+@pytest.mark.parametrize(
+    "number, text", [(0, "0"), (950, "950"), (2500, "2.5k"), (55_000, "55k"), (1.23e6, "1.2M")]
+)
+def test_counts_are_short(number, text):
+    assert count(number) == text
+
+
+@pytest.mark.parametrize("value, text", [(8 / 255, "8/255"), (0.01, "2.55/255"), (0.0, "0/255")])
+def test_epsilon_is_given_in_levels(value, text):
+    assert as_text("epsilon", value) == text

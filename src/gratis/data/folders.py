@@ -1,6 +1,7 @@
 """The cache folder, and folders that are either whole or absent."""
 
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def building(folder: Path, remedy: str) -> Iterator[Path]:
     Raises:
         GratisError: the folder cannot be written; the message ends with ``remedy``.
     """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder)

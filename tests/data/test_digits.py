@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from gratis.data import DataSettings, load
+from gratis.errors import GratisError
+
+
+def test_the_split_is_fixed_stratified_and_whole():
+    dataset = load(DataSettings(name="digits"))
+    assert (len(dataset.train), len(dataset.validation)) == (1437, 360)
+    assert dataset.fingerprint == "2680ddeba3b8fd4a9a5704bd35a27868"
+    assert not dataset.mirrors
+    assert dataset.classes == tuple("0123456789")
+    shares = [np.bincount(s.labels) / len(s) for s in (dataset.train, dataset.validation)]
+    assert np.abs(shares[0] - shares[1]).max() < 1 / 360
+    both = np.concatenate([dataset.train.images, dataset.validation.images])[..., 0]
+    original = np.rint(load_digits().images * 255 / 16).astype(np.uint8)
+    assert sorted(image.tobytes() for image in both) == sorted(i.tobytes() for i in original)
+
+
+def test_images_are_grey_and_use_the_whole_range():
+    images = load(DataSettings(name="digits")).train.images
+    assert images.shape == (1437, 8, 8, 3)
+    assert images.dtype == np.uint8
+    assert (images == images[..., :1]).all()
+    assert (images.min(), images.max()) == (0, 255)
+
+
+def test_fewer_classes_are_the_same_images_and_the_size_can_be_changed():
+    whole = load(DataSettings(name="digits"))
+    few = load(DataSettings(name="digits", classes=3))
+    assert few.classes == ("0", "1", "2")
+    assert np.array_equal(few.train.images, whole.train.images[whole.train.labels < 3])
+    assert few.fingerprint != whole.fingerprint
+    assert load(DataSettings(name="digits", classes=2, size=12)).size == 12
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (DataSettings(name="digits", classes=11), "digits has 10 classes, not 11"),
+        (DataSettings(name="digits", root="/x"), "leave out --data-root"),
+    ],
+)
+def test_impossible_wishes_are_refused(settings, problem):
+    with pytest.raises(GratisError, match=problem):
+        load(settings)

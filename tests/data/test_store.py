@@ -1,0 +1,171 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gratis.data import DataSettings, load, pictures, store
+from gratis.data.pictures import read_picture
+from gratis.data.store import fingerprint
+from gratis.errors import GratisError
+
+
+def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(pictures, "read_picture", fail)
+
+
+@pytest.fixture
+def settings(pets: Path) -> DataSettings:
+    return DataSettings(name="folder", root=pets, size=16)
+
+
+def test_the_store_holds_what_pillow_decodes(settings, pets):
+    dataset = load(settings)
+    for split, part in ((dataset.train, "train"), (dataset.validation, "val")):
+        files = ["cat/a.png", "cat/deeper/b.jpg", "dog/c.bmp"]
+        for image, name in zip(split.images, files, strict=True):
+            assert np.array_equal(image, read_picture(pets / part / name, 16))
+        assert split.labels.tolist() == [0, 0, 1]
+        assert split.labels.dtype == np.int64
+        assert isinstance(split.images, np.memmap)
+    assert (dataset.name, dataset.classes, dataset.size) == ("folder", ("cat", "dog"), 16)
+    assert dataset.mirrors
+    assert dataset.fingerprint == fingerprint(dataset.train, dataset.validation)
+
+
+def test_many_images_stay_in_order(tmp_path, noise):
+    for part, count in (("train", 150), ("val", 1)):
+        for name in ("a", "b"):
+            for number in range(count):
+                noise(tmp_path / part / name / f"{number:03}.png", number, (4, 4))
+    dataset = load(DataSettings(name="folder", root=tmp_path, size=4))
+    for row, image in enumerate(dataset.train.images):
+        name, number = "ab"[row // 150], row % 150
+        assert np.array_equal(image, read_picture(tmp_path / f"train/{name}/{number:03}.png", 4))
+
+
+def test_the_second_load_decodes_nothing(settings, monkeypatch, pets):
+    first = load(settings)
+    forbid_decoding(monkeypatch)
+    second = load(settings)
+    assert second.fingerprint == first.fingerprint
+    assert np.array_equal(second.train.images, first.train.images)
+    monkeypatch.chdir(pets.parent)
+    assert load(settings.model_copy(update={"root": Path("pets")})).classes == ("cat", "dog")
+
+
+def test_a_changed_file_size_or_choice_of_classes_decodes_anew(settings, pets, noise):
+    first = load(settings)
+    assert load(settings.model_copy(update={"size": 8})).size == 8
+    noise(pets / "train" / "dog" / "c.bmp", 99, (8, 8))
+    os.utime(pets / "train" / "dog" / "c.bmp", ns=(1, 1))
+    changed = load(settings)
+    assert changed.fingerprint != first.fingerprint
+    assert np.array_equal(changed.train.images[0], first.train.images[0])
+    assert not np.array_equal(changed.train.images[2], first.train.images[2])
+
+
+def test_the_fingerprint_sees_pixels_and_labels_but_not_paths(settings, pets, tmp_path):
+    first = load(settings)
+    pets.rename(tmp_path / "elsewhere")
+    moved = load(settings.model_copy(update={"root": tmp_path / "elsewhere"}))
+    assert moved.fingerprint == first.fingerprint
+    (tmp_path / "elsewhere/train/cat/a.png").rename(tmp_path / "elsewhere/train/dog/z.png")
+    relabelled = load(settings.model_copy(update={"root": tmp_path / "elsewhere"}))
+    assert relabelled.fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, GratisError])
+def test_an_interrupted_decoding_leaves_nothing(settings, monkeypatch, cache, error):
+    def interrupt(path: Path, size: int) -> None:
+        raise error("now")
+
+    monkeypatch.setattr(pictures, "read_picture", interrupt)
+    with pytest.raises(error):
+        load(settings)
+    assert list((cache / "decoded").iterdir()) == []
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from gratis.data import DataSettings, load, pictures
+
+heavy = [name for name in ("torchvision", "sklearn", "timm") if name in sys.modules]
+
+def stall(path, size):
+    sys.stdout.write(f"decoding {heavy}\\n")
+    sys.stdout.flush()
+    time.sleep(60)
+
+pictures.read_picture = stall
+load(DataSettings(name="folder", root=Path(sys.argv[1]), size=16))
+"""
+
+
+def test_a_killed_decoding_is_never_taken_for_a_store_and_is_swept_later(settings, pets, cache):
+    command = [sys.executable, "-c", KILLED, str(pets)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        # The import itself stays light: the lists of slow libraries is empty.
+        assert process.stdout.readline() == "decoding []\n"
+        process.send_signal(signal.SIGKILL)
+    (left,) = (cache / "decoded").iterdir()
+    assert left.name.endswith(".partial")
+    whole = load(settings)
+    assert len(whole.train) == 3
+    assert left.exists(), "it might still be written to"
+
+    long_ago = time.time() - 86_400
+    for path in (*left.iterdir(), left):
+        os.utime(path, (long_ago, long_ago))
+    (store_folder,) = set((cache / "decoded").iterdir()) - {left}
+    for path in store_folder.iterdir():
+        path.unlink()
+    store_folder.rmdir()
+    assert load(settings).fingerprint == whole.fingerprint
+    assert list((cache / "decoded").iterdir()) == [store_folder]
+
+
+def test_a_store_made_by_another_process_in_the_meantime_is_used(settings, monkeypatch):
+    fill = store._fill
+
+    def overtaken(folder: Path, content: store.Content) -> None:
+        fill(folder, content)
+        monkeypatch.setattr(store, "_fill", fill)
+        load(settings)
+
+    monkeypatch.setattr(store, "_fill", overtaken)
+    assert load(settings).classes == ("cat", "dog")
+
+
+def test_a_broken_image_is_named_and_leaves_nothing(settings, pets, cache):
+    (pets / "val" / "dog" / "broken.png").write_bytes(b"")
+    with pytest.raises(
+        GratisError, match=r"broken\.png: is not a readable image \(the file is emp"
+    ):
+        load(settings)
+    assert list((cache / "decoded").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_names_the_variable(settings, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("GRATIS_CACHE", str(tmp_path / "file"))
+    with pytest.raises(GratisError, match=r"cannot be written .* set .* GRATIS_CACHE"):
+        load(settings)
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "train-images.npy", "validation-labels.npy"])
+def test_a_damaged_store_says_what_to_delete(settings, cache, name):
+    load(settings)
+    (folder,) = (cache / "decoded").iterdir()
+    (folder / name).write_bytes((folder / name).read_bytes()[:40])
+    with pytest.raises(GratisError, match=f"{folder.name}: is damaged; delete this folder"):
+        load(settings)

@@ -1,0 +1,193 @@
+import hashlib
+import os
+import shutil
+import tarfile
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gratis.data import DataSettings, load, tiny_imagenet
+from gratis.errors import GratisError
+
+PARTS = Path(__file__).parents[2].parent / "shared" / "tiny-imagenet" / "val.tar.xz"
+
+
+def read(root: Path, **wishes: int):
+    return load(DataSettings(name="tiny-imagenet", root=root, **wishes))
+
+
+def decoded(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def test_images_labels_and_names_follow_the_official_files(tiny):
+    dataset = read(tiny)
+    assert dataset.classes == ("crane (n03)", "goldfish", "crane (n02)")
+    assert dataset.train.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert dataset.validation.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert np.array_equal(
+        dataset.train.images[5], decoded(tiny / "train" / "n01" / "images" / "n01_1.JPEG")
+    )
+    for number, image in enumerate(dataset.validation.images):
+        assert np.array_equal(image, decoded(tiny / "val" / "images" / f"val_{number}.JPEG"))
+
+
+def test_the_first_classes_and_another_size(tiny):
+    few = read(tiny, classes=2, size=32)
+    assert few.classes == ("crane", "goldfish")
+    assert few.train.images.shape == (8, 32, 32, 3)
+    assert few.validation.labels.tolist() == [0, 0, 1, 1]
+
+
+def test_names_are_the_identifiers_where_there_are_no_words(tiny):
+    (tiny / "words.txt").unlink()
+    assert read(tiny).classes == ("n03", "n01", "n02")
+
+
+def test_a_partial_training_set_is_used_and_counted(tiny, capsys):
+    assert len(read(tiny.parent).train) == 12
+    said = " ".join(capsys.readouterr().err.split())
+    assert said == "tiny-imagenet: using the 12 of 1500 training images present, 4 a class"
+    (tiny / "train" / "n01" / "images" / "n01_3.JPEG").unlink()
+    assert len(read(tiny).train) == 11
+    assert "11 of 1500 training images present, 3 to 4 a class" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
+def test_a_whole_training_set_is_not_worth_a_word(tiny, monkeypatch, capsys):
+    monkeypatch.setattr(tiny_imagenet, "_IMAGES_A_CLASS", 4)
+    read(tiny)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_class_without_training_images_is_named(tiny):
+    shutil.rmtree(tiny / "train" / "n02")
+    with pytest.raises(GratisError, match=r"class n02, which wnids\.txt names"):
+        read(tiny)
+    assert read(tiny, classes=2).train.labels.max() == 1
+
+
+def test_a_missing_validation_image_is_named(tiny):
+    (tiny / "val" / "images" / "val_3.JPEG").unlink()
+    with pytest.raises(GratisError, match=r"val_3\.JPEG: is missing but listed in .*annotations"):
+        read(tiny)
+
+
+def test_a_validation_image_that_is_not_listed_contradicts_the_count(tiny, noise):
+    noise(tiny / "val" / "images" / "val_6.JPEG", 0)
+    with pytest.raises(GratisError, match=r"annotations\.txt: lists 6 images, but .* holds 7"):
+        read(tiny)
+
+
+@pytest.mark.parametrize("line", ["val_0.JPEG\tn99\t0\n", "val_0.JPEG\n"])
+def test_a_wrong_line_of_the_annotations_is_numbered(tiny, line):
+    path = tiny / "val" / "val_annotations.txt"
+    path.write_text(path.read_text() + line)
+    with pytest.raises(GratisError, match=r"annotations\.txt: line 7 names no class"):
+        read(tiny)
+
+
+@pytest.mark.parametrize("name", ["wnids.txt", "val/val_annotations.txt"])
+def test_a_missing_list_is_named(tiny, name):
+    (tiny / name).unlink()
+    with pytest.raises(GratisError, match=Path(name).name):
+        read(tiny)
+
+
+def test_more_classes_than_there_are_and_an_empty_root_are_refused(tiny, tmp_path):
+    with pytest.raises(GratisError, match="tiny-imagenet has 3 classes, not 4"):
+        read(tiny, classes=4)
+    with pytest.raises(GratisError, match=r"cache: holds neither tiny-.*zip; point --data-root"):
+        read(tmp_path / "cache")
+
+
+def zipped(tiny: Path, path: Path) -> bytes:
+    path.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(tiny.rglob("*")):
+            archive.write(file, file.relative_to(tiny.parent))
+    return path.read_bytes()
+
+
+def test_the_archive_in_the_root_is_unpacked_beside(tiny, tmp_path):
+    root = tmp_path / "root"
+    zipped(tiny, root / "tiny-imagenet-200.zip")
+    assert read(root).fingerprint == read(tiny).fingerprint
+    assert sorted(path.name for path in root.iterdir()) == [
+        "tiny-imagenet-200",
+        "tiny-imagenet-200.zip",
+    ]
+    (root / "tiny-imagenet-200" / "wnids.txt").unlink()
+    with pytest.raises(GratisError, match=r"tiny-imagenet-200: lacks wnids\.txt; delete"):
+        read(root)
+
+
+def test_an_archive_of_something_else_is_refused_and_leaves_nothing(tmp_path):
+    with zipfile.ZipFile(tmp_path / "tiny-imagenet-200.zip", "w") as archive:
+        archive.writestr("tiny-imagenet-200/readme.txt", "nothing here")
+    with pytest.raises(GratisError, match=r"200\.zip: holds no wnids\.txt"):
+        read(tmp_path)
+    assert not (tmp_path / "tiny-imagenet-200").exists()
+
+
+def test_without_a_root_it_is_downloaded_once(tiny, tmp_path, server, monkeypatch, cache):
+    server.content = zipped(tiny, tmp_path / "served" / "a.zip")
+    published = replace(
+        tiny_imagenet.PUBLISHED,
+        url=server.url("tiny-imagenet-200.zip"),
+        md5=hashlib.md5(server.content).hexdigest(),
+    )
+    monkeypatch.setattr(tiny_imagenet, "PUBLISHED", published)
+    server.cuts = [len(server.content) // 2]
+    first = load(DataSettings(name="tiny-imagenet"))
+    assert first.fingerprint == read(tiny).fingerprint
+    assert load(DataSettings(name="tiny-imagenet")).fingerprint == first.fingerprint
+    assert len(server.asked) == 2
+    assert [path.name for path in (cache / "downloads").iterdir()] == ["tiny-imagenet-200"]
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real images: the whole data set, or a small tree made from its validation images."""
+    if given := os.environ.get("GRATIS_TINY_IMAGENET"):
+        return Path(given)
+    if not PARTS.is_file():
+        pytest.skip("needs real images: set GRATIS_TINY_IMAGENET to Tiny ImageNet's folder")
+    root = tmp_path_factory.mktemp("real") / "tiny-imagenet-200"
+    with tarfile.open(PARTS) as archive:
+        files = {m.name: archive.extractfile(m).read() for m in archive if m.isfile()}
+    files = {name.removeprefix("tiny-imagenet-200/"): body for name, body in files.items()}
+    wnids = files["wnids.txt"].decode().split()[:3]
+    lines = files["val/val_annotations.txt"].decode().splitlines(keepends=True)
+    lines = [line for line in lines if line.split("\t")[1] in wnids]
+    for line in lines:
+        name, wnid = line.split("\t")[:2]
+        for path in (root / "val/images" / name, root / "train" / wnid / "images" / name):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(files[f"val/images/{name}"])
+    (root / "val" / "val_annotations.txt").write_text("".join(lines))
+    (root / "wnids.txt").write_text("\n".join(wnids))
+    (root / "words.txt").write_bytes(files["words.txt"])
+    return root
+
+
+def test_real_images_equal_their_decoding(real):
+    dataset = read(real, classes=3)
+    assert dataset.classes == ("Egyptian cat", "reel", "volleyball")
+    assert len(dataset.validation) == 150
+    folder = real if (real / "wnids.txt").is_file() else real / "tiny-imagenet-200"
+    wnids = (folder / "wnids.txt").read_text().split()[:3]
+    annotations = (folder / "val" / "val_annotations.txt").read_text().splitlines()
+    listed = [line.split("\t")[:2] for line in annotations]
+    expected = [(name, wnids.index(wnid)) for name, wnid in listed if wnid in wnids]
+    for row, (name, label) in enumerate(expected):
+        assert dataset.validation.labels[row] == label
+        assert np.array_equal(
+            dataset.validation.images[row], decoded(folder / "val" / "images" / name)
+        )

@@ -221,3 +221,17 @@ def test_quantised_attack_stays_in_its_budget(split, epsilon):
     stored = quantise(split.images, adversarial, epsilon)
     change = abs(stored.astype(int) - split.images)
     assert change.max() == int(epsilon * 255 + 1e-6)
+
+
+def test_number_of_threads_changes_nothing_and_is_put_back():
+    images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    before = torch.get_num_threads()
+    made = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            made.append(noisy(images, Geometry(), 0, 0))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(*made)

@@ -4,6 +4,8 @@ The transforms are torchvision's, on purpose not the library's own augmentation:
 be judged by the very code it was trained with.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -79,7 +81,19 @@ def noisy(
         uint8 of the same shape. An image's noise depends on ``seed`` and its index alone.
     """
     noises = (draw(geometry, seed, first + row) for row in range(len(images)))
-    return np.stack([apply(image, noise) for image, noise in zip(images, noises, strict=True)])
+    with _one_thread():
+        return np.stack([apply(image, noise) for image, noise in zip(images, noises, strict=True)])
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: one image gains nothing from more, and sums stay in one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def apply(image: NDArray[np.uint8], noise: Noise) -> NDArray[np.uint8]:

@@ -31,6 +31,7 @@ def test_a_traversal_visits_every_image_once_in_even_batches(count, batch_size, 
     sizes = [len(batch) for batch in drawn]
     assert max(sizes) - min(sizes) <= 1
     assert max(sizes) == batches.largest
+    assert sum(sizes) == batches.image_count
     assert min(sizes) >= 2 or count == 1
     odd_pairs = batch_size == 2 and count % 2 == 1 and count > 1
     assert max(sizes) <= batch_size + odd_pairs

@@ -71,11 +71,6 @@ class Batches:
         return len(self._indices)
 
     @property
-    def image_count(self) -> int:
-        """Return the number of images in one traversal."""
-        return len(self._indices)
-
-    @property
     def largest(self) -> int:
         """Return the number of images in the largest batch."""
         return -(-len(self._indices) // self._count)

@@ -43,6 +43,7 @@ class Bar:
     """One task of a live display."""
 
     def __init__(self, shown: Progress, title: str, total: float | None) -> None:
+        """Add a task to a display."""
         self._shown = shown
         self._task = shown.add_task(title, total=total, note="")
 

@@ -7,22 +7,22 @@ augmentation or a denoiser to a row without one.
 
 import hashlib
 from collections.abc import Iterable
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import create_model, model_validator
+from pydantic import Field, create_model, model_validator
 
 from gratis.adversary import ADVERSARIES, AdversarySettings
+from gratis.catalogue import profile_path, recipe_path
 from gratis.data import DataSettings
-from gratis.errors import GratisError, file_error
+from gratis.errors import GratisError
 from gratis.evaluate import EvaluateSettings
 from gratis.model import ModelSettings
 from gratis.objective import TERMS, TermSettings
 from gratis.perturb import AugmentSettings
 from gratis.results import Paper
 from gratis.schedule import SHAPES
-from gratis.settings import Settings, did_you_mean, validate
+from gratis.settings import Settings, validate
 from gratis.train import TrainSettings
 from gratis.yaml_files import dump_yaml, parse_value, read_yaml
 
@@ -152,29 +152,9 @@ class Profile(Settings):
     """How to resize every row: ``all`` rows, then ``rows`` by name; some may be left out."""
 
     title: str
-    all: dict[str, Any] = {}
-    rows: dict[str, dict[str, Any]] = {}
+    all: dict[str, Any] = Field(default_factory=dict)
+    rows: dict[str, dict[str, Any]] = Field(default_factory=dict)
     leave_out: tuple[str, ...] = ()
-
-
-def recipe_names() -> list[str]:
-    """Return the names of the packaged recipes, in the table's order."""
-    rows = {name: read_yaml(path).get("row", 0) for name, path in _packaged("recipes").items()}
-    return sorted(rows, key=lambda name: rows[name])
-
-
-def profile_names() -> list[str]:
-    """Return the names of the packaged profiles."""
-    return sorted(_packaged("profiles"))
-
-
-def recipe_path(name: str) -> Path:
-    """Return the file of a packaged recipe, or of the user's own: a path that ends in .yaml.
-
-    Raises:
-        GratisError: there is no such recipe.
-    """
-    return _find("recipe", name, _packaged("recipes"))
 
 
 def load_profile(name: str) -> Profile:
@@ -183,7 +163,7 @@ def load_profile(name: str) -> Profile:
     Raises:
         GratisError: there is no such profile, or a key in it is wrong.
     """
-    path = _find("profile", name, _packaged("profiles"))
+    path = profile_path(name)
     return validate(Profile, read_yaml(path), str(path))
 
 
@@ -195,6 +175,9 @@ def resolve(name: str, profile: str | None = None, overrides: Iterable[str] = ()
     """
     path = recipe_path(name)
     content = {"name": path.stem} | read_yaml(path)
+    for part in ("adversary", "objective"):
+        if isinstance(word := content.get(part), str):
+            content[part] = {word: {}}
     if profile is not None:
         sizes = load_profile(profile)
         content = _merge(content, sizes.all, adds=False)
@@ -204,6 +187,18 @@ def resolve(name: str, profile: str | None = None, overrides: Iterable[str] = ()
     return validate(Recipe, content, f"recipe {name}")
 
 
+def resolve_data(overrides: Iterable[str]) -> DataSettings:
+    """Return the data settings that ``data.key=value`` overrides mean.
+
+    Raises:
+        GratisError: wrong keys or values.
+    """
+    content: dict[str, Any] = {}
+    for override in overrides:
+        content = _merge(content, _parse_override(override))
+    return validate(DataSettings, content.get("data"), "data")
+
+
 def read_recipe(path: Path) -> Recipe:
     """Return a resolved recipe from a run's folder.
 
@@ -211,21 +206,6 @@ def read_recipe(path: Path) -> Recipe:
         GratisError: the file is missing, or a key in it is wrong.
     """
     return validate(Recipe, read_yaml(path), str(path))
-
-
-def _packaged(folder: str) -> dict[str, Path]:
-    root = Path(str(resources.files("gratis"))) / folder
-    return {str(p.relative_to(root).with_suffix("")): p for p in sorted(root.rglob("*.yaml"))}
-
-
-def _find(kind: str, name: str, packaged: dict[str, Path]) -> Path:
-    if name in packaged:
-        return packaged[name]
-    if name.endswith((".yaml", ".yml")):
-        if Path(name).is_file():
-            return Path(name)
-        raise file_error(Path(name), f"no such {kind} file")
-    raise GratisError(f"no {kind} {name!r}{did_you_mean(name, list(packaged))}")
 
 
 def _parse_override(override: str) -> dict[str, Any]:
@@ -239,20 +219,20 @@ def _parse_override(override: str) -> dict[str, Any]:
     return value
 
 
-def _merge(base: dict[str, Any], over: dict[str, Any], path: str = "", *, adds: bool = True) -> Any:
+def _merge(
+    base: dict[str, Any], over: dict[str, Any], *, adds: bool = True, path: str = ""
+) -> dict[str, Any]:
     """Return ``base`` with ``over`` written into it, key by key.
 
-    A schedule is one value and replaced as a whole. Without ``adds`` optional parts that ``base``
-    lacks stay out.
+    A schedule is one value and replaced as a whole. Without ``adds`` the optional parts that
+    ``base`` lacks stay out.
     """
     merged = dict(base)
     for key, value in over.items():
-        here = f"{path}{key}"
-        old = base.get(key)
-        if old is None and not adds and any(
-            here == part or (part.endswith(".") and path == part) for part in OPTIONAL
-        ) and key not in base:
+        old, here = base.get(key), f"{path}{key}"
+        if old is None and not adds and (here in OPTIONAL or path in OPTIONAL):
             continue
-        deep = isinstance(old, dict) and isinstance(value, dict) and not value.keys() & SHAPES
-        merged[key] = _merge(old, value, f"{here}.", adds=adds) if deep else value
+        if isinstance(old, dict) and isinstance(value, dict) and not value.keys() & SHAPES:
+            value = _merge(old, value, adds=adds, path=f"{here}.")
+        merged[key] = value
     return merged

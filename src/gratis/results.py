@@ -60,7 +60,7 @@ class Results(Settings):
     seconds: float
     device: str
     commit: str | None = None
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write the results as JSON, all or nothing."""

@@ -10,7 +10,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from gratis.errors import GratisError
 
-
 Kind = TypeVar("Kind", bound="Settings")
 
 
@@ -56,8 +55,9 @@ def validate(kind: type[Kind], content: object, source: str) -> Kind:
         unique = list(dict.fromkeys(lines))
         if len(unique) == 1:
             raise GratisError(f"{source}: {unique[0]}") from error
-        raise GratisError("\n".join([f"{source}: {len(unique)} problems"] + [
-            f"  {line}" for line in unique])) from error
+        raise GratisError(
+            "\n".join([f"{source}: {len(unique)} problems"] + [f"  {line}" for line in unique])
+        ) from error
 
 
 def _describe(problem: Any, kind: type[BaseModel]) -> Iterator[str]:

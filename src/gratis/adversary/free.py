@@ -7,7 +7,6 @@ nothing but the replays of a batch that let it grow.
 from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from gratis.adversary.contract import Adversary, AdversarySettings, Model
@@ -107,9 +106,9 @@ class Free(Adversary):
         self._batch = batch
         old, images = self._delta, len(batch.labels)
         if old is None or old.shape[1] < images or self.settings.reset:
-            self._delta = _like_images(batch.views.new_zeros(
-                batch.view_count, images, *batch.views.shape[1:]
-            ))
+            self._delta = _like_images(
+                batch.views.new_zeros(batch.view_count, images, *batch.views.shape[1:])
+            )
             if old is not None and not self.settings.reset:
                 self._delta[:, : old.shape[1]] = old
 

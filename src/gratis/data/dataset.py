@@ -41,6 +41,16 @@ class Dataset:
     fingerprint: str
     mirrors: bool = True
 
+    def describe(self) -> str:
+        """Return what is in the data set, in a few lines."""
+        counts = np.bincount(self.train.labels, minlength=len(self.classes))
+        return (
+            f"{self.name}: {len(self.classes)} classes, {self.size}x{self.size} pixels\n"
+            f"  training    {len(self.train)} images, {counts.min()} to {counts.max()} a class\n"
+            f"  validation  {len(self.validation)} images\n"
+            f"  fingerprint {self.fingerprint[:16]}"
+        )
+
     @property
     def size(self) -> int:
         """Return the height and width of every image, in pixels."""

@@ -31,12 +31,10 @@ def _create(settings: ModelSettings) -> nn.Module:
     if not timm.is_model(settings.backbone):
         hint = did_you_mean(settings.backbone, timm.list_models())
         raise GratisError(f"model.backbone: timm has no {settings.backbone!r}{hint[:200]}")
-    options = {"channels": settings.channels} if settings.channels else {}
+    options: dict[str, Any] = {"channels": settings.channels} if settings.channels else {}
     download = settings.pretrained and settings.weights is None
     try:
-        return timm.create_model(
-            settings.backbone, pretrained=download, num_classes=0, **options
-        )
+        return timm.create_model(settings.backbone, pretrained=download, num_classes=0, **options)
     except TypeError as error:
         raise GratisError(
             f"model.channels: {settings.backbone} cannot be narrowed; use a ResNet"

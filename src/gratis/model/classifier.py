@@ -11,6 +11,7 @@ from gratis.model.denoiser import Denoiser
 from gratis.model.head import Head
 from gratis.model.settings import ModelSettings
 
+
 class Output(NamedTuple):
     """What the classifier returns for n images.
 

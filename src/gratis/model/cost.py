@@ -23,5 +23,5 @@ def passes_per_image(model: Classifier, size: int) -> float:
     with torch.no_grad(), FlopCounterMode(display=False) as denoiser:
         model.denoiser(image)
     model.train(training)
-    share = denoiser.get_total_flops()
-    return 1.0 + share / (whole.get_total_flops() - share)
+    share = int(denoiser.get_total_flops())
+    return 1.0 + share / (int(whole.get_total_flops()) - share)

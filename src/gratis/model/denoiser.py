@@ -58,5 +58,5 @@ class Denoiser(nn.Module):
         height, width = images.shape[-2:]
         below, right = -height % MULTIPLE, -width % MULTIPLE
         padded = functional.pad(images, (0, right, 0, below), mode="replicate")
-        noise = self.decoder(self.encoder(padded if below or right else images))
+        noise: Tensor = self.decoder(self.encoder(padded if below or right else images))
         return images + noise[..., :height, :width]

@@ -1,5 +1,6 @@
 """The paper's head: three linear layers of one width with dropout, then the class layer."""
 
+from itertools import pairwise
 from typing import Annotated
 
 from pydantic import Field
@@ -24,9 +25,7 @@ class Head(nn.Module):
         """Build the layers: ``features`` -> width, then width -> width, then ``classes``."""
         super().__init__()
         widths = [features] + [settings.width] * settings.layers
-        self.hidden = nn.ModuleList(
-            nn.Linear(before, after) for before, after in zip(widths, widths[1:], strict=False)
-        )
+        self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
         self.dropout = settings.dropout
         self.classes = nn.Linear(settings.width, classes)
 

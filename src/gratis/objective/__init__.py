@@ -36,6 +36,5 @@ class Objective:
     def __call__(self, output: Output, batch: Batch, t: float) -> dict[str, Tensor]:
         """Return each term's loss, a scalar, times its weight at progress ``t``."""
         return {
-            name: term(output, batch) * self._weights[name](t)
-            for name, term in self._terms.items()
+            name: term(output, batch) * self._weights[name](t) for name, term in self._terms.items()
         }

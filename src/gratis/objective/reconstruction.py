@@ -34,6 +34,4 @@ class Reconstruction(Term):
             raise ValueError("the model has no denoiser to train")
         if self._target == "view":
             return functional.mse_loss(output.denoised, batch.views)
-        return functional.mse_loss(
-            output.denoised, batch.images.repeat(batch.view_count, 1, 1, 1)
-        )
+        return functional.mse_loss(output.denoised, batch.images.repeat(batch.view_count, 1, 1, 1))

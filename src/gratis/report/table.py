@@ -107,7 +107,7 @@ def _costs(row: Row) -> list[str]:
 
 
 def to_terminal(results: Sequence[Results]) -> "Table":
-    """Return the table for a terminal of 110 columns or more, each ± below its number."""
+    """Return the table for a terminal of 100 columns or more, each ± below its number."""
     from rich import box
     from rich.table import Table
 
@@ -119,8 +119,7 @@ def to_terminal(results: Sequence[Results]) -> "Table":
         box=box.HORIZONTALS,
         padding=(0, 1, 0, 0),
     )
-    table.add_column("model", min_width=16, ratio=1)
-    table.add_column("backbone\nsize")
+    table.add_column("model\nbackbone, size", min_width=22, overflow="fold")
     for metric in METRICS:
         table.add_column(metric.replace("_", "\n"), justify="right", no_wrap=True)
         if metric in PAPERS:
@@ -135,7 +134,8 @@ def to_terminal(results: Sequence[Results]) -> "Table":
 def _terminal_cells(row: Row) -> list[str]:
     from rich.markup import escape
 
-    cells = [escape(_title(row)), f"{escape(row.first.backbone)}\n{_size(row)}"]
+    used = f"{row.first.backbone}, {_size(row)} px"
+    cells = [f"{escape(_title(row))}\n[dim]{escape(used)}[/dim]"]
     for metric in METRICS:
         number, _, margin = _number(row.cell(metric), row.mark_of(metric), "\n").partition("\n")
         cells.append(f"{number}\n[dim]{margin}[/dim]")

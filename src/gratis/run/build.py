@@ -35,7 +35,7 @@ def build_model(recipe: Recipe, classes: int) -> Classifier:
     """
     torch.manual_seed(derive(recipe.seed, "model"))
     # Channels last is how images lie in memory, and the faster layout for convolutions.
-    return Classifier(recipe.model, classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return Classifier(recipe.model, classes).to(memory_format=torch.channels_last)
 
 
 def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | None]:

@@ -52,9 +52,7 @@ def evaluate_run(path: Path, sets: Path | None = None) -> Results:
     model, position, recipe, dataset = load_run(path)
     device = Fabric(accelerator="auto", devices=1).device
     loaded = _load_sets(folder, dataset, recipe.evaluate.epsilon, sets)
-    measured = measure(
-        model, dataset.validation, loaded, recipe.evaluate, recipe.seed, device
-    )
+    measured = measure(model, dataset.validation, loaded, recipe.evaluate, recipe.seed, device)
     measured.save(folder.correct)
     results = _results(recipe, dataset, model, position, measured, device_name(device))
     results.write(folder.results_file)
@@ -101,7 +99,7 @@ def _results(
         baseline=recipe.baseline,
         reference=recipe.reference,
         paper=recipe.paper,
-        **measured.accuracies,
+        **measured.accuracies,  # type: ignore[arg-type]
         n=measured.n,
         classes=len(dataset.classes),
         epsilon=recipe.evaluate.epsilon,
@@ -126,5 +124,3 @@ def _backbone(recipe: Recipe) -> str:
     model = recipe.model
     width = f" {'-'.join(map(str, model.channels))}" if model.channels else ""
     return f"{model.backbone}{width}" + (", pretrained" if model.pretrained else "")
-
-

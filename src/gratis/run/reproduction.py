@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from gratis.catalogue import recipe_names
 from gratis.errors import GratisError
 from gratis.progress import say
-from gratis.recipe import Recipe, load_profile, recipe_names, resolve
+from gratis.recipe import Recipe, load_profile, resolve
 from gratis.results import Results
 from gratis.run.evaluation import build_sets
 from gratis.run.training import train, train_only

@@ -10,7 +10,6 @@ from gratis.run.build import build_trainer, fit_to_data
 from gratis.run.evaluation import evaluate_run, load_once
 from gratis.run.folder import RunFolder
 from gratis.run.interrupt import stopping
-from gratis.train.checkpoint import Position
 
 
 class Interrupted(GratisError):

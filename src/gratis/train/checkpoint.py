@@ -45,7 +45,8 @@ def save(
 ) -> None:
     """Write a checkpoint, all or nothing.
 
-    ``metrics`` are those not yet written; ``identity`` names what may not change between saving and loading: recipe and data.
+    ``metrics`` are those not yet written; ``identity`` names what may not change between saving
+    and loading: recipe and data.
 
     Raises:
         GratisError: the file cannot be written.

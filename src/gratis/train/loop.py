@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from gratis.data import Batch, Batches
 from gratis.perturb import Augment
@@ -141,7 +142,7 @@ class Trainer:
         return rate
 
     def _log(self, metrics: Metrics, shown: Bar, t: float, rate: float) -> None:
-        line = {
+        line: dict[str, Any] = {
             "kind": "step",
             "step": self.position.steps,
             "epoch": round(self.epoch, 4),

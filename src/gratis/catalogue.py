@@ -1,0 +1,66 @@
+"""The packaged recipes and profiles, by name; nothing here needs torch."""
+
+from importlib import resources
+from pathlib import Path
+
+from gratis.errors import GratisError, file_error
+from gratis.settings import did_you_mean
+from gratis.yaml_files import read_yaml
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the packaged recipes, in the table's order."""
+    rows = {name: read_yaml(path).get("row", 0) for name, path in _packaged("recipes").items()}
+    return sorted(rows, key=lambda name: rows[name])
+
+
+def profile_names() -> list[str]:
+    """Return the names of the packaged profiles."""
+    return sorted(_packaged("profiles"))
+
+
+def recipe_path(name: str) -> Path:
+    """Return the file of a packaged recipe, or of the user's own: a path that ends in .yaml.
+
+    Raises:
+        GratisError: there is no such recipe.
+    """
+    return _find("recipe", name)
+
+
+def profile_path(name: str) -> Path:
+    """Return the file of a packaged profile, or of the user's own: a path that ends in .yaml.
+
+    Raises:
+        GratisError: there is no such profile.
+    """
+    return _find("profile", name)
+
+
+def describe() -> str:
+    """Return the packaged recipes and profiles, a line each: name and title."""
+    lines = ["recipes"]
+    lines += [f"  {name:26}{_title(recipe_path(name))}" for name in recipe_names()]
+    lines += ["profiles"]
+    lines += [f"  {name:26}{_title(profile_path(name))}" for name in profile_names()]
+    return "\n".join(lines)
+
+
+def _title(path: Path) -> str:
+    return str(read_yaml(path).get("title", ""))
+
+
+def _packaged(folder: str) -> dict[str, Path]:
+    root = Path(str(resources.files("gratis"))) / folder
+    return {str(p.relative_to(root).with_suffix("")): p for p in sorted(root.rglob("*.yaml"))}
+
+
+def _find(kind: str, name: str) -> Path:
+    packaged = _packaged(f"{kind}s")
+    if name in packaged:
+        return packaged[name]
+    if name.endswith((".yaml", ".yml")):
+        if Path(name).is_file():
+            return Path(name)
+        raise file_error(Path(name), f"no such {kind} file")
+    raise GratisError(f"no {kind} {name!r}{did_you_mean(name, list(packaged))}")

@@ -1,0 +1,248 @@
+"""The command line: parse, call, print. Heavy imports wait inside the commands."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gratis.errors import GratisError
+
+if TYPE_CHECKING:
+    from gratis.results import Results
+
+app = typer.Typer(
+    help="Robust image classifiers at the price of ordinary training.",
+    epilog="Start with: gratis reproduce",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+recipes_app = typer.Typer(help="List, show and copy the recipes: one a row of the table.")
+app.add_typer(recipes_app, name="recipes", no_args_is_help=True)
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Changes to the recipe, such as train.epochs=5 or adversary.free.epsilon=4/255.",
+    ),
+]
+RecipeName = Annotated[
+    str,
+    typer.Argument(metavar="RECIPE", help="A name from 'gratis recipes ls', or your own .yaml."),
+]
+DataName = Annotated[
+    str | None,
+    typer.Option(
+        "--data", help="digits, tiny-imagenet, cifar10, cifar100, or folder:PATH.", metavar="NAME"
+    ),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option("--data-root", help="The folder that holds the data set.", metavar="DIR"),
+]
+ProfileName = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="Sizes for a data set and machine: digits, tiny-imagenet-small, tiny-imagenet, "
+        "tiny-imagenet-scratch, or your own .yaml.",
+    ),
+]
+Sets = Annotated[
+    Path | None,
+    typer.Option(
+        "--sets",
+        help="A folder of perturbed validation sets, from 'gratis perturb'.",
+        metavar="DIR",
+    ),
+]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+
+
+@app.command()
+def train(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    data: DataName = None,
+    data_root: DataRoot = None,
+    profile: ProfileName = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The run's folder.", metavar="RUN")
+    ] = None,
+    sets: Sets = None,
+) -> None:
+    """Train one recipe and measure it.
+
+    Without --profile the sizes are those of the data: 'digits' for digits, else 'tiny-imagenet'.
+    The same command goes on where an interrupted one stopped.
+    """
+    from gratis.recipe import resolve
+    from gratis.run import train as train_recipe
+
+    settings = _data_overrides(data, data_root)
+    natural = "digits" if data in (None, "digits") else "tiny-imagenet"
+    resolved = resolve(recipe, profile or natural, [*settings, *(overrides or [])])
+    folder = out or Path("runs") / f"{resolved.name}-{profile or natural}-seed{resolved.seed}"
+    _print_results([train_recipe(resolved, folder, sets)])
+    typer.echo(f"in {folder}")
+
+
+@app.command()
+def resume(run: RunPath, sets: Sets = None) -> None:
+    """Go on with an interrupted run, as if it had never stopped."""
+    from gratis.run import resume as resume_run
+
+    _print_results([resume_run(run, sets)])
+
+
+@app.command()
+def evaluate(run: RunPath, sets: Sets = None) -> None:
+    """Measure a trained run anew: clean, geometric, FGSM and PGD accuracy.
+
+    With --sets also on the baseline's transfer sets.
+    """
+    from gratis.run import evaluate_run
+
+    _print_results([evaluate_run(run, sets)])
+
+
+@app.command()
+def perturb(
+    baseline: Annotated[
+        Path, typer.Argument(metavar="RUN", help="The run whose gradients make the sets.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The folder for the sets.", metavar="DIR")],
+) -> None:
+    """Make the frozen perturbed validation sets: geometric, transfer and fgsm_transfer."""
+    from gratis.run import build_sets
+
+    build_sets(baseline, out)
+    typer.echo(f"in {out}")
+
+
+@app.command()
+def reproduce(
+    overrides: Overrides = None,
+    profile: ProfileName = "digits",
+    data_root: DataRoot = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where everything goes.", metavar="DIR")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds of each row.", min=1)] = 1,
+    only: Annotated[
+        list[str] | None, typer.Option(help="This row (and the baseline); may come again.")
+    ] = None,
+) -> None:
+    """Rebuild the paper's Table 1 and Figure 1, with everything they leave out.
+
+    Trains what is missing, measures every row on the same frozen sets, and writes table.md,
+    table.csv, results.json and figure1.png. Interrupt it and run it again as you like.
+    """
+    from gratis.run import reproduce as reproduce_rows
+    from gratis.run import rows_of
+
+    assert profile is not None
+    settings = [*_data_overrides(None, data_root), *(overrides or [])]
+    rows = rows_of(profile, only or [], settings)
+    folder = out or Path("out") / Path(profile).stem
+    results = reproduce_rows(rows, folder, seeds)
+    _report(results, folder)
+    _print_results(results)
+    typer.echo(f"in {folder}: table.md, table.csv, results.json, figure1.png")
+
+
+@app.command()
+def data(
+    name: Annotated[
+        str, typer.Argument(help="digits, tiny-imagenet, cifar10, cifar100, or folder:PATH.")
+    ] = "digits",
+    data_root: DataRoot = None,
+    overrides: Overrides = None,
+) -> None:
+    """Fetch, check and decode a data set, and say what is in it."""
+    from gratis.data import load
+    from gratis.recipe import resolve_data
+
+    settings = [*_data_overrides(name, data_root), *(overrides or [])]
+    typer.echo(load(resolve_data(settings)).describe())
+
+
+@recipes_app.command("ls")
+def list_recipes() -> None:
+    """List the recipes in the table's order, and the profiles."""
+    from gratis.catalogue import describe
+
+    typer.echo(describe())
+
+
+@recipes_app.command("show")
+def show_recipe(
+    recipe: RecipeName, overrides: Overrides = None, profile: ProfileName = None
+) -> None:
+    """Print a recipe with every default written out."""
+    from gratis.recipe import resolve
+
+    typer.echo(resolve(recipe, profile, overrides or []).to_yaml(), nl=False)
+
+
+@recipes_app.command("copy")
+def copy_recipe(
+    recipe: RecipeName,
+    to: Annotated[Path, typer.Argument(metavar="FILE", help="Your own .yaml.")],
+) -> None:
+    """Copy a recipe to a file of your own, to change and train."""
+    from gratis.catalogue import recipe_path
+    from gratis.files import write_text
+
+    if to.exists():
+        raise GratisError(f"{to}: exists already; choose another name")
+    write_text(to, recipe_path(recipe).read_text(encoding="utf-8"))
+    typer.echo(f"in {to}; train it with: gratis train {to}")
+
+
+def _data_overrides(name: str | None, root: Path | None) -> list[str]:
+    """Return --data and --data-root as overrides of the recipe."""
+    import json
+
+    from gratis.data import from_argument
+
+    chosen: dict[str, str] = dict(from_argument(name)) if name else {}
+    if root is not None:
+        chosen["root"] = str(root.expanduser().absolute())
+    # JSON strings are YAML strings, whatever is in the path.
+    return [f"data.{key}={json.dumps(value)}" for key, value in chosen.items()]
+
+
+def _report(results: "list[Results]", folder: Path) -> None:
+    from gratis.report import figure1, write_tables
+
+    write_tables(results, folder)
+    figure1(results, folder / "figure1.png")
+
+
+def _print_results(results: "list[Results]") -> None:
+    from rich.console import Console
+
+    from gratis.report import to_terminal
+
+    Console().print(to_terminal(results))
+
+
+def main() -> None:
+    """Run the command line: exit code 2 and one clear line for what the user can mend."""
+    try:
+        app()
+    except GratisError as error:
+        typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.secho("stopped", err=True)
+        os._exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -66,12 +66,23 @@ def test_header_names_every_device(result):
 
 
 @pytest.mark.parametrize("width", [110, 120])
-def test_terminal_table_fits_and_keeps_every_number(results, width):
+def test_terminal_table_fits_and_keeps_every_number(results, result, width):
+    results.append(result("narrow", backbone="resnet18 32-64-128-256, pretrained"))
     console = Console(width=width, file=io.StringIO())
     console.print(to_terminal(results))
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= width and "…" not in text
-    for expected in ("Baseline", "30.0†", "61.0⚠", "±6.1", "64 → 224", "55k", "Pgd-Full ‡", "n/a"):
+    for expected in (
+        "Baseline",
+        "30.0†",
+        "61.0⚠",
+        "±6.1",
+        "64 → 224",
+        "55k",
+        "Pgd-Full ‡",
+        "n/a",
+        "seeds",
+    ):
         assert expected in text
 
 

@@ -22,7 +22,7 @@ _COLOURS = {
     "pgd": "#D55E00",
 }
 _BAR = 0.2
-_WIDTH_INCHES, _ROW_INCHES, _FRAME_INCHES, _DPI = 10.0, 0.78, 1.5, 150
+_WIDTH_INCHES, _ROW_INCHES, _FRAME_INCHES, _DPI = 10.0, 0.78, 1.7, 150
 _PAPER_COLUMN = 110.0
 
 
@@ -62,7 +62,10 @@ def _title(results: Sequence[Results]) -> str:
     data, n, epsilon, steps = (
         in_common(results, field) for field in ("data", "n", "epsilon", "pgd_steps")
     )
-    return f"Accuracy on {data}: {n} validation images, epsilon {epsilon} (L-infinity), PGD-{steps}"
+    return (
+        f"Accuracy on {data}, {n} validation images\n"
+        f"epsilon {epsilon} (L-infinity), PGD with {steps} steps"
+    )
 
 
 def _error_bars(rows: Sequence[Row]) -> str:
@@ -154,5 +157,6 @@ def _label(axes: "Axes", rows: Sequence[Row]) -> None:
 
 def _name(row: Row) -> str:
     seeds = f", {len(row.runs)} seeds" if len(row.runs) > 1 else ""
-    title = textwrap.fill(f"{row.first.title} {row.mark}".rstrip(), 34)
-    return f"{title}\n{row.first.backbone}, {row.first.input_size} px{seeds}"
+    title = f"{row.first.title} {row.mark}".rstrip()
+    used = f"{row.first.backbone}, {row.first.input_size} px{seeds}"
+    return "\n".join(textwrap.fill(text, 34) for text in (title, used))

@@ -107,7 +107,7 @@ def _costs(row: Row) -> list[str]:
 
 
 def to_terminal(results: Sequence[Results]) -> "Table":
-    """Return the table for a terminal of 100 columns or more, each ± below its number."""
+    """Return the table for a terminal of 110 columns or more, each ± below its number."""
     from rich import box
     from rich.table import Table
 

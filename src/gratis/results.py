@@ -77,9 +77,10 @@ class Results(Settings):
 
 
 def collapsed(fgsm: float, pgd: float) -> bool:
-    """Whether accuracies (in [0, 1]) show catastrophic overfitting.
+    """Return whether two accuracies, in [0, 1], show catastrophic overfitting.
 
-    The sign is a model that withstands one step and falls to several: PGD accuracy at least 15
-    points below FGSM accuracy, and below half of it.
+    A model that has learned to withstand single steps only looks robust under FGSM and is not
+    (Wong, Rice and Kolter 2020). The rule: PGD accuracy is more than 15 points below FGSM
+    accuracy, and less than half of it.
     """
     return fgsm - pgd > 0.15 and pgd < fgsm / 2

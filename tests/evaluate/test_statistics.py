@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from gratis.evaluate import collapsed, mcnemar, mean_and_std, wilson
+from gratis.evaluate import mcnemar, mean_and_std, wilson
 
 
 @pytest.mark.parametrize("right, n", [(0, 10), (10, 10), (7, 10), (357, 500), (9999, 10000)])
@@ -47,14 +47,6 @@ def test_mean_and_sample_deviation():
     assert mean_and_std([0.4]) == (0.4, 0.0)
     with pytest.raises(ValueError, match="at least one"):
         mean_and_std([])
-
-
-@pytest.mark.parametrize(
-    "fgsm, pgd, expected",
-    [(0.8, 0.1, True), (0.5, 0.45, False), (0.12, 0.0, False), (0.9, 0.6, False)],
-)
-def test_collapse_needs_a_wide_and_a_deep_fall(fgsm, pgd, expected):
-    assert collapsed(fgsm, pgd) is expected
 
 
 def test_statistics_do_not_wait_for_torch():

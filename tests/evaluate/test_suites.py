@@ -9,7 +9,7 @@ from torch import nn
 
 from gratis.data.dataset import Split
 from gratis.errors import GratisError
-from gratis.evaluate import EvaluateSettings, Measurement, PerturbedSets, measure, watch
+from gratis.evaluate import EvaluateSettings, Measurement, PerturbedSets, measure
 from gratis.evaluate.geometric import Geometry
 from gratis.evaluate.manifest import Manifest
 from gratis.evaluate.suites import evenly_spaced
@@ -164,11 +164,3 @@ def test_measurement_refuses_another_file(tmp_path):
     Measurement(np.arange(3), {"clean": np.ones(2, dtype=bool)}).save(path)
     with pytest.raises(GratisError, match="not a measurement"):
         Measurement.load(path)
-
-
-def test_watch_sees_the_same_as_measure():
-    model = Threshold().train()
-    images = torch.from_numpy(SPLIT.images).permute(0, 3, 1, 2) / 255
-    seen = watch(model, images, torch.from_numpy(LABELS), 8 / 255, seed=0)
-    assert seen == pytest.approx({"clean": 0.9, "fgsm": 0.5, "pgd": 0.5})
-    assert model.training and model.weight.grad is None

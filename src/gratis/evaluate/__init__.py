@@ -7,13 +7,13 @@ only, does not wait for torch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gratis.evaluate.statistics import collapsed, mcnemar, mean_and_std, wilson
+from gratis.evaluate.statistics import mcnemar, mean_and_std, wilson
 
 if TYPE_CHECKING:
     from gratis.evaluate.manifest import Manifest
     from gratis.evaluate.measurement import Measurement
     from gratis.evaluate.perturbed_sets import PerturbedSets, build, load
-    from gratis.evaluate.suites import EvaluateSettings, measure, watch
+    from gratis.evaluate.suites import EvaluateSettings, measure
 
 __all__ = [
     "EvaluateSettings",
@@ -21,12 +21,10 @@ __all__ = [
     "Measurement",
     "PerturbedSets",
     "build",
-    "collapsed",
     "load",
     "mcnemar",
     "mean_and_std",
     "measure",
-    "watch",
     "wilson",
 ]
 
@@ -34,7 +32,7 @@ _HOMES = {
     "manifest": ("Manifest",),
     "measurement": ("Measurement",),
     "perturbed_sets": ("PerturbedSets", "build", "load"),
-    "suites": ("EvaluateSettings", "measure", "watch"),
+    "suites": ("EvaluateSettings", "measure"),
 }
 
 

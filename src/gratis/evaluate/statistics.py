@@ -74,13 +74,3 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
     if not values:
         raise ValueError("needs at least one value")
     return fmean(values), stdev(values) if len(values) > 1 else 0.0
-
-
-def collapsed(fgsm: float, pgd: float) -> bool:
-    """Return whether two accuracies, in [0, 1], show catastrophic overfitting.
-
-    A model that has learned to withstand single steps only looks robust under FGSM and is not
-    (Wong, Rice and Kolter 2020). The rule: PGD accuracy is more than 15 points below FGSM
-    accuracy, and less than half of it.
-    """
-    return fgsm - pgd > 0.15 and pgd < fgsm / 2

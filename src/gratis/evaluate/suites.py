@@ -20,8 +20,6 @@ from gratis.perturb import AttackSettings, attack, frozen
 from gratis.progress import Bar, bar
 from gratis.settings import Fraction, Settings
 
-_WATCH_STEPS = 5
-
 
 class EvaluateSettings(Settings):
     """How a model is measured.
@@ -87,42 +85,6 @@ def measure(
         for metric, how in attacks.items():
             correct[metric] = examiner.withstands(how, split.images, correct["clean"])
     return Measurement(index, correct)
-
-
-def watch(
-    model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, seed: int
-) -> dict[str, float]:
-    """Return ``clean``, ``fgsm`` and ``pgd`` accuracy on one batch: a cheap look while training.
-
-    PGD has 5 steps here. The model's modes and gradients are left as they were.
-
-    Args:
-        model: as in :func:`measure`, where it is.
-        images: float, (n, 3, height, width) in [0, 1], on the model's device.
-        labels: (n,), on the same device.
-        epsilon: the L-infinity budget, in [0, 1] units of pixel value.
-        seed: the seed of PGD's random start.
-
-    Returns:
-        Shares of the images, in [0, 1]; the misclassified count as fooled.
-    """
-
-    def classify(batch: Tensor) -> Tensor:
-        return logits_of(model(batch))
-
-    indices = torch.arange(len(labels))
-    attacks = {
-        "fgsm": AttackSettings.fgsm(epsilon),
-        "pgd": AttackSettings.pgd(epsilon, _WATCH_STEPS),
-    }
-    with frozen(model), torch.no_grad():
-        clean = classify(images).argmax(1) == labels
-        shares = {"clean": clean.double().mean().item()}
-        for metric, how in attacks.items():
-            adversarial = attack(classify, images, labels, how, seed, indices)
-            right = clean & (classify(adversarial).argmax(1) == labels)
-            shares[metric] = right.double().mean().item()
-    return shares
 
 
 def evenly_spaced(n: int, wanted: int | None) -> NDArray[np.int64]:

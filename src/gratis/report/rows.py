@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from gratis.evaluate.statistics import collapsed, mean_and_std, wilson
-from gratis.results import METRICS, Results
+from gratis.evaluate.statistics import mean_and_std, wilson
+from gratis.results import METRICS, Results, collapsed
 
 # Metrics that are measured on images attacked through the baseline: white box for itself.
 ON_THE_BASELINE = ("fgsm_transfer", "transfer")

@@ -36,12 +36,7 @@ class Choice(Settings):
     @model_validator(mode="before")
     @classmethod
     def _word_alone(cls, content: object) -> object:
-        if isinstance(content, str):
-            return {content: {}}
-        if isinstance(content, dict):
-            # ``natural:`` with nothing behind it means its defaults.
-            return {word: {} if body is None else body for word, body in content.items()}
-        return content
+        return _by_word(content)
 
     @model_validator(mode="after")
     def _at_least_one(self) -> Self:
@@ -52,6 +47,15 @@ class Choice(Settings):
     def chosen(self) -> dict[str, Any]:
         """Return the settings that were given, by their word."""
         return {word: settings for word, settings in self if settings is not None}
+
+
+def _by_word(choice: object) -> object:
+    """Return a word alone, or with nothing behind it, with the defaults that it means."""
+    if isinstance(choice, str):
+        return {choice: {}}
+    if isinstance(choice, dict):
+        return {word: {} if body is None else body for word, body in choice.items()}
+    return choice
 
 
 class OneChoice(Choice):
@@ -108,11 +112,11 @@ class Recipe(Settings):
     def _epsilon_of_the_evaluation(cls, content: Any) -> Any:
         """Give the adversary the epsilon of the evaluation unless it has its own."""
         try:
-            (word,) = content["adversary"]
-            body = dict(content["adversary"][word] or {})
+            ((word, body),) = _by_word(content["adversary"]).items()  # type: ignore[attr-defined]
+            body = dict(body)
             epsilon = content["evaluate"]["epsilon"]
             takes = "epsilon" in ADVERSARIES[word].model_fields
-        except (TypeError, ValueError, KeyError):
+        except (AttributeError, TypeError, ValueError, KeyError):
             return content
         if takes:
             body.setdefault("epsilon", epsilon)
@@ -174,14 +178,11 @@ def resolve(name: str, profile: str | None = None, overrides: Iterable[str] = ()
         GratisError: no such recipe or profile, or wrong keys or values: all of them at once.
     """
     path = recipe_path(name)
-    content = {"name": path.stem} | read_yaml(path)
-    for part in ("adversary", "objective"):
-        if isinstance(word := content.get(part), str):
-            content[part] = {word: {}}
+    content = {"name": path.stem} | _spelled_out(read_yaml(path))
     if profile is not None:
         sizes = load_profile(profile)
-        content = _merge(content, sizes.all, adds=False)
-        content = _merge(content, sizes.rows.get(content["name"], {}), adds=False)
+        for size in (sizes.all, sizes.rows.get(str(content["name"]), {})):
+            content = _merge(content, _spelled_out(size), adds=False)
     for override in overrides:
         content = _merge(content, _parse_override(override))
     return validate(Recipe, content, f"recipe {name}")
@@ -219,6 +220,16 @@ def _parse_override(override: str) -> dict[str, Any]:
     return value
 
 
+def _spelled_out(content: dict[str, Any]) -> dict[str, Any]:
+    choices = content.keys() & {"adversary", "objective"}
+    return content | {part: _by_word(content[part]) for part in choices}
+
+
+def _is_schedule(value: dict[str, Any]) -> bool:
+    """Return whether a value is a schedule; ``{steps: 7}`` is not, but settings of PGD."""
+    return any(word in SHAPES and isinstance(body, dict) for word, body in value.items())
+
+
 def _merge(
     base: dict[str, Any], over: dict[str, Any], *, adds: bool = True, path: str = ""
 ) -> dict[str, Any]:
@@ -232,7 +243,8 @@ def _merge(
         old, here = base.get(key), f"{path}{key}"
         if old is None and not adds and (here in OPTIONAL or path in OPTIONAL):
             continue
-        if isinstance(old, dict) and isinstance(value, dict) and not value.keys() & SHAPES:
-            value = _merge(old, value, adds=adds, path=f"{here}.")
+        if isinstance(value, dict) and not _is_schedule(value) and (old or not adds):
+            inner = old if isinstance(old, dict) and not _is_schedule(old) else {}
+            value = _merge(inner, value, adds=adds, path=f"{here}.")
         merged[key] = value
     return merged

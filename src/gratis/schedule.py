@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from gratis.settings import Fraction, Settings, did_you_mean, fraction
+from gratis.settings import Fraction, Settings, did_you_mean, fraction, problems
 
 Progress = Annotated[float, Field(ge=0, le=1)]
 
@@ -71,7 +71,7 @@ class Linear(Schedule):
 
     def __call__(self, t: float) -> float:
         """Return the value at progress ``t``."""
-        return self.start + (self.stop - self.start) * self._shape(self._share(t))
+        return _between(self.start, self.stop, self._shape(self._share(t)))
 
     def corners(self) -> list[float]:
         """Return both ends."""
@@ -89,6 +89,12 @@ class Cosine(Linear):
 
     def _shape(self, share: float) -> float:
         return (1 - math.cos(math.pi * share)) / 2
+
+
+def _between(start: float, stop: float, share: float) -> float:
+    """Return what lies at ``share`` of the way; rounding must not lead beyond the ends."""
+    value = start + (stop - start) * share
+    return min(max(value, min(start, stop)), max(start, stop))
 
 
 class Steps(Schedule):
@@ -123,7 +129,7 @@ class WarmUp(Schedule):
         """Return the value at progress ``t``."""
         if t >= self.end:
             return self.then(t)
-        return self.start + (self.then(self.end) - self.start) * t / self.end
+        return _between(self.start, self.then(self.end), t / self.end)
 
     def corners(self) -> list[float]:
         """Return the start and the corners of what follows."""
@@ -147,10 +153,8 @@ def parse(content: object) -> Schedule:
     if isinstance(content, Schedule):
         return content
     content = fraction(content)
-    if isinstance(content, int | float) and not isinstance(content, bool):
-        if not math.isfinite(content):
-            raise ValueError("must be a finite number")
-        return Constant(value=content)
+    if isinstance(content, int | float):
+        return Constant(value=_finite(content))
     if not isinstance(content, dict) or len(content) != 1:
         raise ValueError(f"must be a number or one of {', '.join(SHAPES)}, not {content!r}")
     ((word, body),) = content.items()
@@ -159,9 +163,21 @@ def parse(content: object) -> Schedule:
     try:
         return SHAPES[word].model_validate({"values": body} if word == "steps" else body)
     except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in (word, *problem["loc"]))
-        raise ValueError(f"{key}: {problem['msg']}") from error
+        if word == "steps":
+            lines = [line.replace("values", word, 1) for line in problems(error, Steps)]
+        else:
+            lines = problems(error, SHAPES[word], word)
+        raise ValueError("; ".join(lines)) from error
+
+
+def _finite(number: float) -> float:
+    try:
+        value = float(number)
+    except OverflowError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    return value
 
 
 def to_yaml(schedule: Schedule) -> Any:

@@ -3,10 +3,16 @@
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterator
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from gratis.errors import GratisError
 
@@ -18,14 +24,26 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_as_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse ``epochs: yes``, which YAML reads as true and pydantic as 1."""
+        if isinstance(value, bool):
+            annotation = cls.model_fields[str(info.field_name)].annotation
+            if bool not in (annotation, *get_args(annotation)):
+                raise ValueError(f"must not be {str(value).lower()}")
+        return value
+
 
 def fraction(value: object) -> object:
     """Return ``"8/255"`` or ``"1e-3"`` as a number; anything else for pydantic to judge."""
+    if isinstance(value, bool):
+        raise ValueError(f"must not be {str(value).lower()}")
     if not isinstance(value, str):
         return value
-    top, _, bottom = value.partition("/")
+    top, slash, bottom = value.partition("/")
     try:
-        return float(top) / float(bottom or 1)
+        return float(top) / float(bottom if slash else 1)
     except (ValueError, ZeroDivisionError) as error:
         raise ValueError(f"{value!r} is not a number") from error
 
@@ -51,8 +69,7 @@ def validate(kind: type[Kind], content: object, source: str) -> Kind:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        lines = [line for problem in error.errors() for line in _describe(problem, kind)]
-        unique = list(dict.fromkeys(lines))
+        unique = problems(error, kind)
         if len(unique) == 1:
             raise GratisError(f"{source}: {unique[0]}") from error
         raise GratisError(
@@ -60,18 +77,25 @@ def validate(kind: type[Kind], content: object, source: str) -> Kind:
         ) from error
 
 
-def _describe(problem: Any, kind: type[BaseModel]) -> Iterator[str]:
-    path = ".".join(str(part) for part in problem["loc"])
+def problems(error: ValidationError, kind: type[BaseModel], *above: str) -> list[str]:
+    """Return a line for every key of ``kind`` at fault, by its dotted path from ``above``."""
+    lines: dict[str, None] = {}
+    for problem in error.errors():
+        path = ".".join(str(part) for part in (*above, *problem["loc"]))
+        lines[(f"{path}: " if path else "") + _describe(problem, kind)] = None
+    return list(lines)
+
+
+def _describe(problem: Any, kind: type[BaseModel]) -> str:
     if problem["type"] == "extra_forbidden":
         parent = _settings_at(kind, problem["loc"][:-1])
         choices = list(parent.model_fields) if parent else []
-        yield f"{path}: unknown key{did_you_mean(str(problem['loc'][-1]), choices)}"
-    elif isinstance(cause := problem.get("ctx", {}).get("error"), GratisError | ValueError):
-        yield f"{path}: {cause}"
-    else:
-        given = problem.get("input")
-        shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
-        yield f"{path}: {problem['msg'][0].lower()}{problem['msg'][1:]}{shown}"
+        return f"unknown key{did_you_mean(str(problem['loc'][-1]), choices)}"
+    if isinstance(cause := problem.get("ctx", {}).get("error"), GratisError | ValueError):
+        return str(cause)
+    given = problem.get("input")
+    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return f"{problem['msg'][0].lower()}{problem['msg'][1:]}{shown}"
 
 
 def _settings_at(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel] | None:

@@ -10,6 +10,7 @@ from gratis.model.head import HeadSettings
 from gratis.settings import Settings
 
 Stem = Literal["imagenet", "small"]
+Channels = Annotated[int, Field(gt=0)]
 
 
 class ModelSettings(Settings):
@@ -25,7 +26,7 @@ class ModelSettings(Settings):
     pretrained: bool = False
     weights: Path | None = None
     input_size: Annotated[int, Field(ge=8)] | None = None
-    channels: tuple[Annotated[int, Field(gt=0)], ...] | None = None
+    channels: tuple[Channels, Channels, Channels, Channels] | None = None
     stem: Stem = "imagenet"
     freeze_backbone: bool = False
     head: HeadSettings = HeadSettings()

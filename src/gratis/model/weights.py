@@ -32,9 +32,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise file_error(path, "holds no state dict of tensors")
-    return content
+    if isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    ):
+        return content
+    raise file_error(path, "holds no state dict of tensors")
 
 
 def load_backbone(backbone: nn.Module, path: Path) -> None:

@@ -1,0 +1,128 @@
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from gratis.errors import GratisError
+from gratis.files import make_folder, read_json, replacing, sha256, write_json, write_text
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_was_written_replaces_the_file(tmp_path):
+    path = tmp_path / "new" / "deep" / "file.txt"
+    write_text(path, "old")
+    with replacing(path) as temporary:
+        temporary.write_text("new ü", encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == "old"
+    assert path.read_text(encoding="utf-8") == "new ü"
+    assert names_in(path.parent) == ["file.txt"]
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
+def test_after_a_failure_the_old_file_stands_and_nothing_else(tmp_path, failure):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    with pytest.raises(failure), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise failure
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["file.txt"]
+
+
+def test_after_a_failure_a_new_file_is_absent(tmp_path):
+    with pytest.raises(RuntimeError), replacing(tmp_path / "file.txt") as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert names_in(tmp_path) == []
+
+
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    with (
+        pytest.raises(GratisError, match=r"file\.txt: cannot be written \(No space left"),
+        replacing(path) as temporary,
+    ):
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["file.txt"]
+
+
+def test_a_file_in_place_of_the_folder_is_an_error(tmp_path):
+    blocker = tmp_path / "file"
+    blocker.write_text("x")
+    with pytest.raises(GratisError, match="cannot be written"):
+        write_text(blocker / "inner.txt", "y")
+    with pytest.raises(GratisError, match="cannot be written"):
+        make_folder(blocker / "inner")
+    assert blocker.read_text() == "x"
+
+
+def test_a_folder_in_place_of_the_file_is_an_error(tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(GratisError, match="cannot be written"):
+        write_text(tmp_path / "taken", "y")
+    assert names_in(tmp_path) == ["taken"]
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere"
+)
+def test_an_unwritable_folder_is_an_error(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(GratisError, match="cannot be written"):
+            write_text(tmp_path / "file.txt", "y")
+        with pytest.raises(GratisError, match="cannot be written"):
+            make_folder(tmp_path)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_denied_write_is_an_error(tmp_path, monkeypatch):
+    def deny(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "write_text", deny)
+    monkeypatch.setattr(Path, "touch", deny)
+    with pytest.raises(GratisError, match=r"Permission denied.*choose another folder"):
+        write_text(tmp_path / "file.txt", "y")
+    with pytest.raises(GratisError, match=r"Permission denied.*choose another folder"):
+        make_folder(tmp_path)
+    assert names_in(tmp_path) == []
+
+
+def test_a_folder_is_made_and_left_empty(tmp_path):
+    assert make_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert names_in(tmp_path / "a" / "b") == []
+
+
+def test_json_survives(tmp_path):
+    content = {"ü": [1, 2.5, None, {"a": True}]}
+    write_json(tmp_path / "x.json", content)
+    assert read_json(tmp_path / "x.json") == content
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
+def test_what_is_not_json_is_an_error(tmp_path, raw):
+    (tmp_path / "x.json").write_bytes(raw)
+    with pytest.raises(GratisError, match=r"x\.json: is not readable JSON"):
+        read_json(tmp_path / "x.json")
+
+
+def test_missing_json_is_an_error(tmp_path):
+    with pytest.raises(GratisError, match="does not exist"):
+        read_json(tmp_path / "x.json")
+    with pytest.raises(GratisError, match="is not readable"):
+        read_json(tmp_path)
+
+
+def test_the_hash_is_that_of_the_content(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc" * 1000)
+    assert sha256(tmp_path / "x") == hashlib.sha256(b"abc" * 1000).hexdigest()

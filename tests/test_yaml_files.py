@@ -1,0 +1,136 @@
+import datetime
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gratis.errors import GratisError
+from gratis.yaml_files import DEEPEST, LARGEST, dump_yaml, parse_value, read_yaml
+
+
+def read(tmp_path, text: str):
+    path = tmp_path / "x.yaml"
+    path.write_text(text, encoding="utf-8")
+    return read_yaml(path)
+
+
+def test_plain_content_is_read(tmp_path):
+    text = "a: 1\nb: {c: [1, 2.5, yes], d: null}\ne: 8/255\nf: 'ü'\n"
+    content = {"a": 1, "b": {"c": [1, 2.5, True], "d": None}, "e": "8/255", "f": "ü"}
+    assert read(tmp_path, text) == content
+
+
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        ("a: 1\nb: 2\na: 3", "duplicate key a"),
+        ("a:\n  b:\n    c: 1\n    c: 1", "duplicate key c"),
+        ("a: [{b: 1, b: 2}]", "duplicate key b"),
+        ("a: {1: x, 1.0: y}", "duplicate key 1"),
+        ("a: 1\n'a': 1\nb: 1\nb: 2", "duplicate key a, b"),
+        ("a: {<<: {b: 1}, b: 2}", "duplicate key b"),
+        ("a:\n\tb: 1", "line 2"),
+        ("a: [1, 2", "line 1"),
+        ("a: b: c", "mapping values are not allowed"),
+        ("a: &x 1\nb: *x", "aliases are not supported"),
+        ("a: &a [*a]", "aliases are not supported"),
+        ("a: &x {b: 1}\nc:\n  <<: *x", "aliases are not supported"),
+        ("a: !!python/object:os.system {}", "could not determine a constructor"),
+        ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+        ("a: !!python/name:os.system ''", "could not determine a constructor"),
+        ("!own {a: 1}", "could not determine a constructor"),
+        ("a: !!bool perhaps", "not YAML"),
+        ("a: !!int ''", "not YAML"),
+        ("a: !!float ''", "not YAML"),
+        ("a: !!timestamp soon", "not YAML"),
+        ("a: 2020-13-45", "not YAML"),
+        ("a: 1" + ":1" * 300 + ".5", "not YAML"),
+        ("a: " + "9" * 5000, "not YAML"),
+        ("? [a]\n: b", "unhashable key"),
+        ("a: 1\n---\nb: 2", "expected a single document"),
+        ("a: \x00", "not YAML"),
+        ("- a\n- b", "holds no keys and values"),
+        ("just words", "holds no keys and values"),
+        ("3", "holds no keys and values"),
+        ("", "holds no keys and values"),
+        ("# only a comment", "holds no keys and values"),
+        ("1: a", "holds no keys and values"),
+        ("a: " + "[" * 100_000, "nested too deeply"),
+        ("{a: " * 200 + "1" + "}" * 200, "nested too deeply"),
+        ("a: " + "x" * LARGEST, "too large"),
+    ],
+)
+def test_bad_files_are_refused_by_name_and_reason(tmp_path, text, problem):
+    with pytest.raises(GratisError) as caught:
+        read(tmp_path, text)
+    assert "x.yaml: " in str(caught.value)
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_alias_bomb_is_refused_at_once(tmp_path):
+    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    with pytest.raises(GratisError, match="aliases are not supported"):
+        read(tmp_path, "\n".join(levels))
+
+
+def test_many_keys_take_time_in_proportion(tmp_path):
+    def seconds(keys: int) -> float:
+        text = "\n".join(f"k{n}: 1" for n in range(keys))
+        started = time.process_time()
+        assert len(read(tmp_path, text)) == keys
+        return time.process_time() - started
+
+    # Comparing all pairs of keys would multiply the time by a hundred.
+    few, many = seconds(300), seconds(3000)
+    assert many < 40 * few
+
+
+def test_depth_is_counted_per_branch_and_not_per_file(tmp_path):
+    text = "\n".join(f"k{n}: [[[1]]]" for n in range(DEEPEST))
+    assert len(read(tmp_path, text)) == DEEPEST
+
+
+@pytest.mark.parametrize("raw", [b"a: \xff\xfe", b"\x80"])
+def test_bytes_that_are_no_text_are_refused(tmp_path, raw):
+    (tmp_path / "x.yaml").write_bytes(raw)
+    with pytest.raises(GratisError, match=r"x\.yaml: cannot be read"):
+        read_yaml(tmp_path / "x.yaml")
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    for path in (tmp_path / "none.yaml", tmp_path):
+        with pytest.raises(GratisError, match="cannot be read"):
+            read_yaml(path)
+
+
+def test_a_value_is_refused_by_its_source():
+    with pytest.raises(GratisError, match=r"^a=\[1: not YAML"):
+        parse_value("a=[1", "[1")
+
+
+@given(st.text(alphabet="ab01:-.,'\"[]{}&*!|>%@#? \n\t<=~ü\x00", max_size=30))
+def test_any_text_is_a_value_or_a_clear_error(text):
+    try:
+        parse_value("source", text)
+    except GratisError as error:
+        assert str(error).startswith("source: not YAML: ")
+
+
+words = st.text(alphabet="ab01:-.'\"[]{}&*!|> \n\tü\U0001f600", max_size=8)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | words
+scalars |= st.sampled_from([datetime.date(2020, 1, 2), "yes", "1e-3", "8/255", "null", "<<"])
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(words, values, min_size=1, max_size=3))
+def test_what_is_written_is_read_again(content):
+    text = dump_yaml(content)
+    assert parse_value("text", text) == content
+    assert list(parse_value("text", text)) == list(content)

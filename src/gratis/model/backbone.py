@@ -22,7 +22,9 @@ def build_backbone(settings: ModelSettings) -> tuple[nn.Module, dict[str, Any], 
     if settings.pretrained and settings.weights:
         load_backbone(backbone, settings.weights)
     config: Any = backbone.pretrained_cfg
-    return backbone, {"mean": config["mean"], "std": config["std"]}, int(backbone.num_features)  # type: ignore[arg-type]
+    # MobileNets and others widen their features once more after pooling.
+    features: Any = getattr(backbone, "head_hidden_size", None) or backbone.num_features
+    return backbone, {"mean": config["mean"], "std": config["std"]}, int(features)
 
 
 def _create(settings: ModelSettings) -> nn.Module:

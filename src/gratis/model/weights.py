@@ -1,6 +1,7 @@
 """Weights from a user's file, read without ever running what is inside."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -49,13 +50,28 @@ def load_backbone(backbone: nn.Module, path: Path) -> None:
     wanted = backbone.state_dict()
     missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
     wrong = [k for k in wanted if k in state and state[k].shape != wanted[k].shape]
-    if missing or wrong:
-        first = (missing or wrong)[0]
-        what = "is missing" if missing else f"has shape {tuple(state[first].shape)}"
+    unused = [k for k in state if k not in wanted and _belongs(k, backbone)]
+    if misfits := missing + wrong + unused:
+        first = misfits[0]
+        what = "is missing" if missing else "has no place in it"
+        if first in wrong:
+            what = f"has shape {tuple(state[first].shape)}"
         raise file_error(
             path,
-            f"does not fit this backbone ({len(missing) + len(wrong)} of {len(wanted)} tensors; "
-            f"{first} {what})",
+            f"does not fit this backbone ({len(misfits)} of {len(state)} tensors; {first} {what})",
             "name the backbone that it was trained with in model.backbone",
         )
     backbone.load_state_dict({k: state[k] for k in wanted if k in state}, strict=False)
+
+
+def _belongs(name: str, backbone: nn.Module) -> bool:
+    """Return whether a tensor is a weight of the backbone's parts other than its class layer.
+
+    A deeper network of the same blocks has such weights beyond those that the backbone wants.
+    """
+    config: Any = getattr(backbone, "pretrained_cfg", {})
+    layers = config.get("classifier") or ()
+    class_layers = (layers,) if isinstance(layers, str) else layers
+    parts = {part for part, _ in backbone.named_children()}
+    inside = name.endswith(".weight") and name.partition(".")[0] in parts
+    return inside and not any(name.startswith(f"{layer}.") for layer in class_layers)

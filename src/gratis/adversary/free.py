@@ -46,7 +46,8 @@ class Free(Adversary):
         self._step_size: Schedule = settings.step_size or settings.epsilon
         self._gamma_generator = generator("cpu", seed, "gamma")
         self._delta: Tensor | None = None  # (views, largest batch, 3, height, width)
-        self._used: Tensor | None = None  # the leaf of the replay under way
+        self._used: Tensor | None = None  # delta in the replay under way
+        self._images: Tensor | None = None  # and the images that it made, a leaf
         self._batch: Batch | None = None
 
     def replays(self, t: float) -> int:
@@ -57,34 +58,36 @@ class Free(Adversary):
         """Return the views with delta added, or as they are when gamma's draw says so."""
         if batch is not self._batch:
             self._draw(batch)
-        self._used = None
+        self._images = None
         # Drawn at every replay, so that the sequence does not depend on the schedule's values.
         draw = float(torch.rand((), generator=self._gamma_generator))
         if draw >= self.settings.gamma(t):
             return batch.views
         # Clipped where it is used: a falling epsilon would leave stale noise outside the budget.
         epsilon = self.settings.epsilon(t)
-        delta = self._rows(batch).clamp(-epsilon, epsilon).flatten(0, 1)
-        self._used = delta.detach().requires_grad_()
-        return (batch.views + self._used).clamp(0, 1)
+        self._used = self._rows(batch).clamp(-epsilon, epsilon).flatten(0, 1)
+        # The leaf lies behind the clip to [0, 1]. In front of it black and white pixels would have
+        # no gradient, and a delta that once points out of the range would never come back.
+        self._images = (batch.views + self._used).clamp_(0, 1).requires_grad_()
+        return self._images
 
     @torch.no_grad()
     def observe(self, batch: Batch, t: float) -> None:
-        """Move delta along the sign of its gradient: paper, section on free training.
+        """Move delta along the sign of the images' gradient: paper, section on free training.
 
         d = clip(delta + step_size * sign(grad), -epsilon, epsilon), then
         delta <- delta_momentum * delta + (1 - delta_momentum) * d.
         """
-        if self._used is None or self._used.grad is None:
+        if self._used is None or self._images is None or self._images.grad is None:
             return
         epsilon, momentum = self.settings.epsilon(t), self.settings.delta_momentum(t)
-        step = self._used.grad.sign().mul_(self._step_size(t))
-        moved = step.add_(self._used.detach()).clamp_(-epsilon, epsilon)
+        step = self._images.grad.sign().mul_(self._step_size(t))
+        moved = step.add_(self._used).clamp_(-epsilon, epsilon)
         if momentum:
-            moved = torch.lerp(moved, self._used.detach(), momentum)
+            moved = torch.lerp(moved, self._used, momentum)
         rows = self._rows(batch)
         rows.copy_(moved.view_as(rows))
-        self._used = None
+        self._used = self._images = None
 
     def describe(self, t: float) -> dict[str, float]:
         """Return epsilon, replays and gamma at ``t``."""

@@ -1,0 +1,46 @@
+import pytest
+import torch
+from torch import nn
+
+from gratis.data import Batch
+from gratis.seeds import generator
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """These networks are too small to share out."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def model():
+    """A small network in training mode that returns logits alone."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1),
+        nn.BatchNorm2d(6),
+        nn.GELU(),
+        nn.Conv2d(6, 6, 3, stride=2),
+        nn.GELU(),
+        nn.Flatten(),
+        nn.Linear(54, 4),
+    )
+
+
+@pytest.fixture
+def batch_of():
+    """Make a batch: ``batch_of(n, views=1, number=0)``, with many pixels at exactly 0 and 1."""
+
+    def make(n, views=1, number=0, dtype=torch.float32):
+        source = generator("cpu", "batch", number)
+        images = (1.6 * torch.rand((views * n, 3, 8, 8), generator=source) - 0.3).clamp(0, 1)
+        images = images.to(dtype).contiguous(memory_format=torch.channels_last)
+        labels = torch.randint(4, (n,), generator=source)
+        batch = Batch.of(images[:n], labels)
+        batch.views = images
+        return batch
+
+    return make

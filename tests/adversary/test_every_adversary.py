@@ -1,0 +1,185 @@
+"""What every adversary promises; a new file in the folder is tested here by being there."""
+
+import copy
+
+import pytest
+import safetensors.torch
+import torch
+from torch.nn import functional
+
+from gratis.adversary import ADVERSARIES
+
+FALLING = {"linear": {"start": 0.1, "stop": 0.02}}
+
+# Settings to test beside the defaults, by the adversary's word.
+VARIANTS = {
+    "free": [
+        {"epsilon": FALLING},
+        {"epsilon": FALLING, "gamma": 0.6, "delta_momentum": 0.5, "step_size": 0.03},
+        {"epsilon": FALLING, "replays": 2, "reset": True},
+    ],
+    "fgsm": [
+        {"epsilon": FALLING},
+        {"epsilon": FALLING, "noise": 1, "step_size": 0.125, "project": True},
+    ],
+    "pgd": [{"epsilon": FALLING, "steps": 3}, {"epsilon": FALLING, "steps": 1, "step_size": 0.2}],
+}
+
+# How far an image may move at progress t.
+BUDGETS = {
+    "natural": lambda settings, t: 0.0,
+    "free": lambda settings, t: settings.epsilon(t),
+    "fgsm": lambda settings, t: (
+        settings.epsilon(t) * (1 if settings.project else 1 + settings.noise)
+    ),
+    "pgd": lambda settings, t: settings.epsilon(t),
+}
+
+# What the logs show of it.
+DESCRIPTIONS = {
+    "natural": set(),
+    "free": {"epsilon", "replays", "gamma"},
+    "fgsm": {"epsilon"},
+    "pgd": {"epsilon"},
+}
+
+CASES = [
+    pytest.param(name, content, id=f"{name}-{number}")
+    for name in ADVERSARIES
+    for number, content in enumerate([{}, *VARIANTS.get(name, [])])
+]
+each = pytest.mark.parametrize(("name", "content"), CASES)
+
+
+def settings_of(name, content):
+    return ADVERSARIES[name].model_validate(content)
+
+
+def train(adversary, model, batches, ts):
+    """Train in a loop of one's own; return what was trained on at every replay."""
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    shown = []
+    for batch, t in zip(batches, ts, strict=True):
+        for _ in range(adversary.replays(t)):
+            images = adversary.perturb(model, batch, t)
+            loss = functional.cross_entropy(model(images), batch.labels.repeat(batch.view_count))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            adversary.observe(batch, t)
+            shown.append((batch, t, images.detach()))
+    return shown
+
+
+def test_every_adversary_has_a_budget_and_a_description():
+    assert set(ADVERSARIES) == set(BUDGETS) == set(DESCRIPTIONS)
+
+
+@each
+@pytest.mark.parametrize("views", [1, 2])
+def test_images_stay_in_the_budget_and_in_range(name, content, views, model, batch_of):
+    settings = settings_of(name, content)
+    sizes, ts = [5, 8, 1, 3], [0.0, 0.3, 0.6, 1.0]
+    batches = [batch_of(n, views, number) for number, n in enumerate(sizes)]
+    for batch, t, images in train(settings.build(0), model, batches, ts):
+        assert images.shape == batch.views.shape
+        assert images.dtype == batch.views.dtype
+        assert images.min() >= 0
+        assert images.max() <= 1
+        assert (images - batch.views).abs().max() <= BUDGETS[name](settings, t) + 1e-6
+
+
+@each
+def test_a_saved_state_goes_on_bit_for_bit(name, content, model, batch_of, tmp_path):
+    settings = settings_of(name, content)
+    batches = [batch_of(n, 2, number) for number, n in enumerate([5, 8, 3, 8, 2])]
+    adversary = settings.build(3)
+    train(adversary, model, batches[:3], [0.0, 0.1, 0.2])
+    state = {k: v.contiguous() for k, v in adversary.state_dict().items()}
+    safetensors.torch.save_file(state, tmp_path / "state.safetensors")
+    resumed = settings.build(3)
+    resumed.load_state_dict(safetensors.torch.load_file(tmp_path / "state.safetensors"))
+    other = copy.deepcopy(model)
+    goes_on = train(adversary, model, batches[3:], [0.3, 0.4])
+    again = train(resumed, other, batches[3:], [0.3, 0.4])
+    assert len(goes_on) == len(again)
+    assert all(torch.equal(a[2], b[2]) for a, b in zip(goes_on, again, strict=True))
+    assert all(map(torch.equal, model.state_dict().values(), other.state_dict().values()))
+
+
+@each
+def test_the_seed_decides_everything(name, content, model, batch_of):
+    settings = settings_of(name, content)
+    batches = [batch_of(4, 1, number) for number in range(3)]
+    copies = [copy.deepcopy(model) for _ in range(2)]
+    torch.manual_seed(1)
+    first = train(settings.build(5), copies[0], batches, [0.0, 0.4, 0.8])
+    torch.manual_seed(2)
+    second = train(settings.build(5), copies[1], batches, [0.0, 0.4, 0.8])
+    assert all(torch.equal(a[2], b[2]) for a, b in zip(first, second, strict=True))
+
+
+@each
+def test_perturbing_leaves_no_trace_in_the_model(name, content, model, batch_of):
+    adversary = settings_of(name, content).build(0)
+    before = copy.deepcopy(model.state_dict())
+    adversary.perturb(model, batch_of(6), 0.5)
+    assert all(map(torch.equal, before.values(), model.state_dict().values()))
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert all(part.training for part in model.modules())
+
+
+@each
+def test_the_views_are_never_changed(name, content, model, batch_of):
+    batch = batch_of(6, 2)
+    views, images = batch.views.clone(), batch.images.clone()
+    train(settings_of(name, content).build(0), model, [batch], [0.2])
+    assert torch.equal(batch.views, views)
+    assert torch.equal(batch.images, images)
+
+
+@each
+def test_passes_are_the_calls_of_the_model(name, content, model, batch_of):
+    adversary = settings_of(name, content).build(0)
+    calls = []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    adversary.perturb(model, batch_of(4), 0.0)
+    assert len(calls) + 1 == adversary.passes()
+
+
+@each
+def test_m_replays_call_the_model_m_times_each(name, content, model, batch_of):
+    adversary = settings_of(name, content).build(0)
+    calls = []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    train(adversary, model, [batch_of(4)], [0.0])
+    assert len(calls) == adversary.replays(0.0) * adversary.passes()
+
+
+@each
+def test_the_description_is_plain_numbers(name, content):
+    description = settings_of(name, content).build(0).describe(0.5)
+    assert set(description) == DESCRIPTIONS[name]
+    assert all(isinstance(value, int | float) for value in description.values())
+
+
+@pytest.mark.parametrize("name", [name for name in ADVERSARIES if name != "natural"])
+def test_training_images_are_harder_than_random_noise(name, model, batch_of):
+    content = {"epsilon": 0.1} | ({"steps": 3} if name == "pgd" else {})
+    settings = settings_of(name, content)
+    batch = batch_of(16)
+    adversary = settings.build(0)
+
+    def loss(images):
+        return functional.cross_entropy(model(images), batch.labels)
+
+    for _ in range(3):
+        images = adversary.perturb(model, batch, 0.0)
+        loss(images).backward()
+        adversary.observe(batch, 0.0)
+    source = torch.Generator().manual_seed(0)
+    width = BUDGETS[name](settings, 0.0)
+    signs = torch.rand(batch.views.shape, generator=source) < 0.5
+    noise = torch.where(signs, -width, width)
+    assert loss(images) > loss((batch.views + noise).clamp(0, 1)) + 0.05

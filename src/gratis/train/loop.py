@@ -118,7 +118,8 @@ class Trainer:
             self.position.steps += 1
             self.position.passes += passes
             shown.advance(passes)
-            if self.position.steps % self.settings.log_every == 0:
+            # At the end too: the last steps belong in the diary, and must have been finite.
+            if self.position.steps % self.settings.log_every == 0 or self.finished:
                 self._log(metrics, shown, t, rate)
         self.position.batches += 1
 

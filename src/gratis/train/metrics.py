@@ -31,8 +31,10 @@ class Metrics:
         """
         try:
             self._stream = self._path.open("r+b" if self._path.exists() else "w+b")
-            self._stream.truncate(keep_bytes)
-            self._stream.seek(keep_bytes)
+            # A diary lost since the checkpoint starts anew: never fill it up with zeros.
+            kept = min(keep_bytes, self._path.stat().st_size)
+            self._stream.truncate(kept)
+            self._stream.seek(kept)
         except OSError as error:
             raise file_error(self._path, f"cannot be written ({error.strerror})") from error
         self._since = time.perf_counter()

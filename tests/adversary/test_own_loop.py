@@ -1,5 +1,6 @@
 """The examples are run as a reader would run them."""
 
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ def run(name, *arguments):
     return subprocess.run(
         [sys.executable, name, *arguments],
         cwd=EXAMPLES,
-        env={"PATH": "", "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=120,

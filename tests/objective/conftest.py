@@ -1,0 +1,27 @@
+import pytest
+import torch
+
+from gratis.data import Batch
+from gratis.model import Output
+from gratis.seeds import generator
+
+
+@pytest.fixture
+def one_batch():
+    """Make a batch of ``n`` images in ``views``, and a classifier's output for it."""
+
+    def make(n=6, views=2, labels=None, width=8, classes=4):
+        source = generator("cpu", "objective", n, views)
+        images = torch.rand((n, 3, 4, 4), generator=source)
+        if labels is None:
+            labels = torch.randint(classes, (n,), generator=source)
+        batch = Batch.of(images, torch.as_tensor(labels))
+        batch.views = torch.rand((views * n, 3, 4, 4), generator=source)
+        output = Output(
+            logits=torch.randn((views * n, classes), generator=source).requires_grad_(),
+            embedding=torch.randn((views * n, width), generator=source).requires_grad_(),
+            denoised=torch.rand((views * n, 3, 4, 4), generator=source).requires_grad_(),
+        )
+        return batch, output
+
+    return make

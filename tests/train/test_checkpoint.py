@@ -1,0 +1,144 @@
+import pickle
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from gratis.errors import GratisError
+from gratis.train import checkpoint
+
+LOADERS = {
+    "load": lambda path, learner: checkpoint.load(path, learner, "identity"),
+    "load_weights": lambda path, learner: checkpoint.load_weights(path, learner.module, "identity"),
+}
+both = pytest.mark.parametrize("loader", LOADERS.values(), ids=LOADERS)
+
+
+def state(learner):
+    return {name: tensor.clone() for name, tensor in learner.module.state_dict().items()}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+@pytest.fixture
+def saved(trainer_of, tmp_path):
+    """The checkpoint of a short run, and its trainer."""
+    trainer = trainer_of("free", average=0.9, epochs=1)
+    trainer.run(tmp_path, "identity")
+    return tmp_path / "checkpoint.safetensors", trainer
+
+
+def refuses(path, learner, loader, match):
+    before = state(learner)
+    with pytest.raises(GratisError, match=match) as caught:
+        loader(path, learner)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert same(before, state(learner))
+
+
+@both
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+def test_a_truncated_file_is_refused(share, loader, saved, trainer_of):
+    path, _ = saved
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    refuses(path, trainer_of("free", average=0.9).learner, loader, "damaged or not a checkpoint")
+
+
+@both
+def test_a_pickle_is_refused_and_never_run(loader, trainer_of, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+
+    class Trap:
+        def __reduce__(self):
+            return (path.with_name("sprung").touch, ())
+
+    path.write_bytes(pickle.dumps(Trap()))
+    refuses(path, trainer_of().learner, loader, "damaged or not a checkpoint")
+    assert not path.with_name("sprung").exists()
+
+
+@both
+def test_tensors_of_somebody_else_are_refused(loader, trainer_of, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    save_file({"weight": torch.zeros(3)}, path)
+    refuses(path, trainer_of().learner, loader, "not a checkpoint of this version")
+
+
+@both
+def test_another_format_is_refused(loader, saved, trainer_of):
+    path, _ = saved
+    with safe_open(path, framework="pt") as content:
+        metadata = content.metadata() | {"format": "0"}
+    save_file(load_file(path), path, metadata)
+    refuses(path, trainer_of("free", average=0.9).learner, loader, "this version")
+
+
+@both
+def test_another_recipe_or_data_set_is_refused(loader, trainer_of, tmp_path):
+    trainer = trainer_of(epochs=1)
+    trainer.run(tmp_path, "somebody else's")
+    refuses(tmp_path / "checkpoint.safetensors", trainer.learner, loader, "another recipe or data")
+
+
+@both
+def test_another_model_is_refused(loader, saved, trainer_of):
+    path, _ = saved
+    objective = {"cross_entropy": {}, "reconstruction": {}}
+    other = trainer_of("free", objective, denoiser=True, average=0.9)
+    refuses(path, other.learner, loader, r"another model \(\d+ tensors differ, first denoiser")
+
+
+def test_a_run_without_an_average_does_not_go_on_with_one(trainer_of, tmp_path):
+    trainer_of("free", epochs=1).run(tmp_path, "identity")
+    learner = trainer_of("free", average=0.9).learner
+    with pytest.raises(GratisError, match="another model"):
+        LOADERS["load"](tmp_path / "checkpoint.safetensors", learner)
+
+
+@both
+def test_a_missing_checkpoint_is_named(loader, trainer_of, tmp_path):
+    refuses(tmp_path / "none.safetensors", trainer_of().learner, loader, "no such checkpoint")
+
+
+def test_the_averaged_weights_are_the_ones_that_count(saved, trainer_of):
+    path, trainer = saved
+    fresh = trainer_of("natural").learner
+    position = checkpoint.load_weights(path, fresh.module, "identity")
+    assert same(state(fresh), dict(trainer.learner.average.module.state_dict()))
+    assert not same(state(fresh), state(trainer.learner))
+    assert position == trainer.position
+
+
+def test_without_an_average_the_weights_themselves_count(trainer_of, tmp_path):
+    trainer = trainer_of(epochs=1)
+    trainer.run(tmp_path, "identity")
+    fresh = trainer_of().learner
+    checkpoint.load_weights(tmp_path / "checkpoint.safetensors", fresh.module, "identity")
+    assert same(state(fresh), state(trainer.learner))
+
+
+def test_a_folder_that_cannot_be_written_leaves_nothing_behind(saved, trainer_of, tmp_path):
+    _, trainer = saved
+    blocked = tmp_path / "file"
+    blocked.touch()
+    with pytest.raises(GratisError, match="cannot be written"):
+        checkpoint.save(
+            blocked / "checkpoint.safetensors", trainer.learner, trainer.position, {}, "identity"
+        )
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_weights_keep_their_layout_in_memory_when_loaded(saved, trainer_of):
+    path, _ = saved
+    learner = trainer_of("free", average=0.9).learner
+    checkpoint.load(path, learner, "identity")
+    weight = learner.module.backbone.layer1[0].conv1.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    # So must the optimizer's: the update of a mixed pair of layouts is slow.
+    momentum = learner.optimizer.state[weight]["momentum_buffer"]
+    assert momentum.stride() == weight.stride()

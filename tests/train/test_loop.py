@@ -1,0 +1,227 @@
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gratis.adversary import ADVERSARIES
+from gratis.data import Dataset, Split
+from gratis.errors import GratisError
+from gratis.run.build import build_trainer
+from gratis.train import loop
+from gratis.train.watch import Watch
+
+CONTRASTIVE = {"cross_entropy": {}, "contrastive": {"weight": 0.1}}
+NOTHING = {"free": {"replays": 1, "epsilon": 0}}
+GROWING = {"free": {"replays": {"linear": {"start": 1, "stop": 5}}, "epsilon": 0.05}}
+COSTLY = [*ADVERSARIES, GROWING]
+ids = [*ADVERSARIES, "growing"]
+
+
+def lines(folder, kind="step"):
+    written = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [line for line in written if line["kind"] == kind]
+
+
+def weights(folder):
+    tensors = load_file(folder / "checkpoint.safetensors")
+    return {name: value for name, value in tensors.items() if name.startswith("model.")}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+@pytest.fixture
+def dry(monkeypatch):
+    """Skip the step itself: what remains is the plan. Returns (t, images) of every step."""
+    steps = []
+
+    def step(learner, batch, t, number):
+        steps.append((t, len(batch)))
+        return {"loss": torch.tensor(1.0), "accuracy": torch.tensor(0.5)}
+
+    monkeypatch.setattr(loop, "train_step", step)
+    return steps
+
+
+@pytest.mark.parametrize("augment", [False, True], ids=["plain", "augmented"])
+@pytest.mark.parametrize("objective", ["cross_entropy", CONTRASTIVE], ids=["one", "two"])
+@pytest.mark.parametrize("average", [None, 0.9])
+def test_free_that_does_nothing_is_natural_training_bit_for_bit(
+    augment, objective, average, trainer_of, tmp_path
+):
+    for name, adversary in (("natural", "natural"), ("free", NOTHING)):
+        (tmp_path / name).mkdir()
+        trainer = trainer_of(adversary, objective, augment=augment, average=average, epochs=2)
+        assert trainer.run(tmp_path / name, "x")
+    assert same(weights(tmp_path / "natural"), weights(tmp_path / "free"))
+    for natural, free in zip(lines(tmp_path / "natural"), lines(tmp_path / "free"), strict=True):
+        own = {"epsilon", "replays", "gamma", "passes_per_second"}
+        assert {k: v for k, v in natural.items() if k not in own} == {
+            k: v for k, v in free.items() if k not in own
+        }
+
+
+@pytest.mark.parametrize("adversary", COSTLY, ids=ids)
+@pytest.mark.parametrize("views", [1, 2])
+@pytest.mark.parametrize("epochs", [0.7, 3, 4.9, 25])
+def test_the_planned_passes_are_met_within_half_a_step(
+    adversary, views, epochs, trainer_of, dry, tmp_path
+):
+    objective = CONTRASTIVE if views == 2 else "cross_entropy"
+    trainer = trainer_of(adversary, objective, epochs=epochs)
+    assert trainer.run(tmp_path, "x")
+    cost = trainer.learner.adversary.passes() * views
+    assert trainer.planned == pytest.approx(61 * epochs)
+    assert trainer.position.passes == cost * sum(images for _, images in dry)
+    assert trainer.position.steps == len(dry)
+    assert abs(trainer.position.passes - trainer.planned) <= cost * 8 / 2
+
+
+@pytest.mark.parametrize("adversary", COSTLY, ids=ids)
+def test_a_realistic_plan_is_met_within_one_per_cent(adversary, recipe_of, dry, tmp_path):
+    images = np.zeros((1437, 4, 4, 3), dtype=np.uint8)
+    split = Split(images, np.arange(1437, dtype=np.int64) % 10)
+    dataset = Dataset("many", split, split, tuple("0123456789"), "many")
+    recipe = recipe_of(adversary, augment=False, epochs=30, batch_size=64)
+    trainer, _ = build_trainer(recipe, dataset)
+    trainer.run(tmp_path, "x")
+    assert trainer.position.passes == pytest.approx(30 * 1437, rel=0.01)
+
+
+def test_a_denoiser_costs_its_share(trainer_of, dry, tmp_path):
+    objective = {"cross_entropy": {}, "reconstruction": {}}
+    trainer = trainer_of("natural", objective, denoiser=True, epochs=5)
+    trainer.run(tmp_path, "x")
+    seen = sum(images for _, images in dry)
+    assert 1 < trainer.position.passes / seen < 2
+    assert trainer.position.passes == pytest.approx(trainer.planned, abs=8)
+
+
+def test_counting_images_takes_as_many_steps_as_natural_training(trainer_of, dry, tmp_path):
+    (tmp_path / "natural").mkdir()
+    trainer_of("natural", count="images").run(tmp_path / "natural", "x")
+    natural = list(dry)
+    dry.clear()
+    (tmp_path / "pgd").mkdir()
+    trainer = trainer_of({"pgd": {"steps": 3}}, count="images")
+    trainer.run(tmp_path / "pgd", "x")
+    assert dry == natural
+    assert trainer.position.passes == 4 * sum(images for _, images in natural)
+
+
+def test_progress_runs_from_zero_to_almost_one_at_every_replay(trainer_of, dry, tmp_path):
+    trainer = trainer_of({"free": {"replays": 4}}, epochs=10)
+    trainer.run(tmp_path, "x")
+    ts = [t for t, _ in dry]
+    assert ts[0] == 0
+    assert all(before < after for before, after in pairwise(ts))
+    assert 1 - 1.5 * 8 / trainer.planned <= ts[-1] < 1
+
+
+def test_replays_are_read_when_a_batch_is_drawn_and_the_last_are_cut(trainer_of, dry, tmp_path):
+    trainer = trainer_of({"free": {"replays": 7, "epsilon": 0.05}}, epochs=2)
+    trainer.run(tmp_path, "x")
+    # 122 passes are 15 to 16 steps of 7 or 8 images: two batches of seven replays, and a part.
+    assert 0 < trainer.position.steps % 7 < 7
+    assert trainer.position.batches == -(-trainer.position.steps // 7)
+
+
+@pytest.mark.parametrize("adversary", ["natural", "fgsm", GROWING], ids=["natural", "fgsm", "free"])
+def test_the_learning_rate_reaches_its_end(adversary, trainer_of, dry, tmp_path):
+    rate = {"linear": {"start": 1, "stop": 0}}
+    trainer = trainer_of(adversary, learning_rate=rate, epochs=30, log_every=1)
+    trainer.run(tmp_path, "x")
+    rates = [line["learning_rate"] for line in lines(tmp_path)]
+    step = trainer.learner.adversary.passes() * 8 / trainer.planned
+    assert rates[0] == 1
+    assert rates == sorted(rates, reverse=True)
+    assert 0 < rates[-1] <= 1.5 * step
+    assert trainer.learner.optimizer.param_groups[0]["lr"] == rates[-1]
+
+
+@pytest.mark.parametrize("log_every", [1, 4, 1000])
+def test_the_diary_covers_every_step(log_every, trainer_of, tmp_path):
+    trainer = trainer_of({"free": {"replays": 2}}, CONTRASTIVE, epochs=2, log_every=log_every)
+    trainer.run(tmp_path, "x")
+    steps = [line["step"] for line in lines(tmp_path)]
+    # The last line is written at the end, also where log_every does not divide the steps.
+    assert steps == sorted({*range(log_every, trainer.position.steps, log_every), steps[-1]})
+    assert steps[-1] == trainer.position.steps
+    last = lines(tmp_path)[-1]
+    terms = {"cross_entropy", "contrastive", "loss", "accuracy"}
+    assert terms | {"epsilon", "replays", "learning_rate", "passes_per_second"} <= last.keys()
+    assert last["passes"] == trainer.position.passes
+
+
+@pytest.mark.parametrize("log_every", [2, 1000], ids=["logged", "between two lines"])
+@pytest.mark.parametrize("adversary", ["natural", "free"])
+def test_a_loss_that_is_not_finite_stops_the_run(adversary, log_every, trainer_of, tmp_path):
+    trainer = trainer_of(adversary, learning_rate=1e25, epochs=2, log_every=log_every)
+    with pytest.raises(GratisError, match=r"no longer finite.*learning_rate"):
+        trainer.run(tmp_path, "x")
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_a_finished_run_stays_as_it_is(trainer_of, tmp_path):
+    assert trainer_of("free").run(tmp_path, "x")
+    before, diary = weights(tmp_path), (tmp_path / "metrics.jsonl").read_bytes()
+    assert trainer_of("free").run(tmp_path, "x")
+    assert same(weights(tmp_path), before)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == diary
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(trainer_of, tmp_path):
+    with pytest.raises(GratisError, match=r"metrics\.jsonl: cannot be written"):
+        trainer_of().run(tmp_path / "missing", "x")
+
+
+def test_the_watch_changes_nothing(recipe_of, toy, tmp_path):
+    recipe = recipe_of("free", average=0.9, held_out=2)
+    for name in ("alone", "watched"):
+        (tmp_path / name).mkdir()
+        trainer, watch = build_trainer(recipe, toy)
+        assert isinstance(watch, Watch)
+        trainer.run(tmp_path / name, "x", watch=watch if name == "watched" else None)
+    assert same(weights(tmp_path / "alone"), weights(tmp_path / "watched"))
+    assert not lines(tmp_path / "alone", "watch")
+    looks = lines(tmp_path / "watched", "watch")
+    # Once an epoch; the last may end half a step before its line.
+    assert 3 <= len(looks) <= 4
+    assert {"clean", "fgsm", "pgd"} <= looks[0].keys()
+
+
+def test_a_collapse_is_told(trainer_of, capsys, tmp_path):
+    trainer = trainer_of(epochs=1.2)
+    trainer.run(tmp_path, "x", watch=lambda model: {"clean": 0.9, "fgsm": 0.8, "pgd": 0.01})
+    assert "catastrophic overfitting" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("objective", ["cross_entropy", CONTRASTIVE], ids=["one", "two"])
+def test_views_are_drawn_once_a_batch(objective, trainer_of, monkeypatch, tmp_path):
+    seen = []
+    real = loop.train_step
+
+    def step(learner, batch, t, number):
+        seen.append((batch, batch.views.clone()))
+        return real(learner, batch, t, number)
+
+    monkeypatch.setattr(loop, "train_step", step)
+    trainer_of({"free": {"replays": 3}}, objective, epochs=2).run(tmp_path, "x")
+    for (batch, views), (other, others) in pairwise(seen):
+        assert (batch is other) == torch.equal(views, others)
+    batch = seen[0][0]
+    assert not torch.equal(batch.views[: len(batch)], batch.images)
+    if batch.view_count == 2:
+        assert not torch.equal(batch.views[: len(batch)], batch.views[len(batch) :])
+
+
+def test_adamw_trains(recipe_of, toy, tmp_path):
+    recipe = recipe_of("free", optimizer="adamw", learning_rate=0.01, epochs=8, augment=False)
+    trainer, _ = build_trainer(recipe, toy)
+    trainer.run(tmp_path, "x")
+    losses = [line["cross_entropy"] for line in lines(tmp_path)]
+    assert losses[-1] < 0.8 * losses[0]

@@ -229,7 +229,10 @@ def _print_results(results: "list[Results]") -> None:
 
     from gratis.report import to_terminal
 
-    Console().print(to_terminal(results))
+    # A pipe has no width of its own, and the default would break the table.
+    console = Console()
+    console.width = max(console.width, 120)
+    console.print(to_terminal(results))
 
 
 def main() -> None:

@@ -66,4 +66,4 @@ def track(items: Iterable[Item], title: str, total: int | None = None) -> Iterat
 
 def say(message: str) -> None:
     """Print one line to standard error, above any live bar."""
-    console.print(message, markup=False)
+    console.print(message, markup=False, soft_wrap=True)

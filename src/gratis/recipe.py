@@ -124,9 +124,9 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _terms_fit_the_model(self) -> Self:
-        reconstructs = "reconstruction" in self.objective.chosen()
-        if reconstructs and self.model.denoiser is None:
-            raise ValueError("objective.reconstruction needs model.denoiser")
+        for word, settings in self.terms.items():
+            if settings.build().needs_denoiser and self.model.denoiser is None:
+                raise ValueError(f"objective.{word} needs model.denoiser")
         return self
 
     @property
@@ -148,7 +148,8 @@ class Recipe(Settings):
     def identity(self, fingerprint: str) -> str:
         """Return a hash of what decides the trained weights: the recipe and the data's pixels."""
         decides = {"seed", "model", "augment", "adversary", "objective", "train"}
-        content = self.model_dump_json(include=decides, exclude_none=True)
+        reports = {"train": {"log_every", "watch_every", "checkpoint_minutes"}}
+        content = self.model_dump_json(include=decides, exclude=reports, exclude_none=True)
         return hashlib.sha256(f"{content}{fingerprint}".encode()).hexdigest()
 
 

@@ -34,6 +34,8 @@ class ModelSettings(Settings):
 
     @model_validator(mode="after")
     def _pretrained_fits(self) -> Self:
+        if self.weights and not self.pretrained:
+            raise ValueError("weights are only read with pretrained: true")
         if self.pretrained and (self.channels or self.stem != "imagenet"):
             raise ValueError("pretrained weights do not fit changed channels or a small stem")
         return self

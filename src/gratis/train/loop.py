@@ -167,7 +167,9 @@ class Trainer:
     def _look(self, watch: Watch, metrics: Metrics) -> None:
         seen = watch(self.learner.evaluated)
         metrics.write({"kind": "watch", "epoch": round(self.epoch, 4), **seen})
-        if collapsed(seen["fgsm"], seen["pgd"]):
+        # A natural model falls to every attack: no news.
+        attacked = "epsilon" in self.learner.adversary.describe(self.progress)
+        if attacked and collapsed(seen["fgsm"], seen["pgd"]):
             say(
                 f"epoch {self.epoch:.1f}: catastrophic overfitting, held-out FGSM accuracy "
                 f"{seen['fgsm']:.0%} but PGD {seen['pgd']:.0%}; lower epsilon or the step size"

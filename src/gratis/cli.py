@@ -10,6 +10,7 @@ import typer
 from gratis.errors import GratisError
 
 if TYPE_CHECKING:
+    from gratis.recipe import Recipe
     from gratis.results import Results
 
 app = typer.Typer(
@@ -140,7 +141,7 @@ def reproduce(
     """Rebuild the paper's Table 1 and Figure 1, with everything they leave out.
 
     Trains what is missing, measures every row on the same frozen sets, and writes table.md,
-    table.csv, results.json and figure1.png. Interrupt it and run it again as you like.
+    table.csv, paired.md, results.json and figure1.png. Interrupt it and run it again as you like.
     """
     from gratis.run import reproduce as reproduce_rows
     from gratis.run import rows_of
@@ -151,8 +152,9 @@ def reproduce(
     folder = out or Path("out") / Path(profile).stem
     results = reproduce_rows(rows, folder, seeds)
     _report(results, folder)
+    _compare(rows, folder, seeds)
     _print_results(results)
-    typer.echo(f"in {folder}: table.md, table.csv, results.json, figure1.png")
+    typer.echo(f"in {folder}: table.md, table.csv, paired.md, results.json, figure1.png")
 
 
 @app.command()
@@ -222,6 +224,23 @@ def _report(results: "list[Results]", folder: Path) -> None:
 
     write_tables(results, folder)
     figure1(results, folder / "figure1.png")
+
+
+def _compare(rows: "list[Recipe]", folder: Path, seeds: int) -> None:
+    """Write how each row differs from the row that it builds on, image by image."""
+    from gratis.files import write_text
+    from gratis.report import Comparison, compare, paired_to_markdown
+    from gratis.run import correct_by_seed
+
+    by_name = {row.name: row for row in rows}
+    correct = {row.name: correct_by_seed(row, folder, seeds) for row in rows}
+    comparisons = [
+        Comparison(row.title, by_name[base].title, compare(correct[row.name], correct[base]))
+        for row in rows
+        if (base := row.builds_on) in by_name and base is not None
+    ]
+    if comparisons:
+        write_text(folder / "paired.md", paired_to_markdown(comparisons))
 
 
 def _print_results(results: "list[Results]") -> None:

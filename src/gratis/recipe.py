@@ -29,6 +29,10 @@ from gratis.yaml_files import dump_yaml, parse_value, read_yaml
 # Parts whose absence from a row says something, so that no profile may add them.
 OPTIONAL = ("adversary.", "objective.", "augment", "model.denoiser")
 
+# What decides the trained weights, less what is only about reporting.
+DECIDES = {"seed", "model", "augment", "adversary", "objective", "train"}
+REPORTS = {"train": {"log_every", "watch_every", "checkpoint_minutes"}}
+
 
 class Choice(Settings):
     """Settings of some kinds, each under its word: ``{free: {replays: 4}}``, or a word alone."""
@@ -89,7 +93,8 @@ class Recipe(Settings):
 
     ``row`` is its place there, ``paper`` what the paper reports, in percent. The ``baseline``'s
     gradients make the transfer sets. A ``reference`` row stands outside the comparison at equal
-    passes. An adversary without an ``epsilon`` trains at that of the evaluation.
+    passes. ``builds_on`` names the row that it is compared with, image by image. An adversary
+    without an ``epsilon`` trains at that of the evaluation.
     """
 
     name: str
@@ -98,6 +103,7 @@ class Recipe(Settings):
     paper: Paper = Paper()
     baseline: bool = False
     reference: bool = False
+    builds_on: str | None = None
     seed: int = 0
     data: DataSettings = DataSettings(name="digits")
     model: ModelSettings = ModelSettings()
@@ -147,10 +153,14 @@ class Recipe(Settings):
 
     def identity(self, fingerprint: str) -> str:
         """Return a hash of what decides the trained weights: the recipe and the data's pixels."""
-        decides = {"seed", "model", "augment", "adversary", "objective", "train"}
-        reports = {"train": {"log_every", "watch_every", "checkpoint_minutes"}}
-        content = self.model_dump_json(include=decides, exclude=reports, exclude_none=True)
+        content = self.model_dump_json(include=DECIDES, exclude=REPORTS, exclude_none=True)
         return hashlib.sha256(f"{content}{fingerprint}".encode()).hexdigest()
+
+    def same_numbers(self, other: Self) -> bool:
+        """Return whether ``other`` trains and measures alike, whatever it is called."""
+        include, exclude = DECIDES | {"data", "evaluate"}, REPORTS | {"data": {"root"}}
+        mine, theirs = (r.model_dump(include=include, exclude=exclude) for r in (self, other))
+        return mine == theirs
 
 
 class Profile(Settings):

@@ -3,7 +3,7 @@ import pytest
 
 from gratis.errors import GratisError
 from gratis.evaluate.statistics import mcnemar
-from gratis.report import compare, paired_to_markdown
+from gratis.report import Comparison, compare, paired_to_markdown
 
 
 def correct(right, n=20, metrics=("clean", "pgd")):
@@ -40,8 +40,13 @@ def test_refuses_what_cannot_be_paired():
 
 
 def test_markdown():
-    text = paired_to_markdown(
-        "Scheduled", "Free", compare({0: correct(15)}, {0: correct(3, metrics=["clean"])})
+    lines = compare({0: correct(15)}, {0: correct(3, metrics=["clean"])})
+    text = paired_to_markdown([Comparison("Scheduled", "Free", lines)])
+    assert "on the same images" in text.splitlines()[0]
+    assert text.endswith(
+        "| row | builds on | seeds | clean |\n| --- | --- | ---: | ---: |\n"
+        "| Scheduled | Free | 1 | +60.0, p < 0.001 |\n"
     )
-    assert text.startswith("Scheduled less Free")
-    assert text.endswith("| clean | +60.0 | 1 | < 0.001 |\n")
+    two = [correct(15), correct(17)], [correct(10), correct(10)]
+    lines = compare(*(dict(enumerate(runs)) for runs in two))
+    assert "+30.0 ±7.1, p < 0.001" in paired_to_markdown([Comparison("a", "b", lines)])

@@ -31,6 +31,15 @@ class Paired:
     p: float
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """A row beside the one that it builds on, by title, with a line for each metric."""
+
+    row: str
+    base: str
+    lines: Sequence[Paired]
+
+
 def compare(a: Mapping[int, Correct], b: Mapping[int, Correct]) -> list[Paired]:
     """Compare two recipes by every metric that all their runs have.
 
@@ -57,17 +66,29 @@ def _paired(metric: str, pairs: Sequence[tuple[NDArray[np.bool_], NDArray[np.boo
     return Paired(metric, mean, std if len(pairs) > 1 else None, len(pairs), p)
 
 
-def paired_to_markdown(first: str, second: str, lines: Sequence[Paired]) -> str:
-    """Return a Markdown table of ``first`` less ``second``, with a line that explains it."""
+def paired_to_markdown(comparisons: Sequence[Comparison]) -> str:
+    """Return a Markdown table, a line a comparison, below a line that explains it."""
+    used = {line.metric for comparison in comparisons for line in comparison.lines}
+    metrics = [metric for metric in METRICS if metric in used]
     table = [
-        f"{first} less {second}, in points; ± is the standard deviation over the seeds, p the "
-        "exact McNemar test on the images of all seeds together.",
+        "Each row less the row that it builds on, on the same images, in points; ± is the standard "
+        "deviation over the seeds, p the exact McNemar test on the images of all seeds together.",
         "",
-        "| metric | difference | seeds | p |",
-        "| --- | ---: | ---: | ---: |",
+        "| row | builds on | seeds | " + " | ".join(metrics) + " |",
+        "| --- | --- | ---: |" + " ---: |" * len(metrics),
     ]
-    for line in lines:
-        spread = "" if line.std is None else f" ±{line.std:.1f}"
-        p = "< 0.001" if line.p < 0.001 else f"{line.p:.3f}"
-        table.append(f"| {line.metric} | {line.difference:+.1f}{spread} | {line.seeds} | {p} |")
+    table += [_markdown_line(comparison, metrics) for comparison in comparisons]
     return "\n".join(table) + "\n"
+
+
+def _markdown_line(comparison: Comparison, metrics: Sequence[str]) -> str:
+    by_metric = {line.metric: line for line in comparison.lines}
+    cells = [_cell(by_metric[metric]) if metric in by_metric else "n/a" for metric in metrics]
+    seeds = str(comparison.lines[0].seeds)
+    return "| " + " | ".join([comparison.row, comparison.base, seeds, *cells]) + " |"
+
+
+def _cell(line: Paired) -> str:
+    spread = "" if line.std is None else f" ±{line.std:.1f}"
+    p = "p < 0.001" if line.p < 0.001 else f"p {line.p:.3f}"
+    return f"{line.difference:+.1f}{spread}, {p}"

@@ -1,7 +1,16 @@
 """Runs: from a recipe to the objects it describes, to a folder of results."""
 
 from gratis.run.evaluation import build_sets, evaluate_run, load_run
-from gratis.run.reproduction import reproduce, rows_of
+from gratis.run.reproduction import correct_by_seed, reproduce, rows_of
 from gratis.run.training import resume, train
 
-__all__ = ["build_sets", "evaluate_run", "load_run", "reproduce", "resume", "rows_of", "train"]
+__all__ = [
+    "build_sets",
+    "correct_by_seed",
+    "evaluate_run",
+    "load_run",
+    "reproduce",
+    "resume",
+    "rows_of",
+    "train",
+]

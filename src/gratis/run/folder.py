@@ -26,14 +26,13 @@ class RunFolder:
         Raises:
             GratisError: the folder cannot be written, or holds a run of another recipe.
         """
-        if self.recipe_file.exists():
-            if read_recipe(self.recipe_file) != recipe:
-                raise file_error(
-                    self.path,
-                    "holds a run of another recipe or other settings",
-                    "choose another folder with --out, or delete this one",
-                )
-            return
+        earlier = read_recipe(self.recipe_file) if self.recipe_file.exists() else recipe
+        if not earlier.same_numbers(recipe):
+            raise file_error(
+                self.path,
+                "holds a run of another recipe or other settings",
+                "choose another folder with --out, or delete this one",
+            )
         make_folder(self.path)
         write_text(self.recipe_file, recipe.to_yaml())
 

@@ -1,16 +1,24 @@
 """All rows of the table: train what is missing, measure everything on the same frozen sets."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gratis.catalogue import recipe_names
 from gratis.errors import GratisError
+from gratis.evaluate.measurement import Measurement
 from gratis.progress import say
 from gratis.recipe import Recipe, load_profile, resolve
 from gratis.results import Results
 from gratis.run.evaluation import build_sets
+from gratis.run.folder import RunFolder
 from gratis.run.training import train, train_only
 from gratis.settings import did_you_mean
+
+Correct: TypeAlias = Mapping[str, NDArray[np.bool_]]
 
 
 def rows_of(profile: str, only: Sequence[str], overrides: Sequence[str]) -> list[Recipe]:
@@ -54,6 +62,19 @@ def reproduce(recipes: Iterable[Recipe], out: Path, seeds: int) -> list[Results]
 def run_path(out: Path, recipe: Recipe) -> Path:
     """Return the folder of a recipe's run."""
     return out / "runs" / f"{recipe.name}-seed{recipe.seed}"
+
+
+def correct_by_seed(recipe: Recipe, out: Path, seeds: int) -> dict[int, Correct]:
+    """Return which images the runs of a recipe got right, by seed and metric.
+
+    Raises:
+        GratisError: a run was not measured.
+    """
+    runs = {seed: recipe.model_copy(update={"seed": seed}) for seed in range(seeds)}
+    return {
+        seed: Measurement.load(RunFolder(run_path(out, run)).correct).correct
+        for seed, run in runs.items()
+    }
 
 
 def _make_sets(baseline: Recipe, out: Path, sets: Path) -> None:

@@ -134,9 +134,7 @@ def reproduce(
         Path | None, typer.Option("--out", help="Where everything goes.", metavar="DIR")
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds of each row.", min=1)] = 1,
-    only: Annotated[
-        list[str] | None, typer.Option(help="This row (and the baseline); may come again.")
-    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this row; may come again.")] = None,
 ) -> None:
     """Rebuild the paper's Table 1 and Figure 1, with everything they leave out.
 
@@ -148,9 +146,9 @@ def reproduce(
 
     assert profile is not None
     settings = [*_data_overrides(None, data_root), *(overrides or [])]
-    rows = rows_of(profile, only or [], settings)
+    baseline, rows = rows_of(profile, only or [], settings)
     folder = out or Path("out") / Path(profile).stem
-    results = reproduce_rows(rows, folder, seeds)
+    results = reproduce_rows(baseline, rows, folder, seeds)
     _report(results, folder)
     _compare(rows, folder, seeds)
     _print_results(results)

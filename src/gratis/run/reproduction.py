@@ -1,6 +1,6 @@
 """All rows of the table: train what is missing, measure everything on the same frozen sets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,24 +21,26 @@ from gratis.settings import did_you_mean
 Correct: TypeAlias = Mapping[str, NDArray[np.bool_]]
 
 
-def rows_of(profile: str, only: Sequence[str], overrides: Sequence[str]) -> list[Recipe]:
-    """Return the recipes of a profile in the table's order, the baseline first.
+def rows_of(
+    profile: str, only: Sequence[str], overrides: Sequence[str]
+) -> tuple[Recipe, list[Recipe]]:
+    """Return a profile's baseline, and its rows in the table's order: all, or ``only`` those.
 
     Raises:
         GratisError: an unknown row, profile or key.
     """
     left_out = load_profile(profile).leave_out
-    names = [name for name in recipe_names() if name not in left_out and "/" not in name]
+    names = [name for name in recipe_names() if name not in left_out]
     unknown = [name for name in only if name not in names]
     if unknown:
         raise GratisError(f"no row {unknown[0]!r}{did_you_mean(unknown[0], names)}")
     recipes = [resolve(name, profile, overrides) for name in names]
-    chosen = [r for r in recipes if not only or r.name in only or r.baseline]
-    return sorted(chosen, key=lambda recipe: not recipe.baseline)
+    baseline = next(recipe for recipe in recipes if recipe.baseline)
+    return baseline, [recipe for recipe in recipes if not only or recipe.name in only]
 
 
-def reproduce(recipes: Iterable[Recipe], out: Path, seeds: int) -> list[Results]:
-    """Train and measure every recipe with every seed; finished runs are not repeated.
+def reproduce(baseline: Recipe, rows: Sequence[Recipe], out: Path, seeds: int) -> list[Results]:
+    """Train and measure every row with the seeds 0, 1, ...; finished runs are not repeated.
 
     The seed-0 baseline comes first: its gradients make the sets for all rows and seeds. Runs go
     to ``out/runs/<row>-seed<seed>``, the sets to ``out/perturbed``.
@@ -46,15 +48,12 @@ def reproduce(recipes: Iterable[Recipe], out: Path, seeds: int) -> list[Results]
     Raises:
         GratisError: as :func:`gratis.run.train`.
     """
-    recipes = list(recipes)
-    sets = out / "perturbed"
-    baseline = next(recipe for recipe in recipes if recipe.baseline)
-    _make_sets(baseline, out, sets)
+    sets = _make_sets(baseline.model_copy(update={"seed": 0}), out)
     results = []
     for seed in range(seeds):
-        for recipe in recipes:
-            seeded = recipe.model_copy(update={"seed": seed})
-            say(f"{recipe.title} (seed {seed})")
+        for row in rows:
+            say(f"{row.title} (seed {seed})")
+            seeded = row.model_copy(update={"seed": seed})
             results.append(train(seeded, run_path(out, seeded), sets))
     return results
 
@@ -77,11 +76,11 @@ def correct_by_seed(recipe: Recipe, out: Path, seeds: int) -> dict[int, Correct]
     }
 
 
-def _make_sets(baseline: Recipe, out: Path, sets: Path) -> None:
+def _make_sets(baseline: Recipe, out: Path) -> Path:
     """Train the baseline and make the sets from it, unless they are there."""
-    if (sets / "manifest.json").exists():
-        return
     say(f"{baseline.title} (seed {baseline.seed}), whose gradients make the transfer sets")
-    path = run_path(out, baseline)
+    path, sets = run_path(out, baseline), out / "perturbed"
     train_only(baseline, path)
-    build_sets(path, sets)
+    if not (sets / "manifest.json").exists():
+        build_sets(path, sets)
+    return sets

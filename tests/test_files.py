@@ -1,12 +1,21 @@
 import errno
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from gratis.errors import GratisError
-from gratis.files import make_folder, read_json, replacing, sha256, write_json, write_text
+from gratis.files import (
+    appearing,
+    make_folder,
+    read_json,
+    replacing,
+    sha256,
+    write_json,
+    write_text,
+)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -112,8 +121,10 @@ def test_json_survives(tmp_path):
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_what_is_not_json_is_an_error(tmp_path, raw):
     (tmp_path / "x.json").write_bytes(raw)
-    with pytest.raises(GratisError, match=r"x\.json: is not readable JSON"):
+    with pytest.raises(GratisError, match=r"x\.json: is not readable JSON .*; delete this file"):
         read_json(tmp_path / "x.json")
+    with pytest.raises(GratisError, match="; restore it"):
+        read_json(tmp_path / "x.json", "restore it")
 
 
 def test_missing_json_is_an_error(tmp_path):
@@ -126,3 +137,74 @@ def test_missing_json_is_an_error(tmp_path):
 def test_the_hash_is_that_of_the_content(tmp_path):
     (tmp_path / "x").write_bytes(b"abc" * 1000)
     assert sha256(tmp_path / "x") == hashlib.sha256(b"abc" * 1000).hexdigest()
+
+
+KNOWN = frozenset({"a.txt"})
+
+
+@pytest.mark.parametrize("replaces", [None, KNOWN])
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
+def test_a_folder_appears_whole_or_not_at_all(tmp_path, replaces, failure):
+    folder = tmp_path / "deep" / "sets[1]"
+    with pytest.raises(failure), appearing(folder, replaces=replaces) as made:
+        (made / "a.txt").touch()
+        raise failure
+    assert names_in(folder.parent) == []
+    with appearing(folder, replaces=replaces) as made:
+        (made / "a.txt").touch()
+        assert not folder.exists()
+    assert names_in(folder) == ["a.txt"]
+    assert names_in(folder.parent) == ["sets[1]"]
+
+
+def test_a_folder_of_known_content_is_replaced_and_one_of_another_kept(tmp_path):
+    folder = tmp_path / "sets"
+    for text in ("old", "new"):
+        with appearing(folder, replaces=KNOWN) as made:
+            (made / "a.txt").write_text(text)
+    assert (folder / "a.txt").read_text() == "new"
+    (folder / "thesis.tex").touch()
+    with (
+        pytest.raises(GratisError, match=r"already holds thesis\.tex"),
+        appearing(folder, replaces=KNOWN),
+    ):
+        pass
+    with (
+        pytest.raises(GratisError, match="is not a folder"),
+        appearing(folder / "a.txt", replaces=KNOWN),
+    ):
+        pass
+    assert names_in(folder) == ["a.txt", "thesis.tex"]
+    assert names_in(tmp_path) == ["sets"]
+
+
+def test_a_folder_that_another_process_has_made_in_the_meantime_stays(tmp_path):
+    folder = tmp_path / "store"
+    with appearing(folder) as slow:
+        (slow / "slow").touch()
+        with appearing(folder) as fast:
+            (fast / "fast").touch()
+    assert names_in(folder) == ["fast"]
+    assert names_in(tmp_path) == ["store"]
+
+
+def test_what_a_killed_process_left_is_swept_once_it_is_old(tmp_path):
+    left = tmp_path / ".sets[1].0123.partial"
+    left.mkdir()
+    with appearing(tmp_path / "sets[1]", replaces=frozenset()):
+        pass
+    assert left.exists(), "it might still be written to"
+    long_ago = time.time() - 86_400
+    os.utime(left, (long_ago, long_ago))
+    with appearing(tmp_path / "sets[1]", replaces=frozenset()):
+        pass
+    assert names_in(tmp_path) == ["sets[1]"]
+
+
+def test_a_folder_that_cannot_be_written_names_the_remedy(tmp_path):
+    with (
+        pytest.raises(GratisError, match=r"sets: cannot be written \(No space left.*; pray"),
+        appearing(tmp_path / "sets", "pray"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert names_in(tmp_path) == []

@@ -1,14 +1,21 @@
-"""Files that are either whole or absent."""
+"""Files and folders that are either whole or absent."""
 
+import glob
 import hashlib
 import json
 import os
+import secrets
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from gratis.errors import file_error
+from gratis.errors import GratisError, file_error
+
+# A folder in the making to which nothing was written for so long belongs to a killed process.
+_ABANDONED_SECONDS = 3600.0
 
 
 @contextmanager
@@ -25,16 +32,84 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush_to_disk(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise file_error(path, f"cannot be written ({reason})", "choose another folder") from error
+        raise _unwritable(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
+def _unwritable(path: Path, error: OSError, remedy: str = "choose another folder") -> GratisError:
+    return file_error(path, f"cannot be written ({error.strerror or error})", remedy)
+
+
 def _flush_to_disk(path: Path) -> None:
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
+
+
+@contextmanager
+def appearing(
+    folder: Path, remedy: str = "choose another folder", replaces: frozenset[str] | None = None
+) -> Iterator[Path]:
+    """Yield an empty folder beside ``folder``; on success it becomes ``folder``, else it goes.
+
+    What killed processes left behind while they made ``folder`` is removed.
+
+    Args:
+        folder: the folder to make.
+        remedy: how the message ends where it cannot be written.
+        replaces: the names of all that an earlier ``folder`` may hold to be replaced. Without
+            them a ``folder`` that another process has made in the meantime stays.
+
+    Raises:
+        GratisError: ``folder`` cannot be written, or holds something that ``replaces`` lacks.
+    """
+    folder = folder.resolve()
+    made = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
+    earlier = made.with_suffix(".earlier.partial")
+    try:
+        if replaces is not None:
+            _refuse_others(folder, replaces)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        made.mkdir()
+        yield made
+        if replaces is not None and folder.exists():
+            folder.rename(earlier)
+        _rename(made, folder, stays=replaces is None)
+    except OSError as error:
+        raise _unwritable(folder, error, remedy) from error
+    finally:
+        for left in (made, earlier):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _refuse_others(folder: Path, known: frozenset[str]) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise file_error(folder, "is not a folder", "choose another")
+    others = sorted({path.name for path in folder.iterdir()} - known)
+    if others:
+        raise file_error(folder, f"already holds {others[0]}", "choose a new or empty folder")
+
+
+def _rename(made: Path, folder: Path, stays: bool) -> None:
+    try:
+        made.rename(folder)
+    except OSError:
+        # Another process was faster.
+        if not (stays and folder.is_dir()):
+            raise
+
+
+def _sweep(folder: Path) -> None:
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.partial"):
+        # Its owner may be done with it, and rename it, at this very moment.
+        with suppress(FileNotFoundError):
+            written = max(path.stat().st_mtime for path in (left, *left.glob("*")))
+            if written < time.time() - _ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -48,8 +123,8 @@ def write_json(path: Path, content: object) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def read_json(path: Path, remedy: str = "delete this file and run again") -> Any:
+    """Read a JSON file; where it is damaged, the message ends with ``remedy``.
 
     Raises:
         GratisError: the file is missing or is not JSON.
@@ -59,7 +134,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise file_error(path, "does not exist") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise file_error(path, f"is not readable JSON ({error})") from error
+        raise file_error(path, f"is not readable JSON ({error})", remedy) from error
 
 
 def make_folder(path: Path) -> Path:
@@ -74,8 +149,7 @@ def make_folder(path: Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise file_error(path, f"cannot be written ({reason})", "choose another folder") from error
+        raise _unwritable(path, error) from error
     return path
 
 

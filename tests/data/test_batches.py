@@ -80,6 +80,13 @@ def test_to_float_covers_the_whole_range_exactly():
     assert pixels.max() == 255, "the source is left alone"
 
 
+def test_to_float_copies_what_it_may_not_write_without_a_warning(tmp_path):
+    pixels = split_of([0] * 5).images
+    np.save(tmp_path / "images.npy", pixels)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")[1:4]
+    assert torch.equal(to_float(mapped, "cpu"), to_float(pixels[1:4], "cpu"))
+
+
 def test_memory_mapped_images_are_read_without_warning(tmp_path):
     split = split_of([0] * 10)
     np.save(tmp_path / "images.npy", split.images)

@@ -1,5 +1,7 @@
+import errno
 import hashlib
 import io
+import os
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -124,3 +126,13 @@ def test_too_few_class_names_are_named(made):
         (folder / layout.published.marker).write_text("one\ntwo\n")
 
     assert "names 2 classes" in broken(made, forget)
+
+
+def test_a_file_that_may_not_be_read_is_named(made, monkeypatch):
+    def deny(path: Path, dtype: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(np, "fromfile", deny)
+    name, root, _ = made
+    with pytest.raises(GratisError, match=r"\.bin: cannot be read \(Permission denied\)"):
+        load(DataSettings(name=name, root=root))

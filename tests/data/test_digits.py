@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from gratis.data import DataSettings, load
+from gratis.data import Dataset, DataSettings, load
 from gratis.errors import GratisError
 
 
@@ -46,3 +46,18 @@ def test_fewer_classes_are_the_same_images_and_the_size_can_be_changed():
 def test_impossible_wishes_are_refused(settings, problem):
     with pytest.raises(GratisError, match=problem):
         load(settings)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "classes", "problem"),
+    [
+        (3, 3, "a", "toy: has 1 class"),
+        (0, 3, "ab", "toy: has no training images of the 2 classes"),
+        (3, 0, "ab", "toy: has no validation images of the 2 classes"),
+    ],
+)
+def test_no_data_set_is_degenerate(train, validation, classes, problem):
+    whole = load(DataSettings(name="digits")).train
+    splits = (whole.take(np.arange(count)) for count in (train, validation))
+    with pytest.raises(GratisError, match=problem):
+        Dataset("toy", *splits, tuple(classes), "toy")

@@ -33,8 +33,15 @@ def test_missing_and_empty_folders_are_named(pets):
         load(DataSettings(name="folder", root=pets))
     for part in ("train", "val"):
         shutil.rmtree(pets / part / "dog")
-    with pytest.raises(GratisError, match="train: has fewer than two classes"):
+    with pytest.raises(GratisError, match="pets: has 1 class, and a classifier needs two"):
         load(DataSettings(name="folder", root=pets))
     shutil.rmtree(pets / "val")
     with pytest.raises(GratisError, match=r"val: is not a readable folder; .*val/<class>/"):
         load(DataSettings(name="folder", root=pets))
+
+
+def test_no_classes_at_all_name_the_folder(tmp_path):
+    for part in ("train", "val"):
+        (tmp_path / "pets" / part).mkdir(parents=True)
+    with pytest.raises(GratisError, match="pets: has 0 classes"):
+        load(DataSettings(name="folder", root=tmp_path / "pets"))

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 import shutil
@@ -18,6 +19,13 @@ PARTS = Path(__file__).parents[2].parent / "shared" / "tiny-imagenet" / "val.tar
 
 def read(root: Path, **wishes: int):
     return load(DataSettings(name="tiny-imagenet", root=root, **wishes))
+
+
+def denied(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> None:
+    def deny(path: object, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(owner, name, deny)
 
 
 def decoded(path: Path) -> np.ndarray:
@@ -97,6 +105,54 @@ def test_a_wrong_line_of_the_annotations_is_numbered(tiny, line):
 def test_a_missing_list_is_named(tiny, name):
     (tiny / name).unlink()
     with pytest.raises(GratisError, match=Path(name).name):
+        read(tiny)
+
+
+@pytest.mark.parametrize(("kept", "count"), [("", "0 classes"), ("n03", "1 class")])
+def test_fewer_than_two_classes_name_the_folder(tiny, kept, count):
+    (tiny / "wnids.txt").write_text(kept)
+    with pytest.raises(GratisError, match=f"200: has {count}, and a classifier needs two; add"):
+        read(tiny)
+
+
+def test_a_split_without_images_names_the_folder_and_is_not_decoded(tiny, cache):
+    annotations = tiny / "val" / "val_annotations.txt"
+    lines = annotations.read_text().splitlines(keepends=True)
+    for name in ("val_0", "val_1", "val_2", "val_3"):
+        (tiny / "val" / "images" / f"{name}.JPEG").unlink()
+    annotations.write_text("".join(lines[4:]))
+    problem = r"200: has no validation images of the 2 classes used; .*data\.classes"
+    with pytest.raises(GratisError, match=problem):
+        read(tiny, classes=2)
+    shutil.rmtree(tiny / "val" / "images")
+    annotations.write_text("")
+    with pytest.raises(GratisError, match="200: has no validation images of the 3 classes"):
+        read(tiny)
+    assert not cache.exists()
+
+
+def test_the_root_may_be_the_archive_itself_but_no_other_file(tiny, tmp_path):
+    root = tmp_path / "root"
+    zipped(tiny, root / "tiny-imagenet-200.zip")
+    assert read(root / "tiny-imagenet-200.zip").fingerprint == read(tiny).fingerprint
+    assert read(root / "tiny-imagenet-200.zip").name == "tiny-imagenet"
+    (root / "other.zip").touch()
+    with pytest.raises(GratisError, match=r"other\.zip: is a file; .* holds tiny-imagenet-200 or"):
+        read(root / "other.zip")
+
+
+def test_an_archive_that_may_not_be_read_is_named(tiny, tmp_path, monkeypatch):
+    zipped(tiny, tmp_path / "root" / "tiny-imagenet-200.zip")
+    denied(monkeypatch, Path, "open")
+    with pytest.raises(GratisError, match=r"200\.zip: cannot be read \(Permission denied\)"):
+        read(tmp_path / "root")
+
+
+@pytest.mark.parametrize(("owner", "name"), [(os, "scandir"), (Path, "is_dir"), (Path, "is_file")])
+def test_a_folder_that_may_not_be_read_is_named(tiny, monkeypatch, owner, name):
+    denied(monkeypatch, owner, name)
+    problem = r"tiny-imagenet-200.*: cannot be read \(Permission denied\); make it readable"
+    with pytest.raises(GratisError, match=problem):
         read(tiny)
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch import nn
 
 from gratis.data.dataset import Split
 from gratis.errors import GratisError
-from gratis.evaluate import build, load, perturbed_sets
+from gratis.evaluate import build, load, made_from, perturbed_sets
 from gratis.evaluate.geometric import Geometry, Noise, apply, draw, noisy
 from gratis.evaluate.manifest import weights_hash
 from gratis.evaluate.transfer import quantise
@@ -99,10 +100,12 @@ def test_refuses_a_changed_or_missing_file(folder, split, name):
     changed = bytearray(path.read_bytes())
     changed[-1] ^= 1
     path.write_bytes(changed)
-    with pytest.raises(GratisError, match=f"{name}.npy: was changed.*build"):
+    with pytest.raises(GratisError, match=f"{name}.npy: was changed.*; delete the folder {folder}"):
         load(folder, split)
     path.unlink()
-    with pytest.raises(GratisError, match=f"{name}.npy: cannot be read"):
+    with pytest.raises(
+        GratisError, match=f"{name}.npy: cannot be read.*; delete the folder {folder}"
+    ):
         load(folder, split)
 
 
@@ -117,8 +120,26 @@ def _edit_manifest(folder, **changes):
 )
 def test_refuses_a_manifest_of_another_kind(folder, split, changes, problem):
     _edit_manifest(folder, **changes)
-    with pytest.raises(GratisError, match=problem):
+    with pytest.raises(GratisError, match=f"{problem}.*; delete the folder {folder} and build"):
         load(folder, split)
+
+
+def test_tells_what_the_sets_were_made_from(folder, split, baseline, tmp_path):
+    assert made_from(folder, baseline, EPSILON, split)
+    assert not made_from(folder, baseline, 4 / 255, split)
+    assert not made_from(folder, baseline, EPSILON, Split(split.images, split.labels[::-1].copy()))
+    with torch.no_grad():
+        baseline[1].weight[0, 0] += 1e-6
+    assert not made_from(folder, baseline, EPSILON, split)
+    assert not made_from(tmp_path / "nowhere", baseline, EPSILON, split)
+    build(folder, split, True, None, EPSILON, seed=0)
+    assert not made_from(folder, baseline, EPSILON, split)
+    (folder / "manifest.json").write_text("{")
+    for ask in (lambda: made_from(folder, baseline, EPSILON, split), lambda: load(folder, split)):
+        with pytest.raises(
+            GratisError, match=f"manifest.json: is not.*; delete the folder {folder}"
+        ):
+            ask()
 
 
 def test_refuses_a_pickle_even_if_the_manifest_vouches_for_it(folder, split):
@@ -166,7 +187,8 @@ def test_interrupted_build_leaves_nothing_and_keeps_what_was(
 
 
 def test_a_second_build_replaces_the_first(tmp_path, split, folder):
-    (tmp_path / ".sets.partial").mkdir()  # a build that was killed
+    (tmp_path / ".sets.1234.partial").mkdir()  # a build that was killed
+    os.utime(tmp_path / ".sets.1234.partial", (0, 0))
     build(folder, split, True, None, EPSILON, seed=0)
     assert load(folder, split).transfer is None
     assert [path.name for path in tmp_path.iterdir()] == ["sets"]

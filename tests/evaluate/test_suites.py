@@ -156,10 +156,10 @@ def test_measurement_round_trips(tmp_path):
 
 def test_measurement_refuses_another_file(tmp_path):
     path = tmp_path / "correct.safetensors"
-    with pytest.raises(GratisError, match="not a measurement"):
+    with pytest.raises(GratisError, match="does not exist; evaluate the run"):
         Measurement.load(path)
     path.write_bytes(b"nonsense")
-    with pytest.raises(GratisError, match="not a measurement"):
+    with pytest.raises(GratisError, match=r"not a measurement .*; delete this file and evaluate"):
         Measurement.load(path)
     Measurement(np.arange(3), {"clean": np.ones(2, dtype=bool)}).save(path)
     with pytest.raises(GratisError, match="not a measurement"):

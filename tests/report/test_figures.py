@@ -23,6 +23,22 @@ def test_figure_shows_every_kind_of_cell_and_repeats_itself(results, tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+def test_the_figure_says_on_how_many_images_the_rows_were_trained(result, monkeypatch, tmp_path):
+    texts = []
+
+    def keep(figure, *_, **__):
+        labels = figure.axes[0].get_yticklabels()
+        texts[:] = [figure.axes[0].get_title("left"), *(label.get_text() for label in labels)]
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", keep)
+    monkeypatch.setattr("gratis.files._flush_to_disk", lambda path: path.touch())
+    figure1([result("a"), result("b")], tmp_path / "figure1.png")
+    assert "1,000 training images" in texts[0] and "training" not in texts[1]
+    figure1([result("a"), result("b", train_images=500)], tmp_path / "figure1.png")
+    assert "different numbers of training images" in texts[0]
+    assert ["1,000 training" in texts[1], "500 training" in texts[2]] == [True, True]
+
+
 def test_failure_leaves_no_file(results, tmp_path):
     (tmp_path / "figure1.png").mkdir()
     with pytest.raises(GratisError, match="cannot be written"):

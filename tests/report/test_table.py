@@ -12,8 +12,8 @@ from gratis.results import METRICS, Results
 from gratis.settings import validate
 
 GOLDEN = """\
-digits, 200 validation images, 10 classes; epsilon 8/255 (L-infinity), PGD with 20 steps; cpu. \
-Accuracies in percent.
+digits, 1,000 training images, 200 validation images, 10 classes; epsilon 8/255 (L-infinity), \
+PGD with 20 steps; cpu. Accuracies in percent.
 
 | model | backbone | size | seeds | clean | geometric | paper geometric | fgsm_transfer | \
 paper fgsm_transfer | transfer | fgsm | pgd | passes | epochs | seconds |
@@ -27,7 +27,8 @@ paper fgsm_transfer | transfer | fgsm | pgd | passes | epochs | seconds |
 20.0 ±6.1 | 10.0 ±4.9 | 55k | 5.5 | 87 |
 
 - ± of one seed: 95% Wilson interval over the images (its wider side).
-- ± of several seeds: standard deviation over the seeds.
+- ± of several seeds: standard deviation over the seeds; table.csv has the 95% t-interval of \
+their mean.
 - † attacked through this very model: white box here, a transfer attack elsewhere.
 - ‡ reference, outside the comparison at equal compute.
 - ⚠ catastrophic overfitting: withstands single steps (FGSM) only, PGD breaks it.
@@ -61,6 +62,30 @@ def test_titles_cannot_break_the_table(result):
     assert "[bold]x" in shown.file.getvalue()
 
 
+def test_the_interval_of_several_seeds_stays_a_share(result):
+    (row,) = group([result(clean=1.0), result(seed=1, clean=0.5)])
+    cell = row.cell("clean")
+    assert (cell.low, cell.high) == (0, 100)
+    assert cell.margin == cell.std == pytest.approx(25 * 2**0.5)
+
+
+def test_rows_trained_on_different_data_are_visible(result):
+    results = [result("a"), result("b", train_images=500), result("b", seed=1)]
+    text = to_markdown(results)
+    assert text.startswith("digits, different numbers of training images, 200 validation images")
+    assert "| A [1,000 training images] |" in text
+    assert "| B [500, 1,000 training images] |" in text
+    assert "rows trained on different data are not comparable" in text
+    shown = Console(width=110, file=io.StringIO())
+    shown.print(to_terminal(results))
+    assert "[500, 1,000" in shown.file.getvalue()
+    assert [row["train_images"] for row in csv.DictReader(io.StringIO(to_csv(results)))] == [
+        "1000",
+        "500 1000",
+    ]
+    assert "different" not in to_markdown(results[:1])
+
+
 def test_header_names_every_device(result):
     assert "cpu, cuda" in to_markdown([result(), result("b", device="cuda")])
 
@@ -91,7 +116,11 @@ def test_csv_holds_plain_numbers(results):
     assert float(baseline["clean"]) == 80 and baseline["clean_std"] == ""
     assert float(baseline["clean_low"]) == pytest.approx(73.9, abs=0.1)
     assert float(baseline["clean_high"]) == pytest.approx(85.0, abs=0.1)
-    assert (float(free["fgsm"]), float(free["fgsm_std"]), free["fgsm_low"]) == (61, 1, "")
+    assert (float(free["fgsm"]), float(free["fgsm_std"])) == (61, 1)
+    half = 4.30265 / 3**0.5  # Student's t with two degrees of freedom
+    assert float(free["fgsm_low"]) == pytest.approx(61 - half, abs=1e-3)
+    assert float(free["fgsm_high"]) == pytest.approx(61 + half, abs=1e-3)
+    assert baseline["train_images"] == "1000"
     assert free["collapsed"] == "True" and baseline["collapsed"] == "False"
     assert free["seeds"] == "3" and float(free["paper_fgsm_transfer"]) == 28
     assert reference["transfer"] == "" and reference["paper_geometric"] == ""

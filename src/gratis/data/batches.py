@@ -20,10 +20,13 @@ _CHUNK = 4096
 def to_float(pixels: Tensor | NDArray[np.uint8], device: torch.device | str) -> Tensor:
     """Return uint8 images (n, height, width, 3) as float32 (n, 3, height, width) on ``device``.
 
-    Values are in [0, 1] and the memory is channels last. An array must be writable, as every
-    result of fancy indexing is.
+    Values are in [0, 1] and the memory is channels last. ``pixels`` are left alone.
     """
-    tensor = pixels if isinstance(pixels, Tensor) else torch.from_numpy(pixels)
+    if isinstance(pixels, Tensor):
+        tensor = pixels
+    else:
+        # Torch warns about memory that it could not write to, such as a memory-mapped file.
+        tensor = torch.from_numpy(pixels if pixels.flags.writeable else np.array(pixels))
     if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     moved = tensor.to(device, non_blocking=True)

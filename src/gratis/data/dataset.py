@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gratis.errors import GratisError
+
 
 @dataclass(frozen=True)
 class Split:
@@ -32,6 +34,9 @@ class Dataset:
 
     ``fingerprint`` is a hash of every pixel and label. ``mirrors`` says whether a mirrored image
     still shows its class (digits: no).
+
+    Raises:
+        GratisError: there are fewer than two classes, or a split has no images.
     """
 
     name: str
@@ -40,6 +45,10 @@ class Dataset:
     classes: tuple[str, ...]
     fingerprint: str
     mirrors: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be learned from."""
+        refuse_degenerate(self.name, len(self.classes), len(self.train), len(self.validation))
 
     def describe(self) -> str:
         """Return what is in the data set, in a few lines."""
@@ -55,3 +64,35 @@ class Dataset:
     def size(self) -> int:
         """Return the height and width of every image, in pixels."""
         return int(self.train.images.shape[1])
+
+
+def refuse_few_classes(where: object, classes: int) -> None:
+    """Refuse data with fewer than two classes; ``where`` is its folder, or its name.
+
+    Raises:
+        GratisError: there are fewer.
+    """
+    if classes < 2:
+        plural = "1 class" if classes == 1 else f"{classes} classes"
+        raise GratisError(f"{where}: has {plural}, and a classifier needs two; add images of more")
+
+
+def refuse_degenerate(where: object, classes: int, train: int, validation: int) -> None:
+    """Refuse data that a classifier cannot be trained on, or not measured on.
+
+    Args:
+        where: the folder of the data, or its name.
+        classes: the number of classes.
+        train: the number of training images.
+        validation: the number of validation images.
+
+    Raises:
+        GratisError: there are fewer than two classes, or no images to train or to validate on.
+    """
+    refuse_few_classes(where, classes)
+    for images, part in ((train, "training"), (validation, "validation")):
+        if images == 0:
+            raise GratisError(
+                f"{where}: has no {part} images of the {classes} classes used; "
+                "add some, or choose more classes with data.classes"
+            )

@@ -45,8 +45,6 @@ def _shared_classes(root: Path) -> list[str]:
         raise file_error(
             root, f"train and val differ in classes: {', '.join(lines)}", "give both the same"
         )
-    if len(train) < 2:
-        raise file_error(root / "train", "has fewer than two classes", "add folders of images")
     return sorted(train)
 
 

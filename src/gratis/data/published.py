@@ -5,8 +5,9 @@ from pathlib import Path
 
 from gratis.data.archive import extract
 from gratis.data.download import download
-from gratis.data.folders import CACHE_REMEDY, building, cache_folder
+from gratis.data.folders import CACHE_REMEDY, cache_folder
 from gratis.errors import file_error
+from gratis.files import appearing
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,14 @@ class Published:
 def locate(published: Published, root: Path | None) -> Path:
     """Return the unpacked folder of a published data set.
 
-    ``root`` is that folder, or holds it, or holds the archive, which is then unpacked beside.
+    ``root`` is that folder, or holds it, or holds the archive, which is then unpacked beside; or
+    it is the archive.
     Without ``root`` the cache is searched and, where it has nothing, filled from the web.
 
     Raises:
         GratisError: it is not there, or cannot be downloaded or unpacked.
     """
-    where = (cache_folder() / "downloads" if root is None else root.expanduser()).resolve()
+    where = _where(published, root)
     for folder in (where, where / published.folder):
         if (folder / published.marker).is_file():
             return folder
@@ -44,16 +46,30 @@ def locate(published: Published, root: Path | None) -> Path:
         download(published.url, published.md5, archive)
     elif not archive.is_file():
         problem = f"holds neither {published.folder}/{published.marker} nor {published.archive}"
-        raise file_error(where, problem, "point --data-root to a folder that does")
+        raise file_error(where, problem, f"point --data-root to {_wanted(published)}")
     folder = _unpack(archive, published)
     if root is None:
         archive.unlink(missing_ok=True)
     return folder
 
 
+def _where(published: Published, root: Path | None) -> Path:
+    """Return the folder to search."""
+    where = (cache_folder() / "downloads" if root is None else root.expanduser()).resolve()
+    if where.is_file() and where.name != published.archive:
+        raise file_error(where, "is a file", f"point --data-root to {_wanted(published)}")
+    return where.parent if where.is_file() else where
+
+
+def _wanted(published: Published) -> str:
+    return f"a folder that holds {published.folder} or {published.archive}"
+
+
 def _unpack(archive: Path, published: Published) -> Path:
     folder = archive.parent / published.folder
-    with building(folder, f"unpack {archive.name} elsewhere, or {CACHE_REMEDY}") as temporary:
+    # An archive that cannot be read is not yet a folder that cannot be written.
+    archive.open("rb").close()
+    with appearing(folder, f"unpack {archive.name} elsewhere, or {CACHE_REMEDY}") as temporary:
         extract(archive, temporary, top=published.folder)
         if not (temporary / published.marker).is_file():
             raise file_error(archive, f"holds no {published.marker}", "fetch the original archive")

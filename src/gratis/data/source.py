@@ -8,8 +8,9 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from gratis.data.dataset import Dataset
-from gratis.errors import GratisError
+from gratis.data.dataset import Dataset, refuse_few_classes
+from gratis.data.folders import cache_folder
+from gratis.errors import GratisError, file_error
 from gratis.settings import Settings, did_you_mean
 
 
@@ -51,9 +52,15 @@ def load(settings: DataSettings) -> Dataset:
     """Read a data set; images are decoded on the first call and memory-mapped from then on.
 
     Raises:
-        GratisError: the data is missing, incomplete or broken, or the cache cannot be written.
+        GratisError: the data is missing, incomplete, broken or unreadable, has fewer than two
+            classes or none of the images of a split; or the cache cannot be written.
     """
-    return sources()[settings.name](settings)
+    try:
+        return sources()[settings.name](settings)
+    except OSError as error:
+        path = Path(error.filename or settings.root or cache_folder())
+        problem = f"cannot be read ({error.strerror or error})"
+        raise file_error(path, problem, "make it readable, or use a copy that is") from error
 
 
 def from_argument(text: str) -> dict[str, str]:
@@ -76,8 +83,9 @@ def first_classes(available: Sequence[str], settings: DataSettings) -> tuple[str
     """Return the first ``settings.classes`` of the available classes, or all of them.
 
     Raises:
-        GratisError: there are fewer than asked for.
+        GratisError: there are fewer than asked for, or fewer than two.
     """
+    refuse_few_classes(settings.root or settings.name, len(available))
     if settings.classes is not None and settings.classes > len(available):
         raise GratisError(
             f"{settings.name} has {len(available)} classes, not {settings.classes}; "

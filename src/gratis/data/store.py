@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import MofNCompleteColumn
 
-from gratis.data.dataset import Dataset, Split
-from gratis.data.folders import CACHE_REMEDY, building, cache_folder
+from gratis.data.dataset import Dataset, Split, refuse_degenerate
+from gratis.data.folders import CACHE_REMEDY, cache_folder
 from gratis.errors import GratisError, file_error
-from gratis.files import read_json, write_json
+from gratis.files import appearing, read_json, write_json
 from gratis.progress import bar
 
 # Part of every key: a change of the store's layout, or of how images are decoded, raises it.
@@ -41,7 +41,11 @@ class Undecoded:
 
 @dataclass(frozen=True)
 class Content:
-    """All that the store's arrays depend on, and how to make them; ``root`` is resolved."""
+    """All that the store's arrays depend on, and how to make them; ``root`` is resolved.
+
+    Raises:
+        GratisError: there are fewer than two classes, or a split has no images.
+    """
 
     name: str
     root: Path
@@ -50,6 +54,11 @@ class Content:
     files: list[Stamp]
     train: Undecoded
     validation: Undecoded
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be learned from before it is decoded."""
+        counts = len(self.train.labels), len(self.validation.labels)
+        refuse_degenerate(self.root, len(self.classes), *counts)
 
     def key(self) -> str:
         """Return a hash of what will be read: any changed file gives another key."""
@@ -90,7 +99,7 @@ def stored(content: Content) -> Dataset:
     """
     folder = cache_folder() / "decoded" / f"{content.name}-{content.size}px-{content.key()}"
     if not folder.is_dir():
-        with building(folder, CACHE_REMEDY) as temporary:
+        with appearing(folder, CACHE_REMEDY) as temporary:
             _fill(temporary, content)
     return _open(folder)
 

@@ -35,18 +35,17 @@ def read(settings: DataSettings) -> Dataset:
     size = settings.size or _SIZE
     train, train_labels = _training(folder, wnids)
     validation, validation_labels = _validation(folder, wnids)
-    _report(train_labels, len(wnids))
-    return stored(
-        Content(
-            name=settings.name,
-            root=folder,
-            size=size,
-            classes=_names(folder, wnids),
-            files=[*train, *validation, stamp(_annotations(folder))],
-            train=undecoded(train, train_labels, size),
-            validation=undecoded(validation, validation_labels, size),
-        )
+    content = Content(
+        name=settings.name,
+        root=folder,
+        size=size,
+        classes=_names(folder, wnids),
+        files=[*train, *validation, stamp(_annotations(folder))],
+        train=undecoded(train, train_labels, size),
+        validation=undecoded(validation, validation_labels, size),
     )
+    _report(train_labels, len(wnids))
+    return stored(content)
 
 
 def _annotations(folder: Path) -> Path:

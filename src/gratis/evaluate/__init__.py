@@ -7,12 +7,12 @@ only, does not wait for torch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gratis.evaluate.statistics import mcnemar, mean_and_std, wilson
+from gratis.evaluate.statistics import mcnemar, mean_and_std, sign_flip, t_interval, wilson
 
 if TYPE_CHECKING:
     from gratis.evaluate.manifest import Manifest
     from gratis.evaluate.measurement import Measurement
-    from gratis.evaluate.perturbed_sets import PerturbedSets, build, load
+    from gratis.evaluate.perturbed_sets import PerturbedSets, build, load, made_from
     from gratis.evaluate.suites import EvaluateSettings, measure
 
 __all__ = [
@@ -22,16 +22,19 @@ __all__ = [
     "PerturbedSets",
     "build",
     "load",
+    "made_from",
     "mcnemar",
     "mean_and_std",
     "measure",
+    "sign_flip",
+    "t_interval",
     "wilson",
 ]
 
 _HOMES = {
     "manifest": ("Manifest",),
     "measurement": ("Measurement",),
-    "perturbed_sets": ("PerturbedSets", "build", "load"),
+    "perturbed_sets": ("PerturbedSets", "build", "load", "made_from"),
     "suites": ("EvaluateSettings", "measure"),
 }
 

@@ -1,6 +1,7 @@
 """What a folder of perturbed sets is made of, by hash."""
 
 import hashlib
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import torch
@@ -8,8 +9,12 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from gratis.data.dataset import Split
+from gratis.errors import GratisError
 from gratis.evaluate.geometric import Geometry
-from gratis.settings import Settings
+from gratis.files import read_json
+from gratis.settings import Settings, validate
+
+MANIFEST = "manifest.json"
 
 ArrayName = Literal["geometric", "transfer", "fgsm_transfer", "labels"]
 
@@ -51,6 +56,25 @@ class Manifest(Settings):
         if needed != set(self.files):
             raise ValueError(f"files must list {', '.join(sorted(needed))}")
         return self
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of the perturbed sets in ``folder``.
+
+    Raises:
+        GratisError: it is missing or damaged.
+    """
+    path = folder / MANIFEST
+    content = read_json(path, rebuild(folder))
+    try:
+        return validate(Manifest, content, str(path))
+    except GratisError as error:
+        raise GratisError(f"{error}; {rebuild(folder)}") from error
+
+
+def rebuild(folder: Path) -> str:
+    """Return what to do about sets in ``folder`` that are damaged, or another split's."""
+    return f"delete the folder {folder} and build the perturbed sets again"
 
 
 def split_hash(split: Split) -> str:

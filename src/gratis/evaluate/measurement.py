@@ -13,6 +13,8 @@ from gratis.errors import file_error
 from gratis.files import replacing
 from gratis.results import METRICS
 
+_REMEDY = "delete this file and evaluate the run again"
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -54,8 +56,10 @@ class Measurement:
         try:
             arrays = load_file(path)
             index = arrays.pop("index")
+        except FileNotFoundError as error:
+            raise file_error(path, "does not exist", "evaluate the run") from error
         except (OSError, SafetensorError, KeyError) as error:
-            raise file_error(path, f"is not a measurement ({error})", "evaluate again") from error
+            raise file_error(path, f"is not a measurement ({error})", _REMEDY) from error
         if any(array.shape != index.shape or array.dtype != bool for array in arrays.values()):
-            raise file_error(path, "is not a measurement", "evaluate again")
+            raise file_error(path, "is not a measurement", _REMEDY)
         return cls(index, arrays)

@@ -18,17 +18,22 @@ from torch import nn
 
 from gratis.data.dataset import Split
 from gratis.errors import file_error
-from gratis.evaluate.folders import appearing
 from gratis.evaluate.geometric import Geometry, noisy
-from gratis.evaluate.manifest import ArrayName, Manifest, split_hash, weights_hash
+from gratis.evaluate.manifest import (
+    MANIFEST,
+    ArrayName,
+    Manifest,
+    read_manifest,
+    rebuild,
+    split_hash,
+    weights_hash,
+)
 from gratis.evaluate.transfer import attacked
-from gratis.files import read_json, sha256, write_json
+from gratis.files import appearing, sha256, write_json
 from gratis.perturb import frozen
 from gratis.progress import bar
-from gratis.settings import validate
 
-_REMEDY = "build the perturbed sets again"
-_CONTENT = frozenset({"manifest.json", *(f"{name}.npy" for name in get_args(ArrayName))})
+_CONTENT = frozenset({MANIFEST, *(f"{name}.npy" for name in get_args(ArrayName))})
 
 # A convolution's last bits depend on the batch size, and FGSM takes their sign: the baseline
 # always sees blocks of this many images, whatever batch size the machine is used with.
@@ -79,7 +84,7 @@ def build(
         GratisError: the folder holds something else, or cannot be written.
     """
     geometry = Geometry() if mirrors else Geometry(mirror_probability=0.0)
-    with appearing(folder, _CONTENT) as partial:
+    with appearing(folder, replaces=_CONTENT) as partial:
 
         def save(name: ArrayName, make: Callable[[slice], NDArray[np.uint8]]) -> NDArray[np.uint8]:
             return _save_blocks(partial / f"{name}.npy", split.images.shape, make)
@@ -105,7 +110,7 @@ def build(
             versions={kind.__name__: kind.__version__ for kind in (np, torch, torchvision)},
             files={name: sha256(path) for name, path in _files(partial).items() if path.exists()},
         )
-        write_json(partial / "manifest.json", manifest.model_dump(mode="json"))
+        write_json(partial / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
 
 
@@ -140,16 +145,17 @@ def load(folder: Path, split: Split) -> PerturbedSets:
     Raises:
         GratisError: a file is missing or was changed, or the sets were made from other images.
     """
-    path = folder / "manifest.json"
-    manifest = validate(Manifest, read_json(path), str(path))
+    manifest = read_manifest(folder)
     if manifest.split != split_hash(split):
-        raise file_error(folder, "was made from another validation split", _REMEDY)
+        problem = "was made from another validation split"
+        raise file_error(folder, problem, rebuild(folder))
     paths = _files(folder)
     arrays = {name: _load_array(paths[name], digest) for name, digest in manifest.files.items()}
     for name, array in arrays.items():
         expected = split.labels if name == "labels" else split.images
         if array.shape != expected.shape or array.dtype != expected.dtype:
-            raise file_error(paths[name], "does not fit the validation split", _REMEDY)
+            problem = "does not fit the validation split"
+            raise file_error(paths[name], problem, rebuild(folder))
     return PerturbedSets(
         geometric=arrays["geometric"],
         transfer=arrays.get("transfer"),
@@ -162,8 +168,34 @@ def load(folder: Path, split: Split) -> PerturbedSets:
 def _load_array(path: Path, digest: str) -> NDArray[Any]:
     try:
         if sha256(path) != digest:
-            raise file_error(path, "was changed since it was built", _REMEDY)
+            raise file_error(path, "was changed since it was built", rebuild(path.parent))
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise file_error(path, f"cannot be read ({error})", _REMEDY) from error
+        problem = f"cannot be read ({error.strerror if isinstance(error, OSError) else error})"
+        raise file_error(path, problem, rebuild(path.parent)) from error
     return array
+
+
+def made_from(folder: Path, baseline: nn.Module, epsilon: float, split: Split) -> bool:
+    """Return whether the sets in ``folder`` were made from these very weights and images.
+
+    Only the manifest is read; :func:`load` checks the arrays. Without a manifest there are no
+    sets, and the answer is no.
+
+    Args:
+        folder: what :func:`build` wrote, or nothing.
+        baseline: the model that must have been attacked.
+        epsilon: the budget that it must have been attacked with.
+        split: the validation split that the sets must have been made from.
+
+    Raises:
+        GratisError: the manifest is damaged.
+    """
+    if not (folder / MANIFEST).exists():
+        return False
+    manifest = read_manifest(folder)
+    return (
+        manifest.epsilon == epsilon
+        and manifest.baseline == weights_hash(baseline)
+        and manifest.split == split_hash(split)
+    )

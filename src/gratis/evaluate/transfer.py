@@ -28,7 +28,7 @@ def attacked(baseline: nn.Module, batch: Split, epsilon: float) -> NDArray[np.ui
     device = next(baseline.parameters()).device
     adversarial = attack(
         lambda images: logits_of(baseline(images)),
-        to_float(np.array(batch.images), device),
+        to_float(batch.images, device),
         torch.from_numpy(np.array(batch.labels)).to(device),
         AttackSettings.fgsm(epsilon),
         seed=0,  # FGSM draws nothing

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gratis.files import replacing
-from gratis.report.rows import Cell, Row, explain_marks, group, in_common
+from gratis.report.rows import (
+    Cell,
+    Row,
+    explain_marks,
+    group,
+    in_common,
+    titles,
+    training_images,
+)
 from gratis.report.table import PAPERS
 from gratis.results import Results
 
@@ -63,7 +71,7 @@ def _title(results: Sequence[Results]) -> str:
         in_common(results, field) for field in ("data", "n", "epsilon", "pgd_steps")
     )
     return (
-        f"Accuracy on {data}, {n} validation images\n"
+        f"Accuracy on {data}, {training_images(results)}, {n} validation images\n"
         f"epsilon {epsilon} (L-infinity), PGD with {steps} steps"
     )
 
@@ -94,19 +102,19 @@ def _draw_row(axes: "Axes", place: int, row: Row) -> None:
 
 
 def _draw_bar(axes: "Axes", y: float, cell: Cell, colour: str) -> None:
-    spread = [[cell.value - cell.low], [cell.high - cell.value]]
+    spread = [[reach] for reach in cell.spread]
     style = {"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8, "ecolor": "black"}
     axes.barh(y, cell.value, _BAR * 0.92, color=colour, xerr=spread, error_kw=style, zorder=2)
 
 
 def _draw_number(axes: "Axes", y: float, cell: Cell, paper: float | None, number: str) -> None:
-    behind = cell.high + 1
+    behind = cell.value + cell.spread[1] + 1
     if paper is None or not behind - 2 < paper < behind + 6:
         axes.text(behind, y, number, va="center", fontsize=7)
-    elif cell.low > 9:
+    elif (inside := cell.value - cell.spread[0]) > 9:
         # Next to the diamond it would read as the paper's: it moves inside our bar.
         paint = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
-        axes.text(cell.low - 1, y, number, va="center", ha="right", fontsize=7, bbox=paint)
+        axes.text(inside - 1, y, number, va="center", ha="right", fontsize=7, bbox=paint)
     else:
         axes.text(paper + 1.6, y, number, va="center", fontsize=7)
 
@@ -131,7 +139,11 @@ def _label(axes: "Axes", rows: Sequence[Row]) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    axes.set_yticks(range(len(rows)), [_name(row) for row in rows], fontsize=8.5)
+    axes.set_yticks(
+        range(len(rows)),
+        [_name(*each) for each in zip(titles(rows), rows, strict=True)],
+        fontsize=8.5,
+    )
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 116)
     axes.set_xticks(range(0, 101, 20), [f"{tick}%" for tick in range(0, 101, 20)])
@@ -155,8 +167,7 @@ def _label(axes: "Axes", rows: Sequence[Row]) -> None:
     )
 
 
-def _name(row: Row) -> str:
+def _name(title: str, row: Row) -> str:
     seeds = f", {len(row.runs)} seeds" if len(row.runs) > 1 else ""
-    title = f"{row.first.title} {row.mark}".rstrip()
     used = f"{row.first.backbone}, {row.first.input_size} px{seeds}"
     return "\n".join(textwrap.fill(text, 34) for text in (title, used))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from gratis.evaluate.statistics import mean_and_std, wilson
+from gratis.evaluate.statistics import mean_and_std, t_interval, wilson
 from gratis.results import METRICS, Results, collapsed
 
 # Metrics that are measured on images attacked through the baseline: white box for itself.
@@ -23,8 +23,9 @@ _MEANINGS = {
 class Cell:
     """One metric of one row, in percent.
 
-    ``low`` and ``high`` bound the 95% Wilson interval of a single run, or lie one standard
-    deviation over the seeds (``std``, ``None`` for a single run) from the mean.
+    ``low`` and ``high`` bound the 95% interval: Wilson's over the images of a single run, or
+    Student's t of the mean over several seeds, cut to [0, 100]. ``std`` is the standard deviation
+    over the seeds, ``None`` for a single run.
     """
 
     value: float
@@ -33,9 +34,16 @@ class Cell:
     std: float | None
 
     @property
+    def spread(self) -> tuple[float, float]:
+        """How far the error bar reaches down and up, in points: the interval, or ``std``."""
+        if self.std is not None:
+            return self.std, self.std
+        return self.value - self.low, self.high - self.value
+
+    @property
     def margin(self) -> float:
-        """What stands behind the ± sign: the wider side of the interval, in points."""
-        return max(self.value - self.low, self.high - self.value)
+        """What stands behind the ± sign, in points: the wider side of the error bar."""
+        return max(self.spread)
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,8 @@ class Row:
         if len(values) == 1:
             low, high = wilson(mean, self.first.n)
             return Cell(100 * mean, 100 * low, 100 * high, None)
-        return Cell(100 * mean, 100 * (mean - std), 100 * (mean + std), 100 * std)
+        low, high = t_interval(values)
+        return Cell(100 * mean, 100 * max(low, 0.0), 100 * min(high, 1.0), 100 * std)
 
     def paper(self, metric: str) -> float | None:
         """Return what the paper gives for a metric, in percent, or ``None``."""
@@ -89,6 +98,25 @@ def group(results: Sequence[Results]) -> list[Row]:
     for result in results:
         runs.setdefault(result.recipe, []).append(result)
     return [Row(tuple(of_recipe)) for of_recipe in runs.values()]
+
+
+def titles(rows: Sequence[Row]) -> list[str]:
+    """Return the title of each row with its mark.
+
+    Where rows were not all trained on equally many images, each says on how many it was.
+    """
+    plain = [f"{row.first.title} {row.mark}".rstrip() for row in rows]
+    if len({run.train_images for row in rows for run in row.runs}) < 2:
+        return plain
+    images = [in_common(row.runs, "train_images") for row in rows]
+    return [f"{title} [{n} training images]" for title, n in zip(plain, images, strict=True)]
+
+
+def training_images(results: Sequence[Results]) -> str:
+    """Return on how many images all rows were trained, or that the numbers differ, in words."""
+    if len({run.train_images for run in results}) > 1:
+        return "different numbers of training images"
+    return f"{in_common(results, 'train_images')} training images"
 
 
 def explain_marks(rows: Sequence[Row]) -> list[str]:

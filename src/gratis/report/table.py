@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gratis.files import make_folder, write_json, write_text
-from gratis.report.rows import COLLAPSED, Cell, Row, count, explain_marks, group, in_common
+from gratis.report.rows import (
+    COLLAPSED,
+    Cell,
+    Row,
+    count,
+    explain_marks,
+    group,
+    in_common,
+    titles,
+    training_images,
+)
 from gratis.results import METRICS, Results
 
 if TYPE_CHECKING:
@@ -35,8 +45,9 @@ def header(results: Sequence[Results]) -> str:
         for field in ("data", "n", "classes", "epsilon", "pgd_steps", "device")
     )
     return (
-        f"{data}, {n} validation images, {classes} classes; epsilon {epsilon} (L-infinity), "
-        f"PGD with {steps} steps; {device}. Accuracies in percent."
+        f"{data}, {training_images(results)}, {n} validation images, "
+        f"{classes} classes; epsilon {epsilon} (L-infinity), PGD with {steps} steps; {device}. "
+        "Accuracies in percent."
     )
 
 
@@ -46,23 +57,28 @@ def notes(rows: Sequence[Row]) -> list[str]:
     if any(len(row.runs) == 1 for row in rows):
         lines.append("± of one seed: 95% Wilson interval over the images (its wider side).")
     if any(len(row.runs) > 1 for row in rows):
-        lines.append("± of several seeds: standard deviation over the seeds.")
+        lines.append(
+            "± of several seeds: standard deviation over the seeds; table.csv has the 95% "
+            "t-interval of their mean."
+        )
+    if len({run.train_images for row in rows for run in row.runs}) > 1:
+        lines.append("[training images]: rows trained on different data are not comparable.")
     return lines + explain_marks(rows)
 
 
 def to_markdown(results: Sequence[Results]) -> str:
     """Return the table as Markdown, with a line above and the explanations below."""
     rows = group(results)
-    titles = ["model", "backbone", "size", "seeds"]
+    columns = ["model", "backbone", "size", "seeds"]
     for metric in METRICS:
-        titles += [metric, f"paper {metric}"] if metric in PAPERS else [metric]
-    titles += ["passes", "epochs", "seconds"]
+        columns += [metric, f"paper {metric}"] if metric in PAPERS else [metric]
+    columns += ["passes", "epochs", "seconds"]
     lines = [
         header(results),
         "",
-        _markdown_line(titles),
-        _markdown_line(["---"] * 3 + ["---:"] * (len(titles) - 3)),
-        *(_markdown_line(_markdown_cells(row)) for row in rows),
+        _markdown_line(columns),
+        _markdown_line(["---"] * 3 + ["---:"] * (len(columns) - 3)),
+        *(_markdown_line(_markdown_cells(*each)) for each in zip(titles(rows), rows, strict=True)),
         "",
         *(f"- {note}" for note in notes(rows)),
     ]
@@ -73,17 +89,13 @@ def _markdown_line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _markdown_cells(row: Row) -> list[str]:
-    cells = [_title(row), row.first.backbone, _size(row), str(len(row.runs))]
+def _markdown_cells(title: str, row: Row) -> list[str]:
+    cells = [title, row.first.backbone, _size(row), str(len(row.runs))]
     for metric in METRICS:
         cells.append(_number(row.cell(metric), row.mark_of(metric), " "))
         if metric in PAPERS:
             cells.append(_paper(row, metric))
     return [*cells, *_costs(row)]
-
-
-def _title(row: Row) -> str:
-    return f"{row.first.title} {row.mark}".rstrip()
 
 
 def _size(row: Row) -> str:
@@ -124,18 +136,18 @@ def to_terminal(results: Sequence[Results]) -> "Table":
         table.add_column(metric.replace("_", "\n"), justify="right", no_wrap=True)
         if metric in PAPERS:
             table.add_column("paper", justify="right", style="dim", no_wrap=True)
-    for title in ("passes\nepochs", "seconds\nseeds"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*_terminal_cells(row))
+    for column in ("passes\nepochs", "seconds\nseeds"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for title, row in zip(titles(rows), rows, strict=True):
+        table.add_row(*_terminal_cells(title, row))
     return table
 
 
-def _terminal_cells(row: Row) -> list[str]:
+def _terminal_cells(title: str, row: Row) -> list[str]:
     from rich.markup import escape
 
     used = f"{row.first.backbone}, {_size(row)} px"
-    cells = [f"{escape(_title(row))}\n[dim]{escape(used)}[/dim]"]
+    cells = [f"{escape(title)}\n[dim]{escape(used)}[/dim]"]
     for metric in METRICS:
         number, _, margin = _number(row.cell(metric), row.mark_of(metric), "\n").partition("\n")
         cells.append(f"{number}\n[dim]{margin}[/dim]")
@@ -148,8 +160,9 @@ def _terminal_cells(row: Row) -> list[str]:
 def to_csv(results: Sequence[Results]) -> str:
     """Return the table as CSV, one line per recipe, with plain numbers.
 
-    Accuracies are in percent. ``*_low`` and ``*_high`` are the 95% Wilson interval of a single
-    run, ``*_std`` the standard deviation over several; what does not apply is empty.
+    Accuracies are in percent. ``*_low`` and ``*_high`` are the 95% interval: Wilson's over the
+    images of a single run, Student's t of the mean over several seeds. ``*_std`` is the standard
+    deviation over the seeds; what does not apply is empty.
     """
     lines = [_csv_line(row) for row in group(results)]
     text = io.StringIO()
@@ -163,6 +176,7 @@ def _csv_line(row: Row) -> dict[str, object]:
     run = row.first
     line: dict[str, object] = {"recipe": run.recipe, "title": run.title, "seeds": len(row.runs)}
     line |= {field: getattr(run, field) for field in _CSV_FIELDS}
+    line["train_images"] = in_common(row.runs, "train_images").replace(",", "")
     line |= {field: round(row.mean(field), 3) for field in ("passes", "epochs", "seconds")}
     for metric in METRICS:
         line |= _csv_numbers(metric, row.cell(metric))
@@ -181,7 +195,6 @@ def _csv_numbers(metric: str, cell: Cell | None) -> dict[str, object]:
     names = (metric, f"{metric}_low", f"{metric}_high", f"{metric}_std")
     if cell is None:
         return dict.fromkeys(names)
-    single = cell.std is None
-    values = (cell.value, cell.low if single else None, cell.high if single else None, cell.std)
+    values = (cell.value, cell.low, cell.high, cell.std)
     rounded = (None if value is None else round(value, 3) for value in values)
     return dict(zip(names, rounded, strict=True))

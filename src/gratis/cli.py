@@ -1,6 +1,5 @@
 """The command line: parse, call, print. Heavy imports wait inside the commands."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,15 +43,11 @@ DataRoot = Annotated[
     Path | None,
     typer.Option("--data-root", help="The folder that holds the data set.", metavar="DIR"),
 ]
-ProfileName = Annotated[
-    str | None,
-    typer.Option(
-        "--profile",
-        metavar="NAME",
-        help="Sizes for a data set and machine: digits, tiny-imagenet-small, tiny-imagenet, "
-        "tiny-imagenet-scratch, or your own .yaml.",
-    ),
-]
+PROFILE = (
+    "Sizes for a data set and machine: digits, tiny-imagenet-small, tiny-imagenet, "
+    "tiny-imagenet-scratch, or your own .yaml."
+)
+ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help=PROFILE)]
 Sets = Annotated[
     Path | None,
     typer.Option(
@@ -78,16 +73,16 @@ def train(
 ) -> None:
     """Train one recipe and measure it.
 
-    Without --profile the sizes are those of the data: 'digits' for digits, else 'tiny-imagenet'.
-    The same command goes on where an interrupted one stopped.
+    Without --profile a packaged recipe gets the sizes for its data: 'digits' for digits, else
+    'tiny-imagenet'; a .yaml of your own is taken as it is. The same command goes on where an
+    interrupted one stopped.
     """
     from gratis.recipe import resolve
     from gratis.run import train as train_recipe
 
-    settings = _data_overrides(data, data_root)
-    natural = "digits" if data in (None, "digits") else "tiny-imagenet"
-    resolved = resolve(recipe, profile or natural, [*settings, *(overrides or [])])
-    folder = out or Path("runs") / f"{resolved.name}-{profile or natural}-seed{resolved.seed}"
+    changes = [*_data_overrides(data, data_root), *(overrides or [])]
+    resolved = resolve(recipe, profile or _natural_profile(recipe, changes), changes)
+    folder = out or Path("runs") / f"{resolved.name}-{resolved.data.name}-seed{resolved.seed}"
     _print_results([train_recipe(resolved, folder, sets)])
     typer.echo(f"in {folder}")
 
@@ -101,14 +96,14 @@ def resume(run: RunPath, sets: Sets = None) -> None:
 
 
 @app.command()
-def evaluate(run: RunPath, sets: Sets = None) -> None:
+def evaluate(run: RunPath, overrides: Overrides = None, sets: Sets = None) -> None:
     """Measure a trained run anew: clean, geometric, FGSM and PGD accuracy.
 
-    With --sets also on the baseline's transfer sets.
+    With --sets also on the baseline's transfer sets. Only evaluate.* keys can change.
     """
     from gratis.run import evaluate_run
 
-    _print_results([evaluate_run(run, sets)])
+    _print_results([evaluate_run(run, sets, overrides or [])])
 
 
 @app.command()
@@ -127,8 +122,14 @@ def perturb(
 
 @app.command()
 def reproduce(
-    overrides: Overrides = None,
-    profile: ProfileName = "digits",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ROW]... [KEY=VALUE]...",
+            help="Only these rows; changes to every row that has the key.",
+        ),
+    ] = None,
+    profile: Annotated[str, typer.Option("--profile", metavar="NAME", help=PROFILE)] = "digits",
     data_root: DataRoot = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Where everything goes.", metavar="DIR")
@@ -144,9 +145,10 @@ def reproduce(
     from gratis.run import reproduce as reproduce_rows
     from gratis.run import rows_of
 
-    assert profile is not None
-    settings = [*_data_overrides(None, data_root), *(overrides or [])]
-    baseline, rows = rows_of(profile, only or [], settings)
+    given = overrides or []
+    named = [*(only or []), *(word for word in given if "=" not in word)]
+    changes = [*_data_overrides(None, data_root), *(word for word in given if "=" in word)]
+    baseline, rows = rows_of(profile, named, changes)
     folder = out or Path("out") / Path(profile).stem
     results = reproduce_rows(baseline, rows, folder, seeds)
     _report(results, folder)
@@ -252,16 +254,33 @@ def _print_results(results: "list[Results]") -> None:
     console.print(to_terminal(results))
 
 
+def _natural_profile(recipe: str, changes: list[str]) -> str | None:
+    """Return the profile for a packaged recipe's data; a recipe of one's own has its own sizes."""
+    if recipe.endswith((".yaml", ".yml")):
+        return None
+    names = [change for change in changes if change.startswith("data.name=")]
+    digits = not names or names[-1].partition("=")[2].strip("\"' ") == "digits"
+    return "digits" if digits else "tiny-imagenet"
+
+
 def main() -> None:
-    """Run the command line: exit code 2 and one clear line for what the user can mend."""
+    """Run the command line: one clear line and exit code 2 for what the user can mend."""
     try:
         app()
     except GratisError as error:
-        typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        typer.secho("stopped", err=True)
-        os._exit(130)
+        _complain(str(error), error.exit_code)
+    except OSError as error:
+        _complain(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
+    except RuntimeError as error:
+        # torch's own class, without importing torch for it.
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        _complain("out of memory; lower train.batch_size or evaluate.batch_size", 2)
+
+
+def _complain(message: str, exit_code: int) -> None:
+    typer.secho(f"error: {message}" if exit_code == 2 else message, err=True)
+    sys.exit(exit_code)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,14 @@ class GratisError(Exception):
     the key at fault and the remedy.
     """
 
+    exit_code = 2
+
+
+class Interrupted(GratisError):
+    """A run stopped because the user asked; the message says how to go on."""
+
+    exit_code = 130
+
 
 def file_error(path: Path, problem: str, remedy: str = "") -> GratisError:
     """Return an error that names ``path``, what is wrong with it and what to do about it."""

@@ -1,7 +1,7 @@
 """The schema of ``results.json``: what one run measured, on what, and at what cost."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -26,7 +26,7 @@ class Results(Settings):
     """What one run measured.
 
     Accuracies are shares in [0, 1] over ``n`` validation images; ``epsilon`` is the L-infinity
-    budget of every attack, in [0, 1] units of pixel value.
+    budget of every attack, in [0, 1] units of pixel value; ``resolved`` is the whole recipe.
     """
 
     recipe: str
@@ -60,6 +60,7 @@ class Results(Settings):
     seconds: float
     device: str
     commit: str | None = None
+    resolved: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
 
     def write(self, path: Path) -> None:

@@ -112,7 +112,7 @@ def t_interval(values: Sequence[float]) -> tuple[float, float]:
         ValueError: there are fewer than two values.
     """
     # Imported here because it is slow, and one seed does without.
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtrit
 
     if len(values) < 2:
         raise ValueError("needs at least two values")

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from gratis.data import Batch
-from gratis.objective.contract import Output, Term, TermSettings
+from gratis.model import Output
+from gratis.objective.contract import Term, TermSettings
 from gratis.settings import discover
 
 __all__ = ["TERMS", "Objective", "Output", "Term", "TermSettings"]
@@ -27,6 +28,11 @@ class Objective:
         """Build the terms, by name."""
         self._weights = {name: settings.weight for name, settings in terms.items()}
         self._terms = {name: settings.build() for name, settings in terms.items()}
+
+    @property
+    def names(self) -> list[str]:
+        """The terms' names."""
+        return list(self._terms)
 
     @property
     def views(self) -> int:

@@ -1,29 +1,14 @@
 """What an objective is: named, weighted terms of what is minimised."""
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from torch import Tensor
 
 from gratis.data import Batch
+from gratis.model import Output
 from gratis.schedule import Constant, Scheduled, within
 from gratis.settings import Settings
-
-
-class Output(Protocol):
-    """What a term may look at: the classifier's output for the v * n perturbed views."""
-
-    @property
-    def logits(self) -> Tensor:
-        """Logits (v * n, classes)."""
-
-    @property
-    def embedding(self) -> Tensor:
-        """Embedding (v * n, d)."""
-
-    @property
-    def denoised(self) -> Tensor | None:
-        """Denoised images (v * n, 3, height, width), if there is a denoiser."""
 
 
 class Term(ABC):

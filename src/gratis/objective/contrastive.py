@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from gratis.data import Batch
-from gratis.objective.contract import Output, Term, TermSettings
+from gratis.model import Output
+from gratis.objective.contract import Term, TermSettings
 
 # Below this squared distance two embeddings count as equal: the root's gradient ends there.
 SMALLEST_SQUARE = 1e-12

@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from gratis.data import Batch
-from gratis.objective.contract import Output, Term, TermSettings
+from gratis.model import Output
+from gratis.objective.contract import Term, TermSettings
 
 
 class ReconstructionSettings(TermSettings):

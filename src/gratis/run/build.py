@@ -68,7 +68,7 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | No
         kept = dataset.train.take(held_out)
         images = to_float(kept.images, fabric.device)
         labels = torch.from_numpy(kept.labels).to(fabric.device)
-        watch = Watch(images, labels, recipe.evaluate.epsilon, recipe.seed)
+        watch = Watch(images, labels, recipe.evaluate.epsilon, recipe.seed, settings.batch_size)
     return Trainer(learner, batches, augment, settings, cost), watch
 
 

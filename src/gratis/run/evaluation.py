@@ -1,6 +1,7 @@
 """Measure what a run trained, and make the perturbed validation sets from it."""
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_fabric import Fabric
@@ -9,7 +10,7 @@ from gratis.data import Dataset, load
 from gratis.evaluate import PerturbedSets, measure, perturbed_sets
 from gratis.evaluate.measurement import Measurement
 from gratis.model import Classifier
-from gratis.recipe import Recipe
+from gratis.recipe import Recipe, with_evaluation
 from gratis.results import Results
 from gratis.run.build import build_model
 from gratis.run.folder import RunFolder
@@ -39,17 +40,21 @@ def load_run(path: Path) -> tuple[Classifier, Position, Recipe, Dataset]:
     return model.eval(), position, recipe, dataset
 
 
-def evaluate_run(path: Path, sets: Path | None = None) -> Results:
+def evaluate_run(path: Path, sets: Path | None = None, overrides: Sequence[str] = ()) -> Results:
     """Measure the run in the folder ``path`` and write its ``results.json``.
 
-    ``sets`` holds the perturbed validation sets; without it the geometric one is made in the
-    run's folder, and the transfer metrics stay empty.
+    ``sets`` holds the perturbed validation sets: without it those that the run was measured on
+    before; failing these the geometric one is made in the run's folder, and the transfer metrics
+    stay empty. ``overrides`` are ``evaluate.key=value``.
 
     Raises:
         GratisError: as :func:`load_run`, or the sets do not fit the data or were changed.
     """
     folder = RunFolder(path)
     model, position, recipe, dataset = load_run(path)
+    recipe = with_evaluation(recipe, overrides)
+    folder.claim(recipe, sets)
+    sets = folder.sets()
     device = Fabric(accelerator="auto", devices=1).device
     loaded = _load_sets(folder, dataset, recipe.evaluate.epsilon, sets)
     measured = measure(model, dataset.validation, loaded, recipe.evaluate, recipe.seed, device)
@@ -70,6 +75,18 @@ def build_sets(baseline: Path, folder: Path) -> None:
     perturbed_sets.build(
         folder, dataset.validation, dataset.mirrors, model, recipe.evaluate.epsilon, SETS_SEED
     )
+
+
+def ensure_sets(baseline: Path, folder: Path) -> None:
+    """Make the sets in ``folder`` from the run ``baseline``, unless these are its own already.
+
+    Raises:
+        GratisError: as :func:`build_sets`.
+    """
+    model, _, recipe, dataset = load_run(baseline)
+    model.to(Fabric(accelerator="auto", devices=1).device)
+    if not perturbed_sets.made_from(folder, model, recipe.evaluate.epsilon, dataset.validation):
+        build_sets(baseline, folder)
 
 
 def _load_sets(
@@ -116,11 +133,15 @@ def _results(
         device=device,
         commit=commit(),
         versions=versions(),
+        resolved=recipe.model_dump(mode="json", exclude_none=True),
     )
 
 
 def _backbone(recipe: Recipe) -> str:
     """Return the backbone in words, with whatever makes it another than its name says."""
     model = recipe.model
-    width = f" {'-'.join(map(str, model.channels))}" if model.channels else ""
-    return f"{model.backbone}{width}" + (", pretrained" if model.pretrained else "")
+    name = model.backbone + (f" {'-'.join(map(str, model.channels))}" if model.channels else "")
+    origin = "pretrained" if model.pretrained else "from scratch"
+    if model.freeze_backbone:
+        origin = "pretrained, frozen" if model.pretrained else "random, frozen"
+    return f"{name}, {origin}" + (", small stem" if model.stem == "small" else "")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gratis.errors import file_error
-from gratis.files import make_folder, write_text
+from gratis.files import make_folder, read_json, write_json, write_text
 from gratis.recipe import Recipe, read_recipe
 from gratis.results import Results
 
@@ -19,22 +19,53 @@ class RunFolder:
         self.results_file = path / "results.json"
         self.correct = path / "correct.safetensors"
         self.geometric = path / "geometric"
+        self._sets_file = path / "sets.json"
 
-    def claim(self, recipe: Recipe) -> None:
-        """Make this the folder of ``recipe``; the same recipe may come again.
+    def check(self, recipe: Recipe) -> None:
+        """Refuse what :meth:`claim` would, before any work; the disk stays as it is.
 
         Raises:
             GratisError: the folder cannot be written, or holds a run of another recipe.
         """
-        earlier = read_recipe(self.recipe_file) if self.recipe_file.exists() else recipe
-        if not earlier.same_numbers(recipe):
-            raise file_error(
-                self.path,
-                "holds a run of another recipe or other settings",
-                "choose another folder with --out, or delete this one",
-            )
+        if self.recipe_file.exists():
+            if not read_recipe(self.recipe_file).trains_as(recipe):
+                raise file_error(
+                    self.path,
+                    "holds a run of another recipe or other settings",
+                    "choose another folder with --out, or delete this one",
+                )
+            return
+        empty = not self.path.exists()
+        make_folder(self.path)
+        if empty:
+            self.path.rmdir()
+
+    def claim(self, recipe: Recipe, sets: Path | None) -> None:
+        """Make this the folder of ``recipe``, to be measured on ``sets``.
+
+        Raises:
+            GratisError: the folder cannot be written.
+        """
         make_folder(self.path)
         write_text(self.recipe_file, recipe.to_yaml())
+        if sets is not None:
+            write_json(self._sets_file, {"sets": str(sets.absolute())})
+
+    def sets(self) -> Path | None:
+        """Return the folder of perturbed sets that the run is measured on, if it has one.
+
+        Raises:
+            GratisError: the note of it is damaged, or the sets are gone.
+        """
+        if not self._sets_file.exists():
+            return None
+        try:
+            sets = Path(read_json(self._sets_file)["sets"])
+        except (TypeError, KeyError) as error:
+            raise file_error(self._sets_file, "is damaged", "delete it") from error
+        if not sets.is_dir():
+            raise file_error(sets, "the run's perturbed sets are gone", "name others with --sets")
+        return sets
 
     def recipe(self) -> Recipe:
         """Return the run's recipe.

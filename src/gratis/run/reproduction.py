@@ -7,16 +7,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gratis.catalogue import recipe_names
 from gratis.errors import GratisError
 from gratis.evaluate.measurement import Measurement
 from gratis.progress import say
-from gratis.recipe import Recipe, load_profile, resolve
+from gratis.recipe import Recipe, choose_rows, resolve_rows
 from gratis.results import Results
-from gratis.run.evaluation import build_sets
+from gratis.run.evaluation import ensure_sets
 from gratis.run.folder import RunFolder
 from gratis.run.training import train, train_only
-from gratis.settings import did_you_mean
 
 Correct: TypeAlias = Mapping[str, NDArray[np.bool_]]
 
@@ -24,19 +22,16 @@ Correct: TypeAlias = Mapping[str, NDArray[np.bool_]]
 def rows_of(
     profile: str, only: Sequence[str], overrides: Sequence[str]
 ) -> tuple[Recipe, list[Recipe]]:
-    """Return a profile's baseline, and its rows in the table's order: all, or ``only`` those.
+    """Return a profile's seed-0 baseline, and its rows in the table's order, or ``only`` those.
 
     Raises:
-        GratisError: an unknown row, profile or key.
+        GratisError: an unknown row, profile or key, or no baseline among the rows.
     """
-    left_out = load_profile(profile).leave_out
-    names = [name for name in recipe_names() if name not in left_out]
-    unknown = [name for name in only if name not in names]
-    if unknown:
-        raise GratisError(f"no row {unknown[0]!r}{did_you_mean(unknown[0], names)}")
-    recipes = [resolve(name, profile, overrides) for name in names]
-    baseline = next(recipe for recipe in recipes if recipe.baseline)
-    return baseline, [recipe for recipe in recipes if not only or recipe.name in only]
+    rows = resolve_rows(profile, overrides)
+    baselines = [row.model_copy(update={"seed": 0}) for row in rows if row.baseline]
+    if len(baselines) != 1:
+        raise GratisError(f"profile {profile}: needs one baseline row, not {len(baselines)}")
+    return baselines[0], choose_rows(rows, only)
 
 
 def reproduce(baseline: Recipe, rows: Sequence[Recipe], out: Path, seeds: int) -> list[Results]:
@@ -48,7 +43,7 @@ def reproduce(baseline: Recipe, rows: Sequence[Recipe], out: Path, seeds: int) -
     Raises:
         GratisError: as :func:`gratis.run.train`.
     """
-    sets = _make_sets(baseline.model_copy(update={"seed": 0}), out)
+    sets = _make_sets(baseline, out)
     results = []
     for seed in range(seeds):
         for row in rows:
@@ -81,6 +76,5 @@ def _make_sets(baseline: Recipe, out: Path) -> Path:
     say(f"{baseline.title} (seed {baseline.seed}), whose gradients make the transfer sets")
     path, sets = run_path(out, baseline), out / "perturbed"
     train_only(baseline, path)
-    if not (sets / "manifest.json").exists():
-        build_sets(path, sets)
+    ensure_sets(path, sets)
     return sets

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gratis.errors import GratisError
+from gratis.errors import Interrupted
 from gratis.progress import say
 from gratis.recipe import Recipe
 from gratis.results import Results
@@ -10,27 +10,32 @@ from gratis.run.build import build_trainer, fit_to_data
 from gratis.run.evaluation import evaluate_run, load_once
 from gratis.run.folder import RunFolder
 from gratis.run.interrupt import stopping
-
-
-class Interrupted(GratisError):
-    """Training stopped because the user asked; the message says how to go on."""
+from gratis.train import checkpoint
 
 
 def train(recipe: Recipe, path: Path, sets: Path | None = None) -> Results:
     """Train ``recipe`` in the folder ``path``, or go on where it stopped, and measure it.
 
     ``sets`` is the folder of perturbed validation sets to measure on; without one the
-    ``geometric`` set is made and the transfer metrics stay empty. A finished run is not repeated.
+    ``geometric`` set is made and the transfer metrics stay empty. What is finished is not
+    repeated.
 
     Raises:
         GratisError: wrong data, model or folder; or, as :class:`Interrupted`, a stop was asked.
     """
-    train_only(recipe, path)
-    finished = RunFolder(path).results()
-    if finished is not None:
-        say(f"{path}: already measured")
-        return finished
-    return evaluate_run(path, sets)
+    train_only(recipe, path, sets)
+    folder = RunFolder(path)
+    finished = folder.results()
+    if finished is None or not _still_holds(finished, folder):
+        return evaluate_run(path, sets)
+    say(f"{path}: already measured")
+    return finished
+
+
+def _still_holds(results: Results, folder: RunFolder) -> bool:
+    """Return whether results were measured as the run's recipe says, on the sets that it has."""
+    same = results.resolved.get("evaluate") == folder.recipe().model_dump(mode="json")["evaluate"]
+    return same and (folder.sets() is None or results.transfer is not None)
 
 
 def resume(path: Path, sets: Path | None = None) -> Results:
@@ -42,22 +47,26 @@ def resume(path: Path, sets: Path | None = None) -> Results:
     return train(RunFolder(path).recipe(), path, sets)
 
 
-def train_only(recipe: Recipe, path: Path) -> None:
+def train_only(recipe: Recipe, path: Path, sets: Path | None = None) -> None:
     """Train ``recipe`` in the folder ``path`` to the end, without measuring.
 
     Raises:
         GratisError: as :func:`train`.
     """
+    folder = RunFolder(path)
     dataset = load_once(recipe.data)
     recipe = fit_to_data(recipe, dataset)
-    folder = RunFolder(path)
-    folder.claim(recipe)
-    if folder.results() is not None:
+    folder.check(recipe)
+    identity = recipe.identity(dataset.fingerprint)
+    if checkpoint.finished(folder.checkpoint, identity):
+        folder.claim(recipe, sets)
         return
+    # Built before the folder is claimed: a wrong backbone must leave nothing behind.
     trainer, watch = build_trainer(recipe, dataset)
+    folder.claim(recipe, sets)
     with stopping() as stop:
-        finished = trainer.run(path, recipe.identity(dataset.fingerprint), stop, watch)
-    if not finished:
-        raise Interrupted(
-            f"stopped after epoch {trainer.epoch:.1f}, saved; go on with: gratis resume {path}"
-        )
+        finished = trainer.run(path, identity, stop, watch)
+        if stop() or not finished:
+            raise Interrupted(
+                f"stopped after epoch {trainer.epoch:.1f}, saved; go on with: gratis resume {path}"
+            )

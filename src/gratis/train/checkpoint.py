@@ -25,7 +25,8 @@ FORMAT = "1"
 class Position:
     """How far a run has come: ``passes`` done, ``batches`` drawn, ``steps`` (replays) made.
 
-    ``images`` is the number of training images; ``seconds`` is the time spent in training.
+    ``images`` is the number of training images; ``seconds`` is the time spent in training;
+    ``finished`` says whether the planned passes are spent.
     """
 
     passes: float = 0.0
@@ -34,6 +35,7 @@ class Position:
     images: int = 0
     seconds: float = 0.0
     metrics_bytes: int = 0
+    finished: bool = False
 
 
 def save(
@@ -77,29 +79,45 @@ def load(path: Path, learner: Learner, identity: str) -> tuple[Position, dict[st
     tensors, metadata = _read(path)
     _check_identity(path, metadata, identity)
     device = learner.fabric.device
-    _load_module(path, learner.module, _stripped("model", tensors))
+    _load_module(path, learner.module, stripped("model", tensors))
     if learner.average is not None:
-        _load_module(path, learner.average, _stripped("average", tensors))
-    _load_optimizer(learner.optimizer, _stripped("optimizer", tensors))
+        _load_module(path, learner.average, stripped("average", tensors))
+    _load_optimizer(learner.optimizer, stripped("optimizer", tensors))
     # Generators' states stay on the CPU; delta goes where the images are.
     learner.adversary.load_state_dict(
-        {k: v.to(device) if v.dim() > 1 else v for k, v in _stripped("adversary", tensors).items()}
+        {k: v.to(device) if v.dim() > 1 else v for k, v in stripped("adversary", tensors).items()}
     )
-    metrics = {k: v.to(device) for k, v in _stripped("metrics", tensors).items()}
+    metrics = {k: v.to(device) for k, v in stripped("metrics", tensors).items()}
     return Position(**json.loads(metadata["position"])), metrics
+
+
+def finished(path: Path, identity: str) -> bool:
+    """Return whether there is a checkpoint at ``path`` and its run is finished.
+
+    Raises:
+        GratisError: the file is damaged, or belongs to another recipe or data set.
+    """
+    if not path.exists():
+        return False
+    _, metadata = _read(path)
+    _check_identity(path, metadata, identity)
+    return Position(**json.loads(metadata["position"])).finished
 
 
 def load_weights(path: Path, module: nn.Module, identity: str) -> Position:
     """Put the weights that count into ``module``: the averaged ones, if there are any.
 
     Raises:
-        GratisError: the file is missing or damaged, or belongs to another run.
+        GratisError: the file is missing or damaged, or belongs to another or an unfinished run.
     """
     tensors, metadata = _read(path)
     _check_identity(path, metadata, identity)
-    averaged = _stripped("average.module", tensors)
-    _load_module(path, module, averaged or _stripped("model", tensors))
-    return Position(**json.loads(metadata["position"]))
+    position = Position(**json.loads(metadata["position"]))
+    if not position.finished:
+        raise file_error(path, "is of an unfinished run", f"finish it: gratis resume {path.parent}")
+    averaged = stripped("average.module", tensors)
+    _load_module(path, module, averaged or stripped("model", tensors))
+    return position
 
 
 def _check_identity(path: Path, metadata: dict[str, str], identity: str) -> None:
@@ -162,6 +180,7 @@ def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}.{key}": value for key, value in tensors.items()}
 
 
-def _stripped(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def stripped(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors below ``prefix``, without it."""
     start = f"{prefix}."
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

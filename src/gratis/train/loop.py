@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from gratis.data import Batch, Batches
+from gratis.errors import GratisError
 from gratis.perturb import Augment
 from gratis.progress import Bar, bar, say
 from gratis.results import collapsed
 from gratis.seeds import generator
 from gratis.train import checkpoint
-from gratis.train.metrics import Metrics
+from gratis.train.metrics import Averages, Diary
 from gratis.train.settings import TrainSettings
 from gratis.train.step import Learner, train_step
 from gratis.train.watch import Watch
@@ -35,6 +36,7 @@ class Trainer:
         units = self._cost if settings.count == "images" else 1.0
         self.planned = settings.epochs * batches.image_count * units
         self.position = checkpoint.Position(images=batches.image_count)
+        self._averages = {"step": Averages(), "epoch": Averages()}
 
     @property
     def progress(self) -> float:
@@ -68,59 +70,61 @@ class Trainer:
                 the loss is no longer finite.
         """
         path = folder / "checkpoint.safetensors"
-        metrics = Metrics(folder / "metrics.jsonl")
         if path.exists():
-            self.position, sums = checkpoint.load(path, self.learner, identity)
-            metrics.load_state_dict(sums)
-        metrics.open(self.position.metrics_bytes)
+            self.position, averages = checkpoint.load(path, self.learner, identity)
+            for name, part in self._averages.items():
+                part.load_state_dict(checkpoint.stripped(name, averages))
+        diary = Diary(folder / "metrics.jsonl", self.position.metrics_bytes)
         try:
-            self._train(path, identity, metrics, stopping, watch)
+            self._train(diary, stopping, watch, lambda: self._save(path, identity, diary))
         finally:
-            metrics.close()
+            diary.close()
         return self.finished
 
     def _train(
         self,
-        path: Path,
-        identity: str,
-        metrics: Metrics,
+        diary: Diary,
         stopping: Callable[[], bool],
         watch: Watch | None,
+        save: Callable[[], None],
     ) -> None:
         self.learner.module.train()
-        clock = saved = time.monotonic()
+        saved = time.monotonic()
         with bar("training", self.planned) as shown:
             shown.advance(self.position.passes)
             while not self.finished and not stopping():
-                before = self.epoch
-                self._train_batch(metrics, shown)
-                if watch is not None and self._passed(before, self.settings.watch_every):
-                    self._look(watch, metrics)
-                now = time.monotonic()
-                self.position.seconds += now - clock
-                clock = now
-                if now - saved > 60 * self.settings.checkpoint_minutes:
-                    self._save(path, identity, metrics)
-                    saved = now
-        self._save(path, identity, metrics)
+                started, before = time.monotonic(), self.epoch
+                self._train_batch(diary, shown)
+                self.position.seconds += time.monotonic() - started
+                if int(self.epoch) > int(before):
+                    self._end_epoch(diary, watch, before)
+                if time.monotonic() - saved > 60 * self.settings.checkpoint_minutes:
+                    save()
+                    saved = time.monotonic()
+        save()
 
-    def _train_batch(self, metrics: Metrics, shown: Bar) -> None:
+    def _train_batch(self, diary: Diary, shown: Bar) -> None:
         """Draw a batch and train on all its replays."""
         replays = self.learner.adversary.replays(self.progress)
         batch = self._draw()
-        passes = self._cost * len(batch.labels)
+        passes = self._cost * len(batch)
         for _ in range(replays):
             if self.finished:
                 break
             t = self.progress
             rate = self._set_learning_rate(t)
-            metrics.add(train_step(self.learner, batch, t, self.position.steps), passes)
+            values = train_step(self.learner, batch, t, self.position.steps)
+            for part in self._averages.values():
+                part.add(values, passes, len(batch))
             self.position.steps += 1
             self.position.passes += passes
             shown.advance(passes)
             # At the end too: the last steps belong in the diary, and must have been finite.
             if self.position.steps % self.settings.log_every == 0 or self.finished:
-                self._log(metrics, shown, t, rate)
+                in_force = {**self.learner.adversary.describe(t), "learning_rate": rate}
+                if "replays" in in_force:
+                    in_force["replays"] = replays  # as read when the batch was drawn
+                self._log(diary, shown, in_force)
         self.position.batches += 1
 
     def _draw(self) -> Batch:
@@ -142,39 +146,61 @@ class Trainer:
             group["lr"] = rate
         return rate
 
-    def _log(self, metrics: Metrics, shown: Bar, t: float, rate: float) -> None:
-        line: dict[str, Any] = {
-            "kind": "step",
-            "step": self.position.steps,
-            "epoch": round(self.epoch, 4),
-            "passes": round(self.position.passes),
-            "learning_rate": rate,
-            **self.learner.adversary.describe(t),
-            **metrics.averages(),
-        }
-        metrics.write(line)
-        note = f"epoch {self.epoch:.1f}  loss {line['loss']:.3f}  acc {line['accuracy']:.0%}"
+    def _log(self, diary: Diary, shown: Bar, in_force: dict[str, float]) -> None:
+        self._refuse_divergence()
+        line = self._line("step") | in_force | self._averages["step"].read()
+        diary.write(line)
+        terms = [f"{name} {line[name]:.3f}" for name in self.learner.objective.names]
+        note = f"epoch {self.epoch:.1f}  {'  '.join(terms)}  accuracy {line['accuracy']:.0%}"
         if "epsilon" in line:
             note += f"  epsilon {255 * line['epsilon']:.1f}/255"
         if "replays" in line:
             note += f"  replays {line['replays']}"
-        shown.advance(0, f"{note}  {line['passes_per_second']:.0f} passes/s")
+        shown.advance(0, f"{note}  {line['images_per_second']:.0f} images/s")
 
-    def _passed(self, before: float, every: float) -> bool:
-        """Whether the last batch passed a multiple of ``every`` epochs."""
-        return self.epoch // every > before // every
+    def _end_epoch(self, diary: Diary, watch: Watch | None, before: float) -> None:
+        """Write the epoch's line, with the held-out accuracies where the watch is due."""
+        self._refuse_divergence()
+        line = self._line("epoch") | self._averages["epoch"].read()
+        every = self.settings.watch_every
+        if watch is not None and self.epoch // every > before // every:
+            line["held_out"] = seen = watch(self.learner.evaluated)
+            self._warn(seen["fgsm"], seen["pgd"])
+        diary.write(line)
 
-    def _look(self, watch: Watch, metrics: Metrics) -> None:
-        seen = watch(self.learner.evaluated)
-        metrics.write({"kind": "watch", "epoch": round(self.epoch, 4), **seen})
+    def _line(self, kind: str) -> dict[str, Any]:
+        done = self.position
+        return {
+            "kind": kind,
+            "step": done.steps,
+            "epoch": round(self.epoch, 4),
+            "passes": round(done.passes),
+        }
+
+    def _warn(self, fgsm: float, pgd: float) -> None:
         # A natural model falls to every attack: no news.
         attacked = "epsilon" in self.learner.adversary.describe(self.progress)
-        if attacked and collapsed(seen["fgsm"], seen["pgd"]):
+        if attacked and collapsed(fgsm, pgd):
             say(
                 f"epoch {self.epoch:.1f}: catastrophic overfitting, held-out FGSM accuracy "
-                f"{seen['fgsm']:.0%} but PGD {seen['pgd']:.0%}; lower epsilon or the step size"
+                f"{fgsm:.0%} but PGD {pgd:.0%}; lower epsilon or the step size"
             )
 
-    def _save(self, path: Path, identity: str, metrics: Metrics) -> None:
-        self.position.metrics_bytes = metrics.bytes
-        checkpoint.save(path, self.learner, self.position, metrics.state_dict(), identity)
+    def _refuse_divergence(self) -> None:
+        if not self._averages["step"].finite():
+            raise GratisError(
+                f"the loss is no longer finite after epoch {self.epoch:.1f}; lower "
+                "train.learning_rate and train into a new folder"
+            )
+
+    def _save(self, path: Path, identity: str, diary: Diary) -> None:
+        # Never over a good checkpoint with one that cannot go on.
+        self._refuse_divergence()
+        self.position.metrics_bytes = diary.bytes
+        self.position.finished = self.finished
+        averages = {
+            f"{name}.{key}": value
+            for name, part in self._averages.items()
+            for key, value in part.state_dict().items()
+        }
+        checkpoint.save(path, self.learner, self.position, averages, identity)

@@ -12,9 +12,22 @@ PGD_STEPS = 5
 class Watch:
     """Measures clean, FGSM and PGD-5 accuracy on images that training never sees."""
 
-    def __init__(self, images: Tensor, labels: Tensor, epsilon: float, seed: int) -> None:
-        """Keep the images (n, 3, height, width) in [0, 1], their labels and the budget."""
-        self._images, self._labels, self._seed = images, labels, seed
+    def __init__(
+        self, images: Tensor, labels: Tensor, epsilon: float, seed: int, batch_size: int
+    ) -> None:
+        """Keep the images (n, 3, height, width) in [0, 1], their labels and the budget.
+
+        ``batch_size`` of them are looked at together: as many as training can hold.
+        """
+        self._parts = list(
+            zip(
+                images.split(batch_size),
+                labels.split(batch_size),
+                torch.arange(len(labels)).split(batch_size),
+                strict=True,
+            )
+        )
+        self._count, self._seed = len(labels), seed
         self._attacks = {
             "fgsm": AttackSettings.fgsm(epsilon),
             "pgd": AttackSettings.pgd(epsilon, steps=PGD_STEPS),
@@ -22,18 +35,19 @@ class Watch:
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """Return the share of the images that ``model`` gets right, by metric."""
-        indices = torch.arange(len(self._labels))
 
         def classify(images: Tensor) -> Tensor:
             return logits_of(model(images))
 
+        @torch.no_grad()
+        def right(images: Tensor, labels: Tensor) -> int:
+            return int((classify(images).argmax(1) == labels).sum())
+
+        seen = dict.fromkeys(["clean", *self._attacks], 0)
         with frozen(model):
-            shown = {"clean": self._images} | {
-                name: attack(classify, self._images, self._labels, settings, self._seed, indices)
-                for name, settings in self._attacks.items()
-            }
-            with torch.no_grad():
-                return {
-                    name: float((classify(images).argmax(1) == self._labels).float().mean())
-                    for name, images in shown.items()
-                }
+            for images, labels, indices in self._parts:
+                seen["clean"] += right(images, labels)
+                for name, settings in self._attacks.items():
+                    attacked = attack(classify, images, labels, settings, self._seed, indices)
+                    seen[name] += right(attacked, labels)
+        return {name: count / self._count for name, count in seen.items()}

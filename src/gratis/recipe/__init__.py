@@ -1,0 +1,22 @@
+"""Recipes: the YAML of a row, profiles that resize rows, and overrides."""
+
+from gratis.recipe.recipe import Recipe, read_recipe
+from gratis.recipe.resolution import (
+    choose_rows,
+    load_profile,
+    resolve,
+    resolve_data,
+    resolve_rows,
+    with_evaluation,
+)
+
+__all__ = [
+    "Recipe",
+    "choose_rows",
+    "load_profile",
+    "read_recipe",
+    "resolve",
+    "resolve_data",
+    "resolve_rows",
+    "with_evaluation",
+]

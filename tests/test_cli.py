@@ -78,7 +78,7 @@ def test_reproduce_interrupt_and_rerun_on_digits(tmp_path):
     ]
     done = gratis(*command)
     assert done.returncode == 0, done.stderr
-    assert "ResNet-18" in done.stdout
+    assert "+ augmentation" in done.stdout
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert [(row["recipe"], row["seed"]) for row in rows] == [
         ("augmented", 0),

@@ -154,7 +154,7 @@ def reproduce(
     _report(results, folder)
     _compare(rows, folder, seeds)
     _print_results(results)
-    typer.echo(f"in {folder}: table.md, table.csv, paired.md, results.json, figure1.png")
+    typer.echo(f"in {folder}: table.md, table.csv, results.json, figure1.png, paired.md")
 
 
 @app.command()
@@ -239,8 +239,8 @@ def _compare(rows: "list[Recipe]", folder: Path, seeds: int) -> None:
         for row in rows
         if (base := row.builds_on) in by_name and base is not None
     ]
-    if comparisons:
-        write_text(folder / "paired.md", paired_to_markdown(comparisons))
+    # Always written: an earlier comparison of other rows must not stay beside this table.
+    write_text(folder / "paired.md", paired_to_markdown(comparisons))
 
 
 def _print_results(results: "list[Results]") -> None:

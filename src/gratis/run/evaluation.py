@@ -53,14 +53,17 @@ def evaluate_run(path: Path, sets: Path | None = None, overrides: Sequence[str] 
     folder = RunFolder(path)
     model, position, recipe, dataset = load_run(path)
     recipe = with_evaluation(recipe, overrides)
-    folder.claim(recipe, sets)
-    sets = folder.sets()
-    device = Fabric(accelerator="auto", devices=1).device
+    sets = sets or folder.sets()
+    # Opened before the folder is claimed: wrong sets must not be remembered.
     loaded = _load_sets(folder, dataset, recipe.evaluate.epsilon, sets)
+    folder.claim(recipe, sets)
+    device = Fabric(accelerator="auto", devices=1).device
     measured = measure(model, dataset.validation, loaded, recipe.evaluate, recipe.seed, device)
     measured.save(folder.correct)
     results = _results(recipe, dataset, model, position, measured, device_name(device))
     results.write(folder.results_file)
+    if sets is not None:
+        folder.note_measured(sets / perturbed_sets.MANIFEST)
     return results
 
 

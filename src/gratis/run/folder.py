@@ -1,9 +1,10 @@
 """The folder of one run and the files in it."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from gratis.errors import file_error
-from gratis.files import make_folder, read_json, write_json, write_text
+from gratis.files import make_folder, read_json, sha256, write_json, write_text
 from gratis.recipe import Recipe, read_recipe
 from gratis.results import Results
 
@@ -21,24 +22,31 @@ class RunFolder:
         self.geometric = path / "geometric"
         self._sets_file = path / "sets.json"
 
-    def check(self, recipe: Recipe) -> None:
-        """Refuse what :meth:`claim` would, before any work; the disk stays as it is.
+    def check_writable(self) -> None:
+        """Refuse a folder that cannot be written, before any work; the disk stays as it is.
 
         Raises:
-            GratisError: the folder cannot be written, or holds a run of another recipe.
+            GratisError: the folder cannot be made or written.
         """
-        if self.recipe_file.exists():
-            if not read_recipe(self.recipe_file).trains_as(recipe):
-                raise file_error(
-                    self.path,
-                    "holds a run of another recipe or other settings",
-                    "choose another folder with --out, or delete this one",
-                )
-            return
-        empty = not self.path.exists()
+        missing = [path for path in (self.path, *self.path.parents) if not path.exists()]
         make_folder(self.path)
-        if empty:
-            self.path.rmdir()
+        # Another run may have put its own folder there in the meantime.
+        with suppress(OSError):
+            for path in missing:
+                path.rmdir()
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse to mix runs, before any work.
+
+        Raises:
+            GratisError: the folder holds a run of another recipe.
+        """
+        if self.recipe_file.exists() and not read_recipe(self.recipe_file).trains_as(recipe):
+            raise file_error(
+                self.path,
+                "holds a run of another recipe or other settings",
+                "choose another folder with --out, or delete this one",
+            )
 
     def claim(self, recipe: Recipe, sets: Path | None) -> None:
         """Make this the folder of ``recipe``, to be measured on ``sets``.
@@ -48,8 +56,25 @@ class RunFolder:
         """
         make_folder(self.path)
         write_text(self.recipe_file, recipe.to_yaml())
-        if sets is not None:
+        if sets is not None and self._noted("sets") != str(sets.absolute()):
             write_json(self._sets_file, {"sets": str(sets.absolute())})
+
+    def note_measured(self, manifest: Path) -> None:
+        """Remember that the results are those on the sets with this ``manifest``.
+
+        Raises:
+            GratisError: the note cannot be written.
+        """
+        note = {"sets": str(manifest.parent.absolute()), "measured": sha256(manifest)}
+        write_json(self._sets_file, note)
+
+    def measured_on(self, manifest: Path) -> bool:
+        """Return whether the results are those on the sets with this ``manifest``.
+
+        Raises:
+            GratisError: the note of it is damaged.
+        """
+        return manifest.is_file() and self._noted("measured") == sha256(manifest)
 
     def sets(self) -> Path | None:
         """Return the folder of perturbed sets that the run is measured on, if it has one.
@@ -57,15 +82,22 @@ class RunFolder:
         Raises:
             GratisError: the note of it is damaged, or the sets are gone.
         """
+        noted = self._noted("sets")
+        if noted is None:
+            return None
+        if not Path(noted).is_dir():
+            raise file_error(
+                Path(noted), "the run's perturbed sets are gone", "name others with --sets"
+            )
+        return Path(noted)
+
+    def _noted(self, key: str) -> str | None:
         if not self._sets_file.exists():
             return None
-        try:
-            sets = Path(read_json(self._sets_file)["sets"])
-        except (TypeError, KeyError) as error:
-            raise file_error(self._sets_file, "is damaged", "delete it") from error
-        if not sets.is_dir():
-            raise file_error(sets, "the run's perturbed sets are gone", "name others with --sets")
-        return sets
+        note = read_json(self._sets_file)
+        if not isinstance(note, dict) or not all(isinstance(v, str) for v in note.values()):
+            raise file_error(self._sets_file, "is damaged", "delete it")
+        return note.get(key)
 
     def recipe(self) -> Recipe:
         """Return the run's recipe.

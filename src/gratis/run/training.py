@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gratis.errors import Interrupted
+from gratis.evaluate import perturbed_sets
 from gratis.progress import say
 from gratis.recipe import Recipe
 from gratis.results import Results
@@ -26,16 +27,19 @@ def train(recipe: Recipe, path: Path, sets: Path | None = None) -> Results:
     train_only(recipe, path, sets)
     folder = RunFolder(path)
     finished = folder.results()
-    if finished is None or not _still_holds(finished, folder):
+    if finished is None or not _still_holds(finished, folder, sets):
         return evaluate_run(path, sets)
     say(f"{path}: already measured")
     return finished
 
 
-def _still_holds(results: Results, folder: RunFolder) -> bool:
-    """Return whether results were measured as the run's recipe says, on the sets that it has."""
-    same = results.resolved.get("evaluate") == folder.recipe().model_dump(mode="json")["evaluate"]
-    return same and (folder.sets() is None or results.transfer is not None)
+def _still_holds(results: Results, folder: RunFolder, sets: Path | None) -> bool:
+    """Return whether results were measured as the run's recipe says, on its sets as they are."""
+    settings = folder.recipe().evaluate.model_dump(mode="json", exclude_none=True)
+    sets = sets or folder.sets()
+    return results.resolved.get("evaluate") == settings and (
+        sets is None or folder.measured_on(sets / perturbed_sets.MANIFEST)
+    )
 
 
 def resume(path: Path, sets: Path | None = None) -> Results:
@@ -54,14 +58,17 @@ def train_only(recipe: Recipe, path: Path, sets: Path | None = None) -> None:
         GratisError: as :func:`train`.
     """
     folder = RunFolder(path)
+    folder.check_writable()
     dataset = load_once(recipe.data)
     recipe = fit_to_data(recipe, dataset)
     folder.check(recipe)
     identity = recipe.identity(dataset.fingerprint)
     if checkpoint.finished(folder.checkpoint, identity):
-        folder.claim(recipe, sets)
+        folder.claim(recipe, None)
         return
-    # Built before the folder is claimed: a wrong backbone must leave nothing behind.
+    # Before the folder is claimed: wrong sets or a wrong backbone must leave nothing behind.
+    if sets is not None:
+        perturbed_sets.load(sets, dataset.validation)
     trainer, watch = build_trainer(recipe, dataset)
     folder.claim(recipe, sets)
     with stopping() as stop:

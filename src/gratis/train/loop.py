@@ -96,7 +96,7 @@ class Trainer:
                 started, before = time.monotonic(), self.epoch
                 self._train_batch(diary, shown)
                 self.position.seconds += time.monotonic() - started
-                if int(self.epoch) > int(before):
+                if int(self.epoch) > int(before) or self.finished:
                     self._end_epoch(diary, watch, before)
                 if time.monotonic() - saved > 60 * self.settings.checkpoint_minutes:
                     save()
@@ -163,7 +163,8 @@ class Trainer:
         self._refuse_divergence()
         line = self._line("epoch") | self._averages["epoch"].read()
         every = self.settings.watch_every
-        if watch is not None and self.epoch // every > before // every:
+        # By whole epochs: only at their ends is there a line to look for.
+        if watch is not None and int(self.epoch) // every > int(before) // every:
             line["held_out"] = seen = watch(self.learner.evaluated)
             self._warn(seen["fgsm"], seen["pgd"])
         diary.write(line)

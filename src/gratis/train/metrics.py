@@ -24,7 +24,8 @@ class Averages:
     def add(self, values: dict[str, Tensor], passes: float, images: int) -> None:
         """Add a step's scalars; they stay on their device until :meth:`read`."""
         for name, value in values.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            # A copy: the step's and the epoch's averages must not share memory in a checkpoint.
+            self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
         self._steps += 1
         self._passes += passes
         self._images += images

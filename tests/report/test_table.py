@@ -31,7 +31,7 @@ paper fgsm_transfer | transfer | fgsm | pgd | passes | epochs | seconds |
 their mean.
 - † attacked through this very model: white box here, a transfer attack elsewhere.
 - ‡ reference, outside the comparison at equal compute.
-- ⚠ catastrophic overfitting: withstands single steps (FGSM) only, PGD breaks it.
+- ⚠ FGSM accuracy that PGD breaks: catastrophic overfitting, or no defence at all.
 """
 
 

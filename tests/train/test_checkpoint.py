@@ -142,3 +142,23 @@ def test_weights_keep_their_layout_in_memory_when_loaded(saved, trainer_of):
     # So must the optimizer's: the update of a mixed pair of layouts is slow.
     momentum = learner.optimizer.state[weight]["momentum_buffer"]
     assert momentum.stride() == weight.stride()
+
+
+def test_the_weights_of_an_unfinished_run_are_refused(trainer_of, tmp_path):
+    path, stops = tmp_path / "checkpoint.safetensors", iter([False])
+    assert not checkpoint.finished(path, "identity")
+    assert not trainer_of(epochs=2).run(tmp_path, "identity", lambda: next(stops, True))
+    assert not checkpoint.finished(path, "identity")
+    refuses(path, trainer_of().learner, LOADERS["load_weights"], "unfinished run.*gratis resume")
+    assert trainer_of(epochs=2).run(tmp_path, "identity")
+    assert checkpoint.finished(path, "identity")
+    checkpoint.load_weights(path, trainer_of().learner.module, "identity")
+
+
+def test_whether_a_run_is_finished_is_not_told_of_another_or_a_damaged_one(saved):
+    path, _ = saved
+    with pytest.raises(GratisError, match="another recipe or data"):
+        checkpoint.finished(path, "somebody else's")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(GratisError, match="damaged"):
+        checkpoint.finished(path, "identity")

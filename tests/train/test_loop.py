@@ -41,7 +41,8 @@ def dry(monkeypatch):
 
     def step(learner, batch, t, number):
         steps.append((t, len(batch)))
-        return {"loss": torch.tensor(1.0), "accuracy": torch.tensor(0.5)}
+        terms = dict.fromkeys([*learner.objective.names, "loss"], torch.tensor(1.0))
+        return terms | {"accuracy": torch.tensor(0.5)}
 
     monkeypatch.setattr(loop, "train_step", step)
     return steps
@@ -59,7 +60,7 @@ def test_free_that_does_nothing_is_natural_training_bit_for_bit(
         assert trainer.run(tmp_path / name, "x")
     assert same(weights(tmp_path / "natural"), weights(tmp_path / "free"))
     for natural, free in zip(lines(tmp_path / "natural"), lines(tmp_path / "free"), strict=True):
-        own = {"epsilon", "replays", "gamma", "passes_per_second"}
+        own = {"epsilon", "replays", "gamma", "passes_per_second", "images_per_second"}
         assert {k: v for k, v in natural.items() if k not in own} == {
             k: v for k, v in free.items() if k not in own
         }
@@ -153,8 +154,51 @@ def test_the_diary_covers_every_step(log_every, trainer_of, tmp_path):
     assert steps[-1] == trainer.position.steps
     last = lines(tmp_path)[-1]
     terms = {"cross_entropy", "contrastive", "loss", "accuracy"}
-    assert terms | {"epsilon", "replays", "learning_rate", "passes_per_second"} <= last.keys()
+    in_force = {"epsilon", "replays", "learning_rate"}
+    assert terms | in_force | {"images_per_second", "passes_per_second"} <= last.keys()
     assert last["passes"] == trainer.position.passes
+
+
+def test_a_line_tells_the_replays_that_were_read_at_the_draw(trainer_of, dry, tmp_path):
+    trainer = trainer_of(GROWING, epochs=12, log_every=1)
+    trainer.run(tmp_path, "x")
+    told = [line["replays"] for line in lines(tmp_path)]
+    assert told[0] == 1 and max(told) == 5
+    # Every batch is replayed as often as its lines say; the last may be cut.
+    while len(told) > told[0]:
+        own, told = told[: told[0]], told[told[0] :]
+        assert set(own) == {own[0]}
+    assert len(set(told)) == 1
+
+
+@pytest.mark.parametrize("log_every", [1, 7, 1000])
+def test_every_epoch_gets_the_means_over_its_steps(
+    log_every, recipe_of, toy, monkeypatch, tmp_path
+):
+    steps = []
+
+    def step(learner, batch, t, number):
+        steps.append(float(number))
+        return dict.fromkeys(["cross_entropy", "loss", "accuracy"], torch.tensor(steps[-1]))
+
+    monkeypatch.setattr(loop, "train_step", step)
+    trainer, _ = build_trainer(recipe_of(epochs=3, log_every=log_every), toy)
+    trainer.run(tmp_path, "x")
+    epochs = lines(tmp_path, "epoch")
+    assert [line["epoch"] for line in epochs] == pytest.approx([1, 2, 3], abs=0.1)
+    begin = 0
+    for line in epochs:
+        assert line["loss"] == pytest.approx(np.mean(steps[begin : line["step"]]))
+        assert "held_out" not in line
+        begin = line["step"]
+
+
+@pytest.mark.parametrize("every, seen", [(1, [1, 2, 3, 4, 5, 6]), (2, [2, 4, 6]), (2.5, [3, 5])])
+def test_the_watch_looks_at_the_epochs_that_it_is_due(every, seen, trainer_of, dry, tmp_path):
+    trainer = trainer_of(epochs=6.5, watch_every=every)
+    trainer.run(tmp_path, "x", watch=lambda model: {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7})
+    looks = [line["epoch"] for line in lines(tmp_path, "epoch") if "held_out" in line]
+    assert looks == pytest.approx(seen, abs=8 / 61)
 
 
 @pytest.mark.parametrize("log_every", [2, 1000], ids=["logged", "between two lines"])
@@ -164,6 +208,31 @@ def test_a_loss_that_is_not_finite_stops_the_run(adversary, log_every, trainer_o
     with pytest.raises(GratisError, match=r"no longer finite.*learning_rate"):
         trainer.run(tmp_path, "x")
     assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+@pytest.mark.parametrize("stop", ["asked", "after minutes"])
+def test_a_good_checkpoint_is_never_replaced_by_one_that_cannot_go_on(
+    stop, trainer_of, dry, monkeypatch, tmp_path
+):
+    whole = iter([False] * 2)
+    settings = {"epochs": 9, "log_every": 1000}
+    trainer_of(**settings).run(tmp_path, "x", lambda: next(whole, True))
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+    monkeypatch.setattr(
+        loop,
+        "train_step",
+        lambda *_: dict.fromkeys(["cross_entropy", "loss", "accuracy"], torch.tensor(torch.nan)),
+    )
+    if stop == "asked":
+        left = iter([False])
+        trainer, stopping = trainer_of(**settings), lambda: next(left, True)
+    else:
+        trainer = trainer_of(**settings, checkpoint_minutes=1e-9)
+        stopping = lambda: False  # noqa: E731
+    with pytest.raises(GratisError, match="no longer finite"):
+        trainer.run(tmp_path, "x", stopping)
+    assert trainer.position.batches == 3
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
 
 
 def test_a_finished_run_stays_as_it_is(trainer_of, tmp_path):
@@ -187,17 +256,21 @@ def test_the_watch_changes_nothing(recipe_of, toy, tmp_path):
         assert isinstance(watch, Watch)
         trainer.run(tmp_path / name, "x", watch=watch if name == "watched" else None)
     assert same(weights(tmp_path / "alone"), weights(tmp_path / "watched"))
-    assert not lines(tmp_path / "alone", "watch")
-    looks = lines(tmp_path / "watched", "watch")
-    # Once an epoch; the last may end half a step before its line.
-    assert 3 <= len(looks) <= 4
-    assert {"clean", "fgsm", "pgd"} <= looks[0].keys()
+    assert not any("held_out" in line for line in lines(tmp_path / "alone", "epoch"))
+    looks = [line["held_out"] for line in lines(tmp_path / "watched", "epoch")[:3]]
+    for look in looks:
+        assert look.keys() == {"clean", "fgsm", "pgd"}
+        assert all(0 <= share <= 1 for share in look.values())
 
 
-def test_a_collapse_is_told(trainer_of, capsys, tmp_path):
-    trainer = trainer_of(epochs=1.2)
+@pytest.mark.parametrize("adversary", ADVERSARIES)
+def test_a_collapse_is_told_of_a_model_that_was_trained_to_withstand(
+    adversary, trainer_of, dry, capsys, tmp_path
+):
+    trainer = trainer_of(adversary, epochs=1.2)
     trainer.run(tmp_path, "x", watch=lambda model: {"clean": 0.9, "fgsm": 0.8, "pgd": 0.01})
-    assert "catastrophic overfitting" in capsys.readouterr().err
+    # That a natural model falls to attacks is no news.
+    assert ("catastrophic overfitting" in capsys.readouterr().err) == (adversary != "natural")
 
 
 @pytest.mark.parametrize("objective", ["cross_entropy", CONTRASTIVE], ids=["one", "two"])

@@ -4,67 +4,86 @@ import pytest
 import torch
 
 from gratis.errors import GratisError
-from gratis.train.metrics import Metrics
+from gratis.train.metrics import Averages, Diary
 
 
 def scalars(**values):
     return {name: torch.tensor(value) for name, value in values.items()}
 
 
-@pytest.fixture
-def metrics(tmp_path):
-    diary = Metrics(tmp_path / "metrics.jsonl")
-    diary.open(0)
-    yield diary
-    diary.close()
+def test_averages_are_those_since_the_last_ones():
+    averages = Averages()
+    averages.add(scalars(loss=1.0, accuracy=0.5), 16, 8)
+    averages.add(scalars(loss=2.0, accuracy=1.0), 16, 8)
+    means = averages.read()
+    assert means.pop("passes_per_second") == pytest.approx(2 * means.pop("images_per_second"))
+    assert means == {"loss": 1.5, "accuracy": 0.75}
+    averages.add(scalars(loss=7.0, accuracy=0.0), 8, 8)
+    assert averages.read()["loss"] == 7.0
 
 
-def test_averages_are_those_since_the_last_ones(metrics):
-    metrics.add(scalars(loss=1.0, accuracy=0.5), 8)
-    metrics.add(scalars(loss=2.0, accuracy=1.0), 8)
-    averages = metrics.averages()
-    assert averages.pop("passes_per_second") > 0
-    assert averages == {"loss": 1.5, "accuracy": 0.75}
-    metrics.add(scalars(loss=7.0, accuracy=0.0), 8)
-    assert metrics.averages()["loss"] == 7.0
+def test_the_throughput_counts_from_the_last_reading(monkeypatch):
+    clock = iter([0.0, 10.0, 10.0, 12.0, 12.0])
+    monkeypatch.setattr("gratis.train.metrics.time.perf_counter", lambda: next(clock))
+    averages = Averages()
+    averages.add(scalars(loss=1.0), 300, 100)
+    first = averages.read()
+    assert (first["passes_per_second"], first["images_per_second"]) == (30, 10)
+    averages.add(scalars(loss=1.0), 300, 100)
+    second = averages.read()
+    assert (second["passes_per_second"], second["images_per_second"]) == (150, 50)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_not_finite_is_an_error_that_names_the_terms(value, metrics):
-    metrics.add(scalars(cross_entropy=1.0, contrastive=value), 8)
-    with pytest.raises(GratisError, match=r"no longer finite.*contrastive"):
-        metrics.averages()
+def test_one_value_that_is_not_finite_is_noticed_until_it_is_read(value):
+    averages = Averages()
+    assert averages.finite()
+    averages.add(scalars(cross_entropy=1.0, contrastive=value), 8, 8)
+    averages.add(scalars(cross_entropy=1.0, contrastive=1.0), 8, 8)
+    assert not averages.finite()
+    averages.read()
+    assert averages.finite()
 
 
-def test_the_state_carries_what_is_not_yet_averaged(metrics, tmp_path):
-    metrics.add(scalars(loss=1.0), 8)
-    other = Metrics(tmp_path / "other.jsonl")
-    other.load_state_dict(metrics.state_dict())
-    other.open(0)
-    for one in (metrics, other):
-        one.add(scalars(loss=4.0), 8)
-        assert one.averages()["loss"] == 2.5
-    other.close()
+def test_the_state_carries_what_is_not_yet_read():
+    averages, other = Averages(), Averages()
+    averages.add(scalars(loss=1.0), 8, 8)
+    other.load_state_dict(averages.state_dict())
+    for one in (averages, other):
+        one.add(scalars(loss=4.0), 8, 8)
+        assert one.read()["loss"] == 2.5
 
 
-def test_lines_after_the_kept_bytes_are_dropped(metrics, tmp_path):
-    metrics.write({"step": 1})
-    kept = metrics.bytes
-    metrics.write({"step": 2})
-    metrics.close()
-    again = Metrics(tmp_path / "metrics.jsonl")
-    again.open(kept)
+def test_an_empty_state_is_carried_too():
+    averages = Averages()
+    averages.load_state_dict(Averages().state_dict())
+    averages.add(scalars(loss=4.0), 8, 8)
+    assert averages.read()["loss"] == 4.0
+
+
+def test_lines_after_the_kept_bytes_are_dropped(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    diary = Diary(path, 0)
+    diary.write({"step": 1})
+    kept = diary.bytes
+    diary.write({"step": 2})
+    diary.close()
+    again = Diary(path, kept)
     assert again.bytes == kept
     again.write({"step": 3})
     again.close()
-    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [1, 3]
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 3]
 
 
 def test_a_file_shorter_than_the_kept_bytes_is_not_filled_up(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text("{}\n")
-    diary = Metrics(tmp_path / "metrics.jsonl")
-    diary.open(100)
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("{}\n")
+    diary = Diary(path, 100)
     assert diary.bytes == 3
     diary.close()
-    assert (tmp_path / "metrics.jsonl").read_text() == "{}\n"
+    assert path.read_text() == "{}\n"
+
+
+def test_a_diary_that_cannot_be_written_is_one_clear_line(tmp_path):
+    with pytest.raises(GratisError, match=r"metrics\.jsonl: cannot be written"):
+        Diary(tmp_path / "missing" / "metrics.jsonl", 0)

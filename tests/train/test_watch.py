@@ -28,7 +28,7 @@ def test_accuracies_are_those_of_a_known_model():
     # Wrong at once; right but within epsilon of a half, twice; right and safe, three times.
     images = shades(0.4, 0.45, 0.58, 0.3, 0.65, 0.9)
     labels = torch.tensor([1, 0, 1, 0, 1, 1])
-    seen = Watch(images, labels, EPSILON, 0)(Brightness().train())
+    seen = Watch(images, labels, EPSILON, 0, 4)(Brightness().train())
     assert seen == pytest.approx({"clean": 5 / 6, "fgsm": 3 / 6, "pgd": 3 / 6})
 
 
@@ -42,7 +42,7 @@ def test_pgd_finds_what_one_step_steps_over():
             return torch.stack([torch.zeros_like(wrong), wrong], dim=1)
 
     images, labels = shades(*([0.5] * 4)), torch.zeros(4, dtype=torch.int64)
-    seen = Watch(images, labels, EPSILON, 0)(Narrow())
+    seen = Watch(images, labels, EPSILON, 0, 4)(Narrow())
     assert seen["clean"] == seen["fgsm"] == 1
     assert seen["pgd"] < 1
 
@@ -51,7 +51,7 @@ def test_the_model_is_left_as_it_was():
     model = Brightness().train()
     model.dropout.eval()
     before = model.scale.detach().clone()
-    Watch(shades(0.3, 0.9), torch.tensor([0, 1]), EPSILON, 0)(model)
+    Watch(shades(0.3, 0.9), torch.tensor([0, 1]), EPSILON, 0, 4)(model)
     assert model.training
     assert not model.dropout.training
     assert model.scale.grad is None
@@ -63,14 +63,27 @@ def test_gradients_of_the_training_under_way_survive():
     model = Brightness()
     model(shades(0.3)).sum().backward()
     model.scale.grad = torch.tensor(3.0)
-    Watch(shades(0.3, 0.9), torch.tensor([0, 1]), EPSILON, 0)(model)
+    Watch(shades(0.3, 0.9), torch.tensor([0, 1]), EPSILON, 0, 4)(model)
     assert model.scale.grad == 3
 
 
 def test_looking_twice_sees_the_same():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 4))
-    watch = Watch(torch.rand(40, 3, 8, 8), torch.arange(40) % 4, 0.02, 5)
+    watch = Watch(torch.rand(40, 3, 8, 8), torch.arange(40) % 4, 0.02, 5, 16)
     state = torch.get_rng_state()
     assert watch(model) == watch(model)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 39, 40, 64])
+def test_the_parts_it_looks_in_do_not_matter(batch_size):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 4)).double()
+    images, labels = torch.rand(40, 3, 8, 8, dtype=torch.float64), torch.arange(40) % 4
+    sizes = []
+    model.register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
+    whole = Watch(images, labels, 0.02, 5, 40)(model)
+    sizes.clear()
+    assert Watch(images, labels, 0.02, 5, batch_size)(model) == whole
+    assert max(sizes) == min(batch_size, 40)

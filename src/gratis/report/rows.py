@@ -15,7 +15,7 @@ WHITE_BOX, REFERENCE, COLLAPSED = "†", "‡", "⚠"
 _MEANINGS = {
     WHITE_BOX: "attacked through this very model: white box here, a transfer attack elsewhere.",
     REFERENCE: "reference, outside the comparison at equal compute.",
-    COLLAPSED: "catastrophic overfitting: withstands single steps (FGSM) only, PGD breaks it.",
+    COLLAPSED: "FGSM accuracy that PGD breaks: catastrophic overfitting, or no defence at all.",
 }
 
 

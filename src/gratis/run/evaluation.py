@@ -63,7 +63,7 @@ def evaluate_run(path: Path, sets: Path | None = None, overrides: Sequence[str] 
     results = _results(recipe, dataset, model, position, measured, device_name(device))
     results.write(folder.results_file)
     if sets is not None:
-        folder.note_measured(sets / perturbed_sets.MANIFEST)
+        folder.note_measured(sets)
     return results
 
 

@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gratis.errors import file_error
+from gratis.evaluate.manifest import MANIFEST
 from gratis.files import make_folder, read_json, sha256, write_json, write_text
 from gratis.recipe import Recipe, read_recipe
 from gratis.results import Results
@@ -59,21 +60,22 @@ class RunFolder:
         if sets is not None and self._noted("sets") != str(sets.absolute()):
             write_json(self._sets_file, {"sets": str(sets.absolute())})
 
-    def note_measured(self, manifest: Path) -> None:
-        """Remember that the results are those on the sets with this ``manifest``.
+    def note_measured(self, sets: Path) -> None:
+        """Remember that the results are those on ``sets`` as they are now.
 
         Raises:
             GratisError: the note cannot be written.
         """
-        note = {"sets": str(manifest.parent.absolute()), "measured": sha256(manifest)}
+        note = {"sets": str(sets.absolute()), "measured": sha256(sets / MANIFEST)}
         write_json(self._sets_file, note)
 
-    def measured_on(self, manifest: Path) -> bool:
-        """Return whether the results are those on the sets with this ``manifest``.
+    def measured_on(self, sets: Path) -> bool:
+        """Return whether the results are those on ``sets`` as they are now.
 
         Raises:
             GratisError: the note of it is damaged.
         """
+        manifest = sets / MANIFEST
         return manifest.is_file() and self._noted("measured") == sha256(manifest)
 
     def sets(self) -> Path | None:

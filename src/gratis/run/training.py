@@ -38,7 +38,7 @@ def _still_holds(results: Results, folder: RunFolder, sets: Path | None) -> bool
     settings = folder.recipe().evaluate.model_dump(mode="json", exclude_none=True)
     sets = sets or folder.sets()
     return results.resolved.get("evaluate") == settings and (
-        sets is None or folder.measured_on(sets / perturbed_sets.MANIFEST)
+        sets is None or folder.measured_on(sets)
     )
 
 

@@ -159,12 +159,16 @@ class Trainer:
         shown.advance(0, f"{note}  {line['images_per_second']:.0f} images/s")
 
     def _end_epoch(self, diary: Diary, watch: Watch | None, before: float) -> None:
-        """Write the epoch's line, with the held-out accuracies where the watch is due."""
+        """Write the epoch's line, with the held-out accuracies where the watch is due.
+
+        It is due every ``watch_every`` epochs and at the end of training.
+        """
         self._refuse_divergence()
         line = self._line("epoch") | self._averages["epoch"].read()
         every = self.settings.watch_every
         # By whole epochs: only at their ends is there a line to look for.
-        if watch is not None and int(self.epoch) // every > int(before) // every:
+        due = self.finished or int(self.epoch) // every > int(before) // every
+        if watch is not None and due:
             line["held_out"] = seen = watch(self.learner.evaluated)
             self._warn(seen["fgsm"], seen["pgd"])
         diary.write(line)

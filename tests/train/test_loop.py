@@ -193,7 +193,9 @@ def test_every_epoch_gets_the_means_over_its_steps(
         begin = line["step"]
 
 
-@pytest.mark.parametrize("every, seen", [(1, [1, 2, 3, 4, 5, 6]), (2, [2, 4, 6]), (2.5, [3, 5])])
+@pytest.mark.parametrize(
+    "every, seen", [(1, [1, 2, 3, 4, 5, 6, 6.5]), (2, [2, 4, 6, 6.5]), (2.5, [3, 5, 6.5])]
+)
 def test_the_watch_looks_at_the_epochs_that_it_is_due(every, seen, trainer_of, dry, tmp_path):
     trainer = trainer_of(epochs=6.5, watch_every=every)
     trainer.run(tmp_path, "x", watch=lambda model: {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7})

@@ -74,7 +74,7 @@ class Results(Settings):
         Raises:
             GratisError: the file is missing, or does not follow the schema.
         """
-        return validate(cls, read_json(path), str(path))
+        return validate(cls, read_json(path), f"{path} (delete it and evaluate again)")
 
 
 def collapsed(fgsm: float, pgd: float) -> bool:

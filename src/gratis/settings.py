@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import pkgutil
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import (
@@ -50,6 +51,11 @@ def fraction(value: object) -> object:
 
 # A number that YAML may also give as a fraction, the way budgets are written: 8/255.
 Fraction = Annotated[float, BeforeValidator(fraction)]
+
+
+def absolute(path: Path) -> Path:
+    """Return a path that means the same in whatever folder a run is resumed."""
+    return path.expanduser().absolute()
 
 
 def did_you_mean(word: str, choices: list[str]) -> str:

@@ -89,8 +89,3 @@ class AttackingAdversary(Adversary):
 def classify_with(model: Model) -> Classify:
     """Return ``model`` as the plain function from images to logits that attacks take."""
     return lambda images: logits_of(model(images))
-
-
-def training_labels(batch: Batch) -> Tensor:
-    """Return the label of every view, (v * n,)."""
-    return batch.labels.repeat(batch.view_count)

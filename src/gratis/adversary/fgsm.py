@@ -14,7 +14,6 @@ from gratis.adversary.contract import (
     AttackingAdversary,
     Model,
     classify_with,
-    training_labels,
 )
 from gratis.data import Batch
 from gratis.perturb import frozen_statistics, input_gradient
@@ -59,7 +58,7 @@ class Fgsm(AttackingAdversary):
         noise = self.uniform(batch.views, self.settings.noise * epsilon)
         start = (batch.views + noise).clamp(0, 1)
         with frozen_statistics(model):
-            gradient = input_gradient(classify_with(model), start, training_labels(batch))
+            gradient = input_gradient(classify_with(model), start, batch.view_labels)
         delta = noise + step_size * torch.sign(gradient)
         if self.settings.project:
             delta = delta.clamp(-epsilon, epsilon)

@@ -10,7 +10,6 @@ from gratis.adversary.contract import (
     AttackingAdversary,
     Model,
     classify_with,
-    training_labels,
 )
 from gratis.data import Batch
 from gratis.perturb import AttackSettings, ascend, frozen_statistics
@@ -54,9 +53,8 @@ class Pgd(AttackingAdversary):
             step_size=self.settings.step_size(t) if self.settings.step_size else None,
         )
         start = self.uniform(batch.views, epsilon)
-        labels = training_labels(batch)
         with frozen_statistics(model):
-            return ascend(classify_with(model), batch.views, labels, attack, start)
+            return ascend(classify_with(model), batch.views, batch.view_labels, attack, start)
 
     def describe(self, t: float) -> dict[str, float]:
         """Return epsilon at ``t``."""

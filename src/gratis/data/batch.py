@@ -36,6 +36,11 @@ class Batch:
         """Return how many views there are of each image."""
         return len(self.views) // len(self.images)
 
+    @property
+    def view_labels(self) -> Tensor:
+        """Return the label of every view, (v*n,)."""
+        return self.labels.repeat(self.view_count)
+
     @classmethod
     def of(cls, images: Tensor, labels: Tensor) -> "Batch":
         """Return a batch for a training loop of one's own.

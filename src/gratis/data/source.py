@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from gratis.data.dataset import Dataset, refuse_few_classes
 from gratis.data.folders import cache_folder
 from gratis.errors import GratisError, file_error
-from gratis.settings import Settings, did_you_mean
+from gratis.settings import Settings, absolute, did_you_mean
 
 
 def _known(name: str) -> str:
@@ -30,7 +30,7 @@ class DataSettings(Settings):
     """
 
     name: Annotated[str, AfterValidator(_known)]
-    root: Path | None = None
+    root: Annotated[Path, AfterValidator(absolute)] | None = None
     classes: Annotated[int, Field(ge=2)] | None = None
     size: Annotated[int, Field(ge=4)] | None = None
 

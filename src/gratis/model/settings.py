@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gratis.model.denoiser import DenoiserSettings
 from gratis.model.head import HeadSettings
-from gratis.settings import Settings
+from gratis.settings import Settings, absolute
 
 Stem = Literal["imagenet", "small"]
 Channels = Annotated[int, Field(gt=0)]
@@ -24,7 +24,7 @@ class ModelSettings(Settings):
 
     backbone: str = "resnet18"
     pretrained: bool = False
-    weights: Path | None = None
+    weights: Annotated[Path, AfterValidator(absolute)] | None = None
     input_size: Annotated[int, Field(ge=8)] | None = None
     channels: tuple[Channels, Channels, Channels, Channels] | None = None
     stem: Stem = "imagenet"

@@ -30,5 +30,6 @@ class CrossEntropy(Term):
 
     def __call__(self, output: Output, batch: Batch) -> Tensor:
         """Return the mean cross entropy of the logits."""
-        labels = batch.labels.repeat(batch.view_count)
-        return functional.cross_entropy(output.logits, labels, label_smoothing=self._smoothing)
+        return functional.cross_entropy(
+            output.logits, batch.view_labels, label_smoothing=self._smoothing
+        )

@@ -58,6 +58,6 @@ def train_step(learner: Learner, batch: Batch, t: float, step: int) -> dict[str,
     adversary.observe(batch, t)
     if learner.average is not None:
         learner.average.update_parameters(learner.module)
-    right = output.logits.argmax(dim=1) == batch.labels.repeat(batch.view_count)
+    right = output.logits.argmax(dim=1) == batch.view_labels
     losses |= {"loss": loss, "accuracy": right.float().mean()}
     return {name: value.detach() for name, value in losses.items()}

@@ -1,16 +1,24 @@
-"""The command line: parse, call, print. Heavy imports wait inside the commands."""
+"""The commands: parse, call, print. Heavy imports wait inside them."""
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from gratis.cli.options import (
+    PROFILE,
+    DataName,
+    DataRoot,
+    Overrides,
+    ProfileName,
+    RecipeName,
+    RunPath,
+    Sets,
+    data_overrides,
+    natural_profile,
+)
+from gratis.cli.output import print_results, write_report
 from gratis.errors import GratisError
-
-if TYPE_CHECKING:
-    from gratis.recipe import Recipe
-    from gratis.results import Results
 
 app = typer.Typer(
     help="Robust image classifiers at the price of ordinary training.",
@@ -21,42 +29,6 @@ app = typer.Typer(
 )
 recipes_app = typer.Typer(help="List, show and copy the recipes: one a row of the table.")
 app.add_typer(recipes_app, name="recipes", no_args_is_help=True)
-
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...",
-        help="Changes to the recipe, such as train.epochs=5 or adversary.free.epsilon=4/255.",
-    ),
-]
-RecipeName = Annotated[
-    str,
-    typer.Argument(metavar="RECIPE", help="A name from 'gratis recipes ls', or your own .yaml."),
-]
-DataName = Annotated[
-    str | None,
-    typer.Option(
-        "--data", help="digits, tiny-imagenet, cifar10, cifar100, or folder:PATH.", metavar="NAME"
-    ),
-]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option("--data-root", help="The folder that holds the data set.", metavar="DIR"),
-]
-PROFILE = (
-    "Sizes for a data set and machine: digits, tiny-imagenet-small, tiny-imagenet, "
-    "tiny-imagenet-scratch, or your own .yaml."
-)
-ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help=PROFILE)]
-Sets = Annotated[
-    Path | None,
-    typer.Option(
-        "--sets",
-        help="A folder of perturbed validation sets, from 'gratis perturb'.",
-        metavar="DIR",
-    ),
-]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
 
 
 @app.command()
@@ -80,10 +52,10 @@ def train(
     from gratis.recipe import resolve
     from gratis.run import train as train_recipe
 
-    changes = [*_data_overrides(data, data_root), *(overrides or [])]
-    resolved = resolve(recipe, profile or _natural_profile(recipe, changes), changes)
+    changes = [*data_overrides(data, data_root), *(overrides or [])]
+    resolved = resolve(recipe, profile or natural_profile(recipe, changes), changes)
     folder = out or Path("runs") / f"{resolved.name}-{resolved.data.name}-seed{resolved.seed}"
-    _print_results([train_recipe(resolved, folder, sets)])
+    print_results([train_recipe(resolved, folder, sets)])
     typer.echo(f"in {folder}")
 
 
@@ -92,7 +64,7 @@ def resume(run: RunPath, sets: Sets = None) -> None:
     """Go on with an interrupted run, as if it had never stopped."""
     from gratis.run import resume as resume_run
 
-    _print_results([resume_run(run, sets)])
+    print_results([resume_run(run, sets)])
 
 
 @app.command()
@@ -103,7 +75,7 @@ def evaluate(run: RunPath, overrides: Overrides = None, sets: Sets = None) -> No
     """
     from gratis.run import evaluate_run
 
-    _print_results([evaluate_run(run, sets, overrides or [])])
+    print_results([evaluate_run(run, sets, overrides or [])])
 
 
 @app.command()
@@ -147,13 +119,12 @@ def reproduce(
 
     given = overrides or []
     named = [*(only or []), *(word for word in given if "=" not in word)]
-    changes = [*_data_overrides(None, data_root), *(word for word in given if "=" in word)]
+    changes = [*data_overrides(None, data_root), *(word for word in given if "=" in word)]
     baseline, rows = rows_of(profile, named, changes)
     folder = out or Path("out") / Path(profile).stem
     results = reproduce_rows(baseline, rows, folder, seeds)
-    _report(results, folder)
-    _compare(rows, folder, seeds)
-    _print_results(results)
+    write_report(results, rows, folder, seeds)
+    print_results(results)
     typer.echo(f"in {folder}: table.md, table.csv, results.json, figure1.png, paired.md")
 
 
@@ -169,7 +140,7 @@ def data(
     from gratis.data import load
     from gratis.recipe import resolve_data
 
-    settings = [*_data_overrides(name, data_root), *(overrides or [])]
+    settings = [*data_overrides(name, data_root), *(overrides or [])]
     typer.echo(load(resolve_data(settings)).describe())
 
 
@@ -204,84 +175,3 @@ def copy_recipe(
         raise GratisError(f"{to}: exists already; choose another name")
     write_text(to, recipe_path(recipe).read_text(encoding="utf-8"))
     typer.echo(f"in {to}; train it with: gratis train {to}")
-
-
-def _data_overrides(name: str | None, root: Path | None) -> list[str]:
-    """Return --data and --data-root as overrides of the recipe."""
-    import json
-
-    from gratis.data import from_argument
-
-    chosen: dict[str, str] = dict(from_argument(name)) if name else {}
-    if root is not None:
-        chosen["root"] = str(root.expanduser().absolute())
-    # JSON strings are YAML strings, whatever is in the path.
-    return [f"data.{key}={json.dumps(value)}" for key, value in chosen.items()]
-
-
-def _report(results: "list[Results]", folder: Path) -> None:
-    from gratis.report import figure1, write_tables
-
-    write_tables(results, folder)
-    figure1(results, folder / "figure1.png")
-
-
-def _compare(rows: "list[Recipe]", folder: Path, seeds: int) -> None:
-    """Write how each row differs from the row that it builds on, image by image."""
-    from gratis.files import write_text
-    from gratis.report import Comparison, compare, paired_to_markdown
-    from gratis.run import correct_by_seed
-
-    by_name = {row.name: row for row in rows}
-    correct = {row.name: correct_by_seed(row, folder, seeds) for row in rows}
-    comparisons = [
-        Comparison(row.title, by_name[base].title, compare(correct[row.name], correct[base]))
-        for row in rows
-        if (base := row.builds_on) in by_name and base is not None
-    ]
-    # Always written: an earlier comparison of other rows must not stay beside this table.
-    write_text(folder / "paired.md", paired_to_markdown(comparisons))
-
-
-def _print_results(results: "list[Results]") -> None:
-    from rich.console import Console
-
-    from gratis.report import to_terminal
-
-    # A pipe has no width of its own, and the default would break the table.
-    console = Console()
-    console.width = max(console.width, 120)
-    console.print(to_terminal(results))
-
-
-def _natural_profile(recipe: str, changes: list[str]) -> str | None:
-    """Return the profile for a packaged recipe's data; a recipe of one's own has its own sizes."""
-    if recipe.endswith((".yaml", ".yml")):
-        return None
-    names = [change for change in changes if change.startswith("data.name=")]
-    digits = not names or names[-1].partition("=")[2].strip("\"' ") == "digits"
-    return "digits" if digits else "tiny-imagenet"
-
-
-def main() -> None:
-    """Run the command line: one clear line and exit code 2 for what the user can mend."""
-    try:
-        app()
-    except GratisError as error:
-        _complain(str(error), error.exit_code)
-    except OSError as error:
-        _complain(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
-    except RuntimeError as error:
-        # torch's own class, without importing torch for it.
-        if type(error).__name__ != "OutOfMemoryError":
-            raise
-        _complain("out of memory; lower train.batch_size or evaluate.batch_size", 2)
-
-
-def _complain(message: str, exit_code: int) -> None:
-    typer.secho(f"error: {message}" if exit_code == 2 else message, err=True)
-    sys.exit(exit_code)
-
-
-if __name__ == "__main__":
-    main()

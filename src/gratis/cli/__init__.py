@@ -1,0 +1,30 @@
+"""The command line."""
+
+import sys
+
+import typer
+
+from gratis.cli.commands import app
+from gratis.errors import GratisError
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Run the command line: one clear line and exit code 2 for what the user can mend."""
+    try:
+        app()
+    except GratisError as error:
+        _complain(str(error), error.exit_code)
+    except OSError as error:
+        _complain(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
+    except RuntimeError as error:
+        # torch's own class, without importing torch for it.
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        _complain("out of memory; lower train.batch_size or evaluate.batch_size", 2)
+
+
+def _complain(message: str, exit_code: int) -> None:
+    typer.secho(f"error: {message}" if exit_code == 2 else message, err=True)
+    sys.exit(exit_code)

@@ -1,0 +1,5 @@
+"""``python -m gratis.cli``."""
+
+from gratis.cli import main
+
+main()

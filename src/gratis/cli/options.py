@@ -1,0 +1,63 @@
+"""Arguments and options that several commands share, and what they mean as overrides."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Changes to the recipe, such as train.epochs=5 or adversary.free.epsilon=4/255.",
+    ),
+]
+RecipeName = Annotated[
+    str,
+    typer.Argument(metavar="RECIPE", help="A name from 'gratis recipes ls', or your own .yaml."),
+]
+DataName = Annotated[
+    str | None,
+    typer.Option(
+        "--data", help="digits, tiny-imagenet, cifar10, cifar100, or folder:PATH.", metavar="NAME"
+    ),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option("--data-root", help="The folder that holds the data set.", metavar="DIR"),
+]
+PROFILE = (
+    "Sizes for a data set and machine: digits, tiny-imagenet-small, tiny-imagenet, "
+    "tiny-imagenet-scratch, or your own .yaml."
+)
+ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help=PROFILE)]
+Sets = Annotated[
+    Path | None,
+    typer.Option(
+        "--sets",
+        help="A folder of perturbed validation sets, from 'gratis perturb'.",
+        metavar="DIR",
+    ),
+]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+
+
+def data_overrides(name: str | None, root: Path | None) -> list[str]:
+    """Return --data and --data-root as overrides of the recipe."""
+    from gratis.data import from_argument
+
+    chosen: dict[str, str] = dict(from_argument(name)) if name else {}
+    if root is not None:
+        chosen["root"] = str(root.expanduser().absolute())
+    # JSON strings are YAML strings, whatever is in the path.
+    return [f"data.{key}={json.dumps(value)}" for key, value in chosen.items()]
+
+
+def natural_profile(recipe: str, changes: list[str]) -> str | None:
+    """Return the profile for a packaged recipe's data; a recipe of one's own has its own sizes."""
+    if recipe.endswith((".yaml", ".yml")):
+        return None
+    names = [change for change in changes if change.startswith("data.name=")]
+    digits = not names or names[-1].partition("=")[2].strip("\"' ") == "digits"
+    return "digits" if digits else "tiny-imagenet"

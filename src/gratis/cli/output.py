@@ -1,0 +1,46 @@
+"""What commands leave behind and print."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gratis.recipe import Recipe
+    from gratis.results import Results
+
+
+def write_report(results: "list[Results]", rows: "list[Recipe]", folder: Path, seeds: int) -> None:
+    """Write the tables, the figure and the paired comparison of ``rows`` into ``folder``."""
+    from gratis.report import figure1, write_tables
+
+    write_tables(results, folder)
+    figure1(results, folder / "figure1.png")
+    _compare(rows, folder, seeds)
+
+
+def _compare(rows: "list[Recipe]", folder: Path, seeds: int) -> None:
+    """Write how each row differs from the row that it builds on, image by image."""
+    from gratis.files import write_text
+    from gratis.report import Comparison, compare, paired_to_markdown
+    from gratis.run import correct_by_seed
+
+    by_name = {row.name: row for row in rows}
+    correct = {row.name: correct_by_seed(row, folder, seeds) for row in rows}
+    comparisons = [
+        Comparison(row.title, by_name[base].title, compare(correct[row.name], correct[base]))
+        for row in rows
+        if (base := row.builds_on) in by_name and base is not None
+    ]
+    # Always written: an earlier comparison of other rows must not stay beside this table.
+    write_text(folder / "paired.md", paired_to_markdown(comparisons))
+
+
+def print_results(results: "list[Results]") -> None:
+    """Print the table."""
+    from rich.console import Console
+
+    from gratis.report import to_terminal
+
+    # A pipe has no width of its own, and the default would break the table.
+    console = Console()
+    console.width = max(console.width, 120)
+    console.print(to_terminal(results))

@@ -174,4 +174,4 @@ def copy_recipe(
     if to.exists():
         raise GratisError(f"{to}: exists already; choose another name")
     write_text(to, recipe_path(recipe).read_text(encoding="utf-8"))
-    typer.echo(f"in {to}; train it with: gratis train {to}")
+    typer.echo(f"in {to}; train it with: gratis train {to} --profile digits")

@@ -1,14 +1,19 @@
 import errno
 import hashlib
 import os
-import time
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from gratis import files
 from gratis.errors import GratisError
 from gratis.files import (
     appearing,
+    locked,
     make_folder,
     read_json,
     replacing,
@@ -188,17 +193,78 @@ def test_a_folder_that_another_process_has_made_in_the_meantime_stays(tmp_path):
     assert names_in(tmp_path) == ["store"]
 
 
-def test_what_a_killed_process_left_is_swept_once_it_is_old(tmp_path):
-    left = tmp_path / ".sets[1].0123.partial"
-    left.mkdir()
-    with appearing(tmp_path / "sets[1]", replaces=frozenset()):
-        pass
-    assert left.exists(), "it might still be written to"
-    long_ago = time.time() - 86_400
-    os.utime(left, (long_ago, long_ago))
+def killed_while(body, folder):
+    """Run ``body`` in a process of its own, which is killed when it is done."""
+    source = f"import os, signal\nfrom pathlib import Path\nfrom gratis.files import *\n{body}\n"
+    source += "os.kill(os.getpid(), signal.SIGKILL)"
+    process = subprocess.run([sys.executable, "-c", source], cwd=folder)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path):
+    killed_while('made = appearing(Path("sets[1]")); made.__enter__()', tmp_path)
+    assert len(names_in(tmp_path)) == 2  # the folder and its owner's lock
     with appearing(tmp_path / "sets[1]", replaces=frozenset()):
         pass
     assert names_in(tmp_path) == ["sets[1]"]
+
+
+def test_what_another_process_is_making_is_left_alone(tmp_path):
+    with appearing(tmp_path / "sets", replaces=frozenset()) as slow:
+        with appearing(tmp_path / "sets", replaces=frozenset()):
+            pass
+        assert slow.exists()
+
+
+def test_the_earlier_folder_comes_back_where_the_new_one_cannot(tmp_path, monkeypatch):
+    folder = tmp_path / "sets"
+    folder.mkdir()
+    (folder / "a.txt").touch()
+
+    def refuse(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(files, "_rename", refuse)
+    with pytest.raises(GratisError, match="cannot be written"), appearing(folder, replaces=KNOWN):
+        pass
+    assert names_in(tmp_path) == ["sets"]
+    assert names_in(folder) == ["a.txt"]
+
+
+def test_a_locked_folder_is_refused_until_its_owner_is_done(tmp_path):
+    folder = tmp_path / "run"
+    with locked(folder):
+        (folder / "kept").touch()
+        with pytest.raises(GratisError, match=r"run: another process is at work"), locked(folder):
+            pass
+    with locked(folder):
+        pass
+    assert (folder / "kept").exists()
+
+
+def test_a_killed_owner_holds_no_lock_and_what_it_left_is_removed(tmp_path):
+    killed_while(
+        'kept = locked(Path("run")); kept.__enter__()\n'
+        'half = replacing(Path("run/file")); half.__enter__().touch()',
+        tmp_path,
+    )
+    assert any(name.endswith(".partial") for name in names_in(tmp_path / "run"))
+    with locked(tmp_path / "run"):
+        assert names_in(tmp_path / "run") == [".lock"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_locked_folder_in_which_nothing_came_to_be_goes(fails, tmp_path):
+    with suppress(ZeroDivisionError), locked(tmp_path / "a" / "b"):
+        if fails:
+            raise ZeroDivisionError
+    assert names_in(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made_is_not_locked(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(GratisError, match="cannot be written"), locked(tmp_path / "file" / "run"):
+        pass
 
 
 def test_a_folder_that_cannot_be_written_names_the_remedy(tmp_path):

@@ -6,16 +6,16 @@ import json
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from gratis.errors import GratisError, file_error
 
-# A folder in the making to which nothing was written for so long belongs to a killed process.
-_ABANDONED_SECONDS = 3600.0
+LOCK = ".lock"
 
 
 @contextmanager
@@ -47,6 +47,48 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(stream.fileno())
 
 
+def flush_folder(folder: Path) -> None:
+    """Make sure that what was renamed in ``folder`` stays so if the power fails."""
+    # Not every system opens folders, or flushes them.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from working in ``folder``, which is made where it is missing.
+
+    What killed processes left half-written in it is removed; if nothing is in it at the end, so
+    is the folder.
+
+    Raises:
+        GratisError: another process is at work in it, or it cannot be written.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    lock = FileLock(make_folder(folder) / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        problem = "another process is at work in this folder"
+        raise file_error(folder, problem, "wait for it, or choose another folder") from error
+    try:
+        for left in folder.glob(".*.partial"):
+            if left.is_file():
+                left.unlink(missing_ok=True)
+        yield
+    finally:
+        with suppress(OSError):
+            if {path.name for path in folder.iterdir()} <= {LOCK}:
+                Path(lock.lock_file).unlink(missing_ok=True)
+                for path in missing:
+                    path.rmdir()
+        lock.release()
+
+
 @contextmanager
 def appearing(
     folder: Path, remedy: str = "choose another folder", replaces: frozenset[str] | None = None
@@ -66,22 +108,38 @@ def appearing(
     """
     folder = folder.resolve()
     made = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
-    earlier = made.with_suffix(".earlier.partial")
+    earlier, lock = made.with_suffix(".earlier.partial"), _owner(made)
     try:
         if replaces is not None:
             _refuse_others(folder, replaces)
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
+        lock.acquire(blocking=False)
         made.mkdir()
         yield made
         if replaces is not None and folder.exists():
             folder.rename(earlier)
         _rename(made, folder, stays=replaces is None)
+        flush_folder(folder.parent)
     except OSError as error:
+        if earlier.exists() and not folder.exists():
+            earlier.rename(folder)
         raise _unwritable(folder, error, remedy) from error
     finally:
         for left in (made, earlier):
             shutil.rmtree(left, ignore_errors=True)
+        _disown(lock)
+
+
+def _owner(made: Path) -> FileLock:
+    """Return the lock that a process holds while it makes this folder."""
+    return FileLock(made.with_suffix(LOCK))
+
+
+def _disown(lock: FileLock) -> None:
+    lock.release()
+    with suppress(OSError):
+        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _refuse_others(folder: Path, known: frozenset[str]) -> None:
@@ -104,12 +162,13 @@ def _rename(made: Path, folder: Path, stays: bool) -> None:
 
 
 def _sweep(folder: Path) -> None:
+    """Remove what killed processes left: what is still being made has a lock that is held."""
     for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.partial"):
-        # Its owner may be done with it, and rename it, at this very moment.
-        with suppress(FileNotFoundError):
-            written = max(path.stat().st_mtime for path in (left, *left.glob("*")))
-            if written < time.time() - _ABANDONED_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
+        lock = _owner(left)
+        with suppress(Timeout):
+            lock.acquire(blocking=False)
+            shutil.rmtree(left, ignore_errors=True)
+            _disown(lock)
 
 
 def write_text(path: Path, text: str) -> None:

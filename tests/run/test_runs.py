@@ -47,9 +47,9 @@ def measured(monkeypatch):
 
     def evaluate(path, *arguments):
         folders.append(path)
-        return evaluate_run(path, *arguments)
+        return evaluation.measure_run(path, *arguments)
 
-    monkeypatch.setattr(training, "evaluate_run", evaluate)
+    monkeypatch.setattr(training, "measure_run", evaluate)
     return folders
 
 
@@ -275,7 +275,7 @@ def test_reproduce_makes_the_sets_anew_when_the_baseline_is_another(measured, tm
     for left in path.iterdir():
         left.unlink()
     other = baseline.model_copy(update={"seed": 5})
-    identity = baseline.identity(evaluation.load_once(baseline.data).fingerprint)
+    identity = baseline.identity(evaluation.load_once(baseline.data))
     trainer, watch = training.build_trainer(other, evaluation.load_once(other.data))
     assert trainer.run(path, identity, watch=watch)
     again = reproduce(baseline, rows, tmp_path, 1)

@@ -17,7 +17,7 @@ def test_the_evaluated_weights_are_the_running_average(trainer_of, monkeypatch, 
         return report
 
     monkeypatch.setattr(loop, "train_step", step)
-    trainer.run(tmp_path, "x")
+    trainer.run(tmp_path, {"run": "x"})
     evaluated = trainer.learner.evaluated.module.state_dict()
     assert evaluated.keys() == expected.keys()
     for name, value in evaluated.items():

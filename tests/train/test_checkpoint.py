@@ -2,15 +2,16 @@ import pickle
 
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from gratis.errors import GratisError
-from gratis.train import checkpoint
+from gratis.train import checkpoint, sealed
 
+IDENTITY = {"seed": "0", "train.epochs": "1"}
+OTHERS = {"seed": "7", "train.epochs": "1"}
 LOADERS = {
-    "load": lambda path, learner: checkpoint.load(path, learner, "identity"),
-    "load_weights": lambda path, learner: checkpoint.load_weights(path, learner.module, "identity"),
+    "load": lambda path, learner: checkpoint.load(path, learner, IDENTITY),
+    "load_weights": lambda path, learner: checkpoint.load_weights(path, learner.module, IDENTITY),
 }
 both = pytest.mark.parametrize("loader", LOADERS.values(), ids=LOADERS)
 
@@ -27,7 +28,7 @@ def same(first, second):
 def saved(trainer_of, tmp_path):
     """The checkpoint of a short run, and its trainer."""
     trainer = trainer_of("free", average=0.9, epochs=1)
-    trainer.run(tmp_path, "identity")
+    trainer.run(tmp_path, IDENTITY)
     return tmp_path / "checkpoint.safetensors", trainer
 
 
@@ -46,6 +47,7 @@ def test_a_truncated_file_is_refused(share, loader, saved, trainer_of):
     path, _ = saved
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
+    sealed.previous(path).unlink()
     refuses(path, trainer_of("free", average=0.9).learner, loader, "damaged or not a checkpoint")
 
 
@@ -72,17 +74,34 @@ def test_tensors_of_somebody_else_are_refused(loader, trainer_of, tmp_path):
 @both
 def test_another_format_is_refused(loader, saved, trainer_of):
     path, _ = saved
-    with safe_open(path, framework="pt") as content:
-        metadata = content.metadata() | {"format": "0"}
-    save_file(load_file(path), path, metadata)
+    tensors, metadata = sealed.read(path)
+    sealed.write(path, tensors, metadata | {"format": "0"})
     refuses(path, trainer_of("free", average=0.9).learner, loader, "this version")
 
 
 @both
 def test_another_recipe_or_data_set_is_refused(loader, trainer_of, tmp_path):
     trainer = trainer_of(epochs=1)
-    trainer.run(tmp_path, "somebody else's")
+    trainer.run(tmp_path, OTHERS)
     refuses(tmp_path / "checkpoint.safetensors", trainer.learner, loader, "another recipe or data")
+
+
+@both
+def test_weights_that_are_not_finite_are_refused(loader, saved, trainer_of):
+    path, _ = saved
+    tensors, metadata = sealed.read(path)
+    tensors["model.head.classes.weight"][0, 0] = torch.nan
+    sealed.write(path, tensors, metadata)
+    learner = trainer_of("free", average=0.9).learner
+    refuses(path, learner, loader, r"not finite \(model\.head\.classes\.weight\)")
+
+
+@both
+def test_the_difference_to_the_run_is_shown(loader, trainer_of, tmp_path):
+    trainer = trainer_of(epochs=1)
+    trainer.run(tmp_path, OTHERS | {"train.batch_size": "8"})
+    shown = r"\(seed was 7, is 0; train\.batch_size was 8, is absent\)"
+    refuses(tmp_path / "checkpoint.safetensors", trainer.learner, loader, shown)
 
 
 @both
@@ -94,7 +113,7 @@ def test_another_model_is_refused(loader, saved, trainer_of):
 
 
 def test_a_run_without_an_average_does_not_go_on_with_one(trainer_of, tmp_path):
-    trainer_of("free", epochs=1).run(tmp_path, "identity")
+    trainer_of("free", epochs=1).run(tmp_path, IDENTITY)
     learner = trainer_of("free", average=0.9).learner
     with pytest.raises(GratisError, match="another model"):
         LOADERS["load"](tmp_path / "checkpoint.safetensors", learner)
@@ -108,7 +127,7 @@ def test_a_missing_checkpoint_is_named(loader, trainer_of, tmp_path):
 def test_the_averaged_weights_are_the_ones_that_count(saved, trainer_of):
     path, trainer = saved
     fresh = trainer_of("natural").learner
-    position = checkpoint.load_weights(path, fresh.module, "identity")
+    position = checkpoint.load_weights(path, fresh.module, IDENTITY)
     assert same(state(fresh), dict(trainer.learner.average.module.state_dict()))
     assert not same(state(fresh), state(trainer.learner))
     assert position == trainer.position
@@ -116,9 +135,9 @@ def test_the_averaged_weights_are_the_ones_that_count(saved, trainer_of):
 
 def test_without_an_average_the_weights_themselves_count(trainer_of, tmp_path):
     trainer = trainer_of(epochs=1)
-    trainer.run(tmp_path, "identity")
+    trainer.run(tmp_path, IDENTITY)
     fresh = trainer_of().learner
-    checkpoint.load_weights(tmp_path / "checkpoint.safetensors", fresh.module, "identity")
+    checkpoint.load_weights(tmp_path / "checkpoint.safetensors", fresh.module, IDENTITY)
     assert same(state(fresh), state(trainer.learner))
 
 
@@ -128,7 +147,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing_behind(saved, trainer_of
     blocked.touch()
     with pytest.raises(GratisError, match="cannot be written"):
         checkpoint.save(
-            blocked / "checkpoint.safetensors", trainer.learner, trainer.position, {}, "identity"
+            blocked / "checkpoint.safetensors", trainer.learner, trainer.position, {}, IDENTITY
         )
     assert not list(tmp_path.rglob("*.partial"))
 
@@ -136,7 +155,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing_behind(saved, trainer_of
 def test_weights_keep_their_layout_in_memory_when_loaded(saved, trainer_of):
     path, _ = saved
     learner = trainer_of("free", average=0.9).learner
-    checkpoint.load(path, learner, "identity")
+    checkpoint.load(path, learner, IDENTITY)
     weight = learner.module.backbone.layer1[0].conv1.weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
     # So must the optimizer's: the update of a mixed pair of layouts is slow.
@@ -146,19 +165,20 @@ def test_weights_keep_their_layout_in_memory_when_loaded(saved, trainer_of):
 
 def test_the_weights_of_an_unfinished_run_are_refused(trainer_of, tmp_path):
     path, stops = tmp_path / "checkpoint.safetensors", iter([False])
-    assert not checkpoint.finished(path, "identity")
-    assert not trainer_of(epochs=2).run(tmp_path, "identity", lambda: next(stops, True))
-    assert not checkpoint.finished(path, "identity")
+    assert not checkpoint.finished(path, IDENTITY)
+    assert not trainer_of(epochs=2).run(tmp_path, IDENTITY, lambda: next(stops, True))
+    assert not checkpoint.finished(path, IDENTITY)
     refuses(path, trainer_of().learner, LOADERS["load_weights"], "unfinished run.*gratis resume")
-    assert trainer_of(epochs=2).run(tmp_path, "identity")
-    assert checkpoint.finished(path, "identity")
-    checkpoint.load_weights(path, trainer_of().learner.module, "identity")
+    assert trainer_of(epochs=2).run(tmp_path, IDENTITY)
+    assert checkpoint.finished(path, IDENTITY)
+    checkpoint.load_weights(path, trainer_of().learner.module, IDENTITY)
 
 
 def test_whether_a_run_is_finished_is_not_told_of_another_or_a_damaged_one(saved):
     path, _ = saved
     with pytest.raises(GratisError, match="another recipe or data"):
-        checkpoint.finished(path, "somebody else's")
+        checkpoint.finished(path, OTHERS)
     path.write_bytes(path.read_bytes()[:100])
+    sealed.previous(path).unlink()
     with pytest.raises(GratisError, match="damaged"):
-        checkpoint.finished(path, "identity")
+        checkpoint.finished(path, IDENTITY)

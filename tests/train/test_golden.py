@@ -95,7 +95,7 @@ def losses(trainer_of, monkeypatch, tmp_path):
     def train(**own):
         trainer = trainer_of(epochs=STEPS / 8, **own)  # eight batches an epoch
         trainer.batches = Doubled(trainer.batches)
-        trainer.run(tmp_path, "x")
+        trainer.run(tmp_path, {"run": "x"})
         return seen
 
     return train

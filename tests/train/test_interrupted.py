@@ -51,10 +51,10 @@ def run_to_the_end(build, folder, stops):
     folder.mkdir()
     for batches in stops:
         trainer, watch = build()
-        if trainer.run(folder, "x", stop_after(batches), watch):
+        if trainer.run(folder, {"run": "x"}, stop_after(batches), watch):
             return trainer
     trainer, watch = build()
-    assert trainer.run(folder, "x", watch=watch)
+    assert trainer.run(folder, {"run": "x"}, watch=watch)
     return trainer
 
 
@@ -86,25 +86,25 @@ def test_what_was_written_after_the_checkpoint_is_cut_off(builder, tmp_path):
     run_to_the_end(build, tmp_path / "whole", [])
     folder = tmp_path / "killed"
     folder.mkdir()
-    build()[0].run(folder, "x", stop_after(3))
+    build()[0].run(folder, {"run": "x"}, stop_after(3))
     with (folder / "metrics.jsonl").open("a") as stream:
         stream.write('{"kind": "step", "step": 99}\n{"kind": "st')  # killed while writing
-    assert build()[0].run(folder, "x")
+    assert build()[0].run(folder, {"run": "x"})
     assert diary(folder) == diary(tmp_path / "whole")
 
 
 def test_a_lost_diary_does_not_stop_the_run(builder, tmp_path):
     build = builder(adversary="natural", log_every=1)
-    build()[0].run(tmp_path, "x", stop_after(3))
+    build()[0].run(tmp_path, {"run": "x"}, stop_after(3))
     (tmp_path / "metrics.jsonl").unlink()
-    assert build()[0].run(tmp_path, "x")
+    assert build()[0].run(tmp_path, {"run": "x"})
     steps = [line["step"] for line in diary(tmp_path) if line["kind"] == "step"]
     assert steps == list(range(4, steps[-1] + 1))
 
 
 def test_an_error_in_a_step_leaves_the_last_checkpoint(builder, monkeypatch, tmp_path):
     build = builder(adversary="free")
-    build()[0].run(tmp_path, "x", stop_after(2))
+    build()[0].run(tmp_path, {"run": "x"}, stop_after(2))
     before = (tmp_path / "checkpoint.safetensors").read_bytes()
 
     def broken(*_):
@@ -112,5 +112,5 @@ def test_an_error_in_a_step_leaves_the_last_checkpoint(builder, monkeypatch, tmp
 
     monkeypatch.setattr(loop, "train_step", broken)
     with pytest.raises(KeyboardInterrupt):
-        build()[0].run(tmp_path, "x")
+        build()[0].run(tmp_path, {"run": "x"})
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before

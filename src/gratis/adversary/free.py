@@ -49,6 +49,7 @@ class Free(Adversary):
         self._used: Tensor | None = None  # delta in the replay under way
         self._images: Tensor | None = None  # and the images that it made, a leaf
         self._batch: Batch | None = None
+        self._number: int | None = None  # of the batch, which a resumed run draws again
 
     def replays(self, t: float) -> int:
         """Return m(t), rounded, at least 1."""
@@ -95,18 +96,27 @@ class Free(Adversary):
         return {"epsilon": s.epsilon(t), "replays": self.replays(t), "gamma": s.gamma(t)}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return delta and the state of gamma's generator."""
+        """Return delta, the number of its batch, and the state of gamma's generator."""
         state = {"gamma_generator": self._gamma_generator.get_state()}
-        return state if self._delta is None else state | {"delta": self._delta}
+        if self._delta is not None:
+            state["delta"] = self._delta
+        if self._number is not None:
+            state["batch"] = torch.tensor(self._number)
+        return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on with a saved delta."""
         self._gamma_generator.set_state(state["gamma_generator"])
         self._delta = _like_images(state["delta"]) if "delta" in state else None
+        self._number = int(state["batch"]) if "batch" in state else None
+        self._batch = None
 
     def _draw(self, batch: Batch) -> None:
         """Make room for a new batch: delta grows to the largest batch seen."""
-        self._batch = batch
+        known = self._number is not None and self._number == batch.number
+        self._batch, self._number = batch, batch.number
+        if known:
+            return
         old, images = self._delta, len(batch.labels)
         if old is None or old.shape[1] < images or self.settings.reset:
             self._delta = _like_images(

@@ -9,12 +9,14 @@ from gratis.cli.options import (
     PROFILE,
     DataName,
     DataRoot,
+    OnDivergence,
     Overrides,
     ProfileName,
     RecipeName,
     RunPath,
     Sets,
     data_overrides,
+    divergence_overrides,
     natural_profile,
 )
 from gratis.cli.output import print_results, write_report
@@ -42,6 +44,7 @@ def train(
         Path | None, typer.Option("--out", help="The run's folder.", metavar="RUN")
     ] = None,
     sets: Sets = None,
+    on_divergence: OnDivergence = None,
 ) -> None:
     """Train one recipe and measure it.
 
@@ -52,7 +55,8 @@ def train(
     from gratis.recipe import resolve
     from gratis.run import train as train_recipe
 
-    changes = [*data_overrides(data, data_root), *(overrides or [])]
+    handling = divergence_overrides(on_divergence)
+    changes = [*data_overrides(data, data_root), *handling, *(overrides or [])]
     resolved = resolve(recipe, profile or natural_profile(recipe, changes), changes)
     folder = out or Path("runs") / f"{resolved.name}-{resolved.data.name}-seed{resolved.seed}"
     print_results([train_recipe(resolved, folder, sets)])
@@ -60,11 +64,11 @@ def train(
 
 
 @app.command()
-def resume(run: RunPath, sets: Sets = None) -> None:
+def resume(run: RunPath, sets: Sets = None, on_divergence: OnDivergence = None) -> None:
     """Go on with an interrupted run, as if it had never stopped."""
     from gratis.run import resume as resume_run
 
-    print_results([resume_run(run, sets)])
+    print_results([resume_run(run, sets, divergence_overrides(on_divergence))])
 
 
 @app.command()
@@ -108,6 +112,7 @@ def reproduce(
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds of each row.", min=1)] = 1,
     only: Annotated[list[str] | None, typer.Option(help="Only this row; may come again.")] = None,
+    on_divergence: OnDivergence = None,
 ) -> None:
     """Rebuild the paper's Table 1 and Figure 1, with everything they leave out.
 
@@ -119,7 +124,12 @@ def reproduce(
 
     given = overrides or []
     named = [*(only or []), *(word for word in given if "=" not in word)]
-    changes = [*data_overrides(None, data_root), *(word for word in given if "=" in word)]
+    handling = divergence_overrides(on_divergence)
+    changes = [
+        *data_overrides(None, data_root),
+        *handling,
+        *(word for word in given if "=" in word),
+    ]
     baseline, rows = rows_of(profile, named, changes)
     folder = out or Path("out") / Path(profile).stem
     results = reproduce_rows(baseline, rows, folder, seeds)

@@ -40,6 +40,15 @@ Sets = Annotated[
         metavar="DIR",
     ),
 ]
+OnDivergence = Annotated[
+    str | None,
+    typer.Option(
+        "--on-divergence",
+        help="When the loss explodes or is no number: 'rollback' to the last checkpoint and go on "
+        "with half the learning rate, at most three times (the default), or 'stop'.",
+        metavar="stop|rollback",
+    ),
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
 
 
@@ -52,6 +61,11 @@ def data_overrides(name: str | None, root: Path | None) -> list[str]:
         chosen["root"] = str(root.expanduser().absolute())
     # JSON strings are YAML strings, whatever is in the path.
     return [f"data.{key}={json.dumps(value)}" for key, value in chosen.items()]
+
+
+def divergence_overrides(choice: str | None) -> list[str]:
+    """Return --on-divergence as an override of the recipe."""
+    return [] if choice is None else [f"train.on_divergence={json.dumps(choice)}"]
 
 
 def natural_profile(recipe: str, changes: list[str]) -> str | None:

@@ -13,7 +13,8 @@ class Batch:
     ``images`` is float32 (n, 3, height, width) in [0, 1], channels last; ``labels`` and
     ``indices`` (positions in the training split) are int64 (n,). ``views`` is (v*n, 3, height,
     width), view-major: view k of image i is row k*n+i; it starts as the images themselves.
-    ``maps`` is (v*n, 2, 3), the affine map that made each view, or none.
+    ``maps`` is (v*n, 2, 3), the affine map that made each view, or none. ``number`` counts the
+    batches of a run, where there is one.
     """
 
     images: Tensor
@@ -21,6 +22,7 @@ class Batch:
     indices: Tensor
     views: Tensor = field(default_factory=lambda: torch.empty(0))
     maps: Tensor | None = None
+    number: int | None = None
 
     def __post_init__(self) -> None:
         """Let the views be the images where none are given."""

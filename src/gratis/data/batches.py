@@ -96,6 +96,7 @@ class Batches:
             to_float(self._pixels(rows), self._device),
             self._moved(self._split.labels[positions]),
             self._moved(positions),
+            number=number,
         )
 
     def _rows(self, number: int) -> Indices:

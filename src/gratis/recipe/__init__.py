@@ -8,6 +8,7 @@ from gratis.recipe.resolution import (
     resolve_data,
     resolve_rows,
     with_evaluation,
+    with_overrides,
 )
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "resolve_data",
     "resolve_rows",
     "with_evaluation",
+    "with_overrides",
 ]

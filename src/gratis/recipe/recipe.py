@@ -1,13 +1,14 @@
 """A recipe: everything that determines one row of the table."""
 
-import hashlib
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import model_validator
 
 from gratis.adversary import ADVERSARIES, AdversarySettings
-from gratis.data import DataSettings
+from gratis.data import Dataset, DataSettings
 from gratis.evaluate import EvaluateSettings
 from gratis.model import ModelSettings
 from gratis.objective import TermSettings
@@ -18,9 +19,19 @@ from gratis.settings import Settings, validate
 from gratis.train import TrainSettings
 from gratis.yaml_files import dump_yaml, read_yaml
 
-# What decides the trained weights, less what is only about reporting.
-DECIDES = {"seed", "model", "augment", "adversary", "objective", "train"}
-REPORTS = {"train": {"log_every", "watch_every", "checkpoint_minutes"}}
+# What decides the trained weights; and what may change between the legs of a run, because it
+# only reports, or because the decisions that it leads to are part of the checkpoint.
+DECIDES = {"seed", "data", "model", "augment", "adversary", "objective", "train"}
+MAY_CHANGE = {
+    "data": {"root"},
+    "train": {
+        "log_every",
+        "watch_every",
+        "checkpoint_minutes",
+        "on_divergence",
+        "on_overfitting",
+    },
+}
 
 
 class Recipe(Settings):
@@ -86,16 +97,21 @@ class Recipe(Settings):
         """Return the recipe with every default written out."""
         return dump_yaml(self.model_dump(mode="json", exclude_none=True))
 
-    def identity(self, fingerprint: str) -> str:
-        """Return a hash of what decides the trained weights: the recipe and the data's pixels."""
-        content = self.model_dump_json(include=DECIDES, exclude=REPORTS, exclude_none=True)
-        return hashlib.sha256(f"{content}{fingerprint}".encode()).hexdigest()
+    def decides(self) -> dict[str, str]:
+        """Return what decides the trained weights, by dotted path; wherever the data is kept."""
+        content = self.model_dump(
+            mode="json", include=DECIDES, exclude=MAY_CHANGE, exclude_none=True
+        )
+        return dict(_flat(content))
 
-    def trains_as(self, other: Self) -> bool:
-        """Return whether ``other`` trains alike, whatever it is called and wherever its data is."""
-        include, exclude = DECIDES | {"data"}, REPORTS | {"data": {"root"}}
-        mine, theirs = (r.model_dump(include=include, exclude=exclude) for r in (self, other))
-        return mine == theirs
+    def identity(self, dataset: Dataset) -> dict[str, str]:
+        """Return what may not change between the legs of a run, by dotted path: recipe and data."""
+        return self.decides() | {
+            "dataset.classes": str(len(dataset.classes)),
+            "dataset.train_images": str(len(dataset.train)),
+            "dataset.validation_images": str(len(dataset.validation)),
+            "dataset.pixels": dataset.fingerprint,
+        }
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -105,3 +121,11 @@ def read_recipe(path: Path) -> Recipe:
         GratisError: the file is missing, or a key in it is wrong.
     """
     return validate(Recipe, read_yaml(path), str(path))
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in content.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", json.dumps(value)

@@ -95,16 +95,25 @@ def resolve_data(overrides: Iterable[str]) -> DataSettings:
     return validate(DataSettings, content.get("data"), "data")
 
 
+def with_overrides(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
+    """Return a run's recipe with ``key=value`` overrides.
+
+    Raises:
+        GratisError: wrong keys or values.
+    """
+    content = recipe.model_dump(mode="json", exclude_none=True)
+    for override in _parse_overrides(overrides):
+        content = merge(content, override)
+    return validate(Recipe, content, f"recipe {recipe.name}")
+
+
 def with_evaluation(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
     """Return a trained recipe with ``evaluate.key=value`` overrides.
 
     Raises:
         GratisError: wrong keys or values, or one of another part.
     """
-    content = recipe.model_dump(mode="json", exclude_none=True)
-    for override in _parse_overrides(overrides):
-        content = merge(content, override)
-    changed = validate(Recipe, content, f"recipe {recipe.name}")
+    changed = with_overrides(recipe, overrides)
     if changed.model_copy(update={"evaluate": recipe.evaluate}) != recipe:
         raise GratisError("a trained run can only change evaluate.* keys; train into a new folder")
     return changed

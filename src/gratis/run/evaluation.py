@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 from gratis.data import Dataset, load
 from gratis.evaluate import PerturbedSets, measure, perturbed_sets
 from gratis.evaluate.measurement import Measurement
+from gratis.files import locked
 from gratis.model import Classifier
 from gratis.recipe import Recipe, with_evaluation
 from gratis.results import Results
@@ -36,7 +37,7 @@ def load_run(path: Path) -> tuple[Classifier, Position, Recipe, Dataset]:
     # The checkpoint holds every weight: do not fetch pretrained ones only to replace them.
     untrained = recipe.model.model_copy(update={"pretrained": False})
     model = build_model(recipe.model_copy(update={"model": untrained}), len(dataset.classes))
-    position = load_weights(folder.checkpoint, model, recipe.identity(dataset.fingerprint))
+    position = load_weights(folder.checkpoint, model, recipe.identity(dataset))
     return model.eval(), position, recipe, dataset
 
 
@@ -48,8 +49,16 @@ def evaluate_run(path: Path, sets: Path | None = None, overrides: Sequence[str] 
     stay empty. ``overrides`` are ``evaluate.key=value``.
 
     Raises:
-        GratisError: as :func:`load_run`, or the sets do not fit the data or were changed.
+        GratisError: as :func:`load_run`, or the sets do not fit the data or were changed, or
+            another process is at work in the folder.
     """
+    RunFolder(path).recipe()  # Before a lock is put into a folder that is none of ours.
+    with locked(path):
+        return measure_run(path, sets, overrides)
+
+
+def measure_run(path: Path, sets: Path | None = None, overrides: Sequence[str] = ()) -> Results:
+    """Do what :func:`evaluate_run` does, in a folder that is locked already."""
     folder = RunFolder(path)
     model, position, recipe, dataset = load_run(path)
     recipe = with_evaluation(recipe, overrides)

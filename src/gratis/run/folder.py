@@ -1,6 +1,5 @@
 """The folder of one run and the files in it."""
 
-from contextlib import suppress
 from pathlib import Path
 
 from gratis.errors import file_error
@@ -8,6 +7,7 @@ from gratis.evaluate.manifest import MANIFEST
 from gratis.files import make_folder, read_json, sha256, write_json, write_text
 from gratis.recipe import Recipe, read_recipe
 from gratis.results import Results
+from gratis.train.identity import differences
 
 
 class RunFolder:
@@ -23,29 +23,18 @@ class RunFolder:
         self.geometric = path / "geometric"
         self._sets_file = path / "sets.json"
 
-    def check_writable(self) -> None:
-        """Refuse a folder that cannot be written, before any work; the disk stays as it is.
-
-        Raises:
-            GratisError: the folder cannot be made or written.
-        """
-        missing = [path for path in (self.path, *self.path.parents) if not path.exists()]
-        make_folder(self.path)
-        # Another run may have put its own folder there in the meantime.
-        with suppress(OSError):
-            for path in missing:
-                path.rmdir()
-
     def check(self, recipe: Recipe) -> None:
         """Refuse to mix runs, before any work.
 
         Raises:
             GratisError: the folder holds a run of another recipe.
         """
-        if self.recipe_file.exists() and not read_recipe(self.recipe_file).trains_as(recipe):
+        if not self.recipe_file.exists():
+            return
+        if changed := differences(read_recipe(self.recipe_file).decides(), recipe.decides()):
             raise file_error(
                 self.path,
-                "holds a run of another recipe or other settings",
+                f"holds a run of another recipe or other settings ({changed})",
                 "choose another folder with --out, or delete this one",
             )
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gratis.errors import GratisError
 from gratis.evaluate.measurement import Measurement
+from gratis.files import locked
 from gratis.progress import say
 from gratis.recipe import Recipe, choose_rows, resolve_rows
 from gratis.results import Results
@@ -43,13 +44,14 @@ def reproduce(baseline: Recipe, rows: Sequence[Recipe], out: Path, seeds: int) -
     Raises:
         GratisError: as :func:`gratis.run.train`.
     """
-    sets = _make_sets(baseline, out)
     results = []
-    for seed in range(seeds):
-        for row in rows:
-            say(f"{row.title} (seed {seed})")
-            seeded = row.model_copy(update={"seed": seed})
-            results.append(train(seeded, run_path(out, seeded), sets))
+    with locked(out):
+        sets = _make_sets(baseline, out)
+        for seed in range(seeds):
+            for row in rows:
+                say(f"{row.title} (seed {seed})")
+                seeded = row.model_copy(update={"seed": seed})
+                results.append(train(seeded, run_path(out, seeded), sets))
     return results
 
 

@@ -1,14 +1,16 @@
 """One run: train a recipe in its folder, then measure it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from gratis.errors import Interrupted
 from gratis.evaluate import perturbed_sets
+from gratis.files import locked
 from gratis.progress import say
-from gratis.recipe import Recipe
+from gratis.recipe import Recipe, with_overrides
 from gratis.results import Results
 from gratis.run.build import build_trainer, fit_to_data
-from gratis.run.evaluation import evaluate_run, load_once
+from gratis.run.evaluation import load_once, measure_run
 from gratis.run.folder import RunFolder
 from gratis.run.interrupt import stopping
 from gratis.train import checkpoint
@@ -22,47 +24,46 @@ def train(recipe: Recipe, path: Path, sets: Path | None = None) -> Results:
     repeated.
 
     Raises:
-        GratisError: wrong data, model or folder; or, as :class:`Interrupted`, a stop was asked.
+        GratisError: wrong data, model or folder, or another process at work in the folder; or,
+            as :class:`Interrupted`, a stop was asked.
     """
-    train_only(recipe, path, sets)
-    folder = RunFolder(path)
-    finished = folder.results()
-    if finished is None or not _still_holds(finished, folder, sets):
-        return evaluate_run(path, sets)
-    say(f"{path}: already measured")
-    return finished
+    with locked(path):
+        _train(recipe, path, sets)
+        folder = RunFolder(path)
+        finished = folder.results()
+        if finished is None or not _still_holds(finished, folder, sets):
+            return measure_run(path, sets)
+        say(f"{path}: already measured")
+        return finished
 
 
-def _still_holds(results: Results, folder: RunFolder, sets: Path | None) -> bool:
-    """Return whether results were measured as the run's recipe says, on its sets as they are."""
-    settings = folder.recipe().evaluate.model_dump(mode="json", exclude_none=True)
-    sets = sets or folder.sets()
-    return results.resolved.get("evaluate") == settings and (
-        sets is None or folder.measured_on(sets)
-    )
-
-
-def resume(path: Path, sets: Path | None = None) -> Results:
+def resume(path: Path, sets: Path | None = None, overrides: Sequence[str] = ()) -> Results:
     """Go on with the run in the folder ``path`` from its checkpoint.
+
+    ``overrides`` are ``key=value``, of keys that may change on the way.
 
     Raises:
         GratisError: as :func:`train`, or ``path`` is no run folder.
     """
-    return train(RunFolder(path).recipe(), path, sets)
+    return train(with_overrides(RunFolder(path).recipe(), overrides), path, sets)
 
 
-def train_only(recipe: Recipe, path: Path, sets: Path | None = None) -> None:
+def train_only(recipe: Recipe, path: Path) -> None:
     """Train ``recipe`` in the folder ``path`` to the end, without measuring.
 
     Raises:
         GratisError: as :func:`train`.
     """
+    with locked(path):
+        _train(recipe, path, None)
+
+
+def _train(recipe: Recipe, path: Path, sets: Path | None) -> None:
     folder = RunFolder(path)
-    folder.check_writable()
     dataset = load_once(recipe.data)
     recipe = fit_to_data(recipe, dataset)
     folder.check(recipe)
-    identity = recipe.identity(dataset.fingerprint)
+    identity = recipe.identity(dataset)
     if checkpoint.finished(folder.checkpoint, identity):
         folder.claim(recipe, None)
         return
@@ -77,3 +78,12 @@ def train_only(recipe: Recipe, path: Path, sets: Path | None = None) -> None:
             raise Interrupted(
                 f"stopped after epoch {trainer.epoch:.1f}, saved; go on with: gratis resume {path}"
             )
+
+
+def _still_holds(results: Results, folder: RunFolder, sets: Path | None) -> bool:
+    """Return whether results were measured as the run's recipe says, on its sets as they are."""
+    settings = folder.recipe().evaluate.model_dump(mode="json", exclude_none=True)
+    sets = sets or folder.sets()
+    return results.resolved.get("evaluate") == settings and (
+        sets is None or folder.measured_on(sets)
+    )

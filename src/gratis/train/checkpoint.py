@@ -5,37 +5,44 @@ adversary's own.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gratis.errors import file_error
-from gratis.files import replacing
+from gratis.train import sealed
+from gratis.train.identity import Identity, differences
+from gratis.train.sealed import exists as exists
 from gratis.train.step import Learner
+from gratis.train.trouble import Decision, Trouble
 
-FORMAT = "1"
+FORMAT = "2"
 
 
 @dataclass
 class Position:
-    """How far a run has come: ``passes`` done, ``batches`` drawn, ``steps`` (replays) made.
+    """How far a run has come: ``passes`` done and ``steps`` (replays) made.
 
+    ``batches`` were trained on to the end; of the next, ``replay`` of its ``replays`` are made.
     ``images`` is the number of training images; ``seconds`` is the time spent in training;
-    ``finished`` says whether the planned passes are spent.
+    ``finished`` says whether the planned passes are spent. ``first_loss`` is the mean of the
+    first logged steps. ``decisions`` were taken on the way.
     """
 
     passes: float = 0.0
     batches: int = 0
+    replay: int = 0
+    replays: int = 0
     steps: int = 0
     images: int = 0
     seconds: float = 0.0
     metrics_bytes: int = 0
     finished: bool = False
+    first_loss: float | None = None
+    decisions: list[Decision] = field(default_factory=list)
 
 
 def save(
@@ -43,15 +50,16 @@ def save(
     learner: Learner,
     position: Position,
     metrics: dict[str, Tensor],
-    identity: str,
+    identity: Identity,
 ) -> None:
-    """Write a checkpoint, all or nothing.
+    """Write a checkpoint, all or nothing; the one before is kept beside it.
 
-    ``metrics`` are those not yet written; ``identity`` names what may not change between saving
-    and loading: recipe and data.
+    ``metrics`` are those not yet written; ``identity`` is what may not change between saving and
+    loading.
 
     Raises:
         GratisError: the file cannot be written.
+        Trouble: there are numbers that are not finite: never over a checkpoint that can go on.
     """
     tensors = {
         **_prefixed("model", learner.module.state_dict()),
@@ -61,23 +69,23 @@ def save(
     }
     if learner.average is not None:
         tensors |= _prefixed("average", learner.average.state_dict())
+    if name := _not_finite(tensors):
+        raise Trouble(f"{name} is no longer finite")
     metadata = {
         "format": FORMAT,
         "position": json.dumps(asdict(position)),
-        "identity": identity,
+        "identity": json.dumps(dict(identity)),
     }
-    with replacing(path) as temporary:
-        save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, temporary, metadata)
+    sealed.write(path, tensors, metadata)
 
 
-def load(path: Path, learner: Learner, identity: str) -> tuple[Position, dict[str, Tensor]]:
+def load(path: Path, learner: Learner, identity: Identity) -> tuple[Position, dict[str, Tensor]]:
     """Put a checkpoint's state into ``learner``; return the position and unwritten metrics.
 
     Raises:
         GratisError: the file is missing, damaged, or belongs to another recipe or data set.
     """
-    tensors, metadata = _read(path)
-    _check_identity(path, metadata, identity)
+    tensors, position = _read(path, identity)
     device = learner.fabric.device
     _load_module(path, learner.module, stripped("model", tensors))
     if learner.average is not None:
@@ -88,31 +96,25 @@ def load(path: Path, learner: Learner, identity: str) -> tuple[Position, dict[st
         {k: v.to(device) if v.dim() > 1 else v for k, v in stripped("adversary", tensors).items()}
     )
     metrics = {k: v.to(device) for k, v in stripped("metrics", tensors).items()}
-    return Position(**json.loads(metadata["position"])), metrics
+    return position, metrics
 
 
-def finished(path: Path, identity: str) -> bool:
+def finished(path: Path, identity: Identity) -> bool:
     """Return whether there is a checkpoint at ``path`` and its run is finished.
 
     Raises:
         GratisError: the file is damaged, or belongs to another recipe or data set.
     """
-    if not path.exists():
-        return False
-    _, metadata = _read(path)
-    _check_identity(path, metadata, identity)
-    return Position(**json.loads(metadata["position"])).finished
+    return exists(path) and _read(path, identity, quiet=True)[1].finished
 
 
-def load_weights(path: Path, module: nn.Module, identity: str) -> Position:
+def load_weights(path: Path, module: nn.Module, identity: Identity) -> Position:
     """Put the weights that count into ``module``: the averaged ones, if there are any.
 
     Raises:
         GratisError: the file is missing or damaged, or belongs to another or an unfinished run.
     """
-    tensors, metadata = _read(path)
-    _check_identity(path, metadata, identity)
-    position = Position(**json.loads(metadata["position"]))
+    tensors, position = _read(path, identity)
     if not position.finished:
         raise file_error(path, "is of an unfinished run", f"finish it: gratis resume {path.parent}")
     averaged = stripped("average.module", tensors)
@@ -120,25 +122,25 @@ def load_weights(path: Path, module: nn.Module, identity: str) -> Position:
     return position
 
 
-def _check_identity(path: Path, metadata: dict[str, str], identity: str) -> None:
-    if metadata.get("identity") != identity:
-        raise file_error(
-            path, "belongs to another recipe or data set", "train into a new folder with --out"
-        )
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if not path.is_file():
-        raise file_error(path, "no such checkpoint", "train first")
-    try:
-        with safe_open(path, framework="pt") as content:
-            metadata = content.metadata() or {}
-            tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise file_error(path, "is damaged or not a checkpoint", "train again") from error
+def _read(
+    path: Path, identity: Identity, quiet: bool = False
+) -> tuple[dict[str, Tensor], Position]:
+    tensors, metadata = sealed.read(path, quiet)
     if metadata.get("format") != FORMAT:
         raise file_error(path, "is not a checkpoint of this version", "train again")
-    return tensors, metadata
+    if changed := differences(json.loads(metadata["identity"]), identity):
+        raise file_error(
+            path,
+            f"belongs to another recipe or data set ({changed})",
+            "train into a new folder with --out",
+        )
+    if name := _not_finite(tensors):
+        raise file_error(path, f"holds numbers that are not finite ({name})", "train again")
+    return tensors, Position(**json.loads(metadata["position"]))
+
+
+def _not_finite(tensors: dict[str, Tensor]) -> str | None:
+    return next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
 
 
 def _load_module(path: Path, module: nn.Module, state: dict[str, Tensor]) -> None:

@@ -1,8 +1,10 @@
 """The run's diary: one JSON object a line, cut back on resume to where the checkpoint stood."""
 
 import json
-import math
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -40,10 +42,6 @@ class Averages:
         self._clear()
         return named
 
-    def finite(self) -> bool:
-        """Return whether all values added since the last :meth:`read` are finite numbers."""
-        return all(math.isfinite(float(value)) for value in self._sums.values())
-
     def state_dict(self) -> dict[str, Tensor]:
         """Return what was added since the last :meth:`read`."""
         return {"steps": torch.tensor(self._steps)} | {f"sum.{k}": v for k, v in self._sums.items()}
@@ -68,25 +66,54 @@ class Diary:
         Raises:
             GratisError: the file cannot be written.
         """
-        try:
+        self._path = path
+        with self._reporting():
             self._stream: BinaryIO = path.open("r+b" if path.exists() else "w+b")
-            # A diary lost since the checkpoint starts anew: never fill it up with zeros.
-            kept = min(keep_bytes, path.stat().st_size)
-            self._stream.truncate(kept)
-            self._stream.seek(kept)
-        except OSError as error:
-            raise file_error(path, f"cannot be written ({error.strerror})") from error
+        self.rewind(keep_bytes)
+
+    def rewind(self, keep_bytes: int) -> None:
+        """Drop what was written after the first ``keep_bytes``.
+
+        Raises:
+            GratisError: the file cannot be written.
+        """
+        with self._reporting():
+            # A diary cut since then keeps its whole lines: never fill it up with zeros.
+            self._stream.seek(0)
+            kept = self._stream.read(keep_bytes)
+            self._stream.seek(kept.rfind(b"\n") + 1)
+            self._stream.truncate()
 
     def write(self, line: dict[str, Any]) -> None:
-        """Append one line."""
-        self._stream.write((json.dumps(line) + "\n").encode())
-        self._stream.flush()
+        """Append one line.
 
-    @property
-    def bytes(self) -> int:
-        """The length of the file."""
+        Raises:
+            GratisError: the file cannot be written.
+        """
+        with self._reporting():
+            self._stream.write((json.dumps(line) + "\n").encode())
+            self._stream.flush()
+
+    def sync(self) -> int:
+        """Make sure that all lines are on the disk, and return the length of the file.
+
+        Raises:
+            GratisError: the file cannot be written.
+        """
+        with self._reporting():
+            os.fsync(self._stream.fileno())
         return self._stream.tell()
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        # After a full disk there is something left that cannot be written.
+        with suppress(OSError):
+            self._stream.close()
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            problem = f"cannot be written ({error.strerror})"
+            raise file_error(self._path, problem, "choose another folder") from error

@@ -15,7 +15,9 @@ class TrainSettings(Settings):
     rows cost the same. With ``count: images`` every image counts as one pass whatever it costs:
     the reference rows. ``average`` is the decay of the weights' running average, evaluated in
     their place. ``held_out`` images a class leave training for the overfitting watch, which
-    looks at them every ``watch_every`` epochs.
+    looks at them every ``watch_every`` epochs; ``on_overfitting`` says what happens when it finds
+    catastrophic overfitting, ``on_divergence`` what happens when the loss explodes or is no longer
+    finite. A rollback follows the rule of :mod:`gratis.train.trouble`.
     """
 
     epochs: Annotated[float, Field(gt=0)] = 20
@@ -29,5 +31,7 @@ class TrainSettings(Settings):
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     held_out: Annotated[int, Field(ge=0)] = 5
     watch_every: Annotated[float, Field(gt=0)] = 1
+    on_divergence: Literal["stop", "rollback"] = "rollback"
+    on_overfitting: Literal["warn", "stop", "rollback"] = "warn"
     log_every: Annotated[int, Field(ge=1)] = 20
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 5

@@ -1,0 +1,160 @@
+"""Kill training runs at random moments, resume them, and compare them with undisturbed ones.
+
+    uv run python scripts/kill_runs.py --kills 100
+
+Every recipe is trained on the digits once undisturbed. Then it is trained by the command line in
+a process that SIGKILL ends at a random moment, and resumed, again and again, with a checkpoint
+every few steps so that many kills fall into the writing of one. When a run comes to its end, its
+weights, running averages, optimizer, delta, position and metrics must be those of the
+undisturbed run, bit for bit. Ends with exit code 1 if one is not.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gratis.train import sealed
+
+RECIPES = {
+    "natural": ["augmented"],
+    "free, moving average and gamma": [
+        "free",
+        "adversary.free.delta_momentum=0.5",
+        "adversary.free.gamma=0.7",
+    ],
+    "scheduled free": ["contrastive-scheduled"],
+    "contrastive, averaged weights": ["contrastive-low", "train.average=0.99"],
+    "autoencoder": ["contrastive-autoencoder"],
+    "PGD": ["pgd"],
+}
+EPOCHS = 6
+# A checkpoint every 0.1 s: kills are to find the process writing.
+OFTEN = "train.checkpoint_minutes=0.0017"
+CLOCKS = {"images_per_second", "passes_per_second"}
+TRAINING, WRITING = "killed", "killed while writing a checkpoint"
+RENAMING, FINISHED = "killed between its renames", "runs that came to their end"
+POSITION = ("passes", "batches", "replay", "replays", "steps", "images", "finished", "first_loss")
+
+
+def command(recipe: list[str], folder: Path) -> list[str]:
+    """Return the command that trains a recipe in a folder, or goes on there."""
+    words = [f"train.epochs={EPOCHS}", "evaluate.images=10", "evaluate.pgd_steps=1", OFTEN]
+    return [sys.executable, "-m", "gratis", "train", *recipe, *words, "--out", str(folder)]
+
+
+def start(recipe: list[str], folder: Path) -> "subprocess.Popen[bytes]":
+    """Start or resume a run."""
+    # Tiny networks are slowed down by a second thread wherever something else runs.
+    quiet = subprocess.DEVNULL
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command(recipe, folder), env=environment, stdout=quiet, stderr=quiet)
+
+
+def changed(folder: Path) -> int:
+    """Return when the run last wrote into its folder, in nanoseconds; 0 if never."""
+    times = []
+    for name in ("metrics.jsonl", "checkpoint.safetensors"):
+        if (folder / name).exists():
+            times.append((folder / name).stat().st_mtime_ns)
+    return max(times, default=0)
+
+
+def kill_once(recipe: list[str], folder: Path, wait: float | None) -> str:
+    """Kill a run ``wait`` seconds after it trains, or never; return what it was doing."""
+    before = changed(folder)
+    process = start(recipe, folder)
+    while process.poll() is None and changed(folder) == before:
+        time.sleep(0.005)
+    with suppress(subprocess.TimeoutExpired):
+        if process.wait(wait):
+            raise SystemExit(f"{folder}: cannot be resumed")
+        return FINISHED
+    process.kill()
+    process.wait()
+    if list(folder.glob(".checkpoint*.partial")):
+        return WRITING
+    return TRAINING if (folder / "checkpoint.safetensors").exists() else RENAMING
+
+
+def outcome(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], list[dict[str, Any]]]:
+    """Return the final tensors, position and metrics of a run, without the clocks' readings."""
+    tensors, metadata = sealed.read(folder / "checkpoint.safetensors")
+    position = json.loads(metadata["position"])
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    diary = [{k: v for k, v in line.items() if k not in CLOCKS} for line in lines]
+    return tensors, {name: position[name] for name in POSITION}, diary
+
+
+def differing(folder: Path, reference: Path) -> list[str]:
+    """Return what is not the same in two runs."""
+    tensors, position, diary = outcome(folder)
+    expected, expected_position, expected_diary = outcome(reference)
+    names = [
+        name
+        for name in sorted(tensors.keys() | expected.keys())
+        if name not in tensors
+        or name not in expected
+        or not torch.equal(tensors[name], expected[name])
+    ]
+    names += ["position"] if position != expected_position else []
+    return names + (["metrics.jsonl"] if diary != expected_diary else [])
+
+
+def torment(name: str, kills: int, folder: Path, draw: random.Random) -> tuple[Counter[str], int]:
+    """Kill and resume runs of one recipe; return what they were doing, and how many differ."""
+    recipe, reference = RECIPES[name], folder / "undisturbed"
+    started = time.monotonic()
+    if start(recipe, reference).wait():
+        raise SystemExit(f"{name}: the undisturbed run failed; try it by hand")
+    # Most of the time was the start of the process: so each run is killed several times.
+    longest = (time.monotonic() - started) / 8
+    met: Counter[str] = Counter()
+    wrong = 0
+    while True:
+        target = folder / f"run{met[FINISHED]}"
+        left = kills - (met.total() - met[FINISHED])
+        what = kill_once(recipe, target, draw.uniform(0, longest) if left > 0 else None)
+        met[what] += 1
+        if what != FINISHED:
+            continue
+        if names := differing(target, reference):
+            wrong += 1
+            print(f"{target.name} of {name} differs: {', '.join(names[:5])}", flush=True)
+        if left <= 0:
+            return met, wrong
+
+
+def main() -> None:
+    """Kill runs of every recipe and print what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=100, help="in all")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    arguments = parser.parse_args()
+    wrong = 0
+    columns = (TRAINING, WRITING, RENAMING, FINISHED)
+    print(f"| recipe | {' | '.join(columns)} | of these differ |\n|{' --- |' * 6}")
+    for index, name in enumerate(RECIPES):
+        share = arguments.kills * (index + 1) // len(RECIPES)
+        share -= arguments.kills * index // len(RECIPES)
+        with tempfile.TemporaryDirectory() as folder:
+            draw = random.Random(f"{arguments.seed} {name}")
+            met, differ = torment(name, share, Path(folder), draw)
+        wrong += differ
+        figures = " | ".join(str(met[column]) for column in columns)
+        print(f"| {name} | {figures} | {differ} |", flush=True)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""A leg: what one process trains of a run, with its diary, its checkpoints and its troubles."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gratis.errors import GratisError
+from gratis.progress import Bar, bar, say
+from gratis.results import collapsed
+from gratis.train import checkpoint
+from gratis.train.cadence import Cadence
+from gratis.train.identity import Identity
+from gratis.train.metrics import Diary
+from gratis.train.trouble import (
+    MOST_ROLLBACKS,
+    Trouble,
+    rate_factor,
+    refuse_exploded,
+    rollbacks,
+)
+from gratis.train.watch import Watch
+
+if TYPE_CHECKING:
+    from gratis.train.loop import Trainer
+
+
+class Leg:
+    """Trains from the folder's checkpoint, or from the beginning, to the end or to a stop."""
+
+    def __init__(
+        self, trainer: "Trainer", folder: Path, identity: Identity, watch: Watch | None
+    ) -> None:
+        """Go to where the checkpoint in ``folder`` stands, if there is one.
+
+        Raises:
+            GratisError: the folder cannot be written, or its checkpoint belongs to another run.
+        """
+        self._trainer, self._identity, self._watch = trainer, identity, watch
+        self._path = folder / "checkpoint.safetensors"
+        self._cadence = Cadence(trainer.settings.checkpoint_minutes)
+        self._fresh = not checkpoint.exists(self._path)
+        if not self._fresh:
+            trainer.restore(self._path, identity)
+        self._diary = Diary(folder / "metrics.jsonl", trainer.position.metrics_bytes)
+
+    def run(self, stopping: Callable[[], bool]) -> bool:
+        """Train until the run is finished, or ``stopping()`` says so; return which.
+
+        Raises:
+            GratisError: the folder cannot be written, or training diverges.
+        """
+        trainer = self._trainer
+        try:
+            if self._fresh:
+                self._save_beginning()
+            with bar("training", trainer.planned) as shown:
+                shown.advance(trainer.position.passes)
+                while not self._gone_through(stopping, shown):
+                    pass
+        finally:
+            self._diary.close()
+        return trainer.finished
+
+    def _gone_through(self, stopping: Callable[[], bool], shown: Bar) -> bool:
+        """Train to the end or to a stop, and save; return whether no trouble came up."""
+        try:
+            while not (self._trainer.finished or stopping()):
+                self._advance(shown)
+            self._save()
+        except Trouble as trouble:
+            # On a stop it is left to the next leg, which will come upon it again.
+            if not stopping():
+                self._roll_back(trouble, shown)
+                return False
+        return True
+
+    def _advance(self, shown: Bar) -> None:
+        """Make one step, and what is due after it."""
+        trainer = self._trainer
+        started, epoch = time.monotonic(), trainer.epoch
+        shown.advance(trainer.step())
+        # At the end too: the last steps belong in the diary, and must have been finite.
+        if trainer.position.steps % trainer.settings.log_every == 0 or trainer.finished:
+            self._log(shown)
+        trainer.position.seconds += time.monotonic() - started
+        ended = int(trainer.epoch) > int(epoch) or trainer.finished
+        if ended:
+            self._end_epoch(epoch)
+        if not trainer.finished and self._cadence.due(ended):
+            self._save()
+
+    def _log(self, shown: Bar) -> None:
+        trainer, place = self._trainer, self._trainer.position
+        means = trainer.averages["step"].read()
+        refuse_exploded(means, place.first_loss)
+        if place.first_loss is None:
+            place.first_loss = means["loss"]
+        line = self._line("step") | trainer.in_force | means
+        self._diary.write(line)
+        terms = [f"{name} {line[name]:.3f}" for name in trainer.learner.objective.names]
+        note = f"epoch {trainer.epoch:.1f}  {'  '.join(terms)}  accuracy {line['accuracy']:.0%}"
+        if "epsilon" in line:
+            note += f"  epsilon {255 * line['epsilon']:.1f}/255"
+        if "replays" in line:
+            note += f"  replays {line['replays']}"
+        shown.advance(0, f"{note}  {line['images_per_second']:.0f} images/s")
+
+    def _end_epoch(self, before: float) -> None:
+        """Write the epoch's line, with the held-out accuracies where the watch is due.
+
+        It is due every ``watch_every`` epochs and at the end of training.
+        """
+        trainer = self._trainer
+        means = trainer.averages["epoch"].read()
+        refuse_exploded(means, trainer.position.first_loss)
+        line = self._line("epoch") | means
+        every = trainer.settings.watch_every
+        # By whole epochs: only at their ends is there a line to look for.
+        due = trainer.finished or int(trainer.epoch) // every > int(before) // every
+        if self._watch is not None and due:
+            line["held_out"] = seen = self._watch(trainer.learner.evaluated)
+            self._heed(seen["fgsm"], seen["pgd"])
+        self._diary.write(line)
+
+    def _heed(self, fgsm: float, pgd: float) -> None:
+        """Do about catastrophic overfitting what the settings say."""
+        trainer = self._trainer
+        # A natural model falls to every attack: no news.
+        attacked = "epsilon" in trainer.learner.adversary.describe(trainer.progress)
+        if not (attacked and collapsed(fgsm, pgd)):
+            return
+        seen = f"catastrophic overfitting, held-out FGSM accuracy {fgsm:.0%} but PGD {pgd:.0%}"
+        if trainer.settings.on_overfitting == "rollback":
+            raise Trouble(seen)
+        message = f"epoch {trainer.epoch:.1f}: {seen}; lower epsilon or the step size"
+        if trainer.settings.on_overfitting == "stop":
+            raise GratisError(message)
+        say(message)
+
+    def _line(self, kind: str) -> dict[str, Any]:
+        done = self._trainer.position
+        return {
+            "kind": kind,
+            "step": done.steps,
+            "epoch": round(self._trainer.epoch, 4),
+            "passes": round(done.passes),
+        }
+
+    def _roll_back(self, trouble: Trouble, shown: Bar) -> None:
+        """Go back to the newest checkpoint, by the rule of :mod:`gratis.train.trouble`.
+
+        Raises:
+            GratisError: the settings say to stop, or training has gone back too often.
+        """
+        trainer = self._trainer
+        reached, passes = self._line("rollback"), trainer.position.passes
+        where = f"{trouble} after epoch {trainer.epoch:.1f}"
+        if trainer.settings.on_divergence == "stop":
+            raise GratisError(
+                f"{where}; go on from the last checkpoint with --on-divergence rollback, or lower "
+                "train.learning_rate and train into a new folder"
+            )
+        if rollbacks(trainer.position.decisions) == MOST_ROLLBACKS:
+            raise GratisError(
+                f"{where}, {MOST_ROLLBACKS} times after going back with half the learning rate; "
+                "lower train.learning_rate and train into a new folder"
+            )
+        trainer.restore(self._path, self._identity)
+        decisions = trainer.position.decisions
+        decisions.append(reached | {"to_step": trainer.position.steps, "reason": str(trouble)})
+        decisions[-1]["rate_factor"] = rate_factor(decisions)
+        self._diary.rewind(trainer.position.metrics_bytes)
+        self._diary.write(decisions[-1])
+        # At once, so that a killed run need not decide again.
+        self._save()
+        shown.advance(trainer.position.passes - passes)
+        say(
+            f"{where}: back to epoch {trainer.epoch:.1f}, the learning rate now times "
+            f"{decisions[-1]['rate_factor']:g}"
+        )
+
+    def _save_beginning(self) -> None:
+        """Save what training starts from, so that there is always something to go back to."""
+        try:
+            self._save()
+        except Trouble as trouble:
+            raise GratisError(f"{trouble} before training began; check model.weights") from trouble
+
+    def _save(self) -> None:
+        started = time.monotonic()
+        self._trainer.position.metrics_bytes = self._diary.sync()
+        self._trainer.save(self._path, self._identity)
+        self._cadence.note(started)

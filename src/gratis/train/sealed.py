@@ -1,0 +1,100 @@
+"""Sealed files: safetensors with a checksum over all of it, and the one before kept beside it."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialised
+from torch import Tensor
+
+from gratis.errors import GratisError, file_error
+from gratis.files import flush_folder, replacing
+from gratis.progress import say
+
+Tensors = dict[str, Tensor]
+Metadata = dict[str, str]
+
+_CHECKSUM = "checksum"
+
+
+def previous(path: Path) -> Path:
+    """Return where the file that ``path`` replaced is kept."""
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is a file at ``path``, or the one before it."""
+    # A process killed between the two renames leaves only the earlier one.
+    return path.exists() or previous(path).exists()
+
+
+def write(path: Path, tensors: Tensors, metadata: Metadata) -> None:
+    """Write a sealed file, all or nothing; it is read back before the earlier one gives way.
+
+    Raises:
+        GratisError: the file cannot be written.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    sealed = metadata | {_CHECKSUM: _checksum(plain, metadata)}
+    # As bytes: the library's own writing reports a full disk as damage.
+    content = serialised(plain, sealed)
+    with replacing(path) as temporary:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        _read_one(temporary)
+        if path.exists():
+            path.replace(previous(path))
+    flush_folder(path.parent)
+
+
+def read(path: Path, quiet: bool = False) -> tuple[Tensors, Metadata]:
+    """Return the content of ``path``; where it is damaged or gone, that of the one before.
+
+    The latter is said, unless ``quiet``.
+
+    Raises:
+        GratisError: neither is there and intact.
+    """
+    try:
+        return _read_one(path)
+    except GratisError as error:
+        if not previous(path).is_file():
+            raise
+        try:
+            content = _read_one(previous(path))
+        except GratisError:
+            raise error from None
+        if not quiet:
+            say(f"{path}: is gone or damaged; using the one before it, {previous(path).name}")
+        return content
+
+
+def _read_one(path: Path) -> tuple[Tensors, Metadata]:
+    if not path.is_file():
+        raise file_error(path, "no such checkpoint", "train first")
+    try:
+        with safe_open(path, framework="pt") as content:
+            metadata = content.metadata() or {}
+            tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise file_error(path, "is damaged or not a checkpoint", "train again") from error
+    checksum = metadata.pop(_CHECKSUM, None)
+    if checksum is None:
+        raise file_error(path, "is not a checkpoint of this version", "train again")
+    if checksum != _checksum(tensors, metadata):
+        raise file_error(path, "is damaged: its checksum is wrong", "train again")
+    return tensors, metadata
+
+
+def _checksum(tensors: Tensors, metadata: Metadata) -> str:
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

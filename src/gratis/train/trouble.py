@@ -1,0 +1,45 @@
+"""Numerical trouble: what counts as such, and by which rule training goes on after it.
+
+The rule: back to the newest checkpoint, and from there with half the learning rate for the rest
+of training; at most three times.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+MOST_ROLLBACKS = 3
+_RATE_FACTOR = 0.5
+# A loss so many times that of the first steps, when the model knew nothing, has exploded. Where
+# the first is below 1 the model did know something, and harder images may raise it.
+_EXPLODED = 10.0
+
+# What was decided while training, and is read back on resume instead of being decided anew.
+Decision: TypeAlias = dict[str, Any]
+
+
+class Trouble(Exception):
+    """Training cannot go on from where it is; the message says why."""
+
+
+def refuse_exploded(means: Mapping[str, float], first_loss: float | None) -> None:
+    """Refuse means of an interval that are not finite, or a loss far above the first one.
+
+    Raises:
+        Trouble: they are.
+    """
+    if not all(math.isfinite(value) for value in means.values()):
+        raise Trouble("the loss is no longer finite")
+    loss = means["loss"]
+    if first_loss is not None and loss > _EXPLODED * max(1.0, first_loss):
+        raise Trouble(f"the loss has exploded, from {first_loss:.3g} at first to {loss:.3g}")
+
+
+def rollbacks(decisions: Sequence[Decision]) -> int:
+    """Return how often training went back."""
+    return sum(decision["kind"] == "rollback" for decision in decisions)
+
+
+def rate_factor(decisions: Sequence[Decision]) -> float:
+    """Return what the learning rate is multiplied with after these decisions."""
+    return _RATE_FACTOR ** rollbacks(decisions)

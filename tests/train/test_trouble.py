@@ -1,0 +1,185 @@
+"""Numerical trouble: back to the last good checkpoint with half the rate, or a clear stop."""
+
+import json
+
+import pytest
+import torch
+
+from gratis.errors import GratisError
+from gratis.train import loop
+from gratis.train.trouble import Trouble, refuse_exploded
+
+NAN, EXPLODED = float("nan"), 1e6
+RUN = {"run": "x"}
+COLLAPSE = {"clean": 0.9, "fgsm": 0.8, "pgd": 0.01}
+
+
+def lines(folder, kind):
+    written = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [line for line in written if line["kind"] == kind]
+
+
+@pytest.fixture
+def spoilt(monkeypatch):
+    """Let the steps for which ``spoilt(step, rate)`` is true report another loss."""
+
+    def spoil(when, loss):
+        real = loop.train_step
+
+        def step(learner, batch, t, number):
+            values = real(learner, batch, t, number)
+            if when(number, learner.optimizer.param_groups[0]["lr"]):
+                values["loss"] = torch.tensor(loss)
+            return values
+
+        monkeypatch.setattr(loop, "train_step", step)
+
+    return spoil
+
+
+@pytest.mark.parametrize("loss", [NAN, EXPLODED])
+def test_training_goes_back_and_on_with_half_the_rate(loss, spoilt, trainer_of, tmp_path, capsys):
+    spoilt(lambda step, rate: step == 13 and rate == 0.02, loss)
+    trainer = trainer_of("free", epochs=4)
+    assert trainer.run(tmp_path, RUN)
+    (decision,) = lines(tmp_path, "rollback")
+    assert trainer.position.decisions == [decision]
+    # Found at the first line after step 13, that is after 15 steps.
+    assert (decision["step"], decision["rate_factor"]) == (15, 0.5)
+    assert decision["to_step"] <= 13
+    assert "back to epoch" in capsys.readouterr().err
+    steps = lines(tmp_path, "step")
+    assert [line["step"] for line in steps[:-1]] == list(range(3, steps[-2]["step"] + 1, 3))
+    rates = [line["learning_rate"] for line in steps if line["step"] > decision["to_step"] + 3]
+    assert set(rates) == {0.01}
+    assert trainer.position.passes == pytest.approx(trainer.planned, abs=8)
+
+
+def test_the_weights_are_those_of_the_checkpoint_gone_back_to(spoilt, trainer_of, tmp_path):
+    for name in ("whole", "rolled back"):
+        (tmp_path / name).mkdir()
+    halved = trainer_of("free", epochs=3)
+    halved.position.decisions = [{"kind": "rollback"}]  # half the rate from the beginning
+    halved.run(tmp_path / "whole", RUN)
+    spoilt(lambda step, rate: step == 2 and rate == 0.02, NAN)
+    trainer = trainer_of("free", epochs=3)
+    trainer.run(tmp_path / "rolled back", RUN)
+    assert trainer.position.decisions[0]["to_step"] == 0
+    expected = halved.learner.module.state_dict()
+    for name, tensor in trainer.learner.module.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_after_three_times_it_stops_and_the_last_good_checkpoint_stays(
+    spoilt, trainer_of, tmp_path
+):
+    spoilt(lambda step, rate: step == 13, NAN)
+    trainer = trainer_of("free", epochs=4)
+    with pytest.raises(GratisError, match=r"no longer finite after epoch 1\.8, 3 times after"):
+        trainer.run(tmp_path, RUN)
+    assert [line["rate_factor"] for line in lines(tmp_path, "rollback")] == [0.5, 0.25, 0.125]
+    # The next leg has not forgotten.
+    with pytest.raises(GratisError, match="3 times after"):
+        trainer_of("free", epochs=4).run(tmp_path, RUN)
+    assert len(lines(tmp_path, "rollback")) == 3
+
+
+@pytest.mark.parametrize("log_every", [2, 1000], ids=["logged", "between two lines"])
+def test_stopping_instead_says_how_to_go_on(log_every, trainer_of, tmp_path):
+    trainer = trainer_of(learning_rate=1e25, epochs=2, log_every=log_every, on_divergence="stop")
+    with pytest.raises(GratisError, match=r"no longer finite.*--on-divergence rollback.*rate"):
+        trainer.run(tmp_path, RUN)
+    assert trainer_of(epochs=2).run(tmp_path, RUN)
+
+
+def test_a_rate_that_is_far_too_high_comes_to_an_end(trainer_of, tmp_path):
+    with pytest.raises(GratisError, match="3 times after going back"):
+        trainer_of(learning_rate=1e25, epochs=2).run(tmp_path, RUN)
+
+
+def test_a_decision_is_not_taken_anew_after_a_death(spoilt, trainer_of, monkeypatch, tmp_path):
+    """Die in the very next step after a rollback: the next leg goes on with half the rate."""
+    spoilt(lambda step, rate: step == 13 and rate == 0.02, NAN)
+    sound = loop.train_step
+    trainer = trainer_of("free", epochs=4)
+
+    def dies(*arguments):
+        if trainer.position.decisions:
+            raise KeyboardInterrupt
+        return sound(*arguments)
+
+    monkeypatch.setattr(loop, "train_step", dies)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(tmp_path, RUN)
+    monkeypatch.setattr(loop, "train_step", sound)
+    resumed = trainer_of("free", epochs=4)
+    assert resumed.run(tmp_path, RUN)
+    assert resumed.position.decisions == trainer.position.decisions
+    assert len(lines(tmp_path, "rollback")) == 1
+
+
+def test_weights_that_are_not_finite_never_replace_a_good_checkpoint(
+    monkeypatch, trainer_of, tmp_path
+):
+    """The loss of a step is taken before its update: the update may spoil what is saved."""
+    real = loop.train_step
+
+    def step(learner, batch, t, number):
+        values = real(learner, batch, t, number)
+        if number == 4 and learner.optimizer.param_groups[0]["lr"] == 0.02:
+            with torch.no_grad():
+                next(learner.module.parameters()).fill_(torch.inf)
+        return values
+
+    monkeypatch.setattr(loop, "train_step", step)
+    left = iter([False] * 5)
+    stopped = trainer_of(epochs=3, log_every=1000)
+    stopped.run(tmp_path, RUN, lambda: next(left, True))
+    assert stopped.position.steps == 5
+    resumed = trainer_of(epochs=3, log_every=1000)
+    assert resumed.run(tmp_path, RUN)
+    (decision,) = lines(tmp_path, "rollback")
+    assert "finite" in decision["reason"]
+
+
+def test_weights_that_are_not_finite_from_the_beginning_are_named(trainer_of, tmp_path):
+    trainer = trainer_of()
+    with torch.no_grad():
+        next(trainer.learner.module.parameters()).fill_(torch.nan)
+    with pytest.raises(GratisError, match=r"finite before training began; check model\.weights"):
+        trainer.run(tmp_path, RUN)
+
+
+@pytest.mark.parametrize("choice", ["warn", "stop", "rollback"])
+def test_what_is_done_about_overfitting_is_a_choice(choice, trainer_of, tmp_path, capsys):
+    trainer = trainer_of("fgsm", epochs=4, on_overfitting=choice)
+    looks = iter([COLLAPSE])
+    sound = {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7}
+    watch = lambda model: next(looks, sound)  # noqa: E731
+    if choice == "stop":
+        with pytest.raises(GratisError, match=r"catastrophic overfitting.*lower epsilon"):
+            trainer.run(tmp_path, RUN, watch=watch)
+        return
+    assert trainer.run(tmp_path, RUN, watch=watch)
+    assert "catastrophic overfitting" in capsys.readouterr().err
+    assert len(trainer.position.decisions) == (choice == "rollback")
+
+
+@pytest.mark.parametrize(
+    "first, loss, refused",
+    [
+        (2.3, 22.9, False),
+        (2.3, 23.1, True),
+        (0.01, 9.9, False),  # the model knew something at first
+        (0.01, 10.1, True),
+        (None, 1e9, False),  # nothing to compare it with
+        (None, NAN, True),
+        (2.3, float("inf"), True),
+    ],
+)
+def test_what_counts_as_trouble(first, loss, refused):
+    means = {"loss": loss, "accuracy": 0.5}
+    if not refused:
+        return refuse_exploded(means, first)
+    with pytest.raises(Trouble, match=r"exploded|finite"):
+        refuse_exploded(means, first)

@@ -50,7 +50,7 @@ POSITION = ("passes", "batches", "replay", "replays", "steps", "images", "finish
 def command(recipe: list[str], folder: Path) -> list[str]:
     """Return the command that trains a recipe in a folder, or goes on there."""
     words = [f"train.epochs={EPOCHS}", "evaluate.images=10", "evaluate.pgd_steps=1", OFTEN]
-    return [sys.executable, "-m", "gratis", "train", *recipe, *words, "--out", str(folder)]
+    return [sys.executable, "-m", "gratis.cli", "train", *recipe, *words, "--out", str(folder)]
 
 
 def start(recipe: list[str], folder: Path) -> "subprocess.Popen[bytes]":

@@ -25,8 +25,12 @@ class Cadence:
             return True
         return epoch_ended and self._spent + self._last <= _SHARE * (now - self._begun)
 
-    def note(self, started: float) -> None:
-        """Remember that a checkpoint was saved, from ``started`` (monotonic seconds) until now."""
+    def note(self, started: float) -> float:
+        """Remember that a checkpoint was saved since ``started``; return how long it took.
+
+        Times are in seconds, ``started`` on the monotonic clock.
+        """
         self._saved = time.monotonic()
         self._last = self._saved - started
         self._spent += self._last
+        return self._last

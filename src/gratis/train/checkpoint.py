@@ -27,7 +27,8 @@ class Position:
     """How far a run has come: ``passes`` done and ``steps`` (replays) made.
 
     ``batches`` were trained on to the end; of the next, ``replay`` of its ``replays`` are made.
-    ``images`` is the number of training images; ``seconds`` is the time spent in training;
+    ``images`` is the number of training images; ``seconds`` is the time spent in training, and
+    ``saving`` that in saving all checkpoints before this one;
     ``finished`` says whether the planned passes are spent. ``first_loss`` is the mean of the
     first logged steps. ``decisions`` were taken on the way.
     """
@@ -39,6 +40,7 @@ class Position:
     steps: int = 0
     images: int = 0
     seconds: float = 0.0
+    saving: float = 0.0
     metrics_bytes: int = 0
     finished: bool = False
     first_loss: float | None = None

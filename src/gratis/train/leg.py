@@ -191,4 +191,4 @@ class Leg:
         started = time.monotonic()
         self._trainer.position.metrics_bytes = self._diary.sync()
         self._trainer.save(self._path, self._identity)
-        self._cadence.note(started)
+        self._trainer.position.saving += self._cadence.note(started)

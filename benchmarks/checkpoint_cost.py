@@ -1,0 +1,80 @@
+"""What checkpoints cost, and how soon a stopped run goes on.
+
+    uv run python benchmarks/checkpoint_cost.py --data-root DIR
+
+Trains the scheduled row of the small Tiny ImageNet profile by the command line, stops it, and
+resumes it. The share of the training time that its checkpoints took is told by the run itself,
+with the default interval; at most 1% is wanted. The time to the next step is from the start of
+the command that resumes, imports included, to the first line in its diary; at most 15 s.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from gratis.train import sealed
+
+RECIPE = ["contrastive-scheduled", "--profile", "tiny-imagenet-small", "train.log_every=1"]
+
+
+def start(command: list[str]) -> "subprocess.Popen[bytes]":
+    """Start a gratis command quietly."""
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(
+        [sys.executable, "-m", "gratis.cli", *command], env=os.environ, stdout=quiet, stderr=quiet
+    )
+
+
+def wait_for_line(diary: Path, size: int, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until the diary is longer than ``size`` bytes."""
+    while not diary.exists() or diary.stat().st_size <= size:
+        if process.poll() is not None:
+            raise SystemExit(f"the run ended with {process.returncode}")
+        time.sleep(0.01)
+
+
+def stop(process: "subprocess.Popen[bytes]") -> float:
+    """Interrupt a run; return how long it took to save and end, in seconds."""
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.wait()
+    return time.monotonic() - started
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-root", required=True)
+    parser.add_argument("--seconds", type=float, default=60, help="of training")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        diary = run / "metrics.jsonl"
+        train = ["train", *RECIPE, "--data-root", arguments.data_root, "--out", str(run)]
+        process = start(train)
+        wait_for_line(diary, 0, process)
+        time.sleep(arguments.seconds)
+        ending = stop(process)
+        size = (run / "checkpoint.safetensors").stat().st_size
+        written = diary.stat().st_size
+        started = time.monotonic()
+        process = start(["resume", str(run)])
+        wait_for_line(diary, written, process)
+        resumed = time.monotonic() - started
+        stop(process)
+        _, metadata = sealed.read(run / "checkpoint.safetensors")
+        position = json.loads(metadata["position"])
+    print("| checkpoint | share of training | stop, saved | resume to the next step |")
+    print("| --- | --- | --- | --- |")
+    share = position["saving"] / position["seconds"]
+    print(f"| {size / 2**20:.1f} MiB | {share:.2%} | {ending:.2f} s | {resumed:.2f} s |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""A process that SIGKILL ends in the middle of training; scripts/kill_runs.py does it at length."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from gratis.recipe import resolve
+from gratis.run.training import train_only
+from gratis.train import sealed
+
+ROW = ["contrastive-scheduled", "digits"]
+CHANGES = [
+    *("model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3"),
+    *("train.epochs=3", "train.log_every=1", "train.checkpoint_minutes=0.0001"),
+]
+VICTIM = f"""
+import torch
+from pathlib import Path
+from gratis.recipe import resolve
+from gratis.run.training import train_only
+torch.set_num_threads(1)
+train_only(resolve(*{ROW!r}, {CHANGES!r}), Path("run"))
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As in the other process: the number of threads decides the last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def lines_of(folder):
+    path = folder / "metrics.jsonl"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def end_of(folder):
+    tensors, metadata = sealed.read(folder / "checkpoint.safetensors")
+    position = json.loads(metadata["position"])
+    for clock in ("seconds", "saving", "metrics_bytes"):
+        del position[clock]
+    clocks = {"images_per_second", "passes_per_second"}
+    lines = [json.loads(line) for line in lines_of(folder)]
+    return tensors, position, [{k: v for k, v in each.items() if k not in clocks} for each in lines]
+
+
+def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path):
+    victim = subprocess.Popen([sys.executable, "-c", VICTIM], cwd=tmp_path)
+    while victim.poll() is None and len(lines_of(tmp_path / "run")) < 6:
+        time.sleep(0.001)
+    victim.kill()
+    assert victim.wait() == -signal.SIGKILL
+    recipe = resolve(*ROW, CHANGES)
+    train_only(recipe, tmp_path / "run")
+    train_only(recipe, tmp_path / "whole")
+    (tensors, *rest), (expected, *others) = end_of(tmp_path / "run"), end_of(tmp_path / "whole")
+    assert tensors.keys() == expected.keys()
+    assert not [name for name in expected if not torch.equal(tensors[name], expected[name])]
+    assert rest == others
+    assert not list(tmp_path.rglob("*.partial"))

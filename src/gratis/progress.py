@@ -53,6 +53,10 @@ class Bar:
         if note is not None:
             self._shown.update(self._task, note=note)
 
+    def resize(self, total: float) -> None:
+        """Let ``total`` be the whole."""
+        self._shown.update(self._task, total=total)
+
 
 def track(items: Iterable[Item], title: str, total: int | None = None) -> Iterator[Item]:
     """Yield from ``items`` under a progress bar that counts them."""

@@ -15,6 +15,7 @@ from gratis.cli.options import (
     RecipeName,
     RunPath,
     Sets,
+    budget_overrides,
     data_overrides,
     divergence_overrides,
     natural_profile,
@@ -44,6 +45,13 @@ def train(
         Path | None, typer.Option("--out", help="The run's folder.", metavar="RUN")
     ] = None,
     sets: Sets = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="How long training may take, such as 90s, 20m, 1.5h or 2gpuh; the epochs follow.",
+            metavar="TIME",
+        ),
+    ] = None,
     on_divergence: OnDivergence = None,
 ) -> None:
     """Train one recipe and measure it.
@@ -55,7 +63,7 @@ def train(
     from gratis.recipe import resolve
     from gratis.run import train as train_recipe
 
-    handling = divergence_overrides(on_divergence)
+    handling = [*divergence_overrides(on_divergence), *budget_overrides(budget)]
     changes = [*data_overrides(data, data_root), *handling, *(overrides or [])]
     resolved = resolve(recipe, profile or natural_profile(recipe, changes), changes)
     folder = out or Path("runs") / f"{resolved.name}-{resolved.data.name}-seed{resolved.seed}"

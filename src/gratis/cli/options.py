@@ -68,6 +68,11 @@ def divergence_overrides(choice: str | None) -> list[str]:
     return [] if choice is None else [f"train.on_divergence={json.dumps(choice)}"]
 
 
+def budget_overrides(budget: str | None) -> list[str]:
+    """Return --budget as an override of the recipe."""
+    return [] if budget is None else [f"train.budget={json.dumps(budget)}"]
+
+
 def natural_profile(recipe: str, changes: list[str]) -> str | None:
     """Return the profile for a packaged recipe's data; a recipe of one's own has its own sizes."""
     if recipe.endswith((".yaml", ".yml")):

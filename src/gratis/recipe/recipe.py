@@ -25,6 +25,7 @@ DECIDES = {"seed", "data", "model", "augment", "adversary", "objective", "train"
 MAY_CHANGE = {
     "data": {"root"},
     "train": {
+        "budget",
         "log_every",
         "watch_every",
         "checkpoint_minutes",

@@ -9,6 +9,7 @@ from gratis.files import locked
 from gratis.progress import say
 from gratis.recipe import Recipe, with_overrides
 from gratis.results import Results
+from gratis.run.budget import fit_to_budget
 from gratis.run.build import build_trainer, fit_to_data
 from gratis.run.evaluation import load_once, measure_run
 from gratis.run.folder import RunFolder
@@ -61,7 +62,7 @@ def train_only(recipe: Recipe, path: Path) -> None:
 def _train(recipe: Recipe, path: Path, sets: Path | None) -> None:
     folder = RunFolder(path)
     dataset = load_once(recipe.data)
-    recipe = fit_to_data(recipe, dataset)
+    recipe = fit_to_budget(fit_to_data(recipe, dataset), folder, dataset)
     folder.check(recipe)
     identity = recipe.identity(dataset)
     if checkpoint.finished(folder.checkpoint, identity):

@@ -28,7 +28,7 @@ class Position:
 
     ``batches`` were trained on to the end; of the next, ``replay`` of its ``replays`` are made.
     ``images`` is the number of training images; ``seconds`` is the time spent in training, and
-    ``saving`` that in saving all checkpoints before this one;
+    ``saving`` that in saving all checkpoints before this one, ``elapsed`` that of all legs;
     ``finished`` says whether the planned passes are spent. ``first_loss`` is the mean of the
     first logged steps. ``decisions`` were taken on the way.
     """
@@ -41,6 +41,7 @@ class Position:
     images: int = 0
     seconds: float = 0.0
     saving: float = 0.0
+    elapsed: float = 0.0
     metrics_bytes: int = 0
     finished: bool = False
     first_loss: float | None = None

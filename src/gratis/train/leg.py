@@ -9,6 +9,7 @@ from gratis.errors import GratisError
 from gratis.progress import Bar, bar, say
 from gratis.results import collapsed
 from gratis.train import checkpoint
+from gratis.train.budget import Pace
 from gratis.train.cadence import Cadence
 from gratis.train.identity import Identity
 from gratis.train.metrics import Diary
@@ -39,10 +40,14 @@ class Leg:
         self._trainer, self._identity, self._watch = trainer, identity, watch
         self._path = folder / "checkpoint.safetensors"
         self._cadence = Cadence(trainer.settings.checkpoint_minutes)
+        self._began = time.monotonic()
         self._fresh = not checkpoint.exists(self._path)
         if not self._fresh:
             trainer.restore(self._path, identity)
-        self._diary = Diary(folder / "metrics.jsonl", trainer.position.metrics_bytes)
+        place = trainer.position
+        self._diary = Diary(folder / "metrics.jsonl", place.metrics_bytes)
+        self._elapsed_before = place.elapsed
+        self._pace = self._new_pace()
 
     def run(self, stopping: Callable[[], bool]) -> bool:
         """Train until the run is finished, or ``stopping()`` says so; return which.
@@ -87,6 +92,8 @@ class Leg:
         ended = int(trainer.epoch) > int(epoch) or trainer.finished
         if ended:
             self._end_epoch(epoch)
+        if self._pace is not None and not trainer.finished:
+            self._keep_pace(self._pace, shown)
         if not trainer.finished and self._cadence.due(ended):
             self._save()
 
@@ -174,10 +181,38 @@ class Leg:
         self._diary.write(decisions[-1])
         # At once, so that a killed run need not decide again.
         self._save()
+        self._pace = self._new_pace()
         shown.advance(trainer.position.passes - passes)
         say(
             f"{where}: back to epoch {trainer.epoch:.1f}, the learning rate now times "
             f"{decisions[-1]['rate_factor']:g}"
+        )
+
+    def _elapsed(self) -> float:
+        """Return the time that all legs have taken so far, in seconds."""
+        return self._elapsed_before + time.monotonic() - self._began
+
+    def _new_pace(self) -> Pace | None:
+        budget, passes = self._trainer.settings.budget, self._trainer.position.passes
+        return None if budget is None else Pace(budget, self._elapsed(), passes)
+
+    def _keep_pace(self, pace: Pace, shown: Bar) -> None:
+        """Shorten what is left where it would not end within the budget."""
+        trainer = self._trainer
+        planned, passes = trainer.planned, trainer.position.passes
+        affordable = pace.affordable(passes, planned)
+        if affordable is None or affordable == planned:
+            return
+        decision = self._line("budget") | {"passes": passes, "progress": trainer.progress}
+        trainer.position.decisions.append(decision | {"planned": affordable})
+        self._diary.write(trainer.position.decisions[-1])
+        # At once, so that a killed run need not decide again.
+        self._save()
+        shown.resize(affordable)
+        images = trainer.batches.image_count
+        say(
+            f"epoch {trainer.epoch:.1f}: slower than planned; {affordable / images:.1f} epochs "
+            f"instead of {planned / images:.1f}, to end within the budget"
         )
 
     def _save_beginning(self) -> None:
@@ -189,6 +224,8 @@ class Leg:
 
     def _save(self) -> None:
         started = time.monotonic()
-        self._trainer.position.metrics_bytes = self._diary.sync()
+        place = self._trainer.position
+        place.metrics_bytes = self._diary.sync()
+        place.elapsed = self._elapsed()
         self._trainer.save(self._path, self._identity)
-        self._trainer.position.saving += self._cadence.note(started)
+        place.saving += self._cadence.note(started)

@@ -7,6 +7,7 @@ from gratis.data import Batch, Batches
 from gratis.perturb import Augment
 from gratis.seeds import generator
 from gratis.train import checkpoint
+from gratis.train.budget import Plan, plan_after
 from gratis.train.identity import Identity
 from gratis.train.leg import Leg
 from gratis.train.metrics import Averages
@@ -32,16 +33,21 @@ class Trainer:
         self._augment = augment
         self._cost = passes_per_image * learner.adversary.passes() * learner.objective.views
         units = self._cost if settings.count == "images" else 1.0
-        self.planned = settings.epochs * batches.image_count * units
+        self._planned = settings.epochs * batches.image_count * units
         self.position = checkpoint.Position(images=batches.image_count)
         self.averages = {"step": Averages(), "epoch": Averages()}
         self.in_force: dict[str, float] = {}
         self._batch: Batch | None = None
 
     @property
+    def planned(self) -> float:
+        """The passes to make in all."""
+        return self._plan().planned
+
+    @property
     def progress(self) -> float:
-        """Passes done / passes planned, in [0, 1]."""
-        return min(1.0, self.position.passes / self.planned)
+        """Passes done / passes planned, in [0, 1]; what is left is spread over what is planned."""
+        return self._plan().at(self.position.passes)
 
     @property
     def epoch(self) -> float:
@@ -119,6 +125,9 @@ class Trainer:
             for key, value in part.state_dict().items()
         }
         checkpoint.save(path, self.learner, self.position, averages, identity)
+
+    def _plan(self) -> Plan:
+        return plan_after(self.position.decisions, self._planned)
 
     def _current(self) -> Batch:
         """Return the batch under way, with its views: drawn once for all its replays."""

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from gratis.schedule import Constant, Scheduled, within
 from gratis.settings import Settings
+from gratis.train.budget import Duration
 
 
 class TrainSettings(Settings):
@@ -14,13 +15,16 @@ class TrainSettings(Settings):
     ``epochs`` is passes / training images: the compute, not a traversal of the data, so that all
     rows cost the same. With ``count: images`` every image counts as one pass whatever it costs:
     the reference rows. ``average`` is the decay of the weights' running average, evaluated in
-    their place. ``held_out`` images a class leave training for the overfitting watch, which
+    their place. ``budget`` is the wall-clock time that training may take: ``epochs`` are then
+    chosen when it begins, and the rest is shortened where the machine turns out slower.
+    ``held_out`` images a class leave training for the overfitting watch, which
     looks at them every ``watch_every`` epochs; ``on_overfitting`` says what happens when it finds
     catastrophic overfitting, ``on_divergence`` what happens when the loss explodes or is no longer
     finite. A rollback follows the rule of :mod:`gratis.train.trouble`.
     """
 
     epochs: Annotated[float, Field(gt=0)] = 20
+    budget: Duration | None = None
     count: Literal["passes", "images"] = "passes"
     batch_size: Annotated[int, Field(ge=2)] = 128
     optimizer: Literal["sgd", "adamw"] = "sgd"

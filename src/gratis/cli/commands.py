@@ -20,7 +20,7 @@ from gratis.cli.options import (
     divergence_overrides,
     natural_profile,
 )
-from gratis.cli.output import print_results, write_report
+from gratis.cli.output import print_results, print_timing, write_report
 from gratis.errors import GratisError
 
 app = typer.Typer(
@@ -77,6 +77,24 @@ def resume(run: RunPath, sets: Sets = None, on_divergence: OnDivergence = None) 
     from gratis.run import resume as resume_run
 
     print_results([resume_run(run, sets, divergence_overrides(on_divergence))])
+
+
+@app.command()
+def timing(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    data: DataName = None,
+    data_root: DataRoot = None,
+    profile: ProfileName = None,
+    seconds: Annotated[float, typer.Option(help="How long to measure.", min=1)] = 20,
+) -> None:
+    """Say where the time of a training step goes, and how near it is to the bare arithmetic."""
+    from gratis.recipe import resolve
+    from gratis.run import time_recipe
+
+    changes = [*data_overrides(data, data_root), *(overrides or [])]
+    resolved = resolve(recipe, profile or natural_profile(recipe, changes), changes)
+    print_timing(resolved.title, time_recipe(resolved, seconds))
 
 
 @app.command()

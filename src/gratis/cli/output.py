@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
     from gratis.recipe import Recipe
     from gratis.results import Results
+    from gratis.run import Timing
 
 
 def write_report(results: "list[Results]", rows: "list[Recipe]", folder: Path, seeds: int) -> None:
@@ -44,3 +47,24 @@ def print_results(results: "list[Results]") -> None:
     console = Console()
     console.width = max(console.width, 120)
     console.print(to_terminal(results))
+
+
+def print_timing(title: str, timing: "Timing") -> None:
+    """Print where the time of a step goes."""
+    from rich.console import Console
+    from rich.table import Table
+
+    whole = sum(timing.milliseconds.values())
+    table = Table("part", "ms a step", "share", title=f"{title}, {timing.device}")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, milliseconds in timing.milliseconds.items():
+        table.add_row(name, f"{milliseconds:.2f}", f"{milliseconds / whole:.1%}")
+    table.add_row("step", f"{whole:.2f}", "100.0%")
+    Console().print(table)
+    low, high = timing.share_range
+    typer.echo(
+        f"{timing.images_per_second:.0f} images/s, {timing.passes_per_second:.0f} passes/s: "
+        f"{timing.share:.3f} of the bare loop ({low:.3f} to {high:.3f}); "
+        f"peak memory {timing.memory / 2**20:.0f} MiB"
+    )

@@ -2,9 +2,11 @@
 
 from gratis.run.evaluation import build_sets, evaluate_run, load_run
 from gratis.run.reproduction import correct_by_seed, reproduce, rows_of
+from gratis.run.timing import Timing, time_recipe
 from gratis.run.training import resume, train
 
 __all__ = [
+    "Timing",
     "build_sets",
     "correct_by_seed",
     "evaluate_run",
@@ -12,5 +14,6 @@ __all__ = [
     "reproduce",
     "resume",
     "rows_of",
+    "time_recipe",
     "train",
 ]

@@ -6,7 +6,7 @@ from gratis.data import Dataset
 from gratis.errors import GratisError
 from gratis.progress import say
 from gratis.recipe import Recipe
-from gratis.run.build import build_trainer
+from gratis.run.build import ENDLESS_EPOCHS, build_to_measure
 from gratis.run.folder import RunFolder
 from gratis.train.loop import Trainer
 
@@ -30,7 +30,7 @@ def fit_to_budget(recipe: Recipe, folder: RunFolder, dataset: Dataset) -> Recipe
         return _with_epochs(recipe, begun.epochs) if begun.budget == recipe.train.budget else recipe
     budget = recipe.train.budget
     say(f"measuring for {_WARM_UP_SECONDS + _MEASURED_SECONDS:g} s how fast this machine trains")
-    trainer, watch = build_trainer(recipe, dataset)
+    trainer, watch = build_to_measure(recipe, dataset)
     seconds_a_pass = _seconds_a_pass(trainer)
     if watch is not None:
         started = time.perf_counter()
@@ -38,7 +38,7 @@ def fit_to_budget(recipe: Recipe, folder: RunFolder, dataset: Dataset) -> Recipe
         looks = trainer.batches.image_count * recipe.train.watch_every
         seconds_a_pass += (time.perf_counter() - started) / looks
     passes = _SHARE * budget / seconds_a_pass
-    epochs = recipe.train.epochs * passes / trainer.planned
+    epochs = ENDLESS_EPOCHS * passes / trainer.planned
     if passes < trainer.batches.image_count / len(trainer.batches):
         raise GratisError(
             f"train.budget: {budget:g} s is less than one batch takes here; give more time, or "
@@ -65,7 +65,7 @@ def _seconds_a_pass(trainer: Trainer) -> float:
 
 
 def _train_for(trainer: Trainer, seconds: float) -> None:
-    """Train for so long, at least one step; past the plan's end, too, if it is short."""
+    """Train for so long, at least one step."""
     started = time.perf_counter()
     trainer.step()
     while time.perf_counter() - started < seconds:

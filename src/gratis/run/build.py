@@ -17,6 +17,8 @@ from gratis.train.settings import TrainSettings
 from gratis.train.step import Learner
 from gratis.train.watch import Watch
 
+ENDLESS_EPOCHS = 1e6
+
 
 def fit_to_data(recipe: Recipe, dataset: Dataset) -> Recipe:
     """Return the recipe without mirroring where a mirrored image no longer shows its class."""
@@ -70,6 +72,19 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | No
         labels = torch.from_numpy(kept.labels).to(fabric.device)
         watch = Watch(images, labels, recipe.evaluate.epsilon, recipe.seed, settings.batch_size)
     return Trainer(learner, batches, augment, settings, cost), watch
+
+
+def build_to_measure(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | None]:
+    """Return the trainer of a recipe in the middle of its schedules, with no end to come near.
+
+    Raises:
+        GratisError: as :func:`build_model`.
+    """
+    endless = recipe.train.model_copy(update={"epochs": ENDLESS_EPOCHS})
+    trainer, watch = build_trainer(recipe.model_copy(update={"train": endless}), dataset)
+    trainer.position.passes = trainer.planned / 2
+    trainer.learner.module.train()
+    return trainer, watch
 
 
 def _build_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:

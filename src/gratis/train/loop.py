@@ -28,11 +28,14 @@ class Trainer:
         settings: TrainSettings,
         passes_per_image: float = 1.0,
     ) -> None:
-        """Plan the run; ``passes_per_image`` is the model's, with its denoiser."""
+        """Plan the run; ``passes_per_image`` is the model's, with its denoiser.
+
+        ``cost`` is then the passes that one replay of an image costs.
+        """
         self.learner, self.batches, self.settings = learner, batches, settings
         self._augment = augment
-        self._cost = passes_per_image * learner.adversary.passes() * learner.objective.views
-        units = self._cost if settings.count == "images" else 1.0
+        self.cost = passes_per_image * learner.adversary.passes() * learner.objective.views
+        units = self.cost if settings.count == "images" else 1.0
         self._planned = settings.epochs * batches.image_count * units
         self.position = checkpoint.Position(images=batches.image_count)
         self.averages = {"step": Averages(), "epoch": Averages()}
@@ -57,7 +60,7 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether one more replay would end further from the planned passes than this."""
-        return self.planned - self.position.passes < self._cost * self.batches.largest / 2
+        return self.planned - self.position.passes < self.cost * self.batches.largest / 2
 
     def run(
         self,
@@ -89,7 +92,7 @@ class Trainer:
             self.in_force["replays"] = place.replays  # as read when the batch was drawn
         self.in_force["learning_rate"] = self._set_learning_rate(t)
         values = train_step(self.learner, batch, t, place.steps)
-        passes = self._cost * len(batch)
+        passes = self.cost * len(batch)
         for part in self.averages.values():
             part.add(values, passes, len(batch))
         place.steps += 1

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from gratis.errors import file_error
@@ -46,6 +47,10 @@ class Position:
     finished: bool = False
     first_loss: float | None = None
     decisions: list[Decision] = field(default_factory=list)
+
+
+_POSITION = TypeAdapter(Position)
+_IDENTITY = TypeAdapter(dict[str, str])
 
 
 def save(
@@ -89,6 +94,15 @@ def load(path: Path, learner: Learner, identity: Identity) -> tuple[Position, di
         GratisError: the file is missing, damaged, or belongs to another recipe or data set.
     """
     tensors, position = _read(path, identity)
+    try:
+        return position, _put(path, tensors, learner)
+    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        # Whole and of this very run by its own account, and yet not: somebody made it up.
+        raise file_error(path, "does not fit this run", "train again") from error
+
+
+def _put(path: Path, tensors: dict[str, Tensor], learner: Learner) -> dict[str, Tensor]:
+    """Put tensors into ``learner``; return the unwritten metrics."""
     device = learner.fabric.device
     _load_module(path, learner.module, stripped("model", tensors))
     if learner.average is not None:
@@ -98,8 +112,7 @@ def load(path: Path, learner: Learner, identity: Identity) -> tuple[Position, di
     learner.adversary.load_state_dict(
         {k: v.to(device) if v.dim() > 1 else v for k, v in stripped("adversary", tensors).items()}
     )
-    metrics = {k: v.to(device) for k, v in stripped("metrics", tensors).items()}
-    return position, metrics
+    return {k: v.to(device) for k, v in stripped("metrics", tensors).items()}
 
 
 def finished(path: Path, identity: Identity) -> bool:
@@ -131,7 +144,12 @@ def _read(
     tensors, metadata = sealed.read(path, quiet)
     if metadata.get("format") != FORMAT:
         raise file_error(path, "is not a checkpoint of this version", "train again")
-    if changed := differences(json.loads(metadata["identity"]), identity):
+    try:
+        saved = _IDENTITY.validate_json(metadata["identity"])
+        position = _POSITION.validate_json(metadata["position"])
+    except (KeyError, ValidationError) as error:
+        raise file_error(path, "is damaged or not a checkpoint", "train again") from error
+    if changed := differences(saved, identity):
         raise file_error(
             path,
             f"belongs to another recipe or data set ({changed})",
@@ -139,7 +157,7 @@ def _read(
         )
     if name := _not_finite(tensors):
         raise file_error(path, f"holds numbers that are not finite ({name})", "train again")
-    return tensors, Position(**json.loads(metadata["position"]))
+    return tensors, position
 
 
 def _not_finite(tensors: dict[str, Tensor]) -> str | None:

@@ -201,7 +201,11 @@ class Leg:
         trainer = self._trainer
         planned, passes = trainer.planned, trainer.position.passes
         affordable = pace.affordable(passes, planned)
-        if affordable is None or affordable == planned:
+        if affordable is None:
+            return
+        # One more step at least, so that the last lines are written as ever.
+        affordable = max(affordable, passes + trainer.cost * trainer.batches.largest)
+        if affordable >= planned:
             return
         decision = self._line("budget") | {"passes": passes, "progress": trainer.progress}
         trainer.position.decisions.append(decision | {"planned": affordable})

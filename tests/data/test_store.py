@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gratis.data import DataSettings, load, pictures, store
+from gratis.data import DataSettings, load, pictures
 from gratis.data.pictures import read_picture
 from gratis.data.store import fingerprint
 from gratis.errors import GratisError

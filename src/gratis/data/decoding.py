@@ -49,6 +49,12 @@ class Undecoded:
     read: Callable[[int], Pixels]
 
 
+def flush_to_disk(stream: IO[Any]) -> None:
+    """Make sure that what was written outlasts a loss of power."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
 def write_array(path: Path, array: NDArray[Any]) -> None:
     """Write ``array`` in NumPy's file format, to the disk itself.
 
@@ -57,7 +63,7 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
     with path.open("wb") as stream:
         _write_header(stream, array.dtype, array.shape)
         stream.write(np.ascontiguousarray(array).data)
-        _to_disk(stream)
+        flush_to_disk(stream)
 
 
 def write_images(path: Path, split: Undecoded, size: int, skip: bool, title: str) -> Broken:
@@ -82,18 +88,13 @@ def write_images(path: Path, split: Undecoded, size: int, skip: bool, title: str
         stream.seek(0)
         # As long as the first one: the format leaves room for the number of rows to change.
         _write_header(stream, np.dtype(np.uint8), (total - len(broken), size, size, 3))
-        _to_disk(stream)
+        flush_to_disk(stream)
     return broken
 
 
 def _write_header(stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(stream, header)
-
-
-def _to_disk(stream: IO[bytes]) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
 
 
 def _decoded(split: Undecoded, size: int, skip: bool) -> Iterator[tuple[Pixels, Broken]]:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gratis.data.dataset import Dataset, Split, few, refuse_degenerate
-from gratis.data.decoding import Broken, Undecoded, write_array, write_images
+from gratis.data.decoding import Broken, Undecoded, flush_to_disk, write_array, write_images
 from gratis.data.folders import CACHE_REMEDY, cache_folder, in_turn
 from gratis.errors import file_error, printable
-from gratis.files import appearing, write_json
+from gratis.files import appearing
 from gratis.progress import say
 
 # Part of every key: a change of the store's layout, or of how images are decoded, raises it.
@@ -197,6 +197,10 @@ def _fill(folder: Path, content: Content) -> None:
         _refuse_emptied(content, split, broken)
         write_array(folder / f"{name}-labels.npy", np.delete(split.labels, list(broken)))
         skipped += [_listed(content, broken, index) for index in sorted(broken)]
+    _describe(folder, content, skipped)
+
+
+def _describe(folder: Path, content: Content, skipped: list[str]) -> None:
     splits = (_split(folder, name, content) for name in ("train", "validation"))
     description = {
         "name": content.name,
@@ -204,7 +208,9 @@ def _fill(folder: Path, content: Content) -> None:
         "fingerprint": fingerprint(*splits),
         "skipped": skipped,
     }
-    write_json(folder / "dataset.json", description)
+    with (folder / "dataset.json").open("w", encoding="utf-8") as stream:
+        json.dump(description, stream, indent=2, ensure_ascii=False)
+        flush_to_disk(stream)
 
 
 def _refuse_emptied(content: Content, split: Undecoded, broken: Broken) -> None:

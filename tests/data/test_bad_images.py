@@ -144,8 +144,8 @@ def test_what_only_has_the_name_of_an_image_is_one_clear_line(pets, part, kind, 
     with pytest.raises(GratisError) as caught:
         load(DataSettings(name="folder", root=pets))
     assert str(caught.value) == (
-        f"{pets / part / 'dog' / 'x.JPEG'}: is not a readable image ({reason}); restore it from the "
-        "original data, remove it, or leave out what is broken with --skip-broken-images"
+        f"{pets / part / 'dog' / 'x.JPEG'}: is not a readable image ({reason}); restore it from "
+        "the original data, remove it, or leave out what is broken with --skip-broken-images"
     )
 
 

@@ -157,9 +157,7 @@ def test_a_read_only_cache_serves_a_sound_store_and_names_a_damaged_one(
         monkeypatch.setattr(os, name, deny)
     assert load(settings).fingerprint == seal
     flip(folder / "train-images.npy", -1)
-    with pytest.raises(
-        GratisError, match=r"cannot be written \(Read-only .*\); set .*GRATIS_CACHE"
-    ):
+    with pytest.raises(GratisError, match=r"cannot be written \(Read-only .*\); set .*CACHE"):
         load(settings)
 
 

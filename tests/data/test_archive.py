@@ -185,6 +185,15 @@ def test_a_bomb_is_stopped_where_it_crosses_the_limit(make, folder):
     assert sum(map(len, tree(folder).values())) <= 3_000_000
 
 
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, folder):
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("a")
+        member.pax_headers = {"path": "top/a\0b"}
+        archive.addfile(member)
+    with pytest.raises(GratisError, match=r"gz: holds 'top/a\\x00b', which is no name for a f"):
+        extract(tmp_path / "a.tar.gz", folder, top="top")
+
+
 def test_a_name_with_control_characters_does_not_reach_the_terminal(make, folder):
     with pytest.raises(GratisError) as caught:
         extract(make({"../\x1b[2J\nfine": b""}), folder, top="top")

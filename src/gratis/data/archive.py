@@ -49,7 +49,8 @@ def _reading(archive: Path) -> Iterator[None]:
         raise
     # zlib.error, struct.error, EOFError, UnicodeDecodeError, RuntimeError if it is encrypted, ...
     except Exception as error:
-        raise file_error(archive, f"is a broken archive ({error})", _REFETCH) from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise file_error(archive, f"is a broken archive ({reason})", _REFETCH) from error
 
 
 def _chunks(archive: Path, stream: IO[bytes]) -> Iterator[bytes]:
@@ -68,6 +69,9 @@ def _new_file(archive: Path, name: str, target: Path) -> IO[bytes]:
     # Also where two names only differ in what this file system does not tell apart.
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         problem = f"holds {name!r} twice, or as a file and as a folder"
+        raise file_error(archive, problem, _REFETCH) from error
+    except ValueError as error:
+        problem = f"holds {name!r}, which is no name for a file"
         raise file_error(archive, problem, _REFETCH) from error
 
 

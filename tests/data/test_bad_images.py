@@ -1,6 +1,7 @@
 """Odd image files are read as they look, broken ones refused in one clear line."""
 
 import errno
+import logging
 import os
 import struct
 import warnings
@@ -102,6 +103,18 @@ def test_a_text_that_swells_is_refused(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=information)
     with pytest.raises(GratisError, match=r"a\.png: is not .*\(Decompressed data too large"):
         read_picture(tmp_path / "a.png", 8)
+
+
+def test_what_pillow_logs_does_not_reach_the_terminal(tmp_path, noise, monkeypatch, capsys):
+    noise(tmp_path / "a.tif", 0)
+    samples = bytes.fromhex("15010300010000000300")
+    content = (tmp_path / "a.tif").read_bytes()
+    assert content.count(samples) == 1
+    (tmp_path / "a.tif").write_bytes(content.replace(samples, samples[:-2] + b"\x63\0"))
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    with pytest.raises(GratisError, match=r"a\.tif: is not a readable image"):
+        read_picture(tmp_path / "a.tif", 8)
+    assert capsys.readouterr().err == ""
 
 
 def test_no_other_program_is_started_for_an_image(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Image files: found below a folder, and decoded to small RGB squares whatever their kind."""
 
 import errno
+import logging
 import os
 import stat
 from collections.abc import Sequence
@@ -86,7 +87,7 @@ def read_picture(path: Path, size: int) -> NDArray[np.uint8]:
             89 million pixels.
         GratisError: the memory does not suffice.
     """
-    _register_formats()
+    _prepare_pillow()
     try:
         return _decoded(path, size)
     # Pillow's decoders raise whatever they stumble on: OSError, SyntaxError, struct.error, ...
@@ -151,6 +152,8 @@ def _reason(error: Exception) -> str:
 
 
 @cache
-def _register_formats() -> None:
+def _prepare_pillow() -> None:
+    # What it reports of a broken file, beside the error, would reach the terminal.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     # Pillow registers rarer formats on first need, during which another thread's open can fail.
     Image.init()

@@ -14,6 +14,7 @@ from gratis.progress import track
 # Tiny ImageNet and CIFAR unpack to less than half a gigabyte.
 _LIMIT = 4 * 2**30
 _CHUNK = 2**20
+_ENCRYPTED = 1
 _REFETCH = "delete it and fetch the original archive"
 
 # A member's name, and its content unless it is a folder.
@@ -47,7 +48,7 @@ def _reading(archive: Path) -> Iterator[None]:
         yield
     except GratisError:
         raise
-    # zlib.error, struct.error, EOFError, UnicodeDecodeError, RuntimeError if it is encrypted, ...
+    # zlib.error, struct.error, EOFError, UnicodeDecodeError, RuntimeError, ...
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise file_error(archive, f"is a broken archive ({reason})", _REFETCH) from error
@@ -89,6 +90,8 @@ def _zip_files(archive: Path) -> Generator[Member, None, None]:
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _special(archive, member.filename)
+            if member.flag_bits & _ENCRYPTED:
+                raise file_error(archive, f"is encrypted ({member.filename!r})", _REFETCH)
             if not member.is_dir():
                 with content.open(member) as stream:
                     yield member.filename, stream

@@ -177,7 +177,7 @@ def test_the_file_is_on_the_disk_before_it_appears(server, target, monkeypatch):
         Path, "replace", lambda path, to: (events.append("appears"), replace(path, to))[1]
     )
     download(server.url("file.zip"), MD5, target)
-    assert events == ["flushed", "appears"]
+    assert events == ["flushed", "appears", "flushed"]
 
 
 def test_offline_is_one_clear_line(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from rich.progress import DownloadColumn, TransferSpeedColumn
 
 from gratis.data.folders import CACHE_REMEDY
 from gratis.errors import GratisError, file_error, printable
+from gratis.files import flush_folder
 from gratis.progress import bar
 
 _TIMEOUT_SECONDS = 30.0
@@ -42,6 +43,7 @@ def download(url: str, md5: str, path: Path) -> None:
         complete = _receive(url, partial)
         _verify(url, md5, partial, complete)
         partial.replace(path)
+        flush_folder(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         raise file_error(path, f"cannot be written ({reason})", CACHE_REMEDY) from error

@@ -93,7 +93,7 @@ def read_picture(path: Path, size: int) -> NDArray[np.uint8]:
     # Pillow's decoders raise whatever they stumble on: OSError, SyntaxError, struct.error, ...
     except Exception as error:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) in _SCARCE:
-            problem = f"cannot be read now ({_reason(error) or 'out of memory'})"
+            problem = f"cannot be read now ({_reason(error)})"
             raise file_error(path, problem, "free some memory and run again") from error
         raise BrokenImage(path, _reason(error)) from error
 
@@ -148,7 +148,9 @@ def _reason(error: Exception) -> str:
         return f"more than {_MOST_PIXELS} pixels"
     if isinstance(error, UnidentifiedImageError):
         return "of no known format"
-    return getattr(error, "strerror", None) or str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 @cache

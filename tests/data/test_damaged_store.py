@@ -117,6 +117,16 @@ def test_a_damaged_store_whose_originals_broke_too_is_one_clear_line(settings, m
         load(settings)
 
 
+def test_the_file_that_lacks_is_named(settings, made, capsys):
+    folder, _ = made
+    (folder / "train-labels.npy").unlink()
+    load(settings)
+    said = (
+        f"{folder}: is damaged (train-labels.npy: No such file or directory); decoding the images"
+    )
+    assert capsys.readouterr().err.startswith(said)
+
+
 def test_a_large_store_is_hashed_on_request(settings, made, monkeypatch, capsys):
     folder, seal = made
     monkeypatch.setattr(store, "_HASHED_WHEN_OPENED", 100)

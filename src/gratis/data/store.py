@@ -140,9 +140,11 @@ def _find(folder: Path, content: Content) -> Dataset | str:
         dataset = _open(folder, content)
     except PermissionError:
         raise
-    # Whatever a damaged file makes of its reader: OSError, ValueError, KeyError, OverflowError, ...
+    except OSError as error:
+        return f"{Path(error.filename or folder).name}: {error.strerror or error}"
+    # Whatever a damaged file makes of its reader: ValueError, KeyError, OverflowError, ...
     except Exception as error:
-        return str(getattr(error, "strerror", None) or error)
+        return str(error) or type(error).__name__
     if _is_small(dataset) and not _is_intact(dataset):
         return "its content was changed"
     return dataset

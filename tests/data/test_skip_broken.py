@@ -117,13 +117,14 @@ def test_the_command_line_shows_the_whole_list(damaged, monkeypatch, capsys):
     ]
 
 
-@pytest.mark.parametrize("command", [["train", "free"], ["reproduce"]])
+@pytest.mark.parametrize("command", ["train free --out out", "reproduce --out out", "timing free"])
 def test_the_flag_reaches_the_recipe(damaged, monkeypatch, capsys, command, tmp_path):
     """A class emptied by the flag is refused, which tells that the flag was heard."""
     for path in (damaged / "val" / "cat").rglob("*.*"):
         path.write_bytes(b"")
-    words = [*command, "data.name=folder", "--data-root", str(damaged), "--skip-broken-images"]
-    monkeypatch.setattr(sys, "argv", ["gratis", *words, "--out", str(tmp_path / "out")])
+    words = ["data.name=folder", "--data-root", str(damaged), "--skip-broken-images"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["gratis", *command.split(), *words])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 2

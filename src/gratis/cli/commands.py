@@ -89,12 +89,13 @@ def timing(
     data_root: DataRoot = None,
     profile: ProfileName = None,
     seconds: Annotated[float, typer.Option(help="How long to measure.", min=1)] = 20,
+    skip_broken: SkipBroken = False,
 ) -> None:
     """Say where the time of a training step goes, and how near it is to the bare arithmetic."""
     from gratis.recipe import resolve
     from gratis.run import time_recipe
 
-    changes = [*data_overrides(data, data_root), *(overrides or [])]
+    changes = [*data_overrides(data, data_root, skip_broken), *(overrides or [])]
     resolved = resolve(recipe, profile or natural_profile(recipe, changes), changes)
     print_timing(resolved.title, time_recipe(resolved, seconds))
 

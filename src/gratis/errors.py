@@ -1,6 +1,10 @@
 """The one error that a user may see: a clear line, never a traceback."""
 
+import re
 from pathlib import Path
+
+# Control characters, line and paragraph separators, changes of direction, lone surrogates.
+_STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class GratisError(Exception):
@@ -21,4 +25,13 @@ class Interrupted(GratisError):
 
 def file_error(path: Path, problem: str, remedy: str = "") -> GratisError:
     """Return an error that names ``path``, what is wrong with it and what to do about it."""
-    return GratisError(f"{path}: {problem}" + (f"; {remedy}" if remedy else ""))
+    return GratisError(printable(f"{path}: {problem}" + (f"; {remedy}" if remedy else "")))
+
+
+def printable(text: str) -> str:
+    """Return ``text`` on one line, with control characters as escapes.
+
+    Names and values come from strangers: they must neither steer the terminal nor pass for lines
+    of ours.
+    """
+    return _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)

@@ -58,17 +58,27 @@ def pets(tmp_path: Path) -> Path:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``content``; ``cuts[i]`` is after how many bytes it hangs up on request i."""
+    """Serves ``content``, as badly as it is told to.
+
+    ``cuts[i]`` is after how many bytes it hangs up on request i, or falls silent with ``stalls``.
+    ``lie`` is added to the length that it tells, which ``lengthless`` leaves out. ``shift`` moves
+    the beginning of the parts that it is asked for, and is told.
+    """
 
     daemon_threads = True
     content = b""
     ranges = True
     status = 200
+    lie = 0
+    lengthless = False
+    shift = 0
+    stalls = False
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.cuts: list[int] = []
         self.asked: list[str | None] = []
+        self.closing = threading.Event()
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/{name}"
@@ -78,18 +88,32 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        asked = self.headers.get("Range")
-        self.server.asked.append(asked)
-        start = int(asked[6:-1]) if asked and self.server.ranges else 0
-        body = self.server.content[start:]
-        if self.server.status != 200 or (start and not body):
-            self.send_error(416 if self.server.status == 200 else self.server.status)
+        server, asked = self.server, self.headers.get("Range")
+        server.asked.append(asked)
+        start = int(asked[6:-1]) + server.shift if asked and server.ranges else 0
+        body = server.content[start:]
+        if server.status != 200 or (start and not body):
+            self.refuse(416 if server.status == 200 else server.status)
             return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if start:
+            end = len(server.content)
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{end}")
+        if not server.lengthless:
+            self.send_header("Content-Length", str(len(body) + server.lie))
         self.end_headers()
-        cut = self.server.cuts.pop(0) if self.server.cuts else len(body)
+        cut = server.cuts.pop(0) if server.cuts else len(body)
         self.wfile.write(body[:cut])
+        if server.stalls and cut < len(body):
+            server.closing.wait(20)
+
+    def refuse(self, status: int) -> None:
+        if 300 <= status < 400:
+            self.send_response(status)
+            self.send_header("Location", self.path)
+            self.end_headers()
+        else:
+            self.send_error(status)
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -102,6 +126,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield serving
+    serving.closing.set()
     serving.shutdown()
     thread.join()
     serving.server_close()

@@ -111,14 +111,38 @@ def test_a_missing_file_is_named(made):
     assert "cannot be read" in broken(made, remove)
 
 
-def test_an_impossible_label_is_named(made):
+@pytest.mark.parametrize("label", ["first too large", 255])
+def test_an_impossible_label_is_named(made, label):
     def relabel(folder: Path, layout: cifar.Layout) -> None:
         path = folder / layout.validation
         content = bytearray(path.read_bytes())
-        content[layout.label_bytes - 1] = layout.classes
+        content[layout.label_bytes - 1] = layout.classes if isinstance(label, str) else label
         path.write_bytes(content)
 
     assert "has a label above" in broken(made, relabel)
+
+
+def test_another_number_of_images_than_the_original_s_is_said(made, capsys, monkeypatch):
+    name, root, rows = made
+    training = 3 * (len(rows) - 1)
+    load(DataSettings(name=name, root=root))
+    assert capsys.readouterr().err == (
+        f"{name}: using the {training} of 50000 training and 3 of 10000 validation images present\n"
+    )
+    monkeypatch.setattr(cifar, "_TRAIN", training)
+    monkeypatch.setattr(cifar, "_VALIDATION", 3)
+    load(DataSettings(name=name, root=root))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_is_named(made, kind):
+    def change(folder: Path, layout: cifar.Layout) -> None:
+        path = folder / layout.train[-1]
+        path.unlink()
+        os.mkfifo(path) if kind == "pipe" else path.mkdir()
+
+    assert f"{cifar.LAYOUTS[made[0]].train[-1]}: is not a file" in broken(made, change)
 
 
 def test_too_few_class_names_are_named(made):

@@ -1,4 +1,5 @@
 import hashlib
+import os
 import re
 import socket
 from pathlib import Path
@@ -74,10 +75,109 @@ def test_wrong_bytes_are_refused_and_thrown_away(server, target):
     assert list(target.parent.iterdir()) == []
 
 
-def test_a_missing_page_is_one_clear_line(server, target):
-    server.status = 404
-    with pytest.raises(GratisError, match=r"cannot be downloaded \(HTTP 404\).*--data-root"):
+@pytest.mark.parametrize("status", [404, 410, 429, 500, 503, 302, 307, 416])
+@pytest.mark.parametrize("have", [0, 1000])
+def test_a_refusal_is_one_clear_line_and_keeps_what_is_there(server, target, status, have):
+    server.status = status
+    target.parent.mkdir()
+    partial(target).write_bytes(CONTENT[:have])
+    if (status, have) == (416, 1000):
+        problem, kept = f"another file .*not {MD5}", []
+    else:
+        problem, kept = rf"cannot be downloaded \(HTTP {status}\)", [partial(target)]
+    with pytest.raises(GratisError, match=rf"{problem}.*--data-root") as caught:
         download(server.url("file.zip"), MD5, target)
+    assert "\n" not in str(caught.value)
+    assert list(target.parent.iterdir()) == kept
+    assert not kept or partial(target).read_bytes() == CONTENT[:have]
+    server.status = 200
+    download(server.url("file.zip"), MD5, target)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_server_that_falls_silent_is_asked_again_and_what_came_is_kept(
+    server, target, monkeypatch
+):
+    monkeypatch.setattr("gratis.data.download._TIMEOUT_SECONDS", 0.1)
+    server.stalls, server.cuts = True, [1000, 70_000, 0]
+    with pytest.raises(GratisError, match="broke off; run again to go on"):
+        download(server.url("file.zip"), MD5, target)
+    assert partial(target).read_bytes() == CONTENT[:71_000]
+    assert server.asked == [None, "bytes=1000-", "bytes=71000-"]
+    download(server.url("file.zip"), MD5, target)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_server_that_never_finishes_is_given_up(server, target):
+    server.cuts = [10] * 1000
+    with pytest.raises(GratisError, match="broke off; run again to go on"):
+        download(server.url("file.zip"), MD5, target)
+    assert len(server.asked) == 20
+    assert partial(target).read_bytes() == CONTENT[:200]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("lengthless", [True, False])
+def test_a_length_that_is_never_true_does_not_matter(server, target, ranges, lengthless):
+    server.lie, server.ranges, server.lengthless = 1000, ranges, lengthless
+    download(server.url("file.zip"), MD5, target)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_length_that_is_too_short_is_another_file(server, target):
+    server.lie = -1000
+    with pytest.raises(GratisError, match=f"another file .*not {MD5}.*run again"):
+        download(server.url("file.zip"), MD5, target)
+    assert list(target.parent.iterdir()) == []
+    server.lie = 0
+    download(server.url("file.zip"), MD5, target)
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("shift", [-3000, 7])
+def test_another_part_than_the_one_asked_for_is_put_in_its_place_or_not_used(server, target, shift):
+    server.cuts, server.shift = [5000], shift
+    download(server.url("file.zip"), MD5, target)
+    assert target.read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=5000-"] + [None] * (shift > 0)
+
+
+def test_a_part_of_another_version_is_thrown_away(server, target):
+    target.parent.mkdir()
+    partial(target).write_bytes(b"old" * 1000)
+    with pytest.raises(GratisError, match=f"another file .*not {MD5}"):
+        download(server.url("file.zip"), MD5, target)
+    download(server.url("file.zip"), MD5, target)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_part_that_is_longer_than_the_file_is_thrown_away(server, target):
+    target.parent.mkdir()
+    partial(target).write_bytes(CONTENT + b"more")
+    with pytest.raises(GratisError, match=f"another file .*not {MD5}"):
+        download(server.url("file.zip"), MD5, target)
+    download(server.url("file.zip"), MD5, target)
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("lengthless", [True, False])
+def test_a_file_without_end_does_not_fill_the_disk(server, target, monkeypatch, lengthless):
+    monkeypatch.setattr("gratis.data.download._LARGEST", 300_000)
+    server.lengthless = lengthless
+    with pytest.raises(GratisError, match=r"sends more than 300000 bytes; fetch it on another"):
+        download(server.url("file.zip"), MD5, target)
+    assert partial(target).stat().st_size == 0
+
+
+def test_the_file_is_on_the_disk_before_it_appears(server, target, monkeypatch):
+    events = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (events.append("flushed"), fsync(number)))
+    monkeypatch.setattr(
+        Path, "replace", lambda path, to: (events.append("appears"), replace(path, to))[1]
+    )
+    download(server.url("file.zip"), MD5, target)
+    assert events == ["flushed", "appears", "flushed"]
 
 
 def test_offline_is_one_clear_line(tmp_path, monkeypatch):

@@ -1,4 +1,6 @@
+import os
 import shutil
+import unicodedata
 
 import pytest
 
@@ -45,3 +47,82 @@ def test_no_classes_at_all_name_the_folder(tmp_path):
         (tmp_path / "pets" / part).mkdir(parents=True)
     with pytest.raises(GratisError, match="pets: has 0 classes"):
         load(DataSettings(name="folder", root=tmp_path / "pets"))
+
+
+ODD_NAMES = [
+    "emoji \U0001f98a\u200d\U0001f9ba",
+    "\u05e7\u05d5\u05e3 \u202eabc",
+    "two\nlines",
+    "tab\tand \x1b[2J",
+    os.fsdecode(b"caf\xe9 latin-1"),
+    " spaces ",
+    "quote'\"\\",
+    "con",
+    "x" * 200,
+]
+
+
+def test_odd_names_are_read_and_shown_on_one_line(tmp_path, noise):
+    for part in ("train", "val"):
+        for name in ODD_NAMES:
+            noise(tmp_path / "pets" / part / name / f"{name}.png", len(name), (8, 8))
+    dataset = load(DataSettings(name="folder", root=tmp_path / "pets", size=8))
+    assert len(set(dataset.classes)) == len(dataset.train) == len(ODD_NAMES)
+    for name in ("two\\nlines", "tab\\tand \\x1b[2J", "caf\\udce9 latin-1", " spaces ", "con"):
+        assert name in dataset.classes
+    for name in dataset.classes:
+        assert "\n" not in name and name.encode()
+    assert load(DataSettings(name="folder", root=tmp_path / "pets", size=8)).classes == (
+        dataset.classes
+    )
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_broken_image_of_an_odd_name_is_one_line(pets, name, capsys):
+    (pets / "train" / "dog" / f"{name}.png").write_bytes(b"")
+    with pytest.raises(GratisError, match="the file is empty") as caught:
+        load(DataSettings(name="folder", root=pets))
+    assert "\n" not in str(caught.value) and str(caught.value).encode()
+    load(DataSettings(name="folder", root=pets, skip_broken=True))
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "\x1b" not in said
+
+
+def test_the_two_spellings_of_an_accent_are_the_same_class(pets, noise):
+    for part, form in (("train", "NFC"), ("val", "NFD")):
+        noise(pets / part / unicodedata.normalize(form, "\xe9lan") / "a.png", 1, (8, 8))
+    dataset = load(DataSettings(name="folder", root=pets, size=8))
+    assert dataset.classes == ("cat", "dog", "\xe9lan")
+    assert dataset.validation.labels.tolist() == [0, 0, 1, 2]
+    noise(pets / "train" / unicodedata.normalize("NFD", "\xe9lan") / "b.png", 1, (8, 8))
+    with pytest.raises(GratisError, match="train: has two folders for class \xe9lan; merge them"):
+        load(DataSettings(name="folder", root=pets))
+
+
+def test_hidden_and_stray_files_are_passed_over(pets, noise):
+    expected = load(DataSettings(name="folder", root=pets, size=8)).fingerprint
+    for part in ("train", "val"):
+        (pets / part / ".DS_Store").write_bytes(b"\0")
+        (pets / part / "stray.png").write_bytes(b"")
+        (pets / part / ".hidden").mkdir()
+        (pets / part / "nowhere").symlink_to("nothing")
+        (pets / part / "loop").symlink_to("loop")
+        noise(pets / part / "cat" / ".cache" / "x.png", 3)
+        (pets / part / "dog" / "empty" / "emptier").mkdir(parents=True)
+    assert load(DataSettings(name="folder", root=pets, size=8)).fingerprint == expected
+
+
+def test_a_class_of_empty_folders_holds_no_images(pets):
+    for part in ("train", "val"):
+        (pets / part / "emu" / "deep" / "deeper").mkdir(parents=True)
+    with pytest.raises(GratisError, match="train/emu: holds no images; add some, or remove the cl"):
+        load(DataSettings(name="folder", root=pets))
+
+
+def test_many_differing_classes_are_counted(pets):
+    for number in range(20):
+        (pets / "train" / f"{number:02}").mkdir()
+    with pytest.raises(
+        GratisError, match=r"classes: 00 \(only in train\), .*, 02 \(only .*, and 17 more; give"
+    ):
+        load(DataSettings(name="folder", root=pets))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gratis.data import DataSettings, load, pictures, store
+from gratis.data import DataSettings, load, pictures
 from gratis.data.pictures import read_picture
 from gratis.data.store import fingerprint
 from gratis.errors import GratisError
@@ -122,18 +122,6 @@ def test_a_killed_decoding_is_never_taken_for_a_store_and_is_swept_later(setting
     assert not whole.name.startswith(".")
 
 
-def test_a_store_made_by_another_process_in_the_meantime_is_used(settings, monkeypatch):
-    fill = store._fill
-
-    def overtaken(folder: Path, content: store.Content) -> None:
-        fill(folder, content)
-        monkeypatch.setattr(store, "_fill", fill)
-        load(settings)
-
-    monkeypatch.setattr(store, "_fill", overtaken)
-    assert load(settings).classes == ("cat", "dog")
-
-
 def test_a_broken_image_is_named_and_leaves_nothing(settings, pets, cache):
     (pets / "val" / "dog" / "broken.png").write_bytes(b"")
     with pytest.raises(
@@ -147,13 +135,4 @@ def test_a_cache_that_cannot_be_written_names_the_variable(settings, tmp_path, m
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("GRATIS_CACHE", str(tmp_path / "file"))
     with pytest.raises(GratisError, match=r"cannot be written .* set .* GRATIS_CACHE"):
-        load(settings)
-
-
-@pytest.mark.parametrize("name", ["dataset.json", "train-images.npy", "validation-labels.npy"])
-def test_a_damaged_store_says_what_to_delete(settings, cache, name):
-    load(settings)
-    (folder,) = (cache / "decoded").iterdir()
-    (folder / name).write_bytes((folder / name).read_bytes()[:40])
-    with pytest.raises(GratisError, match=f"{folder.name}: is damaged; delete this folder"):
         load(settings)

@@ -4,6 +4,7 @@ import os
 import shutil
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,17 +88,87 @@ def test_a_missing_validation_image_is_named(tiny):
         read(tiny)
 
 
-def test_a_validation_image_that_is_not_listed_contradicts_the_count(tiny, noise):
+def test_a_validation_image_that_is_not_listed_is_named(tiny, noise):
     noise(tiny / "val" / "images" / "val_6.JPEG", 0)
-    with pytest.raises(GratisError, match=r"annotations\.txt: lists 6 images, but .* holds 7"):
+    with pytest.raises(GratisError, match=r"annotations\.txt: does not list val_6\.JPEG of .*; re"):
         read(tiny)
 
 
-@pytest.mark.parametrize("line", ["val_0.JPEG\tn99\t0\n", "val_0.JPEG\n"])
-def test_a_wrong_line_of_the_annotations_is_numbered(tiny, line):
+LINES = {
+    "val_0.JPEG\tn99\t0\n": r"line 7 names no class of wnids\.txt; restore it",
+    "val_0.JPEG\n": r"line 7 names no class of wnids\.txt; restore it",
+    "val_0.JPEG n01 0\n": r"line 7 names no class of wnids\.txt; restore it",
+    "\n\nval_0.JPEG\tn01\t0\n": r"line 9 lists val_0\.JPEG again; restore it",
+    "val_4.JPEG\tn02\t0\n": r"line 7 lists val_4\.JPEG again; restore it",
+    "\x1b[2J\tn02\t0\n": r"\[2J: is missing but listed in .*annotations\.txt; restore it",
+    "../../../etc/passwd\tn02\t0\n": r"passwd: is missing but listed in .*annotations\.txt; rest",
+}
+
+
+@pytest.mark.parametrize(("line", "problem"), LINES.items())
+def test_a_wrong_line_of_the_annotations_is_numbered(tiny, line, problem):
     path = tiny / "val" / "val_annotations.txt"
     path.write_text(path.read_text() + line)
-    with pytest.raises(GratisError, match=r"annotations\.txt: line 7 names no class"):
+    with pytest.raises(GratisError, match=problem) as caught:
+        read(tiny)
+    assert str(caught.value).isprintable()
+
+
+def test_a_line_that_lacks_is_an_image_that_is_not_listed(tiny):
+    path = tiny / "val" / "val_annotations.txt"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:5]))
+    with pytest.raises(GratisError, match=r"txt: does not list val_0\.JPEG, val_5\.JPEG of "):
+        read(tiny)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"n03\nn01\n\nn03\n", "line 4 names n03 again; restore it"),
+        (b"n03\nn99\n", "holds no training images of class n99, which wnids.txt names; add them"),
+        (b"n03\n../../n01\n", r"line 2 is no class \('../../n01'\); restore it"),
+        (b"n03\n/etc\n", r"line 2 is no class \('/etc'\); restore it"),
+        (b"n03\n\x00\n", r"line 2 is no class \('\\x00'\); restore it"),
+        (b"\xff\xfen\x000\x003\x00", r"wnids\.txt: cannot be read \(it is not UTF-8\); restore it"),
+        (b"\x89PNG\r\n\x1a\n", r"wnids\.txt: cannot be read \(it is not UTF-8\); restore it"),
+    ],
+)
+def test_a_damaged_list_of_classes_is_one_clear_line(tiny, content, problem):
+    (tiny / "wnids.txt").write_bytes(content)
+    with pytest.raises(GratisError, match=problem) as caught:
+        read(tiny)
+    assert str(caught.value).isprintable()
+
+
+def test_a_list_as_another_system_writes_it_is_read(tiny):
+    (tiny / "wnids.txt").write_bytes(b"\xef\xbb\xbfn03\r\nn01\r\nn02\r\n")
+    assert read(tiny).classes == ("crane (n03)", "goldfish", "crane (n02)")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"n01\tgoldfish\nn02\n", "line 2 is not a class, a tab and words; restore it"),
+        (b"n01\t, \n", "line 1 is not a class, a tab and words; restore it"),
+        (b"n01\tgold\xff\n", r"cannot be read \(it is not UTF-8\); restore it"),
+    ],
+)
+def test_damaged_words_are_one_clear_line(tiny, content, problem):
+    (tiny / "words.txt").write_bytes(content)
+    with pytest.raises(GratisError, match=rf"words\.txt: {problem}"):
+        read(tiny)
+
+
+def test_words_cannot_steer_the_terminal(tiny):
+    (tiny / "words.txt").write_text("n01\tgold\x1b[2Jfish\u202e\n")
+    assert read(tiny).classes[1] == "gold\\x1b[2Jfish\\u202e"
+
+
+@pytest.mark.parametrize("name", ["wnids.txt", "words.txt", "val/val_annotations.txt"])
+def test_a_pipe_in_place_of_a_list_is_not_waited_for(tiny, name):
+    (tiny / name).unlink()
+    os.mkfifo(tiny / name)
+    with pytest.raises(GratisError, match=r"wnids\.txt|is missing, or is not a file; restore it"):
         read(tiny)
 
 
@@ -206,6 +277,22 @@ def test_without_a_root_it_is_downloaded_once(tiny, tmp_path, server, monkeypatc
     assert load(DataSettings(name="tiny-imagenet")).fingerprint == first.fingerprint
     assert len(server.asked) == 2
     assert [path.name for path in (cache / "downloads").iterdir()] == ["tiny-imagenet-200"]
+
+
+def test_of_two_at_once_one_downloads_and_the_other_waits(
+    tiny, tmp_path, server, monkeypatch, capsys
+):
+    server.content = zipped(tiny, tmp_path / "served" / "a.zip")
+    published = replace(
+        tiny_imagenet.PUBLISHED,
+        url=server.url("tiny-imagenet-200.zip"),
+        md5=hashlib.md5(server.content).hexdigest(),
+    )
+    monkeypatch.setattr(tiny_imagenet, "PUBLISHED", published)
+    with ThreadPoolExecutor(4) as pool:
+        both = [pool.submit(load, DataSettings(name="tiny-imagenet")) for _ in range(4)]
+        assert {future.result().fingerprint for future in both} == {read(tiny).fingerprint}
+    assert server.asked == [None]
 
 
 @pytest.fixture(scope="module")

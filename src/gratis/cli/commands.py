@@ -15,6 +15,7 @@ from gratis.cli.options import (
     RecipeName,
     RunPath,
     Sets,
+    SkipBroken,
     budget_overrides,
     data_overrides,
     divergence_overrides,
@@ -53,6 +54,7 @@ def train(
         ),
     ] = None,
     on_divergence: OnDivergence = None,
+    skip_broken: SkipBroken = False,
 ) -> None:
     """Train one recipe and measure it.
 
@@ -64,7 +66,7 @@ def train(
     from gratis.run import train as train_recipe
 
     handling = [*divergence_overrides(on_divergence), *budget_overrides(budget)]
-    changes = [*data_overrides(data, data_root), *handling, *(overrides or [])]
+    changes = [*data_overrides(data, data_root, skip_broken), *handling, *(overrides or [])]
     resolved = resolve(recipe, profile or natural_profile(recipe, changes), changes)
     folder = out or Path("runs") / f"{resolved.name}-{resolved.data.name}-seed{resolved.seed}"
     print_results([train_recipe(resolved, folder, sets)])
@@ -87,12 +89,13 @@ def timing(
     data_root: DataRoot = None,
     profile: ProfileName = None,
     seconds: Annotated[float, typer.Option(help="How long to measure.", min=1)] = 20,
+    skip_broken: SkipBroken = False,
 ) -> None:
     """Say where the time of a training step goes, and how near it is to the bare arithmetic."""
     from gratis.recipe import resolve
     from gratis.run import time_recipe
 
-    changes = [*data_overrides(data, data_root), *(overrides or [])]
+    changes = [*data_overrides(data, data_root, skip_broken), *(overrides or [])]
     resolved = resolve(recipe, profile or natural_profile(recipe, changes), changes)
     print_timing(resolved.title, time_recipe(resolved, seconds))
 
@@ -139,6 +142,7 @@ def reproduce(
     seeds: Annotated[int, typer.Option(help="How many seeds of each row.", min=1)] = 1,
     only: Annotated[list[str] | None, typer.Option(help="Only this row; may come again.")] = None,
     on_divergence: OnDivergence = None,
+    skip_broken: SkipBroken = False,
 ) -> None:
     """Rebuild the paper's Table 1 and Figure 1, with everything they leave out.
 
@@ -151,11 +155,8 @@ def reproduce(
     given = overrides or []
     named = [*(only or []), *(word for word in given if "=" not in word)]
     handling = divergence_overrides(on_divergence)
-    changes = [
-        *data_overrides(None, data_root),
-        *handling,
-        *(word for word in given if "=" in word),
-    ]
+    data_changes = data_overrides(None, data_root, skip_broken)
+    changes = [*data_changes, *handling, *(word for word in given if "=" in word)]
     baseline, rows = rows_of(profile, named, changes)
     folder = out or Path("out") / Path(profile).stem
     results = reproduce_rows(baseline, rows, folder, seeds)
@@ -170,14 +171,15 @@ def data(
         str, typer.Argument(help="digits, tiny-imagenet, cifar10, cifar100, or folder:PATH.")
     ] = "digits",
     data_root: DataRoot = None,
+    skip_broken: SkipBroken = False,
     overrides: Overrides = None,
 ) -> None:
     """Fetch, check and decode a data set, and say what is in it."""
     from gratis.data import load
     from gratis.recipe import resolve_data
 
-    settings = [*data_overrides(name, data_root), *(overrides or [])]
-    typer.echo(load(resolve_data(settings)).describe())
+    settings = [*data_overrides(name, data_root, skip_broken), *(overrides or [])]
+    typer.echo(load(resolve_data(settings), check=True).describe())
 
 
 @recipes_app.command("ls")

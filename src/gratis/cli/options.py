@@ -27,6 +27,12 @@ DataRoot = Annotated[
     Path | None,
     typer.Option("--data-root", help="The folder that holds the data set.", metavar="DIR"),
 ]
+SkipBroken = Annotated[
+    bool,
+    typer.Option(
+        "--skip-broken-images", help="Leave out images that cannot be read, and list them."
+    ),
+]
 PROFILE = (
     "Sizes for a data set and machine: digits, tiny-imagenet-small, tiny-imagenet, "
     "tiny-imagenet-scratch, or your own .yaml."
@@ -52,15 +58,16 @@ OnDivergence = Annotated[
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
 
 
-def data_overrides(name: str | None, root: Path | None) -> list[str]:
-    """Return --data and --data-root as overrides of the recipe."""
+def data_overrides(name: str | None, root: Path | None, skip_broken: bool) -> list[str]:
+    """Return --data, --data-root and --skip-broken-images as overrides of the recipe."""
     from gratis.data import from_argument
 
     chosen: dict[str, str] = dict(from_argument(name)) if name else {}
     if root is not None:
         chosen["root"] = str(root.expanduser().absolute())
     # JSON strings are YAML strings, whatever is in the path.
-    return [f"data.{key}={json.dumps(value)}" for key, value in chosen.items()]
+    overrides = [f"data.{key}={json.dumps(value)}" for key, value in chosen.items()]
+    return [*overrides, "data.skip_broken=true"] if skip_broken else overrides
 
 
 def divergence_overrides(choice: str | None) -> list[str]:

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from gratis.data.dataset import Dataset
+from gratis.data.decoding import Pixels, Undecoded
 from gratis.data.pictures import resized
 from gratis.data.published import Published, locate
 from gratis.data.source import DataSettings, first_classes
-from gratis.data.store import Content, Undecoded, stamp, stored
+from gratis.data.store import Content, stamp, stored
 from gratis.errors import file_error
+from gratis.progress import say
 
 _SIZE = 32
+_TRAIN, _VALIDATION = 50_000, 10_000
 _PIXELS = 3 * _SIZE * _SIZE
 _RESTORE = "restore it from the original archive"
 
@@ -65,6 +67,8 @@ LAYOUTS = {
 def read(settings: DataSettings) -> Dataset:
     """Return CIFAR-10 or CIFAR-100 from ``settings.root``, the cache, or the web.
 
+    Files with fewer images than the originals are used as they are, and said to be so.
+
     Raises:
         GratisError: a file is missing or broken, or the download fails.
     """
@@ -72,8 +76,11 @@ def read(settings: DataSettings) -> Dataset:
     folder = locate(layout.published, settings.root)
     names = folder / layout.published.marker
     classes = first_classes(_class_names(names, layout), settings)
-    train = [folder / name for name in layout.train]
-    validation = [folder / layout.validation]
+    train, validation = [folder / name for name in layout.train], folder / layout.validation
+    files = [stamp(path) for path in (*train, validation)]
+    train_records = np.concatenate([_records(path, layout) for path in train])
+    validation_records = _records(validation, layout)
+    _report(settings.name, len(train_records), len(validation_records))
     size = settings.size or _SIZE
     return stored(
         Content(
@@ -81,11 +88,20 @@ def read(settings: DataSettings) -> Dataset:
             root=folder,
             size=size,
             classes=classes,
-            files=[stamp(path) for path in (*train, *validation)],
-            train=_undecoded(train, layout, len(classes), size),
-            validation=_undecoded(validation, layout, len(classes), size),
+            files=files,
+            train=_undecoded(train_records, layout, len(classes), size),
+            validation=_undecoded(validation_records, layout, len(classes), size),
         )
     )
+
+
+def _report(name: str, train: int, validation: int) -> None:
+    """Say how many images there are where the original has another number."""
+    if (train, validation) != (_TRAIN, _VALIDATION):
+        say(
+            f"{name}: using the {train} of {_TRAIN} training and {validation} of {_VALIDATION} "
+            "validation images present"
+        )
 
 
 def _class_names(path: Path, layout: Layout) -> list[str]:
@@ -98,12 +114,11 @@ def _class_names(path: Path, layout: Layout) -> list[str]:
     return names
 
 
-def _undecoded(paths: list[Path], layout: Layout, classes: int, size: int) -> Undecoded:
-    records = np.concatenate([_records(path, layout) for path in paths])
+def _undecoded(records: Pixels, layout: Layout, classes: int, size: int) -> Undecoded:
     labels = records[:, layout.label_bytes - 1].astype(np.int64)
     kept = np.flatnonzero(labels < classes)
 
-    def image(index: int) -> NDArray[np.uint8]:
+    def image(index: int) -> Pixels:
         planes = records[kept[index], layout.label_bytes :].reshape(3, _SIZE, _SIZE)
         pixels = np.ascontiguousarray(planes.transpose(1, 2, 0))
         return np.asarray(resized(Image.fromarray(pixels), size))
@@ -111,7 +126,7 @@ def _undecoded(paths: list[Path], layout: Layout, classes: int, size: int) -> Un
     return Undecoded(labels[kept], image)
 
 
-def _records(path: Path, layout: Layout) -> NDArray[np.uint8]:
+def _records(path: Path, layout: Layout) -> Pixels:
     length = layout.label_bytes + _PIXELS
     content = np.fromfile(path, dtype=np.uint8)
     if len(content) == 0 or len(content) % length:

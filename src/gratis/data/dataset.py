@@ -1,11 +1,14 @@
 """What every data source gives: uint8 images with labels, for training and for validation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gratis.errors import GratisError
+
+_FEW = 3
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Dataset:
     """A data set: training and validation images of one square size, and the classes' names.
 
     ``fingerprint`` is a hash of every pixel and label. ``mirrors`` says whether a mirrored image
-    still shows its class (digits: no).
+    still shows its class (digits: no). ``skipped`` names the broken images that were left out, and
+    says what is wrong with each.
 
     Raises:
         GratisError: there are fewer than two classes, or a split has no images.
@@ -45,25 +49,35 @@ class Dataset:
     classes: tuple[str, ...]
     fingerprint: str
     mirrors: bool = True
+    skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what nothing can be learned from."""
         refuse_degenerate(self.name, len(self.classes), len(self.train), len(self.validation))
 
     def describe(self) -> str:
-        """Return what is in the data set, in a few lines."""
+        """Return what is in the data set, in a few lines, and what was left out of it."""
         counts = np.bincount(self.train.labels, minlength=len(self.classes))
-        return (
-            f"{self.name}: {len(self.classes)} classes, {self.size}x{self.size} pixels\n"
-            f"  training    {len(self.train)} images, {counts.min()} to {counts.max()} a class\n"
-            f"  validation  {len(self.validation)} images\n"
-            f"  fingerprint {self.fingerprint[:16]}"
-        )
+        lines = [
+            f"{self.name}: {len(self.classes)} classes, {self.size}x{self.size} pixels",
+            f"  training    {len(self.train)} images, {counts.min()} to {counts.max()} a class",
+            f"  validation  {len(self.validation)} images",
+            f"  fingerprint {self.fingerprint[:16]}",
+        ]
+        if self.skipped:
+            lines.append(f"  left out    {len(self.skipped)} broken images:")
+        return "\n".join([*lines, *(f"    {image}" for image in self.skipped)])
 
     @property
     def size(self) -> int:
         """Return the height and width of every image, in pixels."""
         return int(self.train.images.shape[1])
+
+
+def few(items: Sequence[str]) -> str:
+    """Return the first of ``items`` in a line, and how many more there are."""
+    more = [f"and {len(items) - _FEW} more"] if len(items) > _FEW else []
+    return ", ".join([*items[:_FEW], *more])
 
 
 def refuse_few_classes(where: object, classes: int) -> None:

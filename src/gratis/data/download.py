@@ -2,6 +2,8 @@
 
 import hashlib
 import http.client
+import os
+import re
 import urllib.request
 from http import HTTPStatus
 from pathlib import Path
@@ -11,12 +13,15 @@ from urllib.error import HTTPError
 from rich.progress import DownloadColumn, TransferSpeedColumn
 
 from gratis.data.folders import CACHE_REMEDY
-from gratis.errors import GratisError, file_error
+from gratis.errors import GratisError, file_error, printable
+from gratis.files import flush_folder
 from gratis.progress import bar
 
-_TIMEOUT_SECONDS = 30
+_TIMEOUT_SECONDS = 30.0
 _CHUNK = 2**18
 _ATTEMPTS = 20
+# Several times what any of the archives has.
+_LARGEST = 4 * 2**30
 _BY_HAND = "fetch it on another machine and point --data-root to its folder"
 
 
@@ -35,73 +40,100 @@ def download(url: str, md5: str, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.touch()
-        _receive(url, partial)
-        _verify(url, md5, partial)
+        complete = _receive(url, partial)
+        _verify(url, md5, partial, complete)
         partial.replace(path)
+        flush_folder(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         raise file_error(path, f"cannot be written ({reason})", CACHE_REMEDY) from error
 
 
-def _receive(url: str, partial: Path) -> None:
+def _receive(url: str, partial: Path) -> bool:
     """Append to ``partial`` until the file is complete; an attempt that brings nothing ends it."""
     for _ in range(_ATTEMPTS):
         before = partial.stat().st_size
-        if _attempt(url, partial):
-            return
+        if _attempt(url, partial, before):
+            return True
         if partial.stat().st_size <= before:
             break
-    raise GratisError(f"{url}: the connection broke off; run again to go on, or {_BY_HAND}")
+    return False
 
 
-def _attempt(url: str, partial: Path) -> bool:
-    """Ask for what is missing and append it; return whether all of it came."""
-    have = partial.stat().st_size
+def _attempt(url: str, partial: Path, have: int) -> bool:
+    """Ask for all but the first ``have`` bytes, add them; return whether all of them came."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
     except HTTPError as error:
         with error:
-            if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            if have and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 # Nothing is missing; whether it is the right file, the sum will tell.
                 return True
-            reason = f"HTTP {error.code}"
-        raise GratisError(f"{url}: cannot be downloaded ({reason}); {_BY_HAND}") from error
+        raise _failure(url, f"cannot be downloaded (HTTP {error.code})") from error
     except (OSError, http.client.HTTPException) as error:
         reason = str(getattr(error, "reason", error))
-        raise GratisError(f"{url}: cannot be downloaded ({reason}); {_BY_HAND}") from error
+        raise _failure(url, f"cannot be downloaded ({reason})") from error
     with response:
-        # A server that knows no ranges sends the file from its beginning.
-        resumed = response.status == HTTPStatus.PARTIAL_CONTENT
-        with partial.open("ab" if resumed else "wb") as stream:
-            return _append(response, stream, f"Fetching {url.rpartition('/')[2]}")
+        start = _start(response, have)
+        if start <= have:
+            with partial.open("r+b") as stream:
+                stream.seek(start)
+                stream.truncate()
+                return _append(url, response, stream)
+    if have == 0:
+        raise _failure(url, "sends another part of the file than the one asked for")
+    return _attempt(url, partial, have=0)
 
 
-def _append(response: Any, stream: IO[bytes], title: str) -> bool:
-    have, length = stream.tell(), response.headers.get("Content-Length")
-    total = None if length is None else have + int(length)
+def _start(response: Any, have: int) -> int:
+    """Return the place in the file of the first byte of a response."""
+    # A server that knows no ranges sends the file from its beginning.
+    if response.status != HTTPStatus.PARTIAL_CONTENT:
+        return 0
+    told = re.match(r"bytes (\d{1,15})-", response.headers.get("Content-Range", ""))
+    return int(told[1]) if told else have
+
+
+def _append(url: str, response: Any, stream: IO[bytes]) -> bool:
+    have = stream.tell()
+    total = None if response.length is None else have + response.length
+    title = f"Fetching {url.rpartition('/')[2]}"
     with bar(title, total, DownloadColumn(), TransferSpeedColumn()) as shown:
         shown.advance(have)
-        while chunk := _chunk(response):
+        while total is None or stream.tell() < total:
+            chunk = _chunk(response)
+            if not chunk:
+                return chunk is not None and total is None
             stream.write(chunk)
             shown.advance(len(chunk))
-    return total is None or stream.tell() == total
+            if stream.tell() > _LARGEST:
+                stream.truncate(0)
+                raise _failure(url, f"sends more than {_LARGEST} bytes")
+    return True
 
 
-def _chunk(response: Any) -> bytes:
-    """Return what came next; nothing at the end of the file, and where the connection breaks."""
+def _chunk(response: Any) -> bytes | None:
+    """Return what came next: nothing at the end of the file, none where the connection breaks."""
     try:
-        return bytes(response.read(_CHUNK))
+        return bytes(response.read1(_CHUNK))
     except (OSError, http.client.HTTPException):
-        return b""
+        return None
 
 
-def _verify(url: str, md5: str, partial: Path) -> None:
+def _verify(url: str, md5: str, partial: Path, complete: bool) -> None:
+    """Make sure that the right file is there, and that it is on the disk itself."""
     with partial.open("rb") as stream:
         found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != md5:
-        partial.unlink()
-        raise GratisError(
-            f"{url}: sent another file than the published one (MD5 {found}, not {md5}); "
-            f"run again, or {_BY_HAND}"
-        )
+        os.fsync(stream.fileno())
+    if found == md5:
+        return
+    if not complete:
+        raise GratisError(f"{url}: the connection broke off; run again to go on, or {_BY_HAND}")
+    partial.unlink()
+    problem = f"sent another file than the published one (MD5 {found}, not {md5})"
+    raise GratisError(f"{url}: {problem}; run again, or {_BY_HAND}")
+
+
+def _failure(url: str, problem: str) -> GratisError:
+    return GratisError(printable(f"{url}: {problem}; {_BY_HAND}"))

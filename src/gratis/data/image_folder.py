@@ -1,12 +1,13 @@
 """A folder of one's own: ``train/<class>/...`` and ``val/<class>/...``, images of any kind."""
 
+import unicodedata
 from pathlib import Path
 
-from gratis.data.dataset import Dataset
+from gratis.data.dataset import Dataset, few
 from gratis.data.pictures import find_pictures, undecoded
 from gratis.data.source import DataSettings, first_classes
 from gratis.data.store import Content, Stamp, stored
-from gratis.errors import GratisError, file_error
+from gratis.errors import GratisError, file_error, printable
 
 _DEFAULT_SIZE = 64
 
@@ -14,7 +15,8 @@ _DEFAULT_SIZE = 64
 def read(settings: DataSettings) -> Dataset:
     """Return the images below ``settings.root``; the classes are the folders' names, sorted.
 
-    Images are 64 pixels wide and high where ``settings.size`` does not say otherwise.
+    Names that only differ in how Unicode spells an accent are the same class. Images are 64 pixels
+    wide and high where ``settings.size`` does not say otherwise.
 
     Raises:
         GratisError: a folder or a class is missing or empty, or an image is broken.
@@ -22,9 +24,11 @@ def read(settings: DataSettings) -> Dataset:
     if settings.root is None:
         raise GratisError("folder needs to know which one; write --data folder:PATH")
     root, size = settings.root.expanduser().resolve(), settings.size or _DEFAULT_SIZE
-    classes = first_classes(_shared_classes(root), settings)
-    train, train_labels = _pictures(root / "train", classes)
-    validation, validation_labels = _pictures(root / "val", classes)
+    folders = _class_folders(root / "train"), _class_folders(root / "val")
+    _refuse_differing(root, *folders)
+    classes = first_classes(sorted(folders[0]), settings)
+    train, train_labels = _pictures(folders[0], classes)
+    validation, validation_labels = _pictures(folders[1], classes)
     return stored(
         Content(
             name=settings.name,
@@ -34,36 +38,43 @@ def read(settings: DataSettings) -> Dataset:
             files=train + validation,
             train=undecoded(train, train_labels, size),
             validation=undecoded(validation, validation_labels, size),
+            skip_broken=settings.skip_broken,
         )
     )
 
 
-def _shared_classes(root: Path) -> list[str]:
-    train, validation = _class_names(root / "train"), _class_names(root / "val")
-    if differing := sorted(train ^ validation):
-        lines = [f"{name} (only in {'train' if name in train else 'val'})" for name in differing]
-        raise file_error(
-            root, f"train and val differ in classes: {', '.join(lines)}", "give both the same"
-        )
-    return sorted(train)
-
-
-def _class_names(folder: Path) -> set[str]:
+def _class_folders(part: Path) -> dict[str, Path]:
+    """Return the folder of every class in ``part``, by the class's name."""
     try:
-        entries = list(folder.iterdir())
+        shown = (entry for entry in part.iterdir() if not entry.name.startswith("."))
+        entries = sorted(entry for entry in shown if entry.is_dir())
     except OSError as error:
         remedy = "the root must hold train/<class>/ and val/<class>/"
-        raise file_error(folder, "is not a readable folder", remedy) from error
-    return {entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")}
+        raise file_error(part, "is not a readable folder", remedy) from error
+    folders: dict[str, Path] = {}
+    for entry in entries:
+        # One system stores an accent as a letter of its own, another does not.
+        name = printable(unicodedata.normalize("NFC", entry.name))
+        if name in folders:
+            raise file_error(part, f"has two folders for class {name}", "merge them into one")
+        folders[name] = entry
+    return folders
 
 
-def _pictures(folder: Path, classes: tuple[str, ...]) -> tuple[list[Stamp], list[int]]:
+def _refuse_differing(root: Path, train: dict[str, Path], validation: dict[str, Path]) -> None:
+    if differing := sorted(train.keys() ^ validation.keys()):
+        lines = [f"{name} (only in {'train' if name in train else 'val'})" for name in differing]
+        problem = f"train and val differ in classes: {few(lines)}"
+        raise file_error(root, problem, "give both the same")
+
+
+def _pictures(folders: dict[str, Path], classes: tuple[str, ...]) -> tuple[list[Stamp], list[int]]:
     pictures: list[Stamp] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        found = find_pictures(folder / name)
+        found = find_pictures(folders[name])
         if not found:
-            raise file_error(folder / name, "holds no images", "add some, or remove the class")
+            raise file_error(folders[name], "holds no images", "add some, or remove the class")
         pictures += found
         labels += [label] * len(found)
     return pictures, labels

@@ -1,6 +1,9 @@
 """Image files: found below a folder, and decoded to small RGB squares whatever their kind."""
 
+import errno
+import logging
 import os
+import stat
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -9,30 +12,60 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from gratis.data.store import Stamp, Undecoded
+from gratis.data.decoding import BrokenImage, Undecoded
+from gratis.data.store import Stamp
 from gratis.errors import file_error
 
 _SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+# What these files are by content, whatever they are called. Pillow knows more formats, and starts
+# another program for one of them.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# Pillow's own limit, at which it only warns.
+_MOST_PIXELS = 89_478_485
+# The machine's trouble, not the image's.
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def find_pictures(folder: Path) -> list[Stamp]:
     """Return every image file in ``folder`` and below, sorted by path; none if it is missing.
 
-    Hidden files, and files of other kinds, are passed over.
+    Hidden files, and files of other kinds, are passed over. Links are followed; a folder to which
+    several lead, or that holds itself, counts once.
     """
     found: list[Stamp] = []
+    seen: set[tuple[int, int]] = set()
     waiting = [str(folder)] if folder.is_dir() else []
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    waiting.append(entry.path)
-                elif entry.name.lower().endswith(_SUFFIXES):
-                    status = entry.stat()
-                    found.append((entry.path, status.st_size, status.st_mtime_ns))
+        here = waiting.pop()
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(here) as entries:
+            shown = [entry for entry in entries if not entry.name.startswith(".")]
+        # In an order of its own, so that the same one of several links is followed everywhere.
+        for entry in sorted(shown, key=lambda entry: entry.name):
+            if _is_folder(entry):
+                waiting.append(entry.path)
+            elif entry.name.lower().endswith(_SUFFIXES):
+                found.append(_stamp(entry))
     return sorted(found)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _stamp(entry: os.DirEntry[str]) -> Stamp:
+    try:
+        status = entry.stat()
+    except OSError:
+        # A link to nowhere: whoever reads it will hear so.
+        return entry.path, 0, 0
+    return entry.path, status.st_size, status.st_mtime_ns
 
 
 def undecoded(pictures: Sequence[Stamp], labels: Sequence[int], size: int) -> Undecoded:
@@ -50,21 +83,33 @@ def read_picture(path: Path, size: int) -> NDArray[np.uint8]:
     centre. Transparency is ignored; 16-bit greys are scaled to 8 bits.
 
     Raises:
-        GratisError: the file is missing, truncated or no image.
+        BrokenImage: the file is missing, truncated, no image of a known format, or has more than
+            89 million pixels.
+        GratisError: the memory does not suffice.
     """
-    _register_formats()
+    _prepare_pillow()
     try:
-        with Image.open(path) as image:
-            # Cameras store photographs sideways and say so in the EXIF data.
-            upright = ImageOps.exif_transpose(image) if "exif" in image.info else image
-            return np.asarray(resized(_rgb(upright), size))
+        return _decoded(path, size)
     # Pillow's decoders raise whatever they stumble on: OSError, SyntaxError, struct.error, ...
     except Exception as error:
-        raise file_error(
-            path,
-            f"is not a readable image ({_reason(path, error)})",
-            "restore it from the original data, or remove it",
-        ) from error
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) in _SCARCE:
+            problem = f"cannot be read now ({_reason(error)})"
+            raise file_error(path, problem, "free some memory and run again") from error
+        raise BrokenImage(path, _reason(error)) from error
+
+
+def _decoded(path: Path, size: int) -> NDArray[np.uint8]:
+    status = path.stat()
+    # A pipe would be waited for without end.
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("not a file")
+    if status.st_size == 0:
+        raise OSError("the file is empty")
+    with Image.open(path, formats=_FORMATS) as image:
+        if image.width * image.height > _MOST_PIXELS:
+            raise Image.DecompressionBombError
+        image.load()
+        return np.asarray(resized(_rgb(_upright(image)), size))
 
 
 def resized(image: Image.Image, size: int) -> Image.Image:
@@ -75,6 +120,15 @@ def resized(image: Image.Image, size: int) -> Image.Image:
     left, top = ((length - side) / 2 for length in image.size)
     box = (left, top, left + side, top + side)
     return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn a loaded image as its EXIF data say: cameras store photographs sideways."""
+    try:
+        return ImageOps.exif_transpose(image)
+    # Damaged EXIF data, which many good photographs have.
+    except Exception:
+        return image
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -89,15 +143,19 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _reason(path: Path, error: Exception) -> str:
-    if path.is_file() and path.stat().st_size == 0:
-        return "the file is empty"
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {_MOST_PIXELS} pixels"
     if isinstance(error, UnidentifiedImageError):
         return "of no known format"
-    return getattr(error, "strerror", None) or str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 @cache
-def _register_formats() -> None:
+def _prepare_pillow() -> None:
+    # What it reports of a broken file, beside the error, would reach the terminal.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     # Pillow registers rarer formats on first need, during which another thread's open can fail.
     Image.init()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gratis.data.archive import extract
 from gratis.data.download import download
-from gratis.data.folders import CACHE_REMEDY, cache_folder
+from gratis.data.folders import CACHE_REMEDY, cache_folder, in_turn
 from gratis.errors import file_error
 from gratis.files import appearing
 
@@ -43,13 +43,21 @@ def locate(published: Published, root: Path | None) -> Path:
         raise file_error(folder, f"lacks {published.marker}", "delete this folder, or restore it")
     archive = where / published.archive
     if root is None:
-        download(published.url, published.md5, archive)
-    elif not archive.is_file():
+        return _fetched(archive, published)
+    if not archive.is_file():
         problem = f"holds neither {published.folder}/{published.marker} nor {published.archive}"
         raise file_error(where, problem, f"point --data-root to {_wanted(published)}")
-    folder = _unpack(archive, published)
-    if root is None:
-        archive.unlink(missing_ok=True)
+    return _unpacked(archive, published)
+
+
+def _fetched(archive: Path, published: Published) -> Path:
+    folder = archive.parent / published.folder
+    with in_turn(published.folder):
+        # Another process may have fetched it while this one waited.
+        if not folder.exists():
+            download(published.url, published.md5, archive)
+            _unpacked(archive, published)
+            archive.unlink(missing_ok=True)
     return folder
 
 
@@ -65,7 +73,7 @@ def _wanted(published: Published) -> str:
     return f"a folder that holds {published.folder} or {published.archive}"
 
 
-def _unpack(archive: Path, published: Published) -> Path:
+def _unpacked(archive: Path, published: Published) -> Path:
     folder = archive.parent / published.folder
     # An archive that cannot be read is not yet a folder that cannot be written.
     archive.open("rb").close()

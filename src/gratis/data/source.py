@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from gratis.data.dataset import Dataset, refuse_few_classes
 from gratis.data.folders import cache_folder
+from gratis.data.store import remove_if_damaged
 from gratis.errors import GratisError, file_error
 from gratis.settings import Settings, absolute, did_you_mean
 
@@ -26,13 +27,15 @@ class DataSettings(Settings):
 
     ``root`` is the folder that holds it (none: the cache, or a download). ``classes`` takes the
     first so many classes, in the source's own order. ``size`` resizes every image, once, to a
-    square of so many pixels (none: the source's own size).
+    square of so many pixels (none: the source's own size). ``skip_broken`` leaves out images that
+    cannot be read, instead of refusing the data.
     """
 
     name: Annotated[str, AfterValidator(_known)]
     root: Annotated[Path, AfterValidator(absolute)] | None = None
     classes: Annotated[int, Field(ge=2)] | None = None
     size: Annotated[int, Field(ge=4)] | None = None
+    skip_broken: bool = False
 
 
 Reader: TypeAlias = Callable[[DataSettings], Dataset]
@@ -48,15 +51,20 @@ def sources() -> dict[str, Reader]:
     return found
 
 
-def load(settings: DataSettings) -> Dataset:
+def load(settings: DataSettings, check: bool = False) -> Dataset:
     """Read a data set; images are decoded on the first call and memory-mapped from then on.
+
+    What was decoded is verified, and decoded anew where it is damaged; more than 4 GiB of it only
+    with ``check``.
 
     Raises:
         GratisError: the data is missing, incomplete, broken or unreadable, has fewer than two
             classes or none of the images of a split; or the cache cannot be written.
     """
     try:
-        return sources()[settings.name](settings)
+        read = sources()[settings.name]
+        dataset = read(settings)
+        return read(settings) if check and remove_if_damaged(dataset) else dataset
     except OSError as error:
         path = Path(error.filename or settings.root or cache_folder())
         problem = f"cannot be read ({error.strerror or error})"

@@ -1,47 +1,40 @@
-"""The store: every image decoded once into one uint8 array on disk, memory-mapped from then on."""
+"""The store: every image decoded once into one uint8 array on disk, memory-mapped from then on.
+
+A store is hashed whenever it is opened (about a second a GiB) and made anew where it is damaged.
+One of more than 4 GiB is hashed only when it is made, and by ``gratis data``.
+"""
 
 import hashlib
 import json
-import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import MofNCompleteColumn
 
-from gratis.data.dataset import Dataset, Split, refuse_degenerate
-from gratis.data.folders import CACHE_REMEDY, cache_folder
-from gratis.errors import GratisError, file_error
-from gratis.files import appearing, read_json, write_json
-from gratis.progress import bar
+from gratis.data.dataset import Dataset, Split, few, refuse_degenerate
+from gratis.data.decoding import Broken, Undecoded, flush_to_disk, write_array, write_images
+from gratis.data.folders import CACHE_REMEDY, cache_folder, in_turn
+from gratis.errors import file_error, printable
+from gratis.files import appearing
+from gratis.progress import say
 
 # Part of every key: a change of the store's layout, or of how images are decoded, raises it.
 _FORMAT = 1
-_CHUNK = 64
+_HASHED_WHEN_OPENED = 4 * 2**30
 
 # A file that was listed: its path, its size in bytes, its time of change in nanoseconds.
 Stamp = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
-class Undecoded:
-    """A split before decoding.
-
-    ``labels`` is int64 of shape (n,); ``read(i)`` gives image i as uint8 (size, size, 3), and is
-    called from several threads.
-    """
-
-    labels: NDArray[np.int64]
-    read: Callable[[int], NDArray[np.uint8]]
-
-
-@dataclass(frozen=True)
 class Content:
     """All that the store's arrays depend on, and how to make them; ``root`` is resolved.
+
+    With ``skip_broken`` the images that cannot be decoded are left out.
 
     Raises:
         GratisError: there are fewer than two classes, or a split has no images.
@@ -54,6 +47,7 @@ class Content:
     files: list[Stamp]
     train: Undecoded
     validation: Undecoded
+    skip_broken: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what nothing can be learned from before it is decoded."""
@@ -62,8 +56,8 @@ class Content:
 
     def key(self) -> str:
         """Return a hash of what will be read: any changed file gives another key."""
-        where = str(self.root)
-        text = json.dumps([_FORMAT, self.name, where, self.size, self.classes, self.files])
+        what = [_FORMAT, self.name, str(self.root), self.size, self.classes, self.files]
+        text = json.dumps([*what, "skip broken"] if self.skip_broken else what)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -71,12 +65,16 @@ def stamp(path: Path) -> Stamp:
     """Return a file's path, size and time of change.
 
     Raises:
-        GratisError: the file is missing.
+        GratisError: there is no such file, or it is something else.
     """
+    remedy = "restore it from the original data"
     try:
         status = path.stat()
     except OSError as error:
-        raise file_error(path, "cannot be read", "restore it from the original data") from error
+        raise file_error(path, f"cannot be read ({error.strerror})", remedy) from error
+    # A pipe would be waited for without end.
+    if not path.is_file():
+        raise file_error(path, "is not a file", remedy)
     return str(path), status.st_size, status.st_mtime_ns
 
 
@@ -93,79 +91,139 @@ def fingerprint(*splits: Split) -> str:
 def stored(content: Content) -> Dataset:
     """Return ``content`` as memory-mapped arrays, decoding it where no earlier call has.
 
+    A damaged store is made anew. What is said: that, and which images are skipped.
+
     Raises:
-        GratisError: an image is broken, the cache folder cannot be written, or a store in it is
-            damaged.
+        GratisError: an image is broken and not to be skipped, or all images of a class are; or the
+            cache folder cannot be written.
     """
     folder = cache_folder() / "decoded" / f"{content.name}-{content.size}px-{content.key()}"
-    if not folder.is_dir():
-        with appearing(folder, CACHE_REMEDY) as temporary:
-            _fill(temporary, content)
-    return _open(folder)
+    dataset = _find(folder, content)
+    if isinstance(dataset, str):
+        with in_turn(folder.name):
+            # Another process may have made it while this one waited.
+            dataset = _find(folder, content)
+            if isinstance(dataset, str):
+                dataset = _make(folder, content, dataset)
+    if dataset.skipped:
+        count = f"{len(dataset.skipped)} broken image{'s' * (len(dataset.skipped) > 1)}"
+        say(f"{printable(str(content.root))}: left out {count}: {few(dataset.skipped)}")
+    return dataset
+
+
+def remove_if_damaged(dataset: Dataset) -> bool:
+    """Hash a store that is too large to be hashed when opened; remove it if it is damaged.
+
+    Returns:
+        Whether it was.
+    """
+    images = dataset.train.images
+    if not isinstance(images, np.memmap) or _is_small(dataset) or _is_intact(dataset):
+        return False
+    folder = Path(str(images.filename)).parent
+    say(f"{folder}: is damaged (its content was changed); decoding the images anew")
+    shutil.rmtree(folder)
+    return True
+
+
+def _is_small(dataset: Dataset) -> bool:
+    return dataset.train.images.nbytes + dataset.validation.images.nbytes <= _HASHED_WHEN_OPENED
+
+
+def _is_intact(dataset: Dataset) -> bool:
+    return fingerprint(dataset.train, dataset.validation) == dataset.fingerprint
+
+
+def _find(folder: Path, content: Content) -> Dataset | str:
+    """Return the store in ``folder``, or why there is none to be used."""
+    try:
+        dataset = _open(folder, content)
+    except PermissionError:
+        raise
+    except OSError as error:
+        return f"{Path(error.filename or folder).name}: {error.strerror or error}"
+    # Whatever a damaged file makes of its reader: ValueError, KeyError, OverflowError, ...
+    except Exception as error:
+        return str(error) or type(error).__name__
+    if _is_small(dataset) and not _is_intact(dataset):
+        return "its content was changed"
+    return dataset
+
+
+def _open(folder: Path, content: Content) -> Dataset:
+    about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    if about["classes"] != list(content.classes):
+        raise ValueError("it has other classes")
+    train, validation = (_split(folder, name, content) for name in ("train", "validation"))
+    skipped = tuple(map(str, about.get("skipped", [])))
+    seal = str(about["fingerprint"])
+    return Dataset(content.name, train, validation, content.classes, seal, skipped=skipped)
+
+
+def _split(folder: Path, name: str, content: Content) -> Split:
+    images = _array(folder / f"{name}-images.npy")
+    labels = np.array(_array(folder / f"{name}-labels.npy"))
+    shape = (len(labels), content.size, content.size, 3)
+    if images.dtype != np.uint8 or images.shape != shape:
+        raise ValueError(f"{images.dtype} images of shape {images.shape}, not uint8 {shape}")
+    if labels.dtype != np.int64 or labels.ndim != 1:
+        raise ValueError(f"{labels.dtype} labels of shape {labels.shape}")
+    if labels.min() < 0 or labels.max() >= len(content.classes):
+        raise ValueError(f"labels from {labels.min()} to {labels.max()}")
+    return Split(images, labels)
+
+
+def _array(path: Path) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
+def _make(folder: Path, content: Content, problem: str) -> Dataset:
+    with appearing(folder, CACHE_REMEDY) as temporary:
+        if folder.exists():
+            say(f"{folder}: is damaged ({printable(problem)}); decoding the images anew")
+            # Before the new one is made, which may need its place.
+            shutil.rmtree(folder)
+        _fill(temporary, content)
+    return _open(folder, content)
 
 
 def _fill(folder: Path, content: Content) -> None:
+    skipped: list[str] = []
     for name, split in (("train", content.train), ("validation", content.validation)):
-        np.save(folder / f"{name}-labels.npy", split.labels)
-        shape = (len(split.labels), content.size, content.size, 3)
-        _write_images(folder / f"{name}-images.npy", split, shape, f"Decoding {name} images")
+        path, title = folder / f"{name}-images.npy", f"Decoding {name} images"
+        with warnings.catch_warnings():
+            # Pillow warns of oddities in files that are not ours; what counts is an error.
+            warnings.filterwarnings("ignore", module=r"PIL\b")
+            broken = write_images(path, split, content.size, content.skip_broken, title)
+        _refuse_emptied(content, split, broken)
+        write_array(folder / f"{name}-labels.npy", np.delete(split.labels, list(broken)))
+        skipped += [_listed(content, broken, index) for index in sorted(broken)]
+    _describe(folder, content, skipped)
+
+
+def _describe(folder: Path, content: Content, skipped: list[str]) -> None:
+    splits = (_split(folder, name, content) for name in ("train", "validation"))
     description = {
         "name": content.name,
         "classes": content.classes,
-        "fingerprint": fingerprint(_split(folder, "train"), _split(folder, "validation")),
+        "fingerprint": fingerprint(*splits),
+        "skipped": skipped,
     }
-    write_json(folder / "dataset.json", description)
+    with (folder / "dataset.json").open("w", encoding="utf-8") as stream:
+        json.dump(description, stream, indent=2, ensure_ascii=False)
+        flush_to_disk(stream)
 
 
-def _write_images(path: Path, split: Undecoded, shape: tuple[int, ...], title: str) -> None:
-    # Written as a stream, not through a memory map: a full disk is then an error, not a crash.
-    with path.open("wb") as stream:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(stream, header)
-        with bar(title, shape[0], MofNCompleteColumn()) as shown:
-            for pixels in _decoded(split):
-                stream.write(pixels.data)
-                shown.advance(len(pixels))
-        stream.flush()
-        os.fsync(stream.fileno())
+def _refuse_emptied(content: Content, split: Undecoded, broken: Broken) -> None:
+    left = np.delete(split.labels, list(broken))
+    for label in np.setdiff1d(split.labels, left):
+        lost = [index for index in sorted(broken) if split.labels[index] == label]
+        listed = few([_listed(content, broken, index) for index in lost])
+        problem = f"all images of class {content.classes[label]!r} are broken: {listed}"
+        raise file_error(content.root, problem, "restore some, or remove the class")
 
 
-def _decoded(split: Undecoded) -> Iterator[NDArray[np.uint8]]:
-    """Yield the images in order, in chunks (n, size, size, 3), decoded by all cores."""
-
-    def decode(start: int) -> NDArray[np.uint8]:
-        stop = min(start + _CHUNK, len(split.labels))
-        return np.stack([split.read(index) for index in range(start, stop)])
-
-    # Threads suffice: decoding releases the interpreter's lock, and there is nothing to pickle.
-    workers = os.cpu_count() or 1
-    pool = ThreadPoolExecutor(workers)
-    ahead: deque[Future[NDArray[np.uint8]]] = deque()
-    try:
-        for start in range(0, len(split.labels), _CHUNK):
-            ahead.append(pool.submit(decode, start))
-            # Bounded, so that a slow disk does not fill the memory.
-            if len(ahead) > 2 * workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _open(folder: Path) -> Dataset:
-    try:
-        train, validation = _split(folder, "train"), _split(folder, "validation")
-        about = read_json(folder / "dataset.json")
-        name, classes, seal = about["name"], tuple(about["classes"]), about["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, GratisError) as error:
-        raise file_error(folder, "is damaged", "delete this folder and run again") from error
-    return Dataset(name, train, validation, classes, seal)
-
-
-def _split(folder: Path, name: str) -> Split:
-    images = np.load(folder / f"{name}-images.npy", mmap_mode="r")
-    labels = np.load(folder / f"{name}-labels.npy")
-    if len(images) != len(labels):
-        raise ValueError(f"{len(images)} images but {len(labels)} labels")
-    return Split(images, labels)
+def _listed(content: Content, broken: Broken, index: int) -> str:
+    error = broken[index]
+    return printable(f"{error.path.relative_to(content.root)} ({error.reason})")

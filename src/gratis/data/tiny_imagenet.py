@@ -3,12 +3,12 @@
 from collections import Counter
 from pathlib import Path
 
-from gratis.data.dataset import Dataset
+from gratis.data.dataset import Dataset, few
 from gratis.data.pictures import find_pictures, undecoded
 from gratis.data.published import Published, locate
 from gratis.data.source import DataSettings, first_classes
 from gratis.data.store import Content, Stamp, stamp, stored
-from gratis.errors import file_error
+from gratis.errors import file_error, printable
 from gratis.progress import say
 
 PUBLISHED = Published(
@@ -31,10 +31,11 @@ def read(settings: DataSettings) -> Dataset:
         GratisError: files are missing, contradict each other or are broken, or the download fails.
     """
     folder = locate(PUBLISHED, settings.root)
-    wnids = first_classes(_lines(folder / "wnids.txt"), settings)
+    known = _wnids(folder / "wnids.txt")
+    wnids = first_classes(known, settings)
     size = settings.size or _SIZE
     train, train_labels = _training(folder, wnids)
-    validation, validation_labels = _validation(folder, wnids)
+    validation, validation_labels = _validation(folder, known, wnids)
     content = Content(
         name=settings.name,
         root=folder,
@@ -43,6 +44,7 @@ def read(settings: DataSettings) -> Dataset:
         files=[*train, *validation, stamp(_annotations(folder))],
         train=undecoded(train, train_labels, size),
         validation=undecoded(validation, validation_labels, size),
+        skip_broken=settings.skip_broken,
     )
     _report(train_labels, len(wnids))
     return stored(content)
@@ -52,12 +54,31 @@ def _annotations(folder: Path) -> Path:
     return folder / "val" / "val_annotations.txt"
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> dict[int, str]:
+    """Return the lines of a text file that are not empty, by number."""
+    # A pipe would be waited for without end.
+    if not path.is_file():
+        raise file_error(path, "is missing, or is not a file", _RESTORE)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise file_error(path, "cannot be read", _RESTORE) from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise file_error(path, f"cannot be read ({reason})", _RESTORE) from error
+    lines = enumerate(text.splitlines(), start=1)
+    return {number: line.strip() for number, line in lines if line.strip()}
+
+
+def _wnids(path: Path) -> list[str]:
+    """Return the classes in their order."""
+    wnids: list[str] = []
+    for number, wnid in _lines(path).items():
+        if wnid in wnids:
+            raise file_error(path, f"line {number} names {wnid} again", _RESTORE)
+        # It becomes part of a path, which must stay in the folder.
+        if not wnid.isalnum():
+            raise file_error(path, f"line {number} is no class ({wnid[:40]!r})", _RESTORE)
+        wnids.append(wnid)
+    return wnids
 
 
 def _training(folder: Path, wnids: tuple[str, ...]) -> tuple[list[Stamp], list[int]]:
@@ -74,40 +95,56 @@ def _training(folder: Path, wnids: tuple[str, ...]) -> tuple[list[Stamp], list[i
     return pictures, labels
 
 
-def _validation(folder: Path, wnids: tuple[str, ...]) -> tuple[list[Stamp], list[int]]:
+def _validation(
+    folder: Path, known: list[str], wnids: tuple[str, ...]
+) -> tuple[list[Stamp], list[int]]:
     annotations, images = _annotations(folder), folder / "val" / "images"
-    known = set(_lines(folder / "wnids.txt"))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     present = {Path(picture[0]).name: picture for picture in find_pictures(images)}
-    listed = _lines(annotations)
-    pictures: list[Stamp] = []
-    labels: list[int] = []
-    for number, line in enumerate(listed, start=1):
+    wnid_of = _annotated(annotations, frozenset(known))
+    for name in wnid_of.keys() - present.keys():
+        raise file_error(images / name, f"is missing but listed in {annotations}", _RESTORE)
+    if unlisted := sorted(present.keys() - wnid_of.keys()):
+        problem = f"does not list {few(unlisted)} of {images}"
+        raise file_error(annotations, problem, "restore both from the original archive")
+    chosen = {name: wnid for name, wnid in wnid_of.items() if wnid in label_of}
+    return [present[name] for name in chosen], [label_of[wnid] for wnid in chosen.values()]
+
+
+def _annotated(path: Path, known: frozenset[str]) -> dict[str, str]:
+    """Return the class of each validation image, in the file's order."""
+    wnid_of: dict[str, str] = {}
+    for number, line in _lines(path).items():
         name, wnid = [*line.split("\t"), ""][:2]
         if wnid not in known:
-            raise file_error(annotations, f"line {number} names no class of wnids.txt", _RESTORE)
-        if name not in present:
-            raise file_error(images / name, f"is missing but listed in {annotations}", _RESTORE)
-        if wnid in label_of:
-            pictures.append(present[name])
-            labels.append(label_of[wnid])
-    if len(present) != len(listed):
-        problem = f"lists {len(listed)} images, but {images} holds {len(present)}"
-        raise file_error(annotations, problem, "restore both from the original archive")
-    return pictures, labels
+            raise file_error(path, f"line {number} names no class of wnids.txt", _RESTORE)
+        if name in wnid_of:
+            raise file_error(path, f"line {number} lists {name} again", _RESTORE)
+        wnid_of[name] = wnid
+    return wnid_of
 
 
 def _names(folder: Path, wnids: tuple[str, ...]) -> tuple[str, ...]:
     """Return a readable name for each class: the first of its words, unless two would be equal."""
-    path = folder / "words.txt"
-    rows = [line.split("\t", 1) for line in _lines(path)] if path.is_file() else []
-    words = {row[0]: row[-1].split(",")[0].strip() for row in rows}
+    words = _words(folder / "words.txt")
     names = [words.get(wnid, wnid) for wnid in wnids]
     count = Counter(names)
     return tuple(
         name if count[name] == 1 else f"{name} ({wnid})"
         for name, wnid in zip(names, wnids, strict=True)
     )
+
+
+def _words(path: Path) -> dict[str, str]:
+    """Return the first of the words for each class; none where there is no such file."""
+    words: dict[str, str] = {}
+    for number, line in _lines(path).items() if path.exists() else ():
+        wnid, _, rest = line.partition("\t")
+        word = rest.split(",")[0].strip()
+        if not word:
+            raise file_error(path, f"line {number} is not a class, a tab and words", _RESTORE)
+        words[wnid] = printable(word)
+    return words
 
 
 def _report(labels: list[int], classes: int) -> None:

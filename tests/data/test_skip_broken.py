@@ -1,0 +1,131 @@
+"""Training on without broken images: what is left, what is said, what is refused."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from gratis import cli
+from gratis.data import DataSettings, load
+from gratis.data.store import fingerprint
+from gratis.errors import GratisError
+
+
+@pytest.fixture
+def damaged(pets, noise):
+    """Pets with a second dog in each part, and a broken image in each class."""
+    for part in ("train", "val"):
+        for number in range(100):
+            noise(pets / part / "dog" / f"{number:03}.png", number, (8, 8))
+        (pets / part / "cat" / "broken.png").write_bytes(b"")
+        (pets / part / "dog" / "050.png").write_text("no image")
+    return pets
+
+
+def read(root, **wishes):
+    return load(DataSettings(name="folder", root=root, size=8, **wishes))
+
+
+def test_without_the_flag_broken_images_are_refused_and_the_flag_named(damaged, cache):
+    with pytest.raises(GratisError, match=r"train/cat/broken\.png: .* --skip-broken-images$"):
+        read(damaged)
+    (damaged / "train" / "cat" / "broken.png").unlink()
+    (damaged / "train" / "dog" / "050.png").unlink()
+    with pytest.raises(GratisError, match=r"val/cat/broken\.png: .* --skip-broken-images$"):
+        read(damaged)
+    assert list((cache / "decoded").iterdir()) == []
+
+
+def test_what_is_left_is_what_there_would_be_without_the_broken_images(damaged):
+    skipping = read(damaged, skip_broken=True)
+    assert skipping.skipped == (
+        "train/cat/broken.png (the file is empty)",
+        "train/dog/050.png (of no known format)",
+        "val/cat/broken.png (the file is empty)",
+        "val/dog/050.png (of no known format)",
+    )
+    for part in ("train", "val"):
+        (damaged / part / "cat" / "broken.png").unlink()
+        (damaged / part / "dog" / "050.png").unlink()
+    whole = read(damaged)
+    assert whole.skipped == ()
+    assert skipping.fingerprint == whole.fingerprint
+    assert skipping.fingerprint == fingerprint(skipping.train, skipping.validation)
+    assert len(skipping.train) == 102
+    assert np.array_equal(skipping.train.images, whole.train.images)
+    assert np.array_equal(skipping.train.labels, whole.train.labels)
+
+
+def test_they_are_listed_whenever_the_data_are_opened(damaged, capsys, cache):
+    for _ in range(2):
+        read(damaged, skip_broken=True)
+        said = capsys.readouterr().err
+        assert said.startswith(f"{damaged}: left out 4 broken images: train/cat/broken.png (the f")
+        assert said.endswith("val/cat/broken.png (the file is empty), and 1 more\n")
+        assert said.count("\n") == 1
+    (about,) = (cache / "decoded").glob("*/dataset.json")
+    assert len(json.loads(about.read_text())["skipped"]) == 4
+
+
+def test_the_flag_does_not_open_the_same_store_as_without_it(damaged):
+    read(damaged, skip_broken=True)
+    with pytest.raises(GratisError, match="broken"):
+        read(damaged)
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_class_of_which_nothing_is_left_is_refused(damaged, part, cache):
+    for path in (damaged / part / "cat").rglob("*.*"):
+        path.write_bytes(b"")
+    with pytest.raises(GratisError) as caught:
+        read(damaged, skip_broken=True)
+    assert str(caught.value) == (
+        f"{damaged}: all images of class 'cat' are broken: {part}/cat/a.png (the file is empty), "
+        f"{part}/cat/broken.png (the file is empty), {part}/cat/deeper/b.jpg (the file is empty); "
+        "restore some, or remove the class"
+    )
+    assert list((cache / "decoded").iterdir()) == []
+
+
+def test_tiny_imagenet_too(tiny, capsys):
+    (tiny / "train" / "n01" / "images" / "n01_2.JPEG").write_bytes(b"\xff\xd8\xff")
+    (tiny / "val" / "images" / "val_3.JPEG").write_bytes(b"")
+    dataset = load(DataSettings(name="tiny-imagenet", root=tiny, skip_broken=True))
+    assert dataset.train.labels.tolist() == [0] * 4 + [1] * 3 + [2] * 4
+    assert dataset.validation.labels.tolist() == [0, 0, 1, 2, 2]
+    assert "left out 2 broken images: train/n01/images/n01_2.JPEG (" in capsys.readouterr().err
+
+
+def test_the_command_line_shows_the_whole_list(damaged, monkeypatch, capsys):
+    words = ["data", f"folder:{damaged}", "--skip-broken-images", "data.size=8"]
+    monkeypatch.setattr(sys, "argv", ["gratis", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:3] == [
+        "  training    102 images, 2 to 100 a class",
+        "  validation  102 images",
+    ]
+    assert lines[4] == "  left out    4 broken images:"
+    assert lines[5:] == [
+        "    train/cat/broken.png (the file is empty)",
+        "    train/dog/050.png (of no known format)",
+        "    val/cat/broken.png (the file is empty)",
+        "    val/dog/050.png (of no known format)",
+    ]
+
+
+@pytest.mark.parametrize("command", ["train free --out out", "reproduce --out out", "timing free"])
+def test_the_flag_reaches_the_recipe(damaged, monkeypatch, capsys, command, tmp_path):
+    """A class emptied by the flag is refused, which tells that the flag was heard."""
+    for path in (damaged / "val" / "cat").rglob("*.*"):
+        path.write_bytes(b"")
+    words = ["data.name=folder", "--data-root", str(damaged), "--skip-broken-images"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["gratis", *command.split(), *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert "all images of class 'cat' are broken" in capsys.readouterr().err

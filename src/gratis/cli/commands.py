@@ -21,7 +21,7 @@ from gratis.cli.options import (
     divergence_overrides,
     natural_profile,
 )
-from gratis.cli.output import print_results, print_timing, write_report
+from gratis.cli.output import print_results, print_timing, show_runs, write_report
 from gratis.errors import GratisError
 
 app = typer.Typer(
@@ -163,6 +163,40 @@ def reproduce(
     write_report(results, rows, folder, seeds)
     print_results(results)
     typer.echo(f"in {folder}: table.md, table.csv, results.json, figure1.png, paired.md")
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders of runs, or of 'gratis reproduce'."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder for the report.", metavar="DIR")
+    ] = None,
+    show: Annotated[
+        list[str] | None,
+        typer.Option(help="Show images of this recipe; may come again.", metavar="RECIPE"),
+    ] = None,
+    images: Annotated[
+        bool,
+        typer.Option(
+            "--images/--no-images", help="Images and classes, which need data and checkpoints."
+        ),
+    ] = True,
+) -> None:
+    """Write a page about measured runs: report.html in one file, and report.md with its images.
+
+    It goes to DIR, or into the folder 'report' beside what is in the first RUN. Without --show the
+    images are those of the most robust recipe, the baseline and one with a denoiser.
+    """
+    from gratis.report import choose, read_runs, write_page
+
+    found = read_runs(runs)
+    chosen = choose(found.runs, show or [])
+    folder = out or runs[0] / "report"
+    write_page(found, show_runs(chosen) if images else {}, folder)
+    typer.echo(f"in {folder}: report.html, report.md")
 
 
 @app.command()

@@ -2,10 +2,27 @@
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gratis.files import replacing
+from gratis.report.charts import (
+    BAND,
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER,
+    RED,
+    RULE,
+    SKY,
+    Chart,
+    as_png,
+    as_svg,
+    new_figure,
+    style,
+)
 from gratis.report.rows import (
     Cell,
     Row,
@@ -20,18 +37,39 @@ from gratis.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-# From the palette of Okabe and Ito, which colour-blind readers can tell apart. The transfer
-# metrics alone prove little, so PGD stands beside them.
-_COLOURS = {
-    "clean": "#56B4E9",
-    "geometric": "#0072B2",
-    "fgsm_transfer": "#E69F00",
-    "pgd": "#D55E00",
-}
-_BAR = 0.2
-_WIDTH_INCHES, _ROW_INCHES, _FRAME_INCHES, _DPI = 10.0, 0.78, 1.7, 150
+# The transfer metrics alone prove little, so PGD stands beside them.
+_COLOURS = {"clean": SKY, "geometric": BLUE, "fgsm_transfer": ORANGE, "pgd": RED}
+_DIAMOND: dict[str, Any] = {"markersize": 5.5, "markerfacecolor": PAPER, "markeredgecolor": INK}
 _PAPER_COLUMN = 110.0
+_FILE_DPI = 150
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where things go: sizes in inches; ``number`` is the width of a number, in points of x."""
+
+    width: float
+    row: float
+    number: float
+    legend_columns: int
+    names_above: bool = False
+
+    @property
+    def bar(self) -> float:
+        """The height of a bar, where 1 is that of a row."""
+        return 0.16 if self.names_above else 0.2
+
+    @property
+    def middle(self) -> float:
+        """How far below the middle of its row the middle of the bars is."""
+        return 0.14 if self.names_above else 0.0
+
+
+_FILE = _Layout(width=10.0, row=0.78, number=4.0, legend_columns=5)
+_PAGE = _Layout(width=7.2, row=0.72, number=6.0, legend_columns=5)
+_PHONE = _Layout(width=3.5, row=0.95, number=9.0, legend_columns=2, names_above=True)
 
 
 def figure1(results: Sequence[Results], path: Path) -> None:
@@ -48,22 +86,42 @@ def figure1(results: Sequence[Results], path: Path) -> None:
     Raises:
         GratisError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with style():
+        figure = _draw(group(results), _FILE)
+        figure.axes[0].set_title(_title(results), loc="left", fontsize=11, pad=26)
+        lines = "\n".join(figure1_notes(results))
+        figure.supxlabel(lines, x=0.01, ha="left", fontsize=8, color=MUTED)
+        with replacing(path) as temporary:
+            figure.savefig(
+                temporary, format="png", dpi=_FILE_DPI, facecolor=PAPER, metadata={"Software": None}
+            )
 
+
+def figure1_chart(results: Sequence[Results]) -> Chart:
+    """Return the same chart for a page, without its title and notes."""
+    text = "Accuracy of each model in percent, as bars, by metric; the paper's values as diamonds."
     rows = group(results)
-    lines = [_error_bars(rows), *explain_marks(rows)]
-    height = _FRAME_INCHES + _ROW_INCHES * len(rows) + 0.2 * len(lines)
-    figure = Figure(figsize=(_WIDTH_INCHES, height), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for place, row in enumerate(rows):
-        _draw_row(axes, place, row)
-    _label(axes, rows)
-    axes.set_title(_title(results), loc="left", fontsize=11, pad=26)
-    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color="0.35")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+    with style():
+        wide = _draw(rows, _PAGE)
+        return Chart(
+            "figure1",
+            text,
+            as_svg(wide, "figure1", text),
+            as_png(wide),
+            as_svg(_draw(rows, _PHONE), "figure1-narrow", text),
+        )
+
+
+def figure1_notes(results: Sequence[Results]) -> list[str]:
+    """Return what the error bars and the marks in the chart mean."""
+    meanings = {
+        False: "95% Wilson interval over the images of one seed",
+        True: "standard deviation over several seeds",
+    }
+    rows = group(results)
+    used = sorted({len(row.runs) > 1 for row in rows})
+    bars = "Error bars: " + " or ".join(meanings[several] for several in used) + "."
+    return [bars, *explain_marks(rows)]
 
 
 def _title(results: Sequence[Results]) -> str:
@@ -76,92 +134,100 @@ def _title(results: Sequence[Results]) -> str:
     )
 
 
-def _error_bars(rows: Sequence[Row]) -> str:
-    meanings = {
-        False: "95% Wilson interval over the images of one seed",
-        True: "standard deviation over several seeds",
-    }
-    used = sorted({len(row.runs) > 1 for row in rows})
-    return "Error bars: " + " or ".join(meanings[several] for several in used) + "."
+def _draw(rows: Sequence[Row], layout: _Layout) -> "Figure":
+    frame = 0.75 + 0.24 * -(-(len(_COLOURS) + 1) // layout.legend_columns)
+    figure = new_figure(layout.width, frame + layout.row * len(rows))
+    axes = figure.add_subplot()
+    for place, row in enumerate(rows):
+        _Group(axes, layout, place, row).draw()
+    _name_rows(axes, rows, layout)
+    _label(axes, len(rows), layout)
+    return figure
 
 
-def _draw_row(axes: "Axes", place: int, row: Row) -> None:
-    if place % 2:
-        axes.axhspan(place - 0.5, place + 0.5, color="0.96", zorder=0, linewidth=0)
-    for rank, (metric, colour) in enumerate(_COLOURS.items()):
-        y = place + (rank - (len(_COLOURS) - 1) / 2) * _BAR
-        cell, paper = row.cell(metric), row.paper(metric)
-        if cell is None:
-            axes.text(1, y, "n/a", va="center", fontsize=7, color="0.4")
+@dataclass(frozen=True)
+class _Group:
+    """The bars of one row, ``place`` rows from the top."""
+
+    axes: "Axes"
+    layout: _Layout
+    place: int
+    row: Row
+
+    def draw(self) -> None:
+        if self.place % 2:
+            edges = self.place - 0.5, self.place + 0.5
+            self.axes.axhspan(*edges, color=BAND, zorder=0, linewidth=0)
+        first = self.place + self.layout.middle - (len(_COLOURS) - 1) / 2 * self.layout.bar
+        for rank, (metric, colour) in enumerate(_COLOURS.items()):
+            y = first + rank * self.layout.bar
+            cell, paper = self.row.cell(metric), self.row.paper(metric)
+            if cell is None:
+                self.axes.text(1, y, "n/a", va="center", fontsize=7, color=MUTED)
+            else:
+                mark = self.row.mark_of("fgsm" if metric == "pgd" else metric)
+                self._draw_bar(y, cell, colour)
+                self._draw_number(y, cell, paper, f"{cell.value:.1f}{mark}")
+            if metric in PAPERS:
+                self._draw_paper(y, paper)
+
+    def _draw_bar(self, y: float, cell: Cell, colour: str) -> None:
+        spread = [[reach] for reach in cell.spread]
+        error = {"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8, "ecolor": INK}
+        height = self.layout.bar * 0.92
+        self.axes.barh(y, cell.value, height, color=colour, xerr=spread, error_kw=error, zorder=2)
+
+    def _draw_number(self, y: float, cell: Cell, paper: float | None, number: str) -> None:
+        behind, wide = cell.value + cell.spread[1] + 1, self.layout.number
+        if paper is None or not behind - 2 < paper < behind + wide + 2:
+            self.axes.text(behind, y, number, va="center", fontsize=7)
+        elif (inside := cell.value - cell.spread[0]) > wide + 5:
+            # Next to the diamond it would read as the paper's: it moves inside our bar.
+            paint = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}
+            self.axes.text(inside - 1, y, number, va="center", ha="right", fontsize=7, bbox=paint)
         else:
-            _draw_bar(axes, y, cell, colour)
-            mark = row.mark_of("fgsm") if metric == "pgd" else row.mark_of(metric)
-            _draw_number(axes, y, cell, paper, f"{cell.value:.1f}{mark}")
-        if metric in PAPERS:
-            _draw_paper(axes, y, paper)
+            self.axes.text(paper + wide * 0.4, y, number, va="center", fontsize=7)
+
+    def _draw_paper(self, y: float, paper: float | None) -> None:
+        if paper is not None:
+            self.axes.plot(paper, y, "D", zorder=4, **_DIAMOND)
+        text = "n/a" if paper is None else f"{paper:g}"
+        self.axes.text(_PAPER_COLUMN, y, text, va="center", fontsize=7, color=MUTED)
 
 
-def _draw_bar(axes: "Axes", y: float, cell: Cell, colour: str) -> None:
-    spread = [[reach] for reach in cell.spread]
-    style = {"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8, "ecolor": "black"}
-    axes.barh(y, cell.value, _BAR * 0.92, color=colour, xerr=spread, error_kw=style, zorder=2)
+def _name_rows(axes: "Axes", rows: Sequence[Row], layout: _Layout) -> None:
+    named = list(zip(titles(rows), rows, strict=True))
+    if not layout.names_above:
+        names = [_name(*each) for each in named]
+        axes.set_yticks(range(len(rows)), names, fontsize=8.5, color=INK)
+        return
+    axes.set_yticks([])
+    for place, (title, _) in enumerate(named):
+        text = textwrap.shorten(title, 52, placeholder=" …")
+        axes.text(1, place - 0.36, text, va="center", fontsize=8.5)
 
 
-def _draw_number(axes: "Axes", y: float, cell: Cell, paper: float | None, number: str) -> None:
-    behind = cell.value + cell.spread[1] + 1
-    if paper is None or not behind - 2 < paper < behind + 6:
-        axes.text(behind, y, number, va="center", fontsize=7)
-    elif (inside := cell.value - cell.spread[0]) > 9:
-        # Next to the diamond it would read as the paper's: it moves inside our bar.
-        paint = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
-        axes.text(inside - 1, y, number, va="center", ha="right", fontsize=7, bbox=paint)
-    else:
-        axes.text(paper + 1.6, y, number, va="center", fontsize=7)
-
-
-def _draw_paper(axes: "Axes", y: float, paper: float | None) -> None:
-    text = "n/a"
-    if paper is not None:
-        text = f"{paper:g}"
-        axes.plot(
-            paper,
-            y,
-            "D",
-            markersize=5.5,
-            markerfacecolor="white",
-            markeredgecolor="black",
-            zorder=4,
-        )
-    axes.text(_PAPER_COLUMN, y, text, va="center", fontsize=7, color="0.35")
-
-
-def _label(axes: "Axes", rows: Sequence[Row]) -> None:
+def _label(axes: "Axes", rows: int, layout: _Layout) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    axes.set_yticks(
-        range(len(rows)),
-        [_name(*each) for each in zip(titles(rows), rows, strict=True)],
-        fontsize=8.5,
-    )
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_ylim(rows - 0.5, -0.5)
     axes.set_xlim(0, 116)
-    axes.set_xticks(range(0, 101, 20), [f"{tick}%" for tick in range(0, 101, 20)])
+    axes.set_xticks(range(0, 101, 20), [f"{tick}%" for tick in range(0, 101, 20)], fontsize=8.5)
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color="0.85", linewidth=0.6, zorder=1)
+    axes.grid(axis="x", color=RULE, linewidth=0.6, zorder=1)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.text(_PAPER_COLUMN, -0.55, "paper", va="bottom", fontsize=8, color="0.35")
+    axes.text(_PAPER_COLUMN, -0.55, "paper", va="bottom", fontsize=8, color=MUTED)
     handles = [Patch(color=colour, label=metric) for metric, colour in _COLOURS.items()]
-    diamond = Line2D([], [], linestyle="", marker="D", label="the paper's value")
-    diamond.set(markersize=5.5, markerfacecolor="white", markeredgecolor="black")
+    diamond = Line2D([], [], linestyle="", marker="D", label="the paper's value", **_DIAMOND)
     axes.legend(
         handles=[*handles, diamond],
         loc="lower left",
         bbox_to_anchor=(0, 1),
-        ncols=len(handles) + 1,
+        ncols=layout.legend_columns,
         frameon=False,
         fontsize=8.5,
-        borderaxespad=0.2,
+        borderaxespad=0.2 if layout.legend_columns > 2 else 1.2,
         handlelength=1.2,
         columnspacing=1.4,
     )

@@ -90,7 +90,7 @@ def _markdown_line(cells: Sequence[str]) -> str:
 
 
 def _markdown_cells(title: str, row: Row) -> list[str]:
-    cells = [title, row.first.backbone, _size(row), str(len(row.runs))]
+    cells = [title, row.first.backbone, image_size(row), str(len(row.runs))]
     for metric in METRICS:
         cells.append(_number(row.cell(metric), row.mark_of(metric), " "))
         if metric in PAPERS:
@@ -98,7 +98,8 @@ def _markdown_cells(title: str, row: Row) -> list[str]:
     return [*cells, *_costs(row)]
 
 
-def _size(row: Row) -> str:
+def image_size(row: Row) -> str:
+    """Return the side of an image in pixels, before and after the model resizes it."""
     before, after = row.first.image_size, row.first.input_size
     return f"{before}" if before == after else f"{before} → {after}"
 
@@ -146,7 +147,7 @@ def to_terminal(results: Sequence[Results]) -> "Table":
 def _terminal_cells(title: str, row: Row) -> list[str]:
     from rich.markup import escape
 
-    used = f"{row.first.backbone}, {_size(row)} px"
+    used = f"{row.first.backbone}, {image_size(row)} px"
     cells = [f"{escape(title)}\n[dim]{escape(used)}[/dim]"]
     for metric in METRICS:
         number, _, margin = _number(row.cell(metric), row.mark_of(metric), "\n").partition("\n")

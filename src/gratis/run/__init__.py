@@ -1,6 +1,7 @@
 """Runs: from a recipe to the objects it describes, to a folder of results."""
 
 from gratis.run.evaluation import build_sets, evaluate_run, load_run
+from gratis.run.gallery import show
 from gratis.run.reproduction import correct_by_seed, reproduce, rows_of
 from gratis.run.timing import Timing, time_recipe
 from gratis.run.training import resume, train
@@ -14,6 +15,7 @@ __all__ = [
     "reproduce",
     "resume",
     "rows_of",
+    "show",
     "time_recipe",
     "train",
 ]

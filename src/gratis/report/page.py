@@ -1,0 +1,110 @@
+"""The page: one HTML file that asks the network for nothing, and the same as Markdown."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from gratis.exhibit import Showing
+from gratis.files import appearing
+from gratis.report.charts import Chart
+from gratis.report.classes import rankings
+from gratis.report.curves import training_chart
+from gratis.report.figures import figure1_chart, figure1_notes
+from gratis.report.gallery import Gallery, gallery
+from gratis.report.markup import fence, plain
+from gratis.report.provenance import places, recipes
+from gratis.report.rows import Row, group
+from gratis.report.runs import Found, Run
+from gratis.report.table import header
+from gratis.report.verdict import attack_name, judge, strongest
+from gratis.report.view import table_view
+
+HTML, MARKDOWN, _IMAGES = "report.html", "report.md", "images"
+_CONTENT = frozenset({HTML, MARKDOWN, _IMAGES})
+
+
+def write_page(found: Found, showings: Mapping[Path, Showing], folder: Path) -> None:
+    """Write ``report.html``, ``report.md`` and the latter's ``images`` into ``folder``.
+
+    The folder appears whole or not at all; an earlier report in it is replaced.
+
+    Args:
+        found: the runs, from :func:`gratis.report.read_runs`.
+        showings: what some of the runs show of themselves, by their folder.
+        folder: where the page goes.
+
+    Raises:
+        GratisError: the folder holds something else, or cannot be written.
+    """
+    content = _content(found, showings)
+    with appearing(folder, replaces=_CONTENT) as partial:
+        for name, escape in ((HTML, True), (MARKDOWN, False)):
+            text = _environment(escape).get_template(f"{name}.jinja").render(content)
+            (partial / name).write_text(text, encoding="utf-8")
+        (partial / _IMAGES).mkdir()
+        for name, image in _images(content).items():
+            (partial / _IMAGES / f"{name}.png").write_bytes(image)
+
+
+def _content(found: Found, showings: Mapping[Path, Showing]) -> dict[str, Any]:
+    results = [run.results for run in found.runs]
+    rows = group(results)
+    metric = strongest(rows)
+    shown = [(run, showings[run.path]) for run in found.runs if run.path in showings]
+    images = {len(showing.labels) for showing in showings.values()}
+    verdict = judge(rows, found.runs, images.pop() if len(images) == 1 else None)
+    return {
+        "facts": header(results),
+        "verdict": verdict,
+        "unmeasured": [str(path) for path in found.unmeasured],
+        "table": table_view(rows, verdict.best),
+        "figure1": figure1_chart(results),
+        "figure1_notes": figure1_notes(results),
+        "curves": _curves(rows, found.runs),
+        "no_curves": [str(run.path) for run in found.runs if not run.diary],
+        "attack": attack_name(metric, results[0]),
+        "classes": [(_title(run), rankings(run, showing, metric)) for run, showing in shown],
+        "galleries": [
+            gallery(number, _title(run), showing) for number, (run, showing) in enumerate(shown, 1)
+        ],
+        "places": places(found.runs),
+        "runs": found.runs,
+        "recipes": recipes(rows),
+    }
+
+
+def _curves(rows: Sequence[Row], runs: Sequence[Run]) -> list[tuple[str, Chart]]:
+    """Return the title and the training chart of every row that has one."""
+    charts = []
+    for number, row in enumerate(rows, 1):
+        of_row = [run for run in runs if run.results.recipe == row.first.recipe]
+        chart = training_chart(of_row, f"training-{number}", row.first.title)
+        if chart is not None:
+            charts.append((row.first.title, chart))
+    return charts
+
+
+def _images(content: Mapping[str, Any]) -> dict[str, bytes]:
+    charts = [content["figure1"], *(chart for _, chart in content["curves"])]
+    galleries: Sequence[Gallery] = content["galleries"]
+    pictures = [p for of_run in galleries for line in of_run.lines for p in line.pictures]
+    return {image.name: image.png for image in (*charts, *pictures)}
+
+
+def _title(run: Run) -> str:
+    return f"{run.results.title}, seed {run.results.seed}"
+
+
+def _environment(escape: bool) -> jinja2.Environment:
+    filters: dict[str, Callable[..., str]] = {"plain": plain, "fence": fence}
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("gratis.report"),
+        autoescape=escape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= filters
+    return environment

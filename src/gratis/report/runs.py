@@ -1,0 +1,154 @@
+"""The runs that a page is about: found in folders, read, and told apart."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gratis.errors import GratisError, file_error
+from gratis.evaluate.measurement import Measurement
+from gratis.results import Results
+
+_RECIPE = "recipe.yaml"
+
+
+class Line(BaseModel):
+    """What a page needs of one line of ``metrics.jsonl``; the rest of the line is left alone.
+
+    ``epoch`` is passes done / training images, ``accuracy`` and ``held_out`` are shares in
+    [0, 1], ``epsilon`` is in [0, 1] units of pixel value.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    epoch: float
+    loss: float | None = None
+    accuracy: float | None = None
+    epsilon: float | None = None
+    replays: float | None = None
+    held_out: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A measured run: its folder, results, verdict on every image, and diary of training."""
+
+    path: Path
+    results: Results
+    measurement: Measurement
+    diary: Sequence[Line]
+
+
+class Found(NamedTuple):
+    """The measured runs in the table's order, and the folders of those not measured yet."""
+
+    runs: list[Run]
+    unmeasured: list[Path]
+
+
+def setting(results: Results, *path: str) -> Any:
+    """Return what a run's recipe says at ``path``, or ``None`` where it says nothing."""
+    value: Any = results.resolved
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def read_runs(folders: Sequence[Path]) -> Found:
+    """Read run folders, and all runs in the folders that ``gratis reproduce`` wrote.
+
+    Runs of one recipe that differ in more than the seed get titles of their own.
+
+    Raises:
+        GratisError: a folder is neither, a named run has no results or is damaged, or there is
+            no measured run at all.
+    """
+    runs: dict[Path, Run] = {}
+    unmeasured: list[Path] = []
+    for folder in folders:
+        for path in _run_folders(folder):
+            if path == folder or (path / "results.json").exists():
+                runs.setdefault(path.resolve(), _read_run(path))
+            else:
+                unmeasured.append(path)
+    if not runs:
+        remedy = "run the same 'gratis reproduce' again"
+        raise file_error(folders[0], "holds no measured run", remedy)
+    return Found(_told_apart(list(runs.values())), unmeasured)
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    if (folder / _RECIPE).is_file():
+        return [folder]
+    inside = [path.parent for path in folder.glob(f"runs/*/{_RECIPE}")]
+    if not inside:
+        problem = "is not the folder of a run (it has no recipe.yaml), nor of several (no runs/)"
+        raise file_error(folder, problem, "name what 'gratis train' or 'gratis reproduce' wrote")
+    return sorted(inside, key=_place)
+
+
+def _place(path: Path) -> tuple[int, str]:
+    """Return the place of a run in the table: that of its row, then by name."""
+    results = path / "results.json"
+    row = setting(Results.read(results), "row") if results.exists() else 0
+    return (row if isinstance(row, int) else 0), path.name
+
+
+def _read_run(path: Path) -> Run:
+    results_file, correct_file = path / "results.json", path / "correct.safetensors"
+    if not results_file.exists():
+        remedy = f"finish and measure it: gratis resume {path}"
+        raise file_error(path, "has no results yet", remedy)
+    results, measurement = Results.read(results_file), Measurement.load(correct_file)
+    if any(getattr(results, m) != accuracy for m, accuracy in measurement.accuracies.items()):
+        remedy = f"measure the run again: gratis evaluate {path}"
+        raise file_error(correct_file, "does not belong to the results beside it", remedy)
+    return Run(path, results, measurement, _read_diary(path / "metrics.jsonl"))
+
+
+def _read_diary(path: Path) -> list[Line]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise _damaged(path, f"cannot be read ({error})") from error
+    return [_read_line(path, number, line) for number, line in enumerate(lines, 1)]
+
+
+def _read_line(path: Path, number: int, line: str) -> Line:
+    try:
+        return Line.model_validate_json(line)
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        raise _damaged(path, f"line {number} is no line of a diary ({problem})") from error
+
+
+def _damaged(path: Path, problem: str) -> GratisError:
+    return file_error(path, problem, "restore it, or delete it: the page goes without its curves")
+
+
+def _told_apart(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs so that those of one recipe's name differ in nothing but the seed."""
+    kinds: dict[str, dict[tuple[str, int], Path]] = {}
+    keys = []
+    taken: dict[tuple[str, str, int], int] = {}
+    for run in runs:
+        settings = json.dumps({**run.results.resolved, "seed": None}, sort_keys=True)
+        same = (run.results.recipe, settings, run.results.seed)
+        taken[same] = taken.get(same, -1) + 1
+        keys.append((settings, taken[same]))
+        kinds.setdefault(run.results.recipe, {}).setdefault(keys[-1], run.path)
+    return [
+        run if len(kinds[run.results.recipe]) == 1 else _named(run, kinds[run.results.recipe][key])
+        for run, key in zip(runs, keys, strict=True)
+    ]
+
+
+def _named(run: Run, path: Path) -> Run:
+    results = run.results
+    names = {"recipe": f"{results.recipe} {path}", "title": f"{results.title} ({path})"}
+    return replace(run, results=results.model_copy(update=names))

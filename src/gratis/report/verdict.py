@@ -1,0 +1,198 @@
+"""The verdict in words: who is the most robust, by how much, and what to beware of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gratis.report.paired import Correct, compare
+from gratis.report.rows import Cell, Row, in_common
+from gratis.report.runs import Run, setting
+from gratis.results import METRICS, Results, collapsed
+
+# What makes numbers comparable.
+_ALIKE = ("data", "classes", "n", "epsilon", "pgd_steps")
+_CHANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``headline`` in one or two sentences; ``remarks``, a sentence or two each.
+
+    ``best`` is the most robust row of several at equal compute, or ``None`` where none is.
+    """
+
+    headline: str
+    remarks: Sequence[str]
+    best: Row | None
+
+
+def strongest(rows: Sequence[Row]) -> str:
+    """Return the strongest attack that every row was measured under."""
+    # The metrics go from weak to strong.
+    return next(metric for metric in reversed(METRICS) if all(row.cell(metric) for row in rows))
+
+
+def ranked(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that compete at equal compute, the most robust first; else all."""
+    contenders = [row for row in rows if not row.first.reference] or list(rows)
+    metric = strongest(rows)
+    return sorted(contenders, key=lambda row: _value(row, metric), reverse=True)
+
+
+def judge(rows: Sequence[Row], runs: Sequence[Run], images: int | None) -> Verdict:
+    """Return the verdict on the rows.
+
+    Args:
+        rows: all of them.
+        runs: the runs that the rows group.
+        images: how many images the validation split has, or ``None`` where that is not known.
+    """
+    remarks = [*_references(rows), *_overfitting(rows, runs)]
+    if any(is_subset(run.results, images) for run in runs):
+        remarks.append("Only a part of the validation images was measured, evenly spaced.")
+    differing = [field for field in _ALIKE if len({getattr(r.results, field) for r in runs}) > 1]
+    if differing:
+        values = [in_common([run.results for run in runs], field) for field in differing]
+        pairs = "; ".join(f"{f}: {v}" for f, v in zip(differing, values, strict=True))
+        headline = f"These models were not measured alike ({pairs}): none is called the best."
+        return Verdict(headline, remarks, None)
+    contenders, metric = ranked(rows), strongest(rows)
+    stands = len(contenders) > 1 and _value(contenders[0], metric) > 0
+    headline = _headline(contenders, metric, runs, images)
+    return Verdict(headline, remarks, contenders[0] if stands else None)
+
+
+def attack_name(metric: str, results: Results) -> str:
+    """Return the name of an attack in the words of papers."""
+    steps = f"PGD-{results.pgd_steps}" if metric == "pgd" else metric.upper().replace("_", " ")
+    return f"{steps} at epsilon {in_common([results], 'epsilon')}"
+
+
+def _headline(contenders: Sequence[Row], metric: str, runs: Sequence[Run], of: int | None) -> str:
+    best = contenders[0]
+    attack, cell = attack_name(metric, best.first), best.cell(metric)
+    clean = best.cell("clean")
+    assert cell and clean
+    if not cell.value:
+        return f"Nothing withstands {attack}, the strongest attack measured: all images fall to it."
+    right = (
+        f"{cell.value:.1f}% of {_images(best.first, of)} right (95% interval {_interval(cell)}"
+        f"{_seeds(best)})"
+    )
+    unattacked = f"Without an attack it is right about {clean.value:.1f}%."
+    if len(contenders) == 1:
+        return (
+            f"“{best.first.title}” keeps {right} under {attack}, the strongest attack measured. "
+            f"{unattacked}"
+        )
+    return (
+        f"“{best.first.title}” is the most robust of {len(contenders)} models: under {attack}, the "
+        f"strongest attack measured, it keeps {right}, "
+        f"{_lead(best, contenders[1], metric, runs)}. {unattacked}"
+    )
+
+
+def _lead(best: Row, next_best: Row, metric: str, runs: Sequence[Run]) -> str:
+    lead = _value(best, metric) - _value(next_best, metric)
+    words = f"{lead:.1f} points more than the next, “{next_best.first.title}”"
+    p = _p_value(best, next_best, metric, runs)
+    if p is None:
+        return words
+    chance = f"p {p:.2g}" if p >= 0.001 else "p < 0.001"
+    verdict = "more than chance" if p < _CHANCE else "within chance"
+    return f"{words} ({verdict}: {chance} on the same images)"
+
+
+def _p_value(a: Row, b: Row, metric: str, runs: Sequence[Run]) -> float | None:
+    """Return the paired test's p, or ``None`` without a seed and images in common."""
+    of_a, of_b = (_by_seed(row, runs) for row in (a, b))
+    every = [run.measurement.index for run in runs]
+    if not of_a.keys() & of_b.keys() or any(not np.array_equal(every[0], i) for i in every):
+        return None
+    return next(line.p for line in compare(of_a, of_b) if line.metric == metric)
+
+
+def _by_seed(row: Row, runs: Sequence[Run]) -> Mapping[int, Correct]:
+    return {
+        run.results.seed: run.measurement.correct
+        for run in runs
+        if run.results.recipe == row.first.recipe
+    }
+
+
+def _references(rows: Sequence[Row]) -> list[str]:
+    if all(row.first.reference for row in rows):
+        return []
+    metric, passes = strongest(rows), ranked(rows)[0].mean("passes")
+    return [
+        f"Outside the comparison at equal compute, “{row.first.title}” keeps "
+        f"{_value(row, metric):.1f}% with {row.mean('passes') / passes:.1f} times the passes."
+        for row in rows
+        if row.first.reference
+    ]
+
+
+def _overfitting(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
+    """Return what there is to say about catastrophic overfitting."""
+    trained = [run for run in runs if _meets_attacks(run.results)]
+    if not trained:
+        return ["None of these models was trained under attack."]
+    signs = []
+    for run in trained:
+        fgsm, pgd, title = run.results.fgsm, run.results.pgd, f"“{run.results.title}”"
+        seed = f" (seed {run.results.seed})" if len(runs) > len(rows) else ""
+        if collapsed(fgsm, pgd):
+            signs.append(
+                f"{title}{seed} shows catastrophic overfitting: it withstands a single step (FGSM "
+                f"{100 * fgsm:.1f}%) and falls to several (PGD {100 * pgd:.1f}%)."
+            )
+        elif (epoch := _collapsed_in_training(run)) is not None:
+            signs.append(
+                f"{title}{seed} showed catastrophic overfitting in training, on held-out images, "
+                f"after epoch {epoch:.1f}; at the end it does not."
+            )
+    return signs or ["No model that was trained under attack shows catastrophic overfitting."]
+
+
+def _collapsed_in_training(run: Run) -> float | None:
+    for line in run.diary:
+        seen = line.held_out or {}
+        if {"fgsm", "pgd"} <= seen.keys() and collapsed(seen["fgsm"], seen["pgd"]):
+            return line.epoch
+    return None
+
+
+def _meets_attacks(results: Results) -> bool:
+    return setting(results, "adversary") not in (None, "natural", {"natural": {}})
+
+
+def is_subset(results: Results, images: int | None) -> bool:
+    """Return whether fewer than the ``images`` of the validation split were measured.
+
+    Where these are not known, a run that asked for as many as it measured counts as one.
+    """
+    if images is None:
+        return bool(setting(results, "evaluate", "images") == results.n)
+    return results.n < images
+
+
+def _images(results: Results, images: int | None) -> str:
+    if not is_subset(results, images):
+        return f"the {results.n:,} validation images"
+    whole = "" if images is None else f" of the {images:,}"
+    return f"a subset of {results.n:,}{whole} validation images"
+
+
+def _interval(cell: Cell) -> str:
+    return f"{cell.low:.1f} to {cell.high:.1f}"
+
+
+def _seeds(row: Row) -> str:
+    return f", mean of {len(row.runs)} seeds" if len(row.runs) > 1 else ""
+
+
+def _value(row: Row, metric: str) -> float:
+    cell = row.cell(metric)
+    assert cell is not None
+    return cell.value

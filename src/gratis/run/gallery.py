@@ -1,0 +1,113 @@
+"""What a run shows on a page: a few fixed validation images, clean, perturbed and denoised."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gratis.data import Dataset, to_float
+from gratis.errors import file_error
+from gratis.evaluate import Measurement, PerturbedSets, perturbed_sets
+from gratis.evaluate.suites import evenly_spaced
+from gratis.exhibit import Exhibit, Guess, Picture, Showing
+from gratis.model import Classifier, logits_of
+from gratis.perturb import AttackSettings, attack, frozen
+from gratis.recipe import Recipe
+from gratis.run.evaluation import load_run
+from gratis.run.folder import RunFolder
+
+IMAGES = 6
+
+
+def show(path: Path) -> Showing:
+    """Return what the run in the folder ``path`` shows on a page.
+
+    The images are the first measured ones of evenly spaced classes: the same for every run on the
+    same data. Their pictures are ``clean``, ``geometric``, ``adversarial`` (PGD as the run was
+    measured), ``perturbation`` (from -epsilon, black, to epsilon, white) and, where the model has
+    a denoiser, ``denoised`` (what it makes of the adversarial image).
+
+    Raises:
+        GratisError: as :func:`gratis.run.load_run`, or the run or its perturbed sets are missing.
+    """
+    folder = RunFolder(path)
+    model, _, recipe, dataset = load_run(path)
+    sets = perturbed_sets.load(folder.sets() or folder.geometric, dataset.validation)
+    measured = Measurement.load(folder.correct).index
+    if measured.min() < 0 or measured.max() >= len(dataset.validation):
+        raise file_error(folder.correct, "is of other images", f"run: gratis evaluate {path}")
+    index = _fixed(dataset.validation.labels, measured)
+    return Showing(
+        classes=dataset.classes,
+        labels=dataset.validation.labels,
+        exhibits=_exhibits(model, recipe, dataset, sets, index),
+    )
+
+
+def _fixed(labels: NDArray[np.int64], measured: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the first measured image of up to ``IMAGES`` evenly spaced classes."""
+    _, first = np.unique(labels[measured], return_index=True)
+    return measured[first[evenly_spaced(len(first), IMAGES)]]
+
+
+def _exhibits(
+    model: Classifier,
+    recipe: Recipe,
+    dataset: Dataset,
+    sets: PerturbedSets,
+    index: NDArray[np.int64],
+) -> list[Exhibit]:
+    device = Fabric(accelerator="auto", devices=1).device
+    model.to(device).to(memory_format=torch.channels_last)
+    labels = torch.from_numpy(dataset.validation.labels[index]).to(device)
+    clean = to_float(dataset.validation.images[index], device)
+    budget = recipe.evaluate
+    how = AttackSettings.pgd(budget.epsilon, budget.pgd_steps, budget.restarts)
+    with frozen(model), torch.no_grad():
+        adversarial = attack(
+            lambda images: logits_of(model(images)),
+            clean,
+            labels,
+            how,
+            recipe.seed,
+            torch.from_numpy(index),
+        )
+        asked = {
+            "clean": clean,
+            "geometric": to_float(sets.geometric[index], device),
+            "adversarial": adversarial,
+        }
+        outputs = {name: model(images) for name, images in asked.items()}
+    looks = asked | {"perturbation": _magnified(adversarial - clean, budget.epsilon)}
+    if (denoised := outputs["adversarial"].denoised) is not None:
+        looks["denoised"] = denoised
+    pictures = {name: _to_pictures(images) for name, images in looks.items()}
+    guesses = {name: _guesses(output.logits, dataset) for name, output in outputs.items()}
+    return [
+        Exhibit(
+            index=int(place),
+            label=dataset.classes[int(dataset.validation.labels[place])],
+            pictures={name: of_all[row] for name, of_all in pictures.items()},
+            guesses={name: of_all[row] for name, of_all in guesses.items()},
+        )
+        for row, place in enumerate(index)
+    ]
+
+
+def _magnified(delta: Tensor, epsilon: float) -> Tensor:
+    """Return delta so that -epsilon is black, 0 grey and epsilon white."""
+    return 0.5 + delta * (0.5 / epsilon if epsilon else 0.0)
+
+
+def _to_pictures(images: Tensor) -> list[Picture]:
+    levels = images.clamp(0, 1).mul(255).round().to(torch.uint8)
+    return list(levels.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def _guesses(logits: Tensor, dataset: Dataset) -> list[Guess]:
+    confidences, classes = logits.float().softmax(1).max(1)
+    pairs = zip(classes.tolist(), confidences.tolist(), strict=True)
+    return [Guess(dataset.classes[number], confidence) for number, confidence in pairs]

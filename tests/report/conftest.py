@@ -1,6 +1,10 @@
+import json
+
+import numpy as np
 import pytest
 
-from gratis.results import Paper, Results
+from gratis.evaluate.measurement import Measurement
+from gratis.results import METRICS, Paper, Results
 
 
 @pytest.fixture
@@ -48,3 +52,26 @@ def results(result):
         ),
         result("pgd-full", reference=True, transfer=None, fgsm_transfer=None, clean=1.0),
     ]
+
+
+@pytest.fixture
+def run_folder(tmp_path, result):
+    """Write the folder of a measured run, without a model."""
+
+    def write(recipe="free", seed=0, under=tmp_path / "out" / "runs", **changes):
+        diary = changes.pop("diary", [{"kind": "epoch", "epoch": 1, "loss": 2, "accuracy": 0.5}])
+        settings = {"name": recipe, "seed": seed, "adversary": {"free": {}}}
+        changes["resolved"] = settings | changes.pop("resolved", {})
+        results = result(recipe, seed, **changes)
+        folder = under / f"{recipe}-seed{seed}"
+        folder.mkdir(parents=True)
+        (folder / "recipe.yaml").write_text("")
+        results.write(folder / "results.json")
+        measured = {m: getattr(results, m) for m in METRICS if getattr(results, m) is not None}
+        correct = {m: np.arange(results.n) < round(a * results.n) for m, a in measured.items()}
+        Measurement(np.arange(results.n), correct).save(folder / "correct.safetensors")
+        lines = "".join(f"{json.dumps(line)}\n" for line in diary)
+        (folder / "metrics.jsonl").write_text(lines)
+        return folder
+
+    return write

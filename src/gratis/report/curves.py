@@ -73,7 +73,8 @@ def _draw_accuracy(axes: "Axes", diaries: Sequence[Sequence[Line]]) -> None:
         for metric, (colour, marker) in _HELD_OUT.items():
             look = {"color": colour, "marker": marker, "markersize": 3, "linewidth": 1.2}
             _line(axes, diary, _held_out(metric), label=f"{hidden}held-out {metric}", **look)
-    axes.set_ylim(0, 100)
+    axes.set_ylim(-3, 103)
+    axes.set_yticks(range(0, 101, 25))
     axes.set_ylabel("accuracy, %", fontsize=8)
     axes.legend(
         loc="lower left",
@@ -88,15 +89,20 @@ def _draw_accuracy(axes: "Axes", diaries: Sequence[Sequence[Line]]) -> None:
 
 
 def _draw_schedules(axes: "Axes", diaries: Sequence[Sequence[Line]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     replays = axes.twinx()
     replays.spines[["top", "left"]].set_visible(False)
     for diary in diaries:
         _line(axes, diary, _in_255ths, color=BLUE, linewidth=1.2)
-        _line(replays, diary, lambda line: line.replays, color=RED, linewidth=1, linestyle="--")
-    axes.set_ylim(bottom=0)
+        dashed = {"linestyle": "--", "drawstyle": "steps-post"}
+        _line(replays, diary, lambda line: line.replays, color=RED, linewidth=1, **dashed)
+    # Unequal room above, so that two constants do not lie on each other.
+    axes.set_ylim(0, 1.15 * axes.dataLim.y1 or 1)
     axes.set_ylabel("epsilon, /255", fontsize=8, color=BLUE)
     if replays.lines:
-        replays.set_ylim(bottom=0)
+        replays.set_ylim(0, 1.5 * replays.dataLim.y1)
+        replays.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         replays.set_ylabel("m (dashed)", fontsize=8, color=RED)
         replays.tick_params(labelsize=7.5, length=2)
     else:

@@ -48,13 +48,17 @@ _FILE_DPI = 150
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where things go: sizes in inches; ``number`` is the width of a number, in points of x."""
+    """Where things go: sizes in inches; ``number`` is the width of a number, in points of x.
+
+    Names stand beside the bars or above them, with their ``models`` or without.
+    """
 
     width: float
     row: float
     number: float
     legend_columns: int
     names_above: bool = False
+    models: bool = False
 
     @property
     def bar(self) -> float:
@@ -67,9 +71,9 @@ class _Layout:
         return 0.14 if self.names_above else 0.0
 
 
-_FILE = _Layout(width=10.0, row=0.78, number=4.0, legend_columns=5)
-_PAGE = _Layout(width=7.2, row=0.72, number=6.0, legend_columns=5)
-_PHONE = _Layout(width=3.5, row=0.95, number=9.0, legend_columns=2, names_above=True)
+_FILE = _Layout(width=10.0, row=0.78, number=4.0, legend_columns=5, models=True)
+_PAGE = _Layout(width=7.2, row=0.62, number=6.0, legend_columns=5)
+_PHONE = _Layout(width=3.5, row=0.85, number=9.0, legend_columns=2, names_above=True)
 
 
 def figure1(results: Sequence[Results], path: Path) -> None:
@@ -88,9 +92,10 @@ def figure1(results: Sequence[Results], path: Path) -> None:
     """
     with style():
         figure = _draw(group(results), _FILE)
+        lines = figure1_notes(results)
+        figure.set_figheight(figure.get_figheight() + 0.7 + 0.2 * len(lines))
         figure.axes[0].set_title(_title(results), loc="left", fontsize=11, pad=26)
-        lines = "\n".join(figure1_notes(results))
-        figure.supxlabel(lines, x=0.01, ha="left", fontsize=8, color=MUTED)
+        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color=MUTED)
         with replacing(path) as temporary:
             figure.savefig(
                 temporary, format="png", dpi=_FILE_DPI, facecolor=PAPER, metadata={"Software": None}
@@ -198,7 +203,7 @@ class _Group:
 def _name_rows(axes: "Axes", rows: Sequence[Row], layout: _Layout) -> None:
     named = list(zip(titles(rows), rows, strict=True))
     if not layout.names_above:
-        names = [_name(*each) for each in named]
+        names = [_name(*each) if layout.models else textwrap.fill(each[0], 30) for each in named]
         axes.set_yticks(range(len(rows)), names, fontsize=8.5, color=INK)
         return
     axes.set_yticks([])
@@ -227,7 +232,7 @@ def _label(axes: "Axes", rows: int, layout: _Layout) -> None:
         ncols=layout.legend_columns,
         frameon=False,
         fontsize=8.5,
-        borderaxespad=0.2 if layout.legend_columns > 2 else 1.2,
+        borderaxespad=0.2 if layout.models else 1.4,
         handlelength=1.2,
         columnspacing=1.4,
     )

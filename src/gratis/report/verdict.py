@@ -19,7 +19,7 @@ _CHANCE = 0.05
 class Verdict:
     """``headline`` in one or two sentences; ``remarks``, a sentence or two each.
 
-    ``best`` is the most robust row of several at equal compute, or ``None`` where none is.
+    ``best`` is the first of several rows at equal compute, or ``None`` where none is.
     """
 
     headline: str
@@ -71,37 +71,30 @@ def attack_name(metric: str, results: Results) -> str:
 
 def _headline(contenders: Sequence[Row], metric: str, runs: Sequence[Run], of: int | None) -> str:
     best = contenders[0]
-    attack, cell = attack_name(metric, best.first), best.cell(metric)
-    clean = best.cell("clean")
+    attack, cell, clean = attack_name(metric, best.first), best.cell(metric), best.cell("clean")
     assert cell and clean
     if not cell.value:
         return f"Nothing withstands {attack}, the strongest attack measured: all images fall to it."
     right = (
-        f"{cell.value:.1f}% of {_images(best.first, of)} right (95% interval {_interval(cell)}"
-        f"{_seeds(best)})"
+        f"under {attack}, the strongest attack measured, it keeps {cell.value:.1f}% of "
+        f"{_images(best.first, of)} right (95% interval {_interval(cell)}{_seeds(best)})"
     )
     unattacked = f"Without an attack it is right about {clean.value:.1f}%."
     if len(contenders) == 1:
-        return (
-            f"“{best.first.title}” keeps {right} under {attack}, the strongest attack measured. "
-            f"{unattacked}"
-        )
-    return (
-        f"“{best.first.title}” is the most robust of {len(contenders)} models: under {attack}, the "
-        f"strongest attack measured, it keeps {right}, "
-        f"{_lead(best, contenders[1], metric, runs)}. {unattacked}"
-    )
+        return f"“{best.first.title}”: {right}. {unattacked}"
+    p = _p_value(best, contenders[1], metric, runs)
+    place = f"comes first of {len(contenders)} models, but within chance"
+    if p is None or p < _CHANCE:
+        place = f"is the most robust of {len(contenders)} models"
+    lead = _lead(_value(best, metric) - _value(contenders[1], metric), contenders[1], p)
+    return f"“{best.first.title}” {place}: {right}, {lead}. {unattacked}"
 
 
-def _lead(best: Row, next_best: Row, metric: str, runs: Sequence[Run]) -> str:
-    lead = _value(best, metric) - _value(next_best, metric)
-    words = f"{lead:.1f} points more than the next, “{next_best.first.title}”"
-    p = _p_value(best, next_best, metric, runs)
+def _lead(points: float, next_best: Row, p: float | None) -> str:
+    words = f"{points:.1f} points more than the next, “{next_best.first.title}”"
     if p is None:
         return words
-    chance = f"p {p:.2g}" if p >= 0.001 else "p < 0.001"
-    verdict = "more than chance" if p < _CHANCE else "within chance"
-    return f"{words} ({verdict}: {chance} on the same images)"
+    return f"{words} ({f'p {p:.2g}' if p >= 0.001 else 'p < 0.001'} on the same images)"
 
 
 def _p_value(a: Row, b: Row, metric: str, runs: Sequence[Run]) -> float | None:

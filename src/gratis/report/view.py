@@ -72,7 +72,5 @@ def _notes(rows: Sequence[Row]) -> list[str]:
             "Brackets, several seeds: 95% t-interval of their mean; ± is their standard deviation."
         )
     if any(row.paper(metric) is not None for row in rows for metric in PAPERS):
-        lines.append(
-            "paper: its Table 1, for Tiny ImageNet and an epsilon that it does not state."
-        )
+        lines.append("paper: its Table 1, for Tiny ImageNet and an epsilon that it does not state.")
     return [*lines, *explain_marks(rows)]

@@ -1,0 +1,123 @@
+"""What the page says first must be true, and no more than the numbers show."""
+
+import numpy as np
+import pytest
+
+from gratis.evaluate.measurement import Measurement
+from gratis.report import group
+from gratis.report.runs import Line, Run
+from gratis.report.verdict import judge
+
+ATTACKED = {"resolved": {"adversary": {"free": {}}}}
+
+
+@pytest.fixture
+def runs(result, tmp_path):
+    """Make runs of the given changes, named a, b, ...; of n images the first are right."""
+
+    def make(*changes, diary=()):
+        made = []
+        for place, change in enumerate(changes):
+            results = result("abcdef"[place], **(ATTACKED | change))
+            index = np.arange(results.n)
+            correct = {"pgd": index < round(results.pgd * results.n)}
+            made.append(Run(tmp_path, results, Measurement(index, correct), diary))
+        return made
+
+    return make
+
+
+def verdict(runs, images=None):
+    return judge(group([run.results for run in runs]), runs, images)
+
+
+def test_a_clear_lead_is_called_the_most_robust(runs):
+    said = verdict(runs({"pgd": 0.2}, {"pgd": 0.5}, {"pgd": 0.1}))
+    assert said.headline == (
+        "“B” is the most robust of 3 models: under PGD-20 at epsilon 8/255, the strongest attack "
+        "measured, it keeps 50.0% of the 200 validation images right (95% interval 43.1 to 56.9), "
+        "30.0 points more than the next, “A” (p < 0.001 on the same images). Without an attack it "
+        "is right about 80.0%."
+    )
+    assert said.best is not None and said.best.first.recipe == "b"
+
+
+def test_a_lead_within_chance_is_not(runs):
+    # Two images more: the exact McNemar test of 2 against 0 gives 2 * (1/2)**2.
+    said = verdict(runs({"pgd": 0.51}, {"pgd": 0.5}))
+    assert "comes first of 2 models, but within chance" in said.headline
+    assert "(p 0.5 on the same images)" in said.headline
+
+
+def test_without_the_same_images_there_is_no_test(runs):
+    a, b = runs({"pgd": 0.5}, {"pgd": 0.2})
+    b.measurement.index[:] += 1
+    assert "p " not in verdict([a, b]).headline.split("more than the next")[1].split(".")[0]
+
+
+def test_a_single_model_is_compared_with_none(runs):
+    said = verdict(runs({"pgd": 0.5}))
+    assert said.headline.startswith("“A”: under PGD-20") and said.best is None
+
+
+def test_nothing_is_called_robust_that_is_not(runs):
+    said = verdict(runs({"pgd": 0.0, "fgsm": 0.0}, {"pgd": 0.0, "fgsm": 0.0}))
+    assert said.headline.startswith("Nothing withstands PGD-20") and said.best is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"epsilon": 4 / 255}, {"n": 100}, {"data": "cifar10"}, {"pgd_steps": 50}]
+)
+def test_what_was_measured_otherwise_is_not_compared(runs, change):
+    said = verdict(runs({"pgd": 0.5}, {"pgd": 0.2} | change))
+    (field,) = change
+    assert "not measured alike" in said.headline and field in said.headline
+    assert said.best is None
+
+
+def test_a_reference_stands_outside(runs):
+    said = verdict(runs({"pgd": 0.2}, {"pgd": 0.5, "reference": True, "passes": 110_000.0}))
+    assert said.headline.startswith("“A”: ")
+    assert said.remarks[0] == (
+        "Outside the comparison at equal compute, “B” keeps 50.0% with 2.0 times the passes."
+    )
+
+
+def test_catastrophic_overfitting_is_named_where_a_model_trained_under_attack(runs):
+    fallen = {"fgsm": 0.6, "pgd": 0.02}
+    natural = fallen | {"resolved": {"adversary": {"natural": {}}}}
+    (remark,) = verdict(runs(fallen, {"pgd": 0.2}, natural)).remarks
+    assert remark.startswith("“A” shows catastrophic overfitting") and "FGSM 60.0%" in remark
+    assert verdict(runs({"pgd": 0.2}, natural)).remarks == [
+        "No model that was trained under attack shows catastrophic overfitting."
+    ]
+    assert verdict(runs(natural)).remarks == ["None of these models was trained under attack."]
+
+
+def test_overfitting_that_only_training_saw_is_named_too(runs):
+    diary = [
+        Line(epoch=1, held_out={"clean": 0.9, "fgsm": 0.5, "pgd": 0.4}),
+        Line(epoch=2, held_out={"clean": 0.9, "fgsm": 0.8, "pgd": 0.1}),
+        Line(epoch=3, held_out={"clean": 0.9, "fgsm": 0.5, "pgd": 0.4}),
+    ]
+    (remark,) = verdict(runs({"pgd": 0.2}, diary=diary)).remarks
+    assert "after epoch 2.0" in remark
+    assert "No model" in verdict(runs({"pgd": 0.2}, diary=diary[:1])).remarks[0]
+
+
+def test_a_subset_says_so_in_the_headline(runs):
+    asked = {"resolved": {"adversary": {"free": {}}, "evaluate": {"images": 200}}}
+    assert "a subset of 200 validation images" in verdict(runs(asked)).headline
+    assert "a subset of 200 of the 10,000 validation" in verdict(runs(asked), 10_000).headline
+    assert "the 200 validation images" in verdict(runs(asked), 200).headline
+    assert "the 200 validation images" in verdict(runs({})).headline
+
+
+def test_several_seeds_are_one_model(result, runs, tmp_path):
+    a, b = runs({"pgd": 0.5}, {"pgd": 0.2})
+    seeds = [
+        Run(tmp_path, result("a", seed, pgd=0.5, **ATTACKED), a.measurement, ())
+        for seed in range(3)
+    ]
+    said = verdict([*seeds, b])
+    assert "of 2 models" in said.headline and "mean of 3 seeds" in said.headline

@@ -7,7 +7,7 @@ from gratis.evaluate.measurement import Measurement
 from gratis.results import METRICS, Paper, Results
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def result():
     def make(recipe="resnet18", seed=0, **changes):
         fields = dict(
@@ -54,11 +54,11 @@ def results(result):
     ]
 
 
-@pytest.fixture
-def run_folder(tmp_path, result):
-    """Write the folder of a measured run, without a model."""
+@pytest.fixture(scope="session")
+def write_run(result):
+    """Write the folder of a measured run below another, without a model."""
 
-    def write(recipe="free", seed=0, under=tmp_path / "out" / "runs", **changes):
+    def write(under, recipe="free", seed=0, **changes):
         diary = changes.pop("diary", [{"kind": "epoch", "epoch": 1, "loss": 2, "accuracy": 0.5}])
         settings = {"name": recipe, "seed": seed, "adversary": {"free": {}}}
         changes["resolved"] = settings | changes.pop("resolved", {})
@@ -73,5 +73,15 @@ def run_folder(tmp_path, result):
         lines = "".join(f"{json.dumps(line)}\n" for line in diary)
         (folder / "metrics.jsonl").write_text(lines)
         return folder
+
+    return write
+
+
+@pytest.fixture
+def run_folder(tmp_path, write_run):
+    """Write the folder of a measured run into a folder such as reproduce leaves."""
+
+    def write(*name, under=tmp_path / "out" / "runs", **changes):
+        return write_run(under, *name, **changes)
 
     return write

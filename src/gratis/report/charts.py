@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # From the palette of Okabe and Ito, which colour-blind readers can tell apart.
 SKY, BLUE, ORANGE, RED = "#56B4E9", "#0072B2", "#E69F00", "#D55E00"
+GREEN, PINK = "#009E73", "#CC79A7"
 # On a page these become the page's own colours, light or dark.
 INK, MUTED, RULE, BAND, PAPER = "#1c1c1a", "#5e5e59", "#d8d7d1", "#f5f4f0", "#ffffff"
 _OF_THE_PAGE = {

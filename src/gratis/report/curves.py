@@ -58,6 +58,9 @@ def _draw(diaries: Sequence[Sequence[Line]], scheduled: bool) -> "Figure":
     panels[1].set_ylabel("loss", fontsize=8)
     if scheduled:
         _draw_schedules(panels[2], diaries)
+    for epoch in [line.epoch for diary in diaries for line in diary if line.kind == "rollback"]:
+        for axes in panels:
+            axes.axvline(epoch, color=MUTED, linewidth=0.8, linestyle=":")
     panels[-1].set_xlabel("epochs (passes / training images)", fontsize=8)
     panels[-1].set_xlim(left=0)
     figure.align_ylabels(panels)

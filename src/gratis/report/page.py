@@ -17,6 +17,7 @@ from gratis.report.markup import fence, plain
 from gratis.report.provenance import places, recipes
 from gratis.report.rows import Row, group
 from gratis.report.runs import Found, Run
+from gratis.report.strength import strength_chart
 from gratis.report.table import header
 from gratis.report.verdict import attack_name, judge, strongest
 from gratis.report.view import table_view
@@ -62,7 +63,9 @@ def _content(found: Found, showings: Mapping[Path, Showing]) -> dict[str, Any]:
         "table": table_view(rows, verdict.best),
         "figure1": figure1_chart(results),
         "figure1_notes": figure1_notes(results),
+        "strength": strength_chart(rows),
         "curves": _curves(rows, found.runs),
+        "rolled_back": any(line.kind == "rollback" for run in found.runs for line in run.diary),
         "no_curves": [str(run.path) for run in found.runs if not run.diary],
         "attack": attack_name(metric, results[0]),
         "classes": [(_title(run), rankings(run, showing, metric)) for run, showing in shown],
@@ -88,6 +91,7 @@ def _curves(rows: Sequence[Row], runs: Sequence[Run]) -> list[tuple[str, Chart]]
 
 def _images(content: Mapping[str, Any]) -> dict[str, bytes]:
     charts = [content["figure1"], *(chart for _, chart in content["curves"])]
+    charts += [content["strength"]] if content["strength"] else []
     galleries: Sequence[Gallery] = content["galleries"]
     pictures = [p for of_run in galleries for line in of_run.lines for p in line.pictures]
     return {image.name: image.png for image in (*charts, *pictures)}

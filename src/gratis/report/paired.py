@@ -41,12 +41,15 @@ class Comparison:
     lines: Sequence[Paired]
 
 
-def compare(a: Mapping[int, Correct], b: Mapping[int, Correct]) -> list[Paired]:
-    """Compare two recipes by every metric that all their runs have.
+def compare(
+    a: Mapping[int, Correct], b: Mapping[int, Correct], metrics: Sequence[str] = METRICS
+) -> list[Paired]:
+    """Compare two recipes by every one of some metrics that all their runs have.
 
     Args:
         a: the first recipe's runs, by seed.
         b: the second's. Seeds that only one of them has are left out.
+        metrics: the metrics to compare them by.
 
     Raises:
         GratisError: no seed is in both, or the runs were measured on different images.
@@ -57,7 +60,7 @@ def compare(a: Mapping[int, Correct], b: Mapping[int, Correct]) -> list[Paired]:
     runs = [run for seed in seeds for run in (a[seed], b[seed])]
     if len({len(correct) for run in runs for correct in run.values()}) > 1:
         raise GratisError("the runs were measured on different images; evaluate them again alike")
-    shared = [metric for metric in METRICS if all(metric in run for run in runs)]
+    shared = [metric for metric in metrics if all(metric in run for run in runs)]
     return [_paired(metric, [(a[s][metric], b[s][metric]) for s in seeds]) for metric in shared]
 
 

@@ -18,13 +18,14 @@ _RECIPE = "recipe.yaml"
 class Line(BaseModel):
     """What a page needs of one line of ``metrics.jsonl``; the rest of the line is left alone.
 
-    ``epoch`` is passes done / training images, ``accuracy`` and ``held_out`` are shares in
-    [0, 1], ``epsilon`` is in [0, 1] units of pixel value.
+    ``kind`` is step, epoch or rollback, ``epoch`` is passes done / training images, ``accuracy``
+    and ``held_out`` are shares in [0, 1], ``epsilon`` is in [0, 1] units of pixel value.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     epoch: float
+    kind: str = ""
     loss: float | None = None
     accuracy: float | None = None
     epsilon: float | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gratis.report.paired import Correct, compare
-from gratis.report.rows import Cell, Row, in_common
+from gratis.report.rows import COLLAPSED, WORST, Cell, Row, in_common
 from gratis.report.runs import Run, setting
 from gratis.results import METRICS, Results, collapsed
 
@@ -28,9 +28,15 @@ class Verdict:
 
 
 def strongest(rows: Sequence[Row]) -> str:
-    """Return the strongest attack that every row was measured under."""
-    # The metrics go from weak to strong.
-    return next(metric for metric in reversed(METRICS) if all(row.cell(metric) for row in rows))
+    """Return the strongest attack that every row was measured under, or what comes nearest.
+
+    That is the worst case over a suite's attacks, where all were measured in the same suite.
+    """
+    runs = [run for row in rows for run in row.runs]
+    same = len({getattr(run, "suite", None) for run in runs}) == 1
+    # From strong to weak.
+    metrics = [*([WORST] if same else []), *reversed(METRICS)]
+    return next(metric for metric in metrics if all(row.cell(metric) for row in rows))
 
 
 def ranked(rows: Sequence[Row]) -> list[Row]:
@@ -64,9 +70,17 @@ def judge(rows: Sequence[Row], runs: Sequence[Run], images: int | None) -> Verdi
 
 
 def attack_name(metric: str, results: Results) -> str:
-    """Return the name of an attack in the words of papers."""
-    steps = f"PGD-{results.pgd_steps}" if metric == "pgd" else metric.upper().replace("_", " ")
-    return f"{steps} at epsilon {in_common([results], 'epsilon')}"
+    """Return what a metric is measured under, in the words of papers."""
+    names = {
+        WORST: f"all L-infinity attacks of the suite “{getattr(results, 'suite', '')}”",
+        "pgd": f"PGD-{results.pgd_steps}",
+        "fgsm": "FGSM",
+        "transfer": "FGSM against the baseline",
+        "fgsm_transfer": "FGSM against the baseline, with geometric noise,",
+    }
+    if metric not in names:
+        return "geometric noise" if metric == "geometric" else "no attack"
+    return f"{names[metric]} at epsilon {in_common([results], 'epsilon')}"
 
 
 def _headline(contenders: Sequence[Row], metric: str, runs: Sequence[Run], of: int | None) -> str:
@@ -74,7 +88,7 @@ def _headline(contenders: Sequence[Row], metric: str, runs: Sequence[Run], of: i
     attack, cell, clean = attack_name(metric, best.first), best.cell(metric), best.cell("clean")
     assert cell and clean
     if not cell.value:
-        return f"Nothing withstands {attack}, the strongest attack measured: all images fall to it."
+        return f"Nothing withstands {attack}, the strongest attack measured: every image falls."
     right = (
         f"under {attack}, the strongest attack measured, it keeps {cell.value:.1f}% of "
         f"{_images(best.first, of)} right (95% interval {_interval(cell)}{_seeds(best)})"
@@ -103,7 +117,8 @@ def _p_value(a: Row, b: Row, metric: str, runs: Sequence[Run]) -> float | None:
     every = [run.measurement.index for run in runs]
     if not of_a.keys() & of_b.keys() or any(not np.array_equal(every[0], i) for i in every):
         return None
-    return next(line.p for line in compare(of_a, of_b) if line.metric == metric)
+    (line,) = compare(of_a, of_b, [metric])
+    return line.p
 
 
 def _by_seed(row: Row, runs: Sequence[Run]) -> Mapping[int, Correct]:
@@ -133,12 +148,13 @@ def _overfitting(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
         return ["None of these models was trained under attack."]
     signs = []
     for run in trained:
-        fgsm, pgd, title = run.results.fgsm, run.results.pgd, f"“{run.results.title}”"
+        alone, title = Row((run.results,)), f"“{run.results.title}”"
         seed = f" (seed {run.results.seed})" if len(runs) > len(rows) else ""
-        if collapsed(fgsm, pgd):
+        if alone.mark_of("fgsm") == COLLAPSED:
             signs.append(
-                f"{title}{seed} shows catastrophic overfitting: it withstands a single step (FGSM "
-                f"{100 * fgsm:.1f}%) and falls to several (PGD {100 * pgd:.1f}%)."
+                f"{title}{seed} shows catastrophic overfitting: it withstands a single step "
+                f"(FGSM {_value(alone, 'fgsm'):.1f}%) and falls to several "
+                f"(PGD {_value(alone, 'pgd'):.1f}%)."
             )
         elif (epoch := _collapsed_in_training(run)) is not None:
             signs.append(

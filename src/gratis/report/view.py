@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gratis.report.rows import Cell, Row, count, explain_marks, titles
+from gratis.report.rows import WORST, Cell, Row, count, explain_marks, titles
 from gratis.report.table import PAPERS, image_size
 from gratis.results import METRICS
 
@@ -14,6 +14,7 @@ _MEANINGS = {
     "transfer": "FGSM against the seed-0 baseline",
     "fgsm": "FGSM against the model itself",
     "pgd": "PGD with a random start against the model itself: the column to trust",
+    WORST: "what stands every L-infinity attack of the suite, image by image",
 }
 
 
@@ -47,7 +48,7 @@ class TableView(NamedTuple):
 
 def table_view(rows: Sequence[Row], best: Row | None) -> TableView:
     """Return the table of the rows, with the metrics that one of them has."""
-    metrics = [metric for metric in METRICS if any(row.cell(metric) for row in rows)]
+    metrics = [metric for metric in (*METRICS, WORST) if any(row.cell(metric) for row in rows)]
     lines = [
         TableRow(
             title=title,

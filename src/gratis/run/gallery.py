@@ -65,7 +65,7 @@ def _exhibits(
     labels = torch.from_numpy(dataset.validation.labels[index]).to(device)
     clean = to_float(dataset.validation.images[index], device)
     budget = recipe.evaluate
-    how = AttackSettings.pgd(budget.epsilon, budget.pgd_steps, budget.restarts)
+    how = AttackSettings.pgd(budget.epsilon, budget.pgd_steps, budget.restarts or 1)
     with frozen(model), torch.no_grad():
         adversarial = attack(
             lambda images: logits_of(model(images)),

@@ -1,0 +1,245 @@
+"""The page as a reader meets it: whole, self-contained, and safe with names from strangers."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gratis.errors import GratisError
+from gratis.exhibit import Exhibit, Guess, Showing
+from gratis.report import read_runs, write_page
+from gratis.report.markup import fence, plain
+
+HOSTILE = "<script>alert(1)</script> $\\frac| `![x](http://evil.example/x.png) ]]> --> \"'&"
+VOID = {"meta", "link", "img", "br", "path", "use", "rect", "line", "circle"}
+
+
+class Page(HTMLParser):
+    """Collects what a browser would fetch, run or refer to, and checks that tags are balanced."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.addresses, self.tags, self.ids, self.handlers, self.words = [], [], [], [], []
+        self._open = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        if tag not in VOID:
+            self._open.append(tag)
+        for name, value in attributes:
+            if name in ("src", "href", "xlink:href", "srcset", "action", "data", "poster"):
+                self.addresses.append(value)
+            if name == "id":
+                self.ids.append(value)
+            if name.startswith("on"):
+                self.handlers.append(name)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self._open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self._open.pop() == tag
+
+    def handle_data(self, text):
+        self.words.append(text)
+
+
+def showing(name="cat", n=200):
+    """Return what a run shows: two images of three classes, with every kind of picture."""
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    kinds = ("clean", "geometric", "adversarial", "perturbation", "denoised")
+    guesses = {kind: Guess(name, 0.876) for kind in kinds[:3]}
+    return Showing(
+        classes=("dog", name, "emu"),
+        labels=np.arange(n) % 3,
+        exhibits=[
+            Exhibit(place, ("dog", name)[place], dict.fromkeys(kinds, pixels), guesses)
+            for place in range(2)
+        ],
+    )
+
+
+DIARY = [
+    {"kind": "step", "epoch": 0.5, "loss": 2.0, "accuracy": 0.2, "epsilon": 0.01, "replays": 1},
+    {"kind": "rollback", "epoch": 0.7, "reason": "the loss exploded"},
+    {"kind": "epoch", "epoch": 1, "loss": 1.0, "held_out": {"clean": 0.9, "fgsm": 0.5, "pgd": 0.4}},
+    {"kind": "step", "epoch": 1.5, "loss": 0.9, "accuracy": 0.5, "epsilon": 0.03, "replays": 4},
+]
+
+
+@pytest.fixture
+def page(run_folder, tmp_path):
+    """Write a page about runs without images; return its HTML and its Markdown."""
+
+    def make(*changes):
+        folders = [run_folder(f"r{i}", **change) for i, change in enumerate(changes)]
+        write_page(read_runs(folders), {}, tmp_path / "report")
+        files = (tmp_path / "report" / name for name in ("report.html", "report.md"))
+        return [file.read_text() for file in files]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def rich(write_run, tmp_path_factory):
+    """The folder of a page with everything in it, about a run with hostile names and another."""
+    folder = tmp_path_factory.mktemp("rich")
+    change = {"title": HOSTILE, "data": HOSTILE, "backbone": HOSTILE, "device": HOSTILE}
+    change |= {"commit": HOSTILE, "versions": {HOSTILE: HOSTILE}, "baseline": True, "pgd": 0.5}
+    change["resolved"] = {"title": HOSTILE, "evaluate": {"images": 200}}
+    runs = [
+        write_run(folder / "runs", "r0", diary=DIARY, **change),
+        write_run(folder / "runs", "r1", diary=DIARY, data=HOSTILE),
+    ]
+    found = read_runs(runs)
+    shown = {runs[0]: showing(HOSTILE), runs[1]: showing()}
+    write_page(found, shown, folder / "report")
+    return folder / "report"
+
+
+@pytest.fixture(scope="module")
+def html(rich):
+    return (rich / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def markdown(rich):
+    return (rich / "report.md").read_text()
+
+
+def test_the_page_asks_the_network_for_nothing_and_runs_nothing(html):
+    read = Page(html)
+    assert all(address.startswith(("#", "data:image/png;base64,")) for address in read.addresses)
+    assert any(address.startswith("data:") for address in read.addresses)
+    assert set(re.findall(r"url\((.)", html)) <= {"#"} and "@import" not in html
+    assert not {"script", "link", "iframe", "object", "base", "form"} & set(read.tags)
+    assert read.handlers == []
+    assert "default-src 'none'" in html
+
+
+def test_every_reference_has_one_target(html):
+    read = Page(html)
+    assert len(set(read.ids)) == len(read.ids)
+    targets = [address[1:] for address in read.addresses if address.startswith("#")]
+    targets += re.findall(r"url\(#([^)]+)\)", html)
+    assert {"results", "training", "classes", "images"} <= set(targets) <= set(read.ids)
+
+
+def test_hostile_names_are_shown_as_they_are(html, markdown):
+    assert "<script" not in html and '<img src="http' not in html
+    assert "".join(Page(html).words).count(HOSTILE) > 10
+    outside = re.sub(r"^(`{3,})\n.*?^\1$", "", markdown, flags=re.DOTALL | re.MULTILINE)
+    assert "<" not in outside
+    links = re.findall(r"(?<!\\)\]\(([^)]*)\)", outside)
+    assert links and all(link.startswith("images/") for link in links)
+
+
+def test_every_image_of_the_markdown_is_there_and_nothing_else(rich, markdown):
+    named = set(re.findall(r"\]\(images/([^)]*)\)", markdown))
+    files = {path.name: path for path in (rich / "images").iterdir()}
+    assert named == set(files) and len(files) == 1 + 2 + 2 * 2 * 5
+    for name, path in files.items():
+        with Image.open(path) as image:
+            assert image.format == "PNG"
+            # Eight pixels are too few to look at.
+            assert image.width >= 96, name
+
+
+def test_both_forms_say_the_same(html, markdown):
+    words = " ".join("".join(Page(html).words).split())
+    for text in (words, " ".join(markdown.replace("\\", "").split())):
+        for said in (
+            "is the most robust of 2 models",
+            "PGD-20 at epsilon 8/255",
+            "[43.1, 56.9]",
+            "At a dotted line training went back",
+            "cat, 88%",
+            "validation image 1" if text is words else "(image 1)",
+            "name: r0",
+        ):
+            assert said in text
+        assert [text.count(mark) for mark in "✓✗"] == [6, 6]
+
+
+def test_charts_take_their_ink_from_the_page(html):
+    charts = re.findall(r"<svg .*?</svg>", html, flags=re.DOTALL)
+    assert len(charts) == 4
+    for chart in charts:
+        assert "currentColor" in chart and "var(--rule)" in chart
+        assert not re.search("#000000|#ffffff|white|black", chart)
+
+
+def test_small_pictures_are_enlarged_pixel_by_pixel(rich):
+    with Image.open(rich / "images" / "gallery-1-0-clean.png") as image:
+        shown = np.asarray(image.convert("RGB"))
+    (original, *_) = (exhibit.pictures["clean"] for exhibit in showing().exhibits)
+    assert (shown == original.repeat(12, axis=0).repeat(12, axis=1)).all()
+
+
+def test_sections_without_content_are_absent(page):
+    html, markdown = page({"diary": []})
+    for text in (html, markdown):
+        assert not re.search("Training|Classes|Images|Accuracy against epsilon", text)
+    (contents,) = re.findall("<nav.*?</nav>", html, flags=re.DOTALL)
+    assert Page(contents).addresses == ["#results", "#figure1", "#provenance"]
+
+
+def test_a_run_without_a_diary_is_named(page):
+    html, markdown = page({"diary": DIARY}, {"diary": []})
+    assert "No curves" in html and "r1-seed0" in html.split("No curves")[1].split("</p>")[0]
+    assert "No curves" in markdown
+
+
+def test_a_page_replaces_an_earlier_one_and_nothing_else(page, run_folder, tmp_path, monkeypatch):
+    first = page({})[0]
+    found = read_runs([tmp_path / "out" / "runs" / "r0-seed0"])
+    write_page(found, {}, tmp_path / "report")
+    assert (tmp_path / "report" / "report.html").read_text() == first
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    with pytest.raises(GratisError, match=r"mine: already holds thesis\.tex"):
+        write_page(found, {}, tmp_path / "mine")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
+    with pytest.raises(GratisError, match="No space left"):
+        write_page(found, {}, tmp_path / "report")
+    assert (tmp_path / "report" / "report.html").read_text() == first
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "out", "report"]
+
+
+def test_a_curve_against_epsilon_is_drawn_where_there_is_one(page, monkeypatch):
+    curve = property(lambda results: [(0.0, results.clean), (8 / 255, results.pgd)])
+    monkeypatch.setattr("gratis.results.Results.curve", curve, raising=False)
+    html, markdown = page({}, {})
+    assert 'href="#epsilon"' in html and "images/epsilon.png" in markdown
+    assert len(set(Page(html).ids)) == len(Page(html).ids)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("+ free", "\\+ free"),
+        ("a | b", "a \\| b"),
+        ("<b> & `x`", "&lt;b&gt; &amp; \\`x\\`"),
+        ("two\nlines", "two lines"),
+        ("fgsm_transfer", "fgsm\\_transfer"),
+    ],
+)
+def test_names_in_markdown_are_shown_letter_by_letter(text, shown):
+    assert plain(text) == shown
+
+
+def test_code_cannot_end_its_own_block():
+    assert fence("a\n```\nb\n") == "````\na\n```\nb\n````"

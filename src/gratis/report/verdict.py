@@ -88,7 +88,8 @@ def _headline(contenders: Sequence[Row], metric: str, runs: Sequence[Run], of: i
     attack, cell, clean = attack_name(metric, best.first), best.cell(metric), best.cell("clean")
     assert cell and clean
     if not cell.value:
-        return f"Nothing withstands {attack}, the strongest attack measured: every image falls."
+        images = _images(best.first, of)
+        return f"Nothing withstands {attack}, the strongest attack measured: of {images} none does."
     right = (
         f"under {attack}, the strongest attack measured, it keeps {cell.value:.1f}% of "
         f"{_images(best.first, of)} right (95% interval {_interval(cell)}{_seeds(best)})"

@@ -13,7 +13,7 @@ from gratis.report import read_runs, write_page
 from gratis.report.markup import fence, plain
 
 HOSTILE = "<script>alert(1)</script> $\\frac| `![x](http://evil.example/x.png) ]]> --> \"'&"
-VOID = {"meta", "link", "img", "br", "path", "use", "rect", "line", "circle"}
+VOID = {"meta", "link", "img", "br", "wbr", "path", "use", "rect", "line", "circle"}
 
 
 class Page(HTMLParser):
@@ -239,6 +239,13 @@ def test_a_curve_against_epsilon_is_drawn_where_there_is_one(page, monkeypatch):
 )
 def test_names_in_markdown_are_shown_letter_by_letter(text, shown):
     assert plain(text) == shown
+
+
+def test_what_would_turn_the_text_around_is_shown_as_an_escape(page):
+    html, markdown = page({"device": "\u202efuture\x1b[2K"})
+    for text in (html, markdown.replace("\\\\", "\\").replace("\\[", "[")):
+        assert "\\u202efuture\\x1b[2K" in text
+        assert all(c.isprintable() or c == "\n" for c in text)
 
 
 def test_code_cannot_end_its_own_block():

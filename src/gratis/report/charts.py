@@ -24,6 +24,7 @@ _OF_THE_PAGE = {
     RULE: "var(--rule)",
     BAND: "var(--band)",
     PAPER: "var(--paper)",
+    BLUE.lower(): "var(--blue)",
 }
 _DPI = 200
 

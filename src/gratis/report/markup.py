@@ -1,7 +1,9 @@
-"""Names that come from data, made safe for Markdown."""
+"""Names that come from data, made safe to show."""
 
 import html
 import re
+
+from markupsafe import Markup
 
 
 def plain(text: object) -> str:
@@ -9,6 +11,16 @@ def plain(text: object) -> str:
     line = html.escape(" ".join(str(text).split()), quote=False)
     # A plus or minus in front would start a list.
     return re.sub(r"^[+-]|[\\`*_\[\]|~#!]", r"\\\g<0>", line)
+
+
+def visible(value: object) -> object:
+    """Return text with what steers a display, such as its direction, as escapes.
+
+    Markup of ours and what is no text stay as they are, and so do ends of lines.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)
 
 
 def fence(text: str) -> str:

@@ -13,7 +13,7 @@ from gratis.report.classes import rankings
 from gratis.report.curves import training_chart
 from gratis.report.figures import figure1_chart, figure1_notes
 from gratis.report.gallery import Gallery, gallery
-from gratis.report.markup import fence, plain
+from gratis.report.markup import fence, plain, visible
 from gratis.report.provenance import places, recipes
 from gratis.report.rows import Row, group
 from gratis.report.runs import Found, Run
@@ -106,6 +106,7 @@ def _environment(escape: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gratis.report"),
         autoescape=escape,
+        finalize=visible,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,6 +1,7 @@
 """The runs that a page is about: found in folders, read, and told apart."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,10 +105,14 @@ def _read_run(path: Path) -> Run:
         remedy = f"finish and measure it: gratis resume {path}"
         raise file_error(path, "has no results yet", remedy)
     results, measurement = Results.read(results_file), Measurement.load(correct_file)
-    if any(getattr(results, m) != accuracy for m, accuracy in measurement.accuracies.items()):
+    if not all(_same(getattr(results, m), a) for m, a in measurement.accuracies.items()):
         remedy = f"measure the run again: gratis evaluate {path}"
         raise file_error(correct_file, "does not belong to the results beside it", remedy)
     return Run(path, results, measurement, _read_diary(path / "metrics.jsonl"))
+
+
+def _same(a: float | None, b: float | None) -> bool:
+    return a is b is None or (a is not None and b is not None and math.isclose(a, b))
 
 
 def _read_diary(path: Path) -> list[Line]:

@@ -1,5 +1,6 @@
 """Accuracy against epsilon: how fast a model's robustness fades as the attack may do more."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _COLOURS = (RED, BLUE, GREEN, ORANGE, PINK, SKY, INK)
 _MARKERS = "osD^vPX"
+# In letters: two columns of these fit a page, and one a phone.
+_TITLE = 40
 
 # Epsilon, in [0, 1] units, and the accuracy, in [0, 1].
 Curve = Sequence[tuple[float, float]]
@@ -60,7 +63,7 @@ def _draw(curves: dict[str, Curve], width: float) -> "Figure":
             marker=_MARKERS[number // len(_COLOURS) % len(_MARKERS)],
             markersize=3.5,
             linewidth=1.2,
-            label=title.lstrip("_"),
+            label=textwrap.shorten(title.lstrip("_"), _TITLE, placeholder=" …"),
         )
     axes.grid(color=RULE, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)

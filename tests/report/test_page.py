@@ -192,6 +192,11 @@ def test_sections_without_content_are_absent(page):
     assert Page(contents).addresses == ["#results", "#figure1", "#provenance"]
 
 
+def test_a_diary_that_says_nothing_gives_empty_curves(page):
+    html, _ = page({"diary": [{"kind": "rollback", "epoch": 1}]})
+    assert "Training</h2>" in html and "went back" in html
+
+
 def test_a_run_without_a_diary_is_named(page):
     html, markdown = page({"diary": DIARY}, {"diary": []})
     assert "No curves" in html and "r1-seed0" in html.split("No curves")[1].split("</p>")[0]

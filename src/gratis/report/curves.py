@@ -79,16 +79,17 @@ def _draw_accuracy(axes: "Axes", diaries: Sequence[Sequence[Line]]) -> None:
     axes.set_ylim(-3, 103)
     axes.set_yticks(range(0, 101, 25))
     axes.set_ylabel("accuracy, %", fontsize=8)
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=2,
-        frameon=False,
-        fontsize=7.5,
-        borderaxespad=0.2,
-        handlelength=1.6,
-        columnspacing=1.2,
-    )
+    if axes.lines:
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=2,
+            frameon=False,
+            fontsize=7.5,
+            borderaxespad=0.2,
+            handlelength=1.6,
+            columnspacing=1.2,
+        )
 
 
 def _draw_schedules(axes: "Axes", diaries: Sequence[Sequence[Line]]) -> None:

@@ -98,9 +98,10 @@ def _headline(contenders: Sequence[Row], metric: str, runs: Sequence[Run], of: i
     if len(contenders) == 1:
         return f"“{best.first.title}”: {right}. {unattacked}"
     p = _p_value(best, contenders[1], metric, runs)
-    place = f"comes first of {len(contenders)} models, but within chance"
-    if p is None or p < _CHANCE:
-        place = f"is the most robust of {len(contenders)} models"
+    sure = p is not None and p < _CHANCE
+    place = f"{'is the most robust' if sure else 'comes first'} of {len(contenders)} models"
+    if p is not None and not sure:
+        place += ", but within chance"
     lead = _lead(_value(best, metric) - _value(contenders[1], metric), contenders[1], p)
     return f"“{best.first.title}” {place}: {right}, {lead}. {unattacked}"
 

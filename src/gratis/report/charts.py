@@ -72,10 +72,10 @@ def new_figure(width: float, height: float) -> "Figure":
     return figure
 
 
-def as_png(figure: "Figure") -> bytes:
-    """Return the figure as PNG on white."""
+def as_png(figure: "Figure", dpi: int = _DPI) -> bytes:
+    """Return the figure as PNG on white, with ``dpi`` pixels an inch."""
     content = io.BytesIO()
-    figure.savefig(content, format="png", facecolor=PAPER, metadata={"Software": None})
+    figure.savefig(content, format="png", dpi=dpi, facecolor=PAPER, metadata={"Software": None})
     return content.getvalue()
 
 

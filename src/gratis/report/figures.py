@@ -96,10 +96,9 @@ def figure1(results: Sequence[Results], path: Path) -> None:
         figure.set_figheight(figure.get_figheight() + 0.7 + 0.2 * len(lines))
         figure.axes[0].set_title(_title(results), loc="left", fontsize=11, pad=26)
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color=MUTED)
-        with replacing(path) as temporary:
-            figure.savefig(
-                temporary, format="png", dpi=_FILE_DPI, facecolor=PAPER, metadata={"Software": None}
-            )
+        png = as_png(figure, _FILE_DPI)
+    with replacing(path) as temporary:
+        temporary.write_bytes(png)
 
 
 def figure1_chart(results: Sequence[Results]) -> Chart:

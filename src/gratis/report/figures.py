@@ -1,6 +1,7 @@
 """The paper's bar chart, rebuilt: our accuracies as bars, the paper's as diamonds on them."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,8 @@ def figure1(results: Sequence[Results], path: Path) -> None:
         figure = _draw(group(results), _FILE)
         lines = figure1_notes(results)
         figure.set_figheight(figure.get_figheight() + 0.7 + 0.2 * len(lines))
-        figure.axes[0].set_title(_title(results), loc="left", fontsize=11, pad=26)
+        title = f"{_title(results)}\n{_usual_model(group(results))} unless a row says otherwise"
+        figure.axes[0].set_title(title, loc="left", fontsize=11, pad=26)
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color=MUTED)
         png = as_png(figure, _FILE_DPI)
     with replacing(path) as temporary:
@@ -202,7 +204,9 @@ class _Group:
 def _name_rows(axes: "Axes", rows: Sequence[Row], layout: _Layout) -> None:
     named = list(zip(titles(rows), rows, strict=True))
     if not layout.names_above:
-        names = [_name(*each) if layout.models else textwrap.fill(each[0], 30) for each in named]
+        names = [textwrap.fill(title, 30) for title, _ in named]
+        if layout.models:
+            names = [_name(*each, _usual_model(rows)) for each in named]
         axes.set_yticks(range(len(rows)), names, fontsize=8.5, color=INK)
         return
     axes.set_yticks([])
@@ -237,7 +241,16 @@ def _label(axes: "Axes", rows: int, layout: _Layout) -> None:
     )
 
 
-def _name(title: str, row: Row) -> str:
+def _name(title: str, row: Row, usual: str) -> str:
+    used = _model(row)
+    return "\n".join(textwrap.fill(text, 34) for text in (title, used)[: 1 + (used != usual)])
+
+
+def _model(row: Row) -> str:
     seeds = f", {len(row.runs)} seeds" if len(row.runs) > 1 else ""
-    used = f"{row.first.backbone}, {row.first.input_size} px{seeds}"
-    return "\n".join(textwrap.fill(text, 34) for text in (title, used))
+    return f"{row.first.backbone}, {row.first.input_size} px{seeds}"
+
+
+def _usual_model(rows: Sequence[Row]) -> str:
+    """Return what most rows have, so that they need not all say it."""
+    return Counter(map(_model, rows)).most_common(1)[0][0]

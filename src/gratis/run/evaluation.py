@@ -3,13 +3,14 @@
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from lightning_fabric import Fabric
 
 from gratis.data import Dataset, load
 from gratis.evaluate import PerturbedSets, measure, perturbed_sets
 from gratis.evaluate.measurement import Measurement
-from gratis.files import locked
+from gratis.files import locked, write_json
 from gratis.model import Classifier
 from gratis.recipe import Recipe, with_evaluation
 from gratis.results import Results
@@ -67,8 +68,14 @@ def measure_run(path: Path, sets: Path | None = None, overrides: Sequence[str] =
     loaded = _load_sets(folder, dataset, recipe.evaluate.epsilon, sets)
     folder.claim(recipe, sets)
     device = Fabric(accelerator="auto", devices=1).device
-    measured = measure(model, dataset.validation, loaded, recipe.evaluate, recipe.seed, device)
+    model.to(device)
+    measured = measure(
+        model, dataset.validation, loaded, recipe.evaluate, recipe.seed, folder.evaluation
+    )
     measured.save(folder.correct)
+    if measured.examples is not None:
+        measured.examples.save(folder.examples)
+    write_json(folder.evaluation / "seconds.json", measured.seconds)
     results = _results(recipe, dataset, model, position, measured, device_name(device))
     results.write(folder.results_file)
     if sets is not None:
@@ -129,6 +136,12 @@ def _results(
         reference=recipe.reference,
         paper=recipe.paper,
         **measured.accuracies,  # type: ignore[arg-type]
+        suite=recipe.evaluate.suite,
+        robust=measured.accuracy("robust"),
+        robust_l2=measured.accuracy("robust_l2"),
+        geometric_worst=measured.accuracy("geometric_worst"),
+        corruptions=_mean_corruption(measured),
+        trials=measured.trials,
         n=measured.n,
         classes=len(dataset.classes),
         epsilon=recipe.evaluate.epsilon,
@@ -147,6 +160,12 @@ def _results(
         versions=versions(),
         resolved=recipe.model_dump(mode="json", exclude_none=True),
     )
+
+
+def _mean_corruption(measured: Measurement) -> float | None:
+    """Return the mean accuracy over all kinds and severities of corruption."""
+    found = [trial.accuracy for trial in measured.trials if "severity" in trial.settings]
+    return fmean(found) if found else None
 
 
 def _backbone(recipe: Recipe) -> str:

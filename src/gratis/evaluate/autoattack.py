@@ -1,7 +1,7 @@
 """The official AutoAttack (Croce and Hein 2020), on the images that stood everything else."""
 
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,39 +14,41 @@ from gratis.evaluate.trials import Trial
 from gratis.progress import say
 from gratis.seeds import derive
 
-# Its parts in their order, with what each costs a robust image, in forward passes.
-PARTS = {"apgd-ce": 200, "apgd-t": 1800, "fab-t": 1800, "square": 5000}
+Part = Literal["apgd-ce", "apgd-t", "fab-t", "square"]
+# In the official order; what each costs an image that stands it, in forward passes.
+COSTS: dict[Part, int] = {"apgd-ce": 200, "apgd-t": 1800, "fab-t": 1800, "square": 5000}
 # The targeted DLR loss compares four logits.
-FEWEST = {"apgd-t": 4}
+FEWEST_CLASSES: dict[Part, int] = {"apgd-t": 4}
 MOST_TARGETS = 9
 
 
 class AutoAttack(Trial):
-    """Standard AutoAttack within ``epsilon`` in L-infinity.
+    """One part of standard AutoAttack within ``epsilon`` in L-infinity.
 
-    Its own random numbers follow from the seed and the batch, not from each image: another
-    ``batch_size`` is another draw.
+    All four as a cascade are AutoAttack, whose figure is the last one's. Its own random numbers
+    follow from the seed and the batch, not from each image: another ``batch_size`` is another draw.
     """
 
+    part: Part
     epsilon: float
 
     @property
     def cost(self) -> float:
-        """What an image costs that stands to the end."""
-        return sum(PARTS.values())
+        """What an image costs that stands."""
+        return COSTS[self.part]
 
-    def prepare(self, subject: Subject) -> None:
-        """See that the library is there; say what a small number of classes leaves out."""
+    def fits(self, subject: Subject) -> bool:
+        """See that the library is there and the classes are enough; say so where they are not."""
         _library()
         classes = subject.classes()
-        missing = [part for part in PARTS if part not in _parts(classes)]
-        if missing:
-            say(f"autoattack: {classes} classes are too few for {', '.join(missing)}; left out")
+        enough = classes >= FEWEST_CLASSES.get(self.part, 2)
+        if not enough:
+            say(f"{self.name} is left out: it needs {FEWEST_CLASSES[self.part]} classes")
+        return enough
 
     def judge(self, subject: Subject, index: NDArray[np.int64]) -> Verdict:
-        """Run AutoAttack."""
+        """Run the part."""
         portion = subject.portion(index)
-        classes = subject.classes()
         official: Any = _library().AutoAttack(
             _Plain(subject),
             norm="Linf",
@@ -54,12 +56,12 @@ class AutoAttack(Trial):
             seed=derive(subject.seed, "autoattack", int(index[0])) % 2**31,
             device=subject.device,
         )
-        official.attacks_to_run = _parts(classes)
-        targets = min(MOST_TARGETS, classes - 1)
+        official.attacks_to_run = [self.part]
+        targets = min(MOST_TARGETS, subject.classes() - 1)
         official.apgd_targeted.n_target_classes = official.fab.n_target_classes = targets
         with torch.random.fork_rng(devices=_devices(subject.device)):
             adversarial: Tensor = official.run_standard_evaluation(
-                portion.images, portion.labels, batch_size=len(index)
+                portion.images.contiguous(), portion.labels, batch_size=len(index)
             )[0].detach()
         adversarial = subject.settle(portion, adversarial, "linf", self.epsilon)
         fooled = subject.fooled(portion, adversarial, "linf", self.epsilon)
@@ -74,11 +76,22 @@ class _Plain(nn.Module):
         self._model, self._classify = subject.model, subject.classify
 
     def forward(self, images: Tensor) -> Tensor:
-        return self._classify(images)
+        return self._classify(_ChannelsLast.apply(images))
 
 
-def _parts(classes: int) -> list[str]:
-    return [part for part in PARTS if classes >= FEWEST.get(part, 2)]
+class _ChannelsLast(torch.autograd.Function):
+    """The memory format that is fast for the model; gradients come back in the plain one.
+
+    The library reshapes them in a way that only the plain one allows.
+    """
+
+    @staticmethod
+    def forward(context: Any, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        return gradient.contiguous()
 
 
 def _devices(device: torch.device) -> list[torch.device]:

@@ -16,7 +16,7 @@ from gratis.evaluate.parts import Evaluation, Parts
 from gratis.evaluate.perturbed_sets import PerturbedSets
 from gratis.evaluate.subject import Pictures, Subject
 from gratis.evaluate.suites import EvaluateSettings, trials_of
-from gratis.evaluate.trials import Still, Threat, Trial
+from gratis.evaluate.trials import Threat, Trial
 from gratis.perturb import frozen
 from gratis.progress import Bar, bar
 from gratis.results import TrialResult
@@ -55,16 +55,10 @@ def measure(
     _refuse_mismatch(split, sets, settings)
     model.to(memory_format=torch.channels_last)
     subject = Subject(model, split, _stills(split, sets), seed, settings.examples)
-    trials = [
-        trial
-        for trial in trials_of(settings)
-        if not isinstance(trial, Still) or trial.name in subject.stills
-    ]
     index = evenly_spaced(len(split), settings.images)
-    total = len(index) * sum(trial.cost for trial in trials)
     with frozen(model):
-        for trial in trials:
-            trial.prepare(subject)
+        trials = [trial for trial in trials_of(settings) if trial.fits(subject)]
+        total = len(index) * sum(trial.cost for trial in trials)
         with bar("evaluate", total) as shown:
             cascade = _Cascade(subject, index, settings.batch_size, folder, shown)
             for trial in trials:

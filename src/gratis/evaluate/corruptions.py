@@ -57,9 +57,10 @@ class Corruption(Trial):
         """One pass."""
         return 1
 
-    def prepare(self, subject: Subject) -> None:
+    def fits(self, subject: Subject) -> bool:
         """See that kornia is there."""
         _library()
+        return True
 
     def judge(self, subject: Subject, index: NDArray[np.int64]) -> Verdict:
         """Corrupt and classify."""

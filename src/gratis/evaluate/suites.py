@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gratis.evaluate.autoattack import AutoAttack
+from gratis.evaluate.autoattack import COSTS, AutoAttack
 from gratis.evaluate.corruptions import KINDS, SEVERITIES, Corruption
 from gratis.evaluate.subject import Kept
 from gratis.evaluate.trials import Ascent, Still, Threat, Trial, ladder
@@ -87,12 +87,21 @@ def full(own: EvaluateSettings) -> list[Trial]:
     own = own if own.epsilons is not None else own.model_copy(update={"epsilons": CURVE})
     return [
         *standard(own),
-        AutoAttack(name="autoattack", threat="robust", apart=False, epsilon=own.epsilon),
         WorstOfK(name="geometric_worst", threat="geometric_worst"),
         *(
             Corruption(name=f"{kind} {severity}", kind=kind, severity=severity)
             for kind in KINDS
             for severity in SEVERITIES
+        ),
+        *(
+            AutoAttack(
+                name=part.replace("-", "_"),
+                threat="robust",
+                apart=False,
+                part=part,
+                epsilon=own.epsilon,
+            )
+            for part in COSTS
         ),
     ]
 

@@ -42,12 +42,13 @@ class Trial(Settings):
     def judge(self, subject: Subject, index: NDArray[np.int64]) -> Verdict:
         """Put the images at ``index`` on trial, all at once."""
 
-    def prepare(self, subject: Subject) -> None:
-        """See, before anything is measured, that the trial can be held.
+    def fits(self, subject: Subject) -> bool:
+        """Return, before anything is measured, whether the trial makes sense for this model.
 
         Raises:
-            GratisError: it cannot.
+            GratisError: it does, but something is missing.
         """
+        return True
 
     def key(self, subject: Subject) -> str:
         """Return all that decides the verdicts, apart from the model, the images and the seed."""
@@ -56,6 +57,10 @@ class Trial(Settings):
 
 class Still(Trial):
     """Fixed images, under the name of their set."""
+
+    def fits(self, subject: Subject) -> bool:
+        """Return whether there are such images."""
+        return self.name in subject.stills
 
     @property
     def cost(self) -> float:

@@ -8,7 +8,14 @@ from statistics import fmean
 from lightning_fabric import Fabric
 
 from gratis.data import Dataset, load
-from gratis.evaluate import PerturbedSets, measure, perturbed_sets
+from gratis.evaluate import (
+    Examples,
+    PerturbedSets,
+    measure,
+    perturbed_sets,
+    rescore,
+    wilson,
+)
 from gratis.evaluate.measurement import Measurement
 from gratis.files import locked, write_json
 from gratis.model import Classifier
@@ -81,6 +88,24 @@ def measure_run(path: Path, sets: Path | None = None, overrides: Sequence[str] =
     if sets is not None:
         folder.note_measured(sets)
     return results
+
+
+def rescore_run(path: Path, file: Path) -> str:
+    """Return in words how many adversarial examples in ``file`` the run in ``path`` gets right.
+
+    Raises:
+        GratisError: as :func:`load_run`, or the file holds other images' examples or worse.
+    """
+    examples = Examples.load(file)
+    model, _, recipe, dataset = load_run(path)
+    model.to(Fabric(accelerator="auto", devices=1).device)
+    right = rescore(model, dataset.validation, examples, file, recipe.evaluate.batch_size)
+    low, high = wilson(float(right.mean()), len(right))
+    return (
+        f"{file}: {right.sum()} of {len(right)} right, {100 * right.mean():.1f}% "
+        f"(95% interval {100 * low:.1f} to {100 * high:.1f}); "
+        f"all within {255 * examples.epsilon:.4g}/255 (L-infinity) of their images"
+    )
 
 
 def build_sets(baseline: Path, folder: Path) -> None:

@@ -76,7 +76,8 @@ class _Plain(nn.Module):
         self._model, self._classify = subject.model, subject.classify
 
     def forward(self, images: Tensor) -> Tensor:
-        return self._classify(_ChannelsLast.apply(images))
+        # The library takes logits of another precision than the images' amiss.
+        return self._classify(_ChannelsLast.apply(images)).to(images.dtype)
 
 
 class _ChannelsLast(torch.autograd.Function):

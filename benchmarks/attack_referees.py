@@ -43,8 +43,8 @@ with warnings.catch_warnings():
     import torchattacks
     from art.attacks import evasion
     from art.estimators.classification import PyTorchClassifier
-    from foolbox import PyTorchModel
     from foolbox.attacks import L2PGD, LinfPGD
+    from foolbox.models.pytorch import PyTorchModel
 
 Attack = Callable[[nn.Module, Tensor, Tensor, AttackSettings], Tensor]
 SEED = 0
@@ -166,7 +166,8 @@ def material_of(run: Path, images: int) -> Material:
     index = evenly_spaced(len(split), images)
     return Material(
         run.name,
-        Logits(model).to(memory_format=torch.contiguous_format),
+        # As a whole: torchattacks leaves every part in the mode that the whole was in.
+        Logits(model).to(memory_format=torch.contiguous_format).eval(),
         split,
         to_float(split.images[index], "cpu").contiguous(),
         torch.from_numpy(split.labels[index]),

@@ -297,7 +297,7 @@ def test_other_pictures_under_the_same_name_are_looked_at_again(net, split, tmp_
 def test_a_damaged_part_is_named(net, split, sets, tmp_path, damage):
     from safetensors.numpy import load_file, save_file
 
-    measure(net, split, sets, EvaluateSettings(pgd_steps=1), 0, tmp_path)
+    measure(net, split, sets, EvaluateSettings(pgd_steps=1), 0, tmp_path / "parts")
     path = min(tmp_path.rglob("*.safetensors"))
     part = load_file(path)
     if damage == "nonsense":
@@ -309,4 +309,4 @@ def test_a_damaged_part_is_named(net, split, sets, tmp_path, damage):
     else:
         save_file(part | {"correct": part["correct"][:3]}, path)
     with pytest.raises(GratisError, match=f"{path}: is not part of an evaluation.*; delete this"):
-        measure(net, split, sets, EvaluateSettings(pgd_steps=1), 0, tmp_path)
+        measure(net, split, sets, EvaluateSettings(pgd_steps=1), 0, tmp_path / "parts")

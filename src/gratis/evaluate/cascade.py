@@ -1,6 +1,7 @@
 """Measure a model: its trials one after the other, sparing whatever has fallen."""
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from gratis.evaluate.perturbed_sets import PerturbedSets
 from gratis.evaluate.subject import Pictures, Subject
 from gratis.evaluate.suites import EvaluateSettings, trials_of
 from gratis.evaluate.trials import Threat, Trial
+from gratis.files import locked
 from gratis.perturb import frozen
 from gratis.progress import Bar, bar
 from gratis.results import TrialResult
@@ -50,13 +52,15 @@ def measure(
 
     Raises:
         GratisError: the sets belong to another split or were attacked with another epsilon; the
-            suite needs a library that is not there; ``folder`` is damaged or cannot be written.
+            suite needs a library that is not there; ``folder`` is damaged, cannot be written,
+            or another process is at work in it.
     """
     _refuse_mismatch(split, sets, settings)
     model.to(memory_format=torch.channels_last)
     subject = Subject(model, split, _stills(split, sets), seed, settings.examples)
     index = evenly_spaced(len(split), settings.images)
-    with frozen(model):
+    alone = nullcontext() if folder is None else locked(folder)
+    with alone, frozen(model):
         trials = [trial for trial in trials_of(settings) if trial.fits(subject)]
         total = len(index) * sum(trial.cost for trial in trials)
         with bar("evaluate", total) as shown:

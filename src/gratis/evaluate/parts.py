@@ -1,10 +1,10 @@
 """What a trial has found so far, kept on disk batch by batch: a killed evaluation goes on there.
 
-A folder holds one folder a trial, named after it and a hash of all that decides its verdicts, and
-in that one safetensors file a batch. Nothing is read that was found under another model, data set,
-attack or seed, since it lies in another folder.
+A folder holds one safetensors file a batch, named after its trial and a hash of all that decides
+the verdicts. What was found under another model, data set, attack or seed has another name.
 """
 
+import glob
 import hashlib
 import json
 from pathlib import Path
@@ -29,19 +29,21 @@ _FORMAT = 1
 class Parts:
     """What one trial has found about the images of a split, some of them or all."""
 
-    def __init__(self, folder: Path | None, images: int) -> None:
-        """Read what is in ``folder``, if there is one, about a split of so many images.
+    def __init__(self, stem: Path | None, images: int) -> None:
+        """Read the files that begin like ``stem``, about a split of so many images.
+
+        Without a ``stem`` nothing is read, and nothing kept.
 
         Raises:
-            GratisError: a file in it is damaged.
+            GratisError: a file is damaged.
         """
-        self._folder = folder
+        self._stem = stem
         self._files = 0
         self.known = np.zeros(images, dtype=np.bool_)
         self.correct = np.zeros(images, dtype=np.bool_)
         self.examples: dict[int, NDArray[Any]] = {}
         self.seconds = 0.0
-        for path in sorted(folder.glob("*.safetensors")) if folder else ():
+        for path in _files(stem):
             self._merge(**self._read(path))
 
     def add(self, index: NDArray[np.int64], verdict: Verdict, seconds: float) -> None:
@@ -57,8 +59,9 @@ class Parts:
         }
         if verdict.examples is not None:
             found["examples"] = verdict.examples
-        if self._folder is not None:
-            with replacing(self._folder / f"{self._files:06d}.safetensors") as temporary:
+        if self._stem is not None:
+            path = self._stem.with_name(f"{self._stem.name}-{self._files:06d}.safetensors")
+            with replacing(path) as temporary:
                 save_file(found, temporary)
         self._merge(**found)
 
@@ -112,12 +115,18 @@ class Evaluation:
         Raises:
             GratisError: a file is damaged.
         """
-        folder = None
+        stem = None
         if self._folder is not None:
             text = f"{self._key} {trial.key(self._subject)}"
             name = f"{trial.name} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
-            folder = self._folder / name.replace("/", "-").replace(" ", "-")
-        return Parts(folder, len(self._subject.split))
+            stem = self._folder / name.replace("/", "-").replace(" ", "-")
+        return Parts(stem, len(self._subject.split))
+
+
+def _files(stem: Path | None) -> list[Path]:
+    if stem is None:
+        return []
+    return sorted(stem.parent.glob(f"{glob.escape(stem.name)}-*.safetensors"))
 
 
 def _key(subject: Subject) -> str:

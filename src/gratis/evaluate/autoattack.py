@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gratis.errors import GratisError
 from gratis.evaluate.subject import Subject, Verdict
 from gratis.evaluate.trials import Trial
+from gratis.perturb import Classify
 from gratis.progress import say
 from gratis.seeds import derive
 
@@ -50,7 +51,7 @@ class AutoAttack(Trial):
         """Run the part."""
         portion = subject.portion(index)
         official: Any = _library().AutoAttack(
-            _Plain(subject),
+            PlainGradients(subject.classify),
             norm="Linf",
             eps=self.epsilon,
             seed=derive(subject.seed, "autoattack", int(index[0])) % 2**31,
@@ -68,23 +69,22 @@ class AutoAttack(Trial):
         return subject.verdict(fooled, adversarial, "linf")
 
 
-class _Plain(nn.Module):
-    """A subject's model, with logits alone."""
+class PlainGradients(nn.Module):
+    """A model in channels last as a library likes it that cannot reshape channels last."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, classify: Classify) -> None:
+        """Wrap ``classify``, from images (n, 3, H, W) to logits."""
         super().__init__()
-        self._model, self._classify = subject.model, subject.classify
+        self._classify = classify
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of images; the images' gradient will be contiguous."""
         # The library takes logits of another precision than the images' amiss.
         return self._classify(_ChannelsLast.apply(images)).to(images.dtype)
 
 
 class _ChannelsLast(torch.autograd.Function):
-    """The memory format that is fast for the model; gradients come back in the plain one.
-
-    The library reshapes them in a way that only the plain one allows.
-    """
+    """The memory format that is fast for the model; gradients come back in the plain one."""
 
     @staticmethod
     def forward(context: Any, images: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import nn
 
 from gratis.data.dataset import Split
 from gratis.errors import GratisError
-from gratis.evaluate.autoattack import COSTS, AutoAttack
+from gratis.evaluate.autoattack import COSTS, AutoAttack, PlainGradients
 from gratis.evaluate.corruptions import KINDS, SEVERITIES, Corruption, corrupt
 from gratis.evaluate.subject import Subject
 from gratis.evaluate.worst_of_k import WorstOfK
@@ -119,6 +119,24 @@ def test_a_corruption_depends_on_seed_and_image_alone(kind, net, split, monkeypa
     whole, shuffled, other = seen
     torch.testing.assert_close(shuffled, whole[torch.from_numpy(order)])
     assert (other != whole).flatten(1).any(1).all()
+
+
+def test_gradients_through_channels_last_come_back_contiguous():
+    torch.manual_seed(0)
+    weights = torch.randn(4, 3, 8, 8, dtype=torch.float64)
+
+    def classify(images):
+        # Elementwise, so that the gradient has the layout of what went in.
+        return (images[:, None] * weights).sum((2, 3, 4))
+
+    images = torch.rand(5, 3, 8, 8, requires_grad=True)
+    seen = []
+    plain = PlainGradients(lambda x: seen.append(x) or classify(x))
+    logits = plain(images)
+    (gradient,) = torch.autograd.grad(logits[:, 1].sum(), images)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    assert gradient.is_contiguous() and logits.dtype == torch.float32
+    torch.testing.assert_close(gradient, weights[1].float().expand_as(images))
 
 
 @pytest.mark.parametrize("part", COSTS)

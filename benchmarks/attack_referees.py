@@ -7,10 +7,10 @@ Toolbox (ART) attack the same images of the same model with the same epsilon, st
 Their tables come last:
 
 - accuracy under each attack (the last step counts, as they have it), and how far apart they are;
-- seconds of PGD-20, where every image survives (next to no epsilon) and where they fall as they do. All
-  tools take their turn within a round; the figure is the median of the rounds with the least and
-  the greatest. "given" is the model as it is loaded, in evaluation mode; "prepared" has frozen
-  parameters and channels last, as our evaluation does it by itself;
+- seconds of PGD-20, where every image survives (next to no epsilon) and where they fall as they
+  do. All tools take their turn within a round; the figure is the median of the rounds with the
+  least and the greatest. "given" is the model as it is loaded, in evaluation mode; "prepared" has
+  frozen parameters and channels last, as our evaluation does it by itself;
 - with ``--autoattack``, our verdict and that of pyautoattack, plain and on the prepared model.
 
 The ideal gain of leaving fallen images alone is images x steps over the number of images that

@@ -23,7 +23,7 @@ STANDARD = EvaluateSettings(suite="standard", pgd_steps=4, epsilon_l2=0.3, batch
 
 
 def files(folder):
-    return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*.safetensors")}
 
 
 def by_name(found):
@@ -230,6 +230,7 @@ def test_killed_at_any_moment_it_goes_on(tmp_path, split, net, sets):
     settings = STANDARD.model_copy(update={"batch_size": 3, "examples": "float32"})
     found = measure(net, split, sets, settings, 0, parts)
     assert before.items() <= files(parts).items() and len(files(parts)) > len(before)
+    assert not list(parts.rglob("*.partial"))
     net.seen.clear()
     undisturbed = measure(net, split, sets, settings, 0)
     for metric, expected in undisturbed.correct.items():

@@ -22,11 +22,38 @@ class Paper(Settings):
     fgsm_transfer: float | None = None
 
 
+class TrialResult(Settings):
+    """One trial of a suite: what it found, and how.
+
+    Attributes:
+        name: the metric that it gives.
+        accuracy: the share of all images that stood it. A trial of a cascade counts those that
+            stood every earlier trial of its threat too.
+        threat: the metric that is the worst case over its trials; ``curve`` for accuracy against
+            epsilon; empty for what is no attack.
+        apart: whether it faced all images that are right without an attack, or only those that
+            earlier trials of its threat had left.
+        faced: on how many images it was held.
+        settings: how it was held: the attack, or the kind of corruption.
+    """
+
+    name: str
+    accuracy: Accuracy
+    threat: str
+    apart: bool
+    faced: int
+    settings: dict[str, Any]
+
+
 class Results(Settings):
     """What one run measured.
 
     Accuracies are shares in [0, 1] over ``n`` validation images; ``epsilon`` is the L-infinity
     budget of every attack, in [0, 1] units of pixel value; ``resolved`` is the whole recipe.
+
+    ``robust`` is the worst case over all L-infinity attacks of ``suite``, image by image,
+    ``robust_l2`` that over its L2 attacks, ``geometric_worst`` that over random positions, and
+    ``corruptions`` the mean over all kinds and severities; ``None`` where the suite has none.
     """
 
     recipe: str
@@ -40,8 +67,15 @@ class Results(Settings):
     geometric: Accuracy
     transfer: Accuracy | None = None
     fgsm_transfer: Accuracy | None = None
-    fgsm: Accuracy
-    pgd: Accuracy
+    fgsm: Accuracy | None = None
+    pgd: Accuracy | None = None
+
+    suite: str = "table"
+    robust: Accuracy | None = None
+    robust_l2: Accuracy | None = None
+    geometric_worst: Accuracy | None = None
+    corruptions: Accuracy | None = None
+    trials: tuple[TrialResult, ...] = ()
 
     n: Annotated[int, Field(gt=0)]
     classes: Annotated[int, Field(gt=1)]
@@ -63,6 +97,16 @@ class Results(Settings):
     resolved: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
 
+    @property
+    def curve(self) -> list[tuple[float, float]]:
+        """Accuracy under PGD against epsilon, in [0, 1] units, from 0 on; empty if not drawn."""
+        points = [
+            (float(trial.settings["attack"]["epsilon"]), trial.accuracy)
+            for trial in self.trials
+            if trial.threat == "curve"
+        ]
+        return [(0.0, self.clean), *points] if points else []
+
     def write(self, path: Path) -> None:
         """Write the results as JSON, all or nothing."""
         write_text(path, self.model_dump_json(indent=2) + "\n")
@@ -77,11 +121,13 @@ class Results(Settings):
         return validate(cls, read_json(path), f"{path} (delete it and evaluate again)")
 
 
-def collapsed(fgsm: float, pgd: float) -> bool:
+def collapsed(fgsm: float | None, pgd: float | None) -> bool:
     """Return whether two accuracies, in [0, 1], show catastrophic overfitting.
 
     A model that has learned to withstand single steps only looks robust under FGSM and is not
     (Wong, Rice and Kolter 2020). The rule: PGD accuracy is more than 15 points below FGSM
-    accuracy, and less than half of it.
+    accuracy, and less than half of it. What was not measured shows nothing.
     """
+    if fgsm is None or pgd is None:
+        return False
     return fgsm - pgd > 0.15 and pgd < fgsm / 2

@@ -10,12 +10,11 @@ from torch import nn
 from gratis.data.dataset import Split
 from gratis.errors import GratisError
 from gratis.evaluate import EvaluateSettings, Measurement, PerturbedSets, measure
+from gratis.evaluate.cascade import evenly_spaced
 from gratis.evaluate.geometric import Geometry
 from gratis.evaluate.manifest import Manifest
-from gratis.evaluate.suites import evenly_spaced
 from gratis.results import METRICS
 
-CPU = torch.device("cpu")
 # Grey images, bright (class 1) or dark (class 0); with an epsilon of 8 levels, those that are
 # within 8 levels of the middle can be pushed across it. The last one is labelled wrongly.
 LEVELS = np.array([20, 90, 124, 126, 129, 133, 140, 200, 250, 30])
@@ -64,7 +63,7 @@ SETS = perturbed(grey(255 - LEVELS), grey(np.full(10, 200)))
 
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_finds_the_accuracy_known_by_construction(wrapped):
-    found = measure(Threshold(wrapped), SPLIT, SETS, EvaluateSettings(), 0, CPU)
+    found = measure(Threshold(wrapped), SPLIT, SETS, EvaluateSettings(), 0)
     assert found.accuracies == pytest.approx(
         {
             "clean": 0.9,
@@ -82,7 +81,7 @@ def test_finds_the_accuracy_known_by_construction(wrapped):
 
 def test_epsilon_zero_changes_nothing():
     settings = EvaluateSettings(epsilon=0, pgd_steps=2)
-    found = measure(Threshold(), SPLIT, perturbed(SPLIT.images), settings, 0, CPU)
+    found = measure(Threshold(), SPLIT, perturbed(SPLIT.images), settings, 0)
     for metric in ("geometric", "fgsm", "pgd"):
         np.testing.assert_array_equal(found.correct[metric], found.correct["clean"])
 
@@ -96,7 +95,7 @@ def test_batch_size_changes_no_verdict(batch_size):
 
     def run(size):
         settings = EvaluateSettings(batch_size=size, pgd_steps=3, restarts=2)
-        return measure(model, split, SETS, settings, 0, CPU)
+        return measure(model, split, SETS, settings, 0)
 
     for metric, expected in run(4).correct.items():
         np.testing.assert_array_equal(run(batch_size).correct[metric], expected)
@@ -104,7 +103,7 @@ def test_batch_size_changes_no_verdict(batch_size):
 
 def test_absent_sets_are_left_out_and_the_model_is_left_as_it_was():
     model = Threshold().train()
-    found = measure(model, SPLIT, perturbed(SPLIT.images), EvaluateSettings(pgd_steps=1), 0, CPU)
+    found = measure(model, SPLIT, perturbed(SPLIT.images), EvaluateSettings(pgd_steps=1), 0)
     assert set(found.correct) == {"clean", "geometric", "fgsm", "pgd"}
     assert tuple(found.accuracies) == METRICS and found.accuracies["transfer"] is None
     assert model.training and model.dropout.training
@@ -115,7 +114,7 @@ def test_a_subset_is_evenly_spaced():
     np.testing.assert_array_equal(evenly_spaced(10, 4), [0, 2, 5, 7])
     np.testing.assert_array_equal(evenly_spaced(3, 9), [0, 1, 2])
     np.testing.assert_array_equal(evenly_spaced(3, None), [0, 1, 2])
-    found = measure(Threshold(), SPLIT, SETS, EvaluateSettings(images=4, pgd_steps=1), 0, CPU)
+    found = measure(Threshold(), SPLIT, SETS, EvaluateSettings(images=4, pgd_steps=1), 0)
     np.testing.assert_array_equal(found.index, [0, 2, 5, 7])
     np.testing.assert_array_equal(found.correct["fgsm"], [True, False, False, True])
     np.testing.assert_array_equal(found.correct["transfer"], [False, False, True, True])
@@ -123,16 +122,16 @@ def test_a_subset_is_evenly_spaced():
 
 def test_a_model_that_is_always_wrong_is_not_attacked():
     labels = 1 - np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 0])
-    found = measure(Threshold(), Split(SPLIT.images, labels), SETS, EvaluateSettings(), 0, CPU)
+    found = measure(Threshold(), Split(SPLIT.images, labels), SETS, EvaluateSettings(), 0)
     assert found.accuracies["clean"] == found.accuracies["fgsm"] == found.accuracies["pgd"] == 0
 
 
 def test_refuses_sets_of_another_size_or_epsilon():
     fewer = Split(SPLIT.images[:5], LABELS[:5])
     with pytest.raises(GratisError, match="10 images and the validation split 5"):
-        measure(Threshold(), fewer, SETS, EvaluateSettings(), 0, CPU)
+        measure(Threshold(), fewer, SETS, EvaluateSettings(), 0)
     with pytest.raises(GratisError, match="were attacked with"):
-        measure(Threshold(), SPLIT, SETS, EvaluateSettings(epsilon="4/255"), 0, CPU)
+        measure(Threshold(), SPLIT, SETS, EvaluateSettings(epsilon="4/255"), 0)
 
 
 @pytest.mark.parametrize("change", [{"epsilon": -1}, {"pgd_steps": 0}, {"images": 0}, {"eps": 1}])
@@ -146,7 +145,7 @@ def test_settings_take_fractions():
 
 
 def test_measurement_round_trips(tmp_path):
-    found = measure(Threshold(), SPLIT, SETS, EvaluateSettings(pgd_steps=1), 0, CPU)
+    found = measure(Threshold(), SPLIT, SETS, EvaluateSettings(pgd_steps=1), 0)
     path = tmp_path / "correct.safetensors"
     found.save(path)
     again = Measurement.load(path)

@@ -21,7 +21,13 @@ from gratis.cli.options import (
     divergence_overrides,
     natural_profile,
 )
-from gratis.cli.output import print_results, print_timing, show_runs, write_report
+from gratis.cli.output import (
+    print_results,
+    print_timing,
+    print_trials,
+    show_runs,
+    write_report,
+)
 from gratis.errors import GratisError
 
 app = typer.Typer(
@@ -101,14 +107,37 @@ def timing(
 
 
 @app.command()
-def evaluate(run: RunPath, overrides: Overrides = None, sets: Sets = None) -> None:
-    """Measure a trained run anew: clean, geometric, FGSM and PGD accuracy.
+def evaluate(
+    run: RunPath,
+    overrides: Overrides = None,
+    sets: Sets = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(help="paper, table, standard or full; see docs/attacks.md.", metavar="NAME"),
+    ] = None,
+    from_examples: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-examples",
+            help="Only score the adversarial examples in this file again.",
+            metavar="FILE",
+        ),
+    ] = None,
+) -> None:
+    """Measure a trained run anew: clean, geometric and attacked accuracy.
 
-    With --sets also on the baseline's transfer sets. Only evaluate.* keys can change.
+    With --sets also on the baseline's transfer sets. Only evaluate.* keys can change. Interrupt
+    it and run it again as you like: what is finished is not repeated.
     """
-    from gratis.run import evaluate_run
+    from gratis.run import evaluate_run, rescore_run
 
-    print_results([evaluate_run(run, sets, overrides or [])])
+    if from_examples is not None:
+        typer.echo(rescore_run(run, from_examples))
+        return
+    chosen = [f"evaluate.suite={suite}"] if suite else []
+    results = evaluate_run(run, sets, [*chosen, *(overrides or [])])
+    print_results([results])
+    print_trials(results)
 
 
 @app.command()

@@ -86,3 +86,30 @@ def print_timing(title: str, timing: "Timing") -> None:
         f"{timing.share:.3f} of the bare loop ({low:.3f} to {high:.3f}); "
         f"peak memory {timing.memory / 2**20:.0f} MiB"
     )
+
+
+def print_trials(results: "Results") -> None:
+    """Print every trial of a suite that goes beyond the table, and the worst cases over them."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from gratis.evaluate import wilson
+
+    if results.suite in ("paper", "table"):
+        return
+    table = Table(title=f"suite {results.suite}", box=box.HORIZONTALS)
+    for column in ("trial", "against", "faced", "stand (%)", "95% interval"):
+        table.add_column(column, justify="left" if column in ("trial", "against") else "right")
+
+    def add(name: str, against: str, faced: str, accuracy: float) -> None:
+        low, high = wilson(accuracy, results.n)
+        interval = f"{100 * low:.1f} to {100 * high:.1f}"
+        table.add_row(name, against, faced, f"{100 * accuracy:.1f}", interval)
+
+    for trial in results.trials:
+        add(trial.name, trial.threat, str(trial.faced), trial.accuracy)
+    for worst in ("robust", "robust_l2"):
+        if (accuracy := getattr(results, worst)) is not None:
+            add(f"[bold]{worst}[/bold]", "worst case", str(results.n), accuracy)
+    Console().print(table)

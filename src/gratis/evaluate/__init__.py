@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 from gratis.evaluate.statistics import mcnemar, mean_and_std, sign_flip, t_interval, wilson
 
 if TYPE_CHECKING:
+    from gratis.evaluate.cascade import measure
+    from gratis.evaluate.examples import Examples, rescore
     from gratis.evaluate.manifest import Manifest
     from gratis.evaluate.measurement import Measurement
     from gratis.evaluate.perturbed_sets import PerturbedSets, build, load, made_from
-    from gratis.evaluate.suites import EvaluateSettings, measure
+    from gratis.evaluate.suites import SUITES, EvaluateSettings
 
 __all__ = [
+    "SUITES",
     "EvaluateSettings",
+    "Examples",
     "Manifest",
     "Measurement",
     "PerturbedSets",
@@ -26,16 +30,19 @@ __all__ = [
     "mcnemar",
     "mean_and_std",
     "measure",
+    "rescore",
     "sign_flip",
     "t_interval",
     "wilson",
 ]
 
 _HOMES = {
+    "cascade": ("measure",),
+    "examples": ("Examples", "rescore"),
     "manifest": ("Manifest",),
     "measurement": ("Measurement",),
     "perturbed_sets": ("PerturbedSets", "build", "load", "made_from"),
-    "suites": ("EvaluateSettings", "measure"),
+    "suites": ("SUITES", "EvaluateSettings"),
 }
 
 

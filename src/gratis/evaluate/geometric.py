@@ -81,12 +81,12 @@ def noisy(
         uint8 of the same shape. An image's noise depends on ``seed`` and its index alone.
     """
     noises = (draw(geometry, seed, first + row) for row in range(len(images)))
-    with _one_thread():
+    with one_thread():
         return np.stack([apply(image, noise) for image, noise in zip(images, noises, strict=True)])
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Keep torch to one thread: one image gains nothing from more, and sums stay in one order."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

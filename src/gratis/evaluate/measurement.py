@@ -1,8 +1,8 @@
 """What a measurement found, image by image, so that models can be compared on the same images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,10 @@ from safetensors.numpy import load_file, save_file
 
 from gratis.errors import file_error
 from gratis.files import replacing
-from gratis.results import METRICS
+from gratis.results import METRICS, TrialResult
+
+if TYPE_CHECKING:
+    from gratis.evaluate.examples import Examples  # needs torch, and reading a measurement does not
 
 _REMEDY = "delete this file and evaluate the run again"
 
@@ -21,21 +24,30 @@ class Measurement:
     """Which images a model classified correctly, by metric.
 
     ``index`` is int64 of shape (n,), each image's place in the validation split; ``correct`` gives
-    a boolean array of shape (n,) for every metric that was measured.
+    a boolean array of shape (n,) for every metric that was measured. These two are what
+    :meth:`save` writes; ``trials`` says how each was found, ``seconds`` what each took, and
+    ``examples`` holds what fooled the model, where that was asked for.
     """
 
     index: NDArray[np.int64]
     correct: dict[str, NDArray[np.bool_]]
+    trials: tuple[TrialResult, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    examples: "Examples | None" = None
 
     @property
     def n(self) -> int:
         """The number of images."""
         return len(self.index)
 
+    def accuracy(self, metric: str) -> float | None:
+        """Return the share of correct images, in [0, 1]; ``None`` where not measured."""
+        return float(self.correct[metric].mean()) if metric in self.correct else None
+
     @property
     def accuracies(self) -> dict[str, float | None]:
-        """The share of correct images, in [0, 1], by metric; ``None`` where not measured."""
-        return {m: float(self.correct[m].mean()) if m in self.correct else None for m in METRICS}
+        """The accuracy by each metric of the table."""
+        return {metric: self.accuracy(metric) for metric in METRICS}
 
     def save(self, path: Path) -> None:
         """Write one safetensors file, all or nothing: ``index`` and an array for every metric.

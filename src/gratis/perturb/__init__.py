@@ -6,31 +6,32 @@ images' own device and at their own resolution, one image independent of the nex
 
 from gratis.perturb.augment import Augment, AugmentSettings, resample
 from gratis.perturb.budget import BALLS, L2, Ball, Linf, Norm
-from gratis.perturb.gradient import (
-    AttackSettings,
-    Classify,
-    ascend,
-    attack,
-    cross_entropy,
-    input_gradient,
-)
-from gratis.perturb.modes import frozen, frozen_statistics
+from gratis.perturb.gradient import AttackSettings, Classify, ascend, input_gradient
+from gratis.perturb.losses import LOSSES, LossName, cross_entropy, margin
+from gratis.perturb.modes import frozen, frozen_statistics, full_precision
+from gratis.perturb.search import Found, attack, search
 
 __all__ = [
     "BALLS",
     "L2",
+    "LOSSES",
     "AttackSettings",
     "Augment",
     "AugmentSettings",
     "Ball",
     "Classify",
+    "Found",
     "Linf",
+    "LossName",
     "Norm",
     "ascend",
     "attack",
     "cross_entropy",
     "frozen",
     "frozen_statistics",
+    "full_precision",
     "input_gradient",
+    "margin",
     "resample",
+    "search",
 ]

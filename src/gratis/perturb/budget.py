@@ -21,6 +21,19 @@ class Ball(ABC):
         """Return the nearest perturbation inside the ball of size ``epsilon``."""
 
     @abstractmethod
+    def size(self, delta: Tensor) -> Tensor:
+        """Return the norm of each image's perturbation, (n,)."""
+
+    def holds(self, delta: Tensor, epsilon: float) -> Tensor:
+        """Return which perturbations are inside the ball of size ``epsilon``, (n,).
+
+        Adding a perturbation to an image and taking it off again rounds every pixel; so much
+        more than epsilon is let pass.
+        """
+        everywhere = torch.full_like(delta[:1], torch.finfo(delta.dtype).eps)
+        return self.size(delta) <= epsilon * (1 + 1e-6) + self.size(everywhere)
+
+    @abstractmethod
     def ascend(self, gradient: Tensor, step_size: float) -> Tensor:
         """Return the step of norm ``step_size`` along which the loss rises most steeply.
 
@@ -45,6 +58,10 @@ class Linf(Ball):
         """Clip every value to [-epsilon, epsilon]."""
         return delta.clamp(-epsilon, epsilon)
 
+    def size(self, delta: Tensor) -> Tensor:
+        """Return the largest change of a pixel value, up or down."""
+        return delta.abs().amax((1, 2, 3))
+
     def ascend(self, gradient: Tensor, step_size: float) -> Tensor:
         """Step by the sign of the gradient (Goodfellow et al. 2015, section 4)."""
         return gradient.sign() * step_size
@@ -61,6 +78,10 @@ class L2(Ball):
     def project(self, delta: Tensor, epsilon: float) -> Tensor:
         """Shorten what is longer than epsilon."""
         return delta * (epsilon / _above_zero(_length(delta))).clamp(max=1)
+
+    def size(self, delta: Tensor) -> Tensor:
+        """Return the Euclidean length."""
+        return _length(delta).flatten()
 
     def ascend(self, gradient: Tensor, step_size: float) -> Tensor:
         """Step along the gradient, scaled to length ``step_size``."""

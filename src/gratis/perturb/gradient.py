@@ -6,10 +6,9 @@ from typing import Annotated, Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
-from torch.nn import functional
 
 from gratis.perturb.budget import BALLS, Norm
-from gratis.seeds import generator
+from gratis.perturb.losses import LOSSES, LossName
 from gratis.settings import Fraction, Settings
 
 # Maps images (n, 3, H, W) in [0, 1] to logits (n, classes); normalises and resizes inside.
@@ -30,6 +29,9 @@ class AttackSettings(Settings):
             to cross the ball (Madry et al. 2018, section 5), and never more than epsilon.
         random_start: start at a random point of the ball instead of at the image.
         restarts: how many starts are tried; more than one needs ``random_start``.
+        loss: what is climbed, ``cross_entropy`` or ``margin``.
+        until_fooled: leave an image at the first point that fools the classifier, and spend no
+            more on it. Without it every start is climbed to its last step, and that point counts.
     """
 
     epsilon: NotNegative
@@ -38,6 +40,8 @@ class AttackSettings(Settings):
     step_size: NotNegative | None = None
     random_start: bool = True
     restarts: Positive = 1
+    loss: LossName = "cross_entropy"
+    until_fooled: bool = False
 
     @classmethod
     def fgsm(cls, epsilon: float) -> Self:
@@ -80,31 +84,60 @@ def ascend(
     settings: AttackSettings,
     start: Tensor | None = None,
 ) -> Tensor:
-    """Climb the cross entropy once, from ``start``, within the budget and within [0, 1].
+    """Climb the loss once, from ``start`` to the last step, within the budget and [0, 1].
 
     Only the images receive a gradient; the ``grad`` of parameters is left alone, and the modes
-    of the model are the caller's affair. ``random_start`` and ``restarts`` are not looked at.
+    of the model are the caller's affair. ``random_start``, ``restarts`` and ``until_fooled`` are
+    not looked at.
 
     Args:
         classify: images to logits, differentiable in the images.
         images: (n, 3, H, W) in [0, 1].
         labels: (n,) class numbers.
-        settings: the budget and the steps.
+        settings: the budget, the loss and the steps.
         start: (n, 3, H, W), the delta to start from; ``None`` starts at the images.
 
     Returns:
         The adversarial images (n, 3, H, W), detached.
     """
-    ball, epsilon, step_size = BALLS[settings.norm], settings.epsilon, settings.resolved_step_size
     images = images.detach()
-    adversarial = images
-    if start is not None:
-        adversarial = (images + ball.project(start.detach(), epsilon)).clamp(0, 1)
+    adversarial = begin(images, settings, start)
     for _ in range(settings.steps):
-        gradient = input_gradient(classify, adversarial, labels)
-        delta = adversarial - images + ball.ascend(gradient, step_size)
-        adversarial = (images + ball.project(delta, epsilon)).clamp(0, 1)
+        gradient, _ = look(classify, adversarial, labels, settings.loss)
+        adversarial = climb(images, adversarial, gradient, settings)
     return adversarial
+
+
+def begin(images: Tensor, settings: AttackSettings, start: Tensor | None) -> Tensor:
+    """Return where an ascent begins: the images, or ``start`` away from them, in the budget."""
+    if start is None:
+        return images
+    ball = BALLS[settings.norm]
+    return (images + ball.project(start.detach(), settings.epsilon)).clamp(0, 1)
+
+
+def climb(
+    images: Tensor, adversarial: Tensor, gradient: Tensor, settings: AttackSettings
+) -> Tensor:
+    """Return the adversarial images one step up the gradient, back in the budget and [0, 1]."""
+    ball = BALLS[settings.norm]
+    delta = adversarial - images + ball.ascend(gradient, settings.resolved_step_size)
+    return (images + ball.project(delta, settings.epsilon)).clamp(0, 1)
+
+
+def look(
+    classify: Classify, images: Tensor, labels: Tensor, loss: LossName
+) -> tuple[Tensor, Tensor]:
+    """Return the gradient of each image's own loss, (n, 3, H, W), and the logits on the way.
+
+    It works under ``torch.no_grad`` too.
+    """
+    with torch.enable_grad():
+        leaf = images.detach().requires_grad_()
+        logits = classify(leaf)
+        # The sum, not the mean: an image's gradient must not depend on the batch size.
+        (gradient,) = torch.autograd.grad(LOSSES[loss](logits, labels).sum(), leaf)
+    return gradient, logits.detach()
 
 
 def input_gradient(classify: Classify, images: Tensor, labels: Tensor) -> Tensor:
@@ -112,72 +145,4 @@ def input_gradient(classify: Classify, images: Tensor, labels: Tensor) -> Tensor
 
     It works under ``torch.no_grad`` too.
     """
-    with torch.enable_grad():
-        leaf = images.detach().requires_grad_()
-        # The sum, not the mean: an image's gradient must not depend on the batch size.
-        loss = cross_entropy(classify(leaf), labels).sum()
-        return torch.autograd.grad(loss, leaf)[0]
-
-
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the loss that attacks climb, (n,): cross entropy without smoothing."""
-    # In half precision a confident softmax rounds to 1, and the gradient to zero.
-    return functional.cross_entropy(logits.float(), labels, reduction="none")
-
-
-def attack(
-    classify: Classify,
-    images: Tensor,
-    labels: Tensor,
-    settings: AttackSettings,
-    seed: int,
-    indices: Tensor,
-) -> Tensor:
-    """Return adversarial images, the best over all restarts for each image.
-
-    The best is the first that the classifier gets wrong, else the one with the highest loss.
-    Random starts are keyed by (seed, restart, index), so that the batch in which an image is
-    attacked changes nothing. Call it inside :func:`gratis.perturb.frozen`.
-
-    Args:
-        classify: images to logits, differentiable in the images.
-        images: (n, 3, H, W) in [0, 1].
-        labels: (n,) class numbers.
-        settings: the attack.
-        seed: the seed of the starts.
-        indices: (n,) the number of each image in its data set.
-
-    Returns:
-        (n, 3, H, W) in [0, 1] and within the budget, detached.
-    """
-    best = images.detach()
-    best_loss = torch.full_like(labels, -torch.inf, dtype=torch.float32)
-    fooled = torch.zeros_like(labels, dtype=torch.bool)
-    for restart in range(settings.restarts):
-        start = _start(images, settings, (seed, restart), indices)
-        adversarial = ascend(classify, images, labels, settings, start)
-        if settings.restarts == 1:
-            return adversarial
-        with torch.no_grad():
-            logits = classify(adversarial)
-        loss = cross_entropy(logits, labels)
-        wrong = logits.argmax(1) != labels
-        better = ~fooled & (wrong | (loss > best_loss))
-        best = torch.where(better[:, None, None, None], adversarial, best)
-        best_loss = torch.where(better, loss, best_loss)
-        fooled |= wrong
-    return best
-
-
-def _start(
-    images: Tensor, settings: AttackSettings, key: tuple[int, int], indices: Tensor
-) -> Tensor | None:
-    if not settings.random_start:
-        return None
-    ball, shape = BALLS[settings.norm], (1, *images.shape[1:])
-    # Drawn on the CPU, one image at a time: the same on every device and in every batch.
-    starts = torch.empty(images.shape)
-    for row, index in enumerate(indices.tolist()):
-        source = generator("cpu", "attack", *key, index)
-        starts[row : row + 1] = ball.random(shape, settings.epsilon, source)
-    return starts.to(images)
+    return look(classify, images, labels, "cross_entropy")[0]

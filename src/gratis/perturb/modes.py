@@ -1,8 +1,9 @@
-"""Leave no trace: run a model for an attack, then put it back as it was."""
+"""Leave no trace: run a model for an attack, then put it, and torch, back as they were."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -48,3 +49,18 @@ def frozen_statistics(module: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.track_running_stats = True
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Compute on ``device`` in plain float32 while the block runs: no autocast and no TF32."""
+    products = torch.get_float32_matmul_precision()
+    convolutions = torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32 = convolutions

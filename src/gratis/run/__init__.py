@@ -1,6 +1,6 @@
 """Runs: from a recipe to the objects it describes, to a folder of results."""
 
-from gratis.run.evaluation import build_sets, evaluate_run, load_run
+from gratis.run.evaluation import build_sets, evaluate_run, load_run, rescore_run
 from gratis.run.gallery import show
 from gratis.run.reproduction import correct_by_seed, reproduce, rows_of
 from gratis.run.timing import Timing, time_recipe
@@ -13,6 +13,7 @@ __all__ = [
     "evaluate_run",
     "load_run",
     "reproduce",
+    "rescore_run",
     "resume",
     "rows_of",
     "show",

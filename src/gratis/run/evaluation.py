@@ -3,13 +3,21 @@
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from lightning_fabric import Fabric
 
 from gratis.data import Dataset, load
-from gratis.evaluate import PerturbedSets, measure, perturbed_sets
+from gratis.evaluate import (
+    Examples,
+    PerturbedSets,
+    measure,
+    perturbed_sets,
+    rescore,
+    wilson,
+)
 from gratis.evaluate.measurement import Measurement
-from gratis.files import locked
+from gratis.files import locked, write_json
 from gratis.model import Classifier
 from gratis.recipe import Recipe, with_evaluation
 from gratis.results import Results
@@ -67,13 +75,37 @@ def measure_run(path: Path, sets: Path | None = None, overrides: Sequence[str] =
     loaded = _load_sets(folder, dataset, recipe.evaluate.epsilon, sets)
     folder.claim(recipe, sets)
     device = Fabric(accelerator="auto", devices=1).device
-    measured = measure(model, dataset.validation, loaded, recipe.evaluate, recipe.seed, device)
+    model.to(device)
+    measured = measure(
+        model, dataset.validation, loaded, recipe.evaluate, recipe.seed, folder.evaluation
+    )
     measured.save(folder.correct)
+    if measured.examples is not None:
+        measured.examples.save(folder.examples)
+    write_json(folder.evaluation / "seconds.json", measured.seconds)
     results = _results(recipe, dataset, model, position, measured, device_name(device))
     results.write(folder.results_file)
     if sets is not None:
         folder.note_measured(sets)
     return results
+
+
+def rescore_run(path: Path, file: Path) -> str:
+    """Return in words how many adversarial examples in ``file`` the run in ``path`` gets right.
+
+    Raises:
+        GratisError: as :func:`load_run`, or the file holds other images' examples or worse.
+    """
+    examples = Examples.load(file)
+    model, _, recipe, dataset = load_run(path)
+    model.to(Fabric(accelerator="auto", devices=1).device)
+    right = rescore(model, dataset.validation, examples, file, recipe.evaluate.batch_size)
+    low, high = wilson(float(right.mean()), len(right))
+    return (
+        f"{file}: {right.sum()} of {len(right)} right, {100 * right.mean():.1f}% "
+        f"(95% interval {100 * low:.1f} to {100 * high:.1f}); "
+        f"all within {255 * examples.epsilon:.4g}/255 (L-infinity) of their images"
+    )
 
 
 def build_sets(baseline: Path, folder: Path) -> None:
@@ -129,6 +161,12 @@ def _results(
         reference=recipe.reference,
         paper=recipe.paper,
         **measured.accuracies,  # type: ignore[arg-type]
+        suite=recipe.evaluate.suite,
+        robust=measured.accuracy("robust"),
+        robust_l2=measured.accuracy("robust_l2"),
+        geometric_worst=measured.accuracy("geometric_worst"),
+        corruptions=_mean_corruption(measured),
+        trials=measured.trials,
         n=measured.n,
         classes=len(dataset.classes),
         epsilon=recipe.evaluate.epsilon,
@@ -147,6 +185,12 @@ def _results(
         versions=versions(),
         resolved=recipe.model_dump(mode="json", exclude_none=True),
     )
+
+
+def _mean_corruption(measured: Measurement) -> float | None:
+    """Return the mean accuracy over all kinds and severities of corruption."""
+    found = [trial.accuracy for trial in measured.trials if "severity" in trial.settings]
+    return fmean(found) if found else None
 
 
 def _backbone(recipe: Recipe) -> str:

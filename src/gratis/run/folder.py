@@ -21,6 +21,8 @@ class RunFolder:
         self.results_file = path / "results.json"
         self.correct = path / "correct.safetensors"
         self.geometric = path / "geometric"
+        self.evaluation = path / "evaluation"
+        self.examples = path / "examples.safetensors"
         self._sets_file = path / "sets.json"
 
     def check(self, recipe: Recipe) -> None:

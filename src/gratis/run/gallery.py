@@ -11,7 +11,7 @@ from torch import Tensor
 from gratis.data import Dataset, to_float
 from gratis.errors import file_error
 from gratis.evaluate import Measurement, PerturbedSets, perturbed_sets
-from gratis.evaluate.suites import evenly_spaced
+from gratis.evaluate.cascade import evenly_spaced
 from gratis.exhibit import Exhibit, Guess, Picture, Showing
 from gratis.model import Classifier, logits_of
 from gratis.perturb import AttackSettings, attack, frozen

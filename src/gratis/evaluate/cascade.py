@@ -1,0 +1,198 @@
+"""Measure a model: its trials one after the other, sparing whatever has fallen."""
+
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from gratis.data.dataset import Split
+from gratis.errors import GratisError
+from gratis.evaluate.examples import Examples
+from gratis.evaluate.measurement import Measurement
+from gratis.evaluate.parts import Evaluation, Parts
+from gratis.evaluate.perturbed_sets import PerturbedSets
+from gratis.evaluate.subject import Pictures, Subject
+from gratis.evaluate.suites import EvaluateSettings, trials_of
+from gratis.evaluate.trials import Threat, Trial
+from gratis.files import locked
+from gratis.perturb import frozen
+from gratis.progress import Bar, bar
+from gratis.results import TrialResult
+
+Correct = NDArray[np.bool_]
+
+
+def measure(
+    model: nn.Module,
+    split: Split,
+    sets: PerturbedSets,
+    settings: EvaluateSettings,
+    seed: int,
+    folder: Path | None = None,
+) -> Measurement:
+    """Put a model through the suite that ``settings`` name, in float32, where its parameters are.
+
+    An image that is misclassified without an attack counts as fooled by every attack. Every
+    verdict on an adversarial example is that of plain float32, after its budget and range were
+    looked at.
+
+    Args:
+        model: maps images (n, 3, height, width) in [0, 1] to logits, or to an object with
+            ``logits``. Its modes and parameters are left as they were.
+        split: the validation split.
+        sets: its perturbed sets; metrics of a set that is absent are left out.
+        settings: suite, budgets and batch size.
+        seed: the seed of everything random.
+        folder: where to keep, batch by batch, what is found: the same call goes on from
+            there, and repeats nothing that is finished.
+
+    Raises:
+        GratisError: the sets belong to another split or were attacked with another epsilon; the
+            suite needs a library that is not there; ``folder`` is damaged, cannot be written,
+            or another process is at work in it.
+    """
+    _refuse_mismatch(split, sets, settings)
+    model.to(memory_format=torch.channels_last)
+    subject = Subject(model, split, _stills(split, sets), seed, settings.examples)
+    index = evenly_spaced(len(split), settings.images)
+    alone = nullcontext() if folder is None else locked(folder)
+    with alone, frozen(model):
+        trials = [trial for trial in trials_of(settings) if trial.fits(subject)]
+        total = len(index) * sum(trial.cost for trial in trials)
+        with bar("evaluate", total) as shown:
+            cascade = _Cascade(subject, index, settings.batch_size, folder, shown)
+            for trial in trials:
+                cascade.hold(trial)
+    return cascade.measurement(settings)
+
+
+def evenly_spaced(n: int, wanted: int | None) -> NDArray[np.int64]:
+    """Return ``wanted`` indices below ``n``, in order and evenly spaced; all if ``None``.
+
+    A split that is sorted by class keeps its classes that way.
+    """
+    count = n if wanted is None else min(n, wanted)
+    return np.arange(count, dtype=np.int64) * n // count
+
+
+def _refuse_mismatch(split: Split, sets: PerturbedSets, settings: EvaluateSettings) -> None:
+    if len(split) != len(sets.labels):
+        raise GratisError(
+            f"the perturbed sets have {len(sets.labels)} images and the validation split "
+            f"{len(split)}; build the sets again"
+        )
+    if sets.transfer is not None and sets.manifest.epsilon != settings.epsilon:
+        raise GratisError(
+            f"epsilon is {settings.epsilon:g}, but the perturbed sets were attacked with "
+            f"{sets.manifest.epsilon:g}; use that, or build the sets again"
+        )
+
+
+def _stills(split: Split, sets: PerturbedSets) -> dict[str, Pictures]:
+    images = {
+        "geometric": sets.geometric,
+        "fgsm_transfer": sets.fgsm_transfer,
+        "transfer": sets.transfer,
+    }
+    files = dict(sets.manifest.files)
+    stills = {
+        name: Pictures(array, files[name])  # type: ignore[index]
+        for name, array in images.items()
+        if array is not None
+    }
+    # The split has a hash of its own in whatever is kept.
+    return {"clean": Pictures(split.images, "")} | stills
+
+
+class _Cascade:
+    """The state between trials: what has been found, and who still stands against which threat."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        index: NDArray[np.int64],
+        batch_size: int,
+        folder: Path | None,
+        shown: Bar,
+    ) -> None:
+        self._subject, self._index, self._batch_size = subject, index, batch_size
+        self._kept = Evaluation(folder, subject)
+        self._shown = shown
+        self._correct: dict[str, Correct] = {}
+        self._standing: dict[Threat, Correct] = {}
+        self._cascades: set[Threat] = set()
+        self._trials: list[TrialResult] = []
+        self._seconds: dict[str, float] = {}
+        self._examples: dict[int, NDArray[np.float32] | NDArray[np.uint8]] = {}
+
+    def hold(self, trial: Trial) -> None:
+        """Put on trial whoever must face it."""
+        faced = self._faced(trial)
+        parts = self._kept.parts(trial)
+        self._finish(trial, parts, self._index[faced])
+        correct = faced & parts.correct[self._index]
+        self._correct[trial.name] = correct
+        self._seconds[trial.name] = parts.seconds
+        if trial.threat:
+            standing = self._standing.get(trial.threat, self._correct["clean"])
+            if trial.threat == "robust":
+                fallen = self._index[standing & ~correct].tolist()
+                self._examples |= {i: parts.examples[i] for i in fallen if i in parts.examples}
+            self._standing[trial.threat] = standing & correct
+            if not trial.apart:
+                self._cascades.add(trial.threat)
+        self._trials.append(_result(trial, correct, faced))
+
+    def _faced(self, trial: Trial) -> Correct:
+        if not trial.threat:
+            return np.ones(len(self._index), dtype=np.bool_)
+        clean = self._correct["clean"]
+        return clean if trial.apart else self._standing.get(trial.threat, clean)
+
+    def _finish(self, trial: Trial, parts: Parts, faced: NDArray[np.int64]) -> None:
+        todo = faced[~parts.known[faced]]
+        self._shown.advance(trial.cost * (len(self._index) - len(todo)), self._note(trial, 0, 0))
+        done, stood = len(faced) - len(todo), int(parts.correct[faced].sum())
+        for start in range(0, len(todo), self._batch_size):
+            batch = todo[start : start + self._batch_size]
+            began = time.perf_counter()
+            verdict = trial.judge(self._subject, batch)
+            parts.add(batch, verdict, time.perf_counter() - began)
+            done, stood = done + len(batch), stood + int(verdict.correct.sum())
+            self._shown.advance(trial.cost * len(batch), self._note(trial, stood, done))
+
+    def _note(self, trial: Trial, stood: int, done: int) -> str:
+        return f"{trial.name}: {stood} of {done} stand" if done else trial.name
+
+    def measurement(self, settings: EvaluateSettings) -> Measurement:
+        """Return everything that was found, with the worst case of every cascade."""
+        worst = {threat: self._standing[threat] for threat in WORST if threat in self._cascades}
+        examples = None
+        if settings.examples is not None:
+            examples = Examples.of(self._subject, self._index, self._examples, settings.epsilon)
+        return Measurement(
+            self._index,
+            self._correct | worst,
+            tuple(self._trials),
+            self._seconds,
+            examples,
+        )
+
+
+# The threats whose worst case is a metric of its own name.
+WORST: tuple[Threat, ...] = ("robust", "robust_l2")
+
+
+def _result(trial: Trial, correct: Correct, faced: Correct) -> TrialResult:
+    return TrialResult(
+        name=trial.name,
+        accuracy=float(correct.mean()),
+        threat=trial.threat,
+        apart=trial.apart,
+        faced=int(np.count_nonzero(faced)),
+        settings=trial.model_dump(mode="json", exclude={"name", "threat", "apart"}),
+    )

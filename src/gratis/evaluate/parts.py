@@ -1,0 +1,144 @@
+"""What a trial has found so far, kept on disk batch by batch: a killed evaluation goes on there.
+
+A folder holds one safetensors file a batch, named after its trial and a hash of all that decides
+the verdicts. What was found under another model, data set, attack or seed has another name.
+"""
+
+import glob
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from gratis.errors import file_error
+from gratis.evaluate.manifest import split_hash, weights_hash
+from gratis.evaluate.subject import Subject, Verdict
+from gratis.evaluate.trials import Trial
+from gratis.files import replacing
+
+# To be raised whenever the same settings begin to find something else.
+_FORMAT = 1
+
+
+class Parts:
+    """What one trial has found about the images of a split, some of them or all."""
+
+    def __init__(self, stem: Path | None, images: int) -> None:
+        """Read the files that begin like ``stem``, about a split of so many images.
+
+        Without a ``stem`` nothing is read, and nothing kept.
+
+        Raises:
+            GratisError: a file is damaged.
+        """
+        self._stem = stem
+        self._files = 0
+        self.known = np.zeros(images, dtype=np.bool_)
+        self.correct = np.zeros(images, dtype=np.bool_)
+        self.examples: dict[int, NDArray[Any]] = {}
+        self.seconds = 0.0
+        for path in _files(stem):
+            self._merge(**self._read(path))
+
+    def add(self, index: NDArray[np.int64], verdict: Verdict, seconds: float) -> None:
+        """Take in the verdict on the images at ``index``, and keep it.
+
+        Raises:
+            GratisError: the folder cannot be written.
+        """
+        found: dict[str, Any] = {
+            "index": index,
+            "correct": verdict.correct,
+            "seconds": np.array([seconds]),
+        }
+        if verdict.examples is not None:
+            found["examples"] = verdict.examples
+        if self._stem is not None:
+            path = self._stem.with_name(f"{self._stem.name}-{self._files:06d}.safetensors")
+            with replacing(path) as temporary:
+                save_file(found, temporary)
+        self._merge(**found)
+
+    def _merge(
+        self,
+        index: NDArray[np.int64],
+        correct: NDArray[np.bool_],
+        seconds: NDArray[np.float64],
+        examples: NDArray[Any] | None = None,
+    ) -> None:
+        self._files += 1
+        self.known[index] = True
+        self.correct[index] = correct
+        self.seconds += float(seconds[0])
+        if examples is not None:
+            self.examples |= dict(zip(index[~correct].tolist(), examples, strict=True))
+
+    def _read(self, path: Path) -> dict[str, NDArray[Any]]:
+        problem = "is not part of an evaluation"
+        remedy = "delete this file and evaluate again"
+        try:
+            found = load_file(path)
+            index, correct, seconds = found["index"], found["correct"], found["seconds"]
+        except (OSError, SafetensorError, KeyError) as error:
+            raise file_error(path, f"{problem} ({error})", remedy) from error
+        fooled = np.count_nonzero(~correct) if correct.dtype == bool else -1
+        fits = (
+            index.dtype == np.int64
+            and index.shape == correct.shape
+            and bool(((index >= 0) & (index < len(self.known))).all())
+            and seconds.shape == (1,)
+            and len(found.get("examples", correct[~correct])) == fooled
+        )
+        if not fits or found.keys() - {"index", "correct", "seconds", "examples"}:
+            raise file_error(path, problem, remedy)
+        return found
+
+
+class Evaluation:
+    """The parts of one subject's evaluation, below ``folder``; ``None`` keeps nothing on disk."""
+
+    def __init__(self, folder: Path | None, subject: Subject) -> None:
+        """Work out what decides every verdict, apart from the trial."""
+        self._folder, self._subject = folder, subject
+        # Without a folder nothing is looked up, and a large model is not worth hashing.
+        self._key = "" if folder is None else _key(subject)
+
+    def parts(self, trial: Trial) -> Parts:
+        """Return what is known about a trial.
+
+        Raises:
+            GratisError: a file is damaged.
+        """
+        stem = None
+        if self._folder is not None:
+            text = f"{self._key} {trial.key(self._subject)}"
+            name = f"{trial.name} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+            stem = self._folder / name.replace("/", "-").replace(" ", "-")
+        return Parts(stem, len(self._subject.split))
+
+
+def _files(stem: Path | None) -> list[Path]:
+    if stem is None:
+        return []
+    return sorted(stem.parent.glob(f"{glob.escape(stem.name)}-*.safetensors"))
+
+
+def _key(subject: Subject) -> str:
+    return json.dumps(
+        [
+            _FORMAT,
+            torch.__version__,
+            subject.device.type,
+            weights_hash(subject.model),
+            str(subject.model),
+            split_hash(subject.split),
+            subject.seed,
+            subject.kept,
+        ]
+    )

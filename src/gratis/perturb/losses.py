@@ -1,0 +1,34 @@
+"""What attacks climb: the losses of logits against labels, image by image."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LossName = Literal["cross_entropy", "margin"]
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return cross entropy without smoothing, (n,)."""
+    # In half precision a confident softmax rounds to 1, and the gradient to zero.
+    return functional.cross_entropy(logits.float(), labels, reduction="none")
+
+
+def margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return by how much the best wrong logit exceeds the right one, (n,): above 0 where fooled.
+
+    Its gradient does not vanish where the classifier is confident (Carlini and Wagner 2017,
+    section V.A, f6 without a confidence).
+    """
+    logits = logits.float()
+    right = logits.gather(1, labels[:, None]).squeeze(1)
+    wrong = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+    return wrong - right
+
+
+LOSSES: dict[LossName, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": cross_entropy,
+    "margin": margin,
+}

@@ -1,0 +1,313 @@
+"""Suites as a whole: who faces what, which verdict counts, and what is never done twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gratis.errors import GratisError
+from gratis.evaluate import SUITES, EvaluateSettings, measure, trials
+from gratis.evaluate.autoattack import AutoAttack
+from gratis.evaluate.subject import Pictures, Subject
+from gratis.evaluate.trials import Ascent, ladder
+from gratis.perturb import AttackSettings, Found, attack
+
+STANDARD = EvaluateSettings(suite="standard", pgd_steps=4, epsilon_l2=0.3, batch_size=10)
+
+
+def files(folder):
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*.safetensors")}
+
+
+def by_name(found):
+    return {trial.name: trial for trial in found.trials}
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_suite_is_held_and_says_how(suite, net, split, sets, monkeypatch):
+    if suite == "full":
+        pytest.importorskip("kornia")
+        # The library has tests of its own, and is slow.
+        monkeypatch.setattr(AutoAttack, "fits", lambda self, subject: False)
+    settings = EvaluateSettings(suite=suite, pgd_steps=2, images=12)
+    found = measure(net, split, sets, settings, 0)
+    names = [trial.name for trial in found.trials]
+    assert len(set(names)) == len(names) and names[:3] == ["clean", "geometric", "fgsm_transfer"]
+    for trial in found.trials:
+        assert trial.accuracy == found.accuracy(trial.name)
+        assert trial.faced == 12 if not trial.threat else trial.faced <= 12
+    assert set(found.correct) - set(names) <= {"robust", "robust_l2"}
+    assert ("robust" in found.correct) == (suite in ("standard", "full"))
+
+
+def test_attacks_within_a_threat_become_no_cheaper():
+    found = SUITES["full"](EvaluateSettings(suite="full"))
+    for threat in ("robust", "robust_l2"):
+        costs = [trial.cost for trial in found if trial.threat == threat]
+        assert len(costs) > 1 and costs == sorted(costs)
+
+
+def test_the_worst_case_is_image_by_image_and_cascades_spare_the_fallen(net, split, sets):
+    found = measure(net, split, sets, STANDARD, 0)
+    how, correct = by_name(found), found.correct
+    apart = correct["fgsm"] & correct["bim"] & correct["pgd"]
+    for name in ("fgsm", "bim", "pgd", "pgd_l2"):
+        assert how[name].apart and how[name].faced == correct["clean"].sum()
+        assert (correct["clean"] | ~correct[name]).all()
+    assert how["pgd_margin"].faced == apart.sum() < correct["clean"].sum()
+    assert (apart | ~correct["pgd_margin"]).all()
+    np.testing.assert_array_equal(correct["robust"], correct["pgd_margin"])
+    np.testing.assert_array_equal(correct["robust_l2"], correct["pgd_l2_margin"])
+    assert 0 < correct["robust"].sum() < apart.sum() + 1
+
+
+def test_a_cascade_finds_what_its_attacks_find_alone(net, split, sets):
+    found = measure(net, split, sets, STANDARD, 0)
+    subject = Subject(net, split, {}, 0)
+    alone = np.ones(len(split), dtype=bool)
+    for trial in SUITES["standard"](STANDARD):
+        if trial.threat == "robust":
+            alone &= trial.judge(subject, np.arange(len(split))).correct
+    np.testing.assert_array_equal(found.correct["robust"], alone & found.correct["clean"])
+
+
+def test_a_ladder_falls_and_is_that_of_each_epsilon_alone(net, split, sets):
+    epsilons = (0.0, 2 / 255, 16 / 255, 5 / 255)
+    settings = STANDARD.model_copy(update={"epsilons": epsilons})
+    found = measure(net, split, sets, settings, 0)
+    names = [trial.name for trial in found.trials if trial.threat == "curve"]
+    assert names == ["pgd 2/255", "pgd 5/255", "pgd 16/255"]
+    subject = Subject(net, split, {}, 0)
+    last = found.correct["clean"]
+    for name, trial in zip(
+        names, ladder("pgd", AttackSettings.pgd(1 / 255, 4), epsilons), strict=True
+    ):
+        assert by_name(found)[name].faced == last.sum()
+        alone = trial.judge(subject, np.arange(len(split))).correct
+        np.testing.assert_array_equal(found.correct[name], alone & last)
+        last = found.correct[name]
+    assert last.sum() < found.correct["pgd 2/255"].sum()
+
+
+# The verdict
+
+
+def test_an_example_outside_its_budget_or_range_fools_nobody(net, split):
+    subject = Subject(net, split, {}, 0)
+    portion = subject.portion(np.arange(len(split)))
+    wrong = subject.portion(np.arange(len(split))[::-1].copy()).images
+    fooled = ~subject.right(wrong, portion.labels)
+    assert fooled.sum() > len(split) / 2
+    assert torch.equal(subject.fooled(portion, wrong, "linf", 1.0), fooled)
+    assert not subject.fooled(portion, wrong, "linf", 0.1).any()
+    assert not subject.fooled(portion, wrong * 1.5, "linf", 1.0).all()
+    assert not subject.fooled(portion, wrong - 2, "l2", 99.0).any()
+    assert not subject.fooled(portion, wrong * torch.nan, "linf", 1.0).any()
+
+
+class GradientOnly(nn.Module):
+    """Wrong whenever a gradient is asked for: no attack's own word can be taken for it."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, images):
+        logits = self.inner(images)
+        return -logits if torch.is_grad_enabled() else logits
+
+
+def test_a_claim_that_does_not_hold_is_followed_by_the_whole_climb(net, split, monkeypatch):
+    subject = Subject(GradientOnly(net), split, {}, 0)
+    how = AttackSettings.bim(16 / 255, steps=4).model_copy(update={"until_fooled": True})
+    everyone = subject.portion(np.arange(len(split)))
+    clean = np.flatnonzero(subject.right(everyone.images, everyone.labels).numpy())
+    climbed = []
+
+    def climb(classify, images, *arguments):
+        climbed.append(len(images))
+        return attack(classify, images, *arguments)
+
+    monkeypatch.setattr(trials, "attack", climb)
+    verdict = Ascent(name="bim", threat="robust", attack=how).judge(subject, clean)
+    assert climbed == [len(clean)] and len(clean) > 15
+    # Upside down the gradient leads to what is right, and so nothing has fallen.
+    assert verdict.correct.all()
+
+
+def test_a_lying_attack_is_not_believed(net, split, monkeypatch):
+    def lie(classify, images, labels, *_):
+        everything = torch.ones(len(labels), dtype=torch.bool)
+        return Found(1 - images, torch.zeros(len(labels)), everything)
+
+    monkeypatch.setattr(trials, "search", lie)
+    how = AttackSettings.bim(0.0).model_copy(update={"until_fooled": True})
+    subject = Subject(net, split, {}, 0)
+    verdict = Ascent(name="bim", threat="robust", attack=how).judge(subject, np.arange(24))
+    clean = subject.right(*subject.portion(np.arange(24))[:2]).numpy()
+    np.testing.assert_array_equal(verdict.correct, clean)
+
+
+# What is kept
+
+
+def test_what_is_finished_is_not_repeated_and_figures_are_the_same(
+    net, split, sets, tmp_path, monkeypatch
+):
+    undisturbed = measure(net, split, sets, STANDARD, 0)
+    needed = len(net.seen)
+    measure(net, split, sets, STANDARD, 0, tmp_path / "other")
+    batches = len(files(tmp_path / "other"))
+
+    judge, left = Ascent.judge, []
+
+    def fail_after(trial, subject, index):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        return judge(trial, subject, index)
+
+    monkeypatch.setattr(Ascent, "judge", fail_after)
+    folder, before = tmp_path / "parts", {}
+    for _ in range(100):
+        left[:] = [None] * 2
+        try:
+            found = measure(net, split, sets, STANDARD, 0, folder)
+            break
+        except KeyboardInterrupt:
+            assert len(files(folder)) >= len(before) + 2
+            assert before.items() <= files(folder).items()
+            before = files(folder)
+    assert 2 < len(before) < len(files(folder)) == batches
+    for metric, expected in undisturbed.correct.items():
+        np.testing.assert_array_equal(found.correct[metric], expected)
+    assert found.trials == undisturbed.trials
+
+    net.seen.clear()
+    again = measure(net, split, sets, STANDARD, 0, folder)
+    assert net.seen == [] and needed > 20
+    assert again.trials == found.trials and again.seconds == found.seconds
+
+
+def test_killed_at_any_moment_it_goes_on(tmp_path, split, net, sets):
+    script = textwrap.dedent(
+        """
+        import sys, time
+        from pathlib import Path
+        sys.path.insert(0, sys.argv[1])
+        import numpy as np, torch
+        from conftest import Doubled, network
+        from gratis.data.dataset import Split
+        from gratis.evaluate import EvaluateSettings, load, measure
+        torch.set_num_threads(1)
+        root = Path(sys.argv[2])
+        split = Split(np.load(root / "images.npy"), np.load(root / "labels.npy"))
+        net = Doubled()
+        net.inner.register_forward_hook(lambda *_: time.sleep(0.005))
+        settings = EvaluateSettings(
+            suite="standard", pgd_steps=4, epsilon_l2=0.3, batch_size=3, examples="float32"
+        )
+        measure(net, split, load(root / "sets", split), settings, 0, root / "parts")
+        """
+    )
+    np.save(tmp_path / "images.npy", split.images)
+    np.save(tmp_path / "labels.npy", split.labels)
+    here, parts = os.path.dirname(__file__), tmp_path / "parts"
+    process = subprocess.Popen([sys.executable, "-c", script, here, str(tmp_path)])
+    while not list(parts.rglob("*.safetensors"))[20:]:
+        assert process.poll() is None, "ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = files(parts)
+    settings = STANDARD.model_copy(update={"batch_size": 3, "examples": "float32"})
+    found = measure(net, split, sets, settings, 0, parts)
+    assert before.items() <= files(parts).items() and len(files(parts)) > len(before)
+    assert not list(parts.rglob("*.partial"))
+    net.seen.clear()
+    undisturbed = measure(net, split, sets, settings, 0)
+    for metric, expected in undisturbed.correct.items():
+        np.testing.assert_array_equal(found.correct[metric], expected)
+    np.testing.assert_array_equal(found.examples.images, undisturbed.examples.images)
+
+
+def other_weights(net, split):
+    with torch.no_grad():
+        net.inner[0].weight[0, 0, 0, 0] += 1e-3
+    return net, split
+
+
+def other_images(net, split):
+    images = split.images.copy()
+    images[0, 0, 0, 0] ^= 1
+    return net, type(split)(images, split.labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "seed"),
+    [
+        (None, {"epsilon_l2": 0.4}, 0),
+        (None, {"pgd_steps": 5}, 0),
+        (None, {"examples": "float32"}, 0),
+        (None, {}, 1),
+        (other_weights, {}, 0),
+        (other_images, {}, 0),
+    ],
+)
+def test_what_was_found_otherwise_is_not_used(net, split, sets, tmp_path, change, settings, seed):
+    measure(net, split, sets, STANDARD, 0, tmp_path / "parts")
+    if change is not None:
+        net, split = change(net, split)
+    settings = STANDARD.model_copy(update=settings)
+    found = measure(net, split, sets, settings, seed, tmp_path / "parts")
+    anew = measure(net, split, sets, settings, seed)
+    assert found.trials == anew.trials
+    net.seen.clear()
+    measure(net, split, sets, settings, seed, tmp_path / "parts")
+    assert net.seen == []
+
+
+def test_another_batch_size_and_more_images_use_what_is_there(net, split, sets, tmp_path):
+    few = STANDARD.model_copy(update={"images": 12, "batch_size": 5})
+    measure(net, split, sets, few, 0, tmp_path)
+    found = measure(net, split, sets, STANDARD, 0, tmp_path)
+    together = sum(net.seen)
+    net.seen.clear()
+    anew = measure(net, split, sets, STANDARD, 0)
+    assert together == sum(net.seen)
+    assert found.trials == anew.trials
+
+
+def test_other_pictures_under_the_same_name_are_looked_at_again(net, split, tmp_path):
+    still = trials.Still(name="geometric")
+    keys = {
+        still.key(Subject(net, split, {"geometric": Pictures(split.images, digest)}, 0))
+        for digest in ("a", "b")
+    }
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize("damage", ["nonsense", "missing", "outside", "shape"])
+def test_a_damaged_part_is_named(net, split, sets, tmp_path, damage):
+    from safetensors.numpy import load_file, save_file
+
+    measure(net, split, sets, EvaluateSettings(pgd_steps=1), 0, tmp_path / "parts")
+    path = min(tmp_path.rglob("*.safetensors"))
+    part = load_file(path)
+    if damage == "nonsense":
+        path.write_bytes(b"nonsense")
+    elif damage == "missing":
+        save_file({"index": part["index"]}, path)
+    elif damage == "outside":
+        save_file(part | {"index": part["index"] + 24}, path)
+    else:
+        save_file(part | {"correct": part["correct"][:3]}, path)
+    with pytest.raises(GratisError, match=f"{path}: is not part of an evaluation.*; delete this"):
+        measure(net, split, sets, EvaluateSettings(pgd_steps=1), 0, tmp_path / "parts")

@@ -1,0 +1,68 @@
+"""A run under other suites than the table's: what is written, printed, and scored again."""
+
+import json
+
+import pytest
+import torch
+
+from gratis.cli.output import print_results, print_trials
+from gratis.errors import GratisError
+from gratis.evaluate import Measurement
+from gratis.recipe import resolve
+from gratis.results import Results
+from gratis.run import build_sets, evaluate_run, rescore_run, train
+
+TINY = [
+    *("model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3"),
+    *("train.epochs=1", "evaluate.images=30", "evaluate.pgd_steps=2"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("suites") / "run"
+    train(resolve("resnet18", "digits", TINY), folder)
+    yield folder
+    torch.set_num_threads(threads)
+
+
+def test_a_suite_is_written_printed_and_remembered(run, capsys):
+    table = evaluate_run(run)
+    assert table.suite == "table" and table.robust is None and table.curve == []
+    changes = ["evaluate.suite=standard", "evaluate.epsilons=[2/255, 0.1]"]
+    found = evaluate_run(run, None, changes)
+    assert found == Results.read(run / "results.json") != table
+    assert found.robust <= min(found.fgsm, found.pgd) and found.robust_l2 is not None
+    assert (found.clean, found.geometric, found.fgsm) == (table.clean, table.geometric, table.fgsm)
+    assert [epsilon for epsilon, _ in found.curve] == [0, 2 / 255, 0.1]
+    assert found.curve[0][1] == found.clean >= found.curve[1][1] >= found.curve[2][1]
+    correct = Measurement.load(run / "correct.safetensors").correct
+    assert correct["robust"].mean() == pytest.approx(found.robust)
+    seconds = json.loads((run / "evaluation" / "seconds.json").read_text())
+    assert seconds.keys() == {trial.name for trial in found.trials}
+    print_trials(found)
+    printed = capsys.readouterr().out
+    assert f"{100 * found.robust:.1f}" in printed and "pgd_l2_margin" in printed
+    print_trials(table)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_papers_suite_leaves_the_white_box_columns_empty(run, capsys):
+    build_sets(run, run.parent / "sets")
+    found = evaluate_run(run, run.parent / "sets", ["evaluate.suite=paper"])
+    assert found.fgsm is None and found.pgd is None and found.transfer is None
+    assert found.fgsm_transfer is not None
+    print_results([found])
+    assert "n/a" in capsys.readouterr().out
+    with pytest.raises(GratisError, match="suite"):
+        evaluate_run(run, None, ["evaluate.suite=papers"])
+
+
+@pytest.mark.parametrize("kept", ["uint8", "float32"])
+def test_saved_examples_are_scored_again(run, kept):
+    found = evaluate_run(run, None, ["evaluate.suite=standard", f"evaluate.examples={kept}"])
+    said = rescore_run(run, run / "examples.safetensors")
+    assert f"{round(30 * found.robust)} of 30 right" in said
+    assert "within 38/255" in said

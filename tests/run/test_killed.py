@@ -45,7 +45,7 @@ def lines_of(folder):
 def end_of(folder):
     tensors, metadata = sealed.read(folder / "checkpoint.safetensors")
     position = json.loads(metadata["position"])
-    for clock in ("seconds", "saving", "metrics_bytes"):
+    for clock in ("seconds", "saving", "elapsed", "metrics_bytes"):
         del position[clock]
     clocks = {"images_per_second", "passes_per_second"}
     lines = [json.loads(line) for line in lines_of(folder)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from gratis.files import read_json, write_text
-from gratis.settings import Settings, validate
+from gratis.settings import Line, Settings, validate
 
 # Share of the images that are classified correctly, in [0, 1].
 Accuracy = Annotated[float, Field(ge=0, le=1)]
@@ -56,8 +56,8 @@ class Results(Settings):
     ``corruptions`` the mean over all kinds and severities; ``None`` where the suite has none.
     """
 
-    recipe: str
-    title: str
+    recipe: Line
+    title: Line
     seed: int
     baseline: bool = False
     reference: bool = False
@@ -82,9 +82,9 @@ class Results(Settings):
     epsilon: Annotated[float, Field(ge=0, le=1)]
     pgd_steps: int
 
-    data: str
+    data: Line
     train_images: int
-    backbone: str
+    backbone: Line
     parameters: int
     image_size: int
     input_size: int
@@ -92,7 +92,7 @@ class Results(Settings):
     passes: float
     epochs: float
     seconds: float
-    device: str
+    device: Line
     commit: str | None = None
     resolved: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from gratis.settings import Fraction, Settings, did_you_mean, fraction, problems
+from gratis.settings import Fraction, Settings, brief, did_you_mean, fraction, problems
 
 Progress = Annotated[float, Field(ge=0, le=1)]
 
@@ -156,10 +156,10 @@ def parse(content: object) -> Schedule:
     if isinstance(content, int | float):
         return Constant(value=_finite(content))
     if not isinstance(content, dict) or len(content) != 1:
-        raise ValueError(f"must be a number or one of {', '.join(SHAPES)}, not {content!r}")
+        raise ValueError(f"must be a number or one of {', '.join(SHAPES)}, not {brief(content)}")
     ((word, body),) = content.items()
     if word not in SHAPES:
-        raise ValueError(f"unknown schedule {word!r}{did_you_mean(str(word), list(SHAPES))}")
+        raise ValueError(f"unknown schedule {brief(word)}{did_you_mean(str(word), list(SHAPES))}")
     try:
         return SHAPES[word].model_validate({"values": body} if word == "steps" else body)
     except ValidationError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -15,9 +16,12 @@ from pydantic import (
     field_validator,
 )
 
-from gratis.errors import GratisError
+from gratis.errors import GratisError, file_error, printable
 
 Kind = TypeVar("Kind", bound="Settings")
+
+_INTEGERS = 2**63
+_SHOWN, _LINE = 60, 500
 
 
 class Settings(BaseModel):
@@ -35,6 +39,33 @@ class Settings(BaseModel):
                 raise ValueError(f"must not be {str(value).lower()}")
         return value
 
+    @field_validator("*", mode="after")
+    @classmethod
+    def _no_endless_integer(cls, value: object) -> object:
+        """Refuse what no tensor can hold: it would fail much later, or never end."""
+        if isinstance(value, int) and not -_INTEGERS <= value < _INTEGERS:
+            raise ValueError("must fit into 64 bits")
+        return value
+
+
+def _line(text: str) -> str:
+    if printable(text) != text:
+        raise ValueError("must be one line of text without control characters")
+    return text
+
+
+# What is shown to people, in tables and on terminals.
+Line = Annotated[str, AfterValidator(_line)]
+
+
+def brief(value: object) -> str:
+    """Return how Python writes a value, cut to what an error message has room for."""
+    return _cut(repr(value), _SHOWN)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}..."
+
 
 def fraction(value: object) -> object:
     """Return ``"8/255"`` or ``"1e-3"`` as a number; anything else for pydantic to judge."""
@@ -46,7 +77,7 @@ def fraction(value: object) -> object:
     try:
         return float(top) / float(bottom if slash else 1)
     except (ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"{value!r} is not a number") from error
+        raise ValueError(f"{brief(value)} is not a number") from error
 
 
 # A number that YAML may also give as a fraction, the way budgets are written: 8/255.
@@ -54,8 +85,20 @@ Fraction = Annotated[float, BeforeValidator(fraction)]
 
 
 def absolute(path: Path) -> Path:
-    """Return a path that means the same in whatever folder a run is resumed."""
-    return path.expanduser().absolute()
+    """Return a path that means the same in whatever folder a run is resumed.
+
+    Raises:
+        GratisError: it names a user who does not exist, or is no text that a recipe can hold.
+    """
+    try:
+        if "\0" in str(path):
+            raise file_error(path, "is no path")
+        str(path).encode()
+        return path.expanduser().absolute()
+    except UnicodeEncodeError as error:
+        raise file_error(path, "is not UTF-8", "rename it") from error
+    except RuntimeError as error:
+        raise file_error(path, "there is no such user's home folder") from error
 
 
 def did_you_mean(word: str, choices: list[str]) -> str:
@@ -77,10 +120,9 @@ def validate(kind: type[Kind], content: object, source: str) -> Kind:
     except ValidationError as error:
         unique = problems(error, kind)
         if len(unique) == 1:
-            raise GratisError(f"{source}: {unique[0]}") from error
-        raise GratisError(
-            "\n".join([f"{source}: {len(unique)} problems"] + [f"  {line}" for line in unique])
-        ) from error
+            raise GratisError(printable(f"{source}: {unique[0]}")) from error
+        title = printable(f"{source}: {len(unique)} problems")
+        raise GratisError("\n".join([title] + [f"  {line}" for line in unique])) from error
 
 
 def problems(error: ValidationError, kind: type[BaseModel], *above: str) -> list[str]:
@@ -88,7 +130,9 @@ def problems(error: ValidationError, kind: type[BaseModel], *above: str) -> list
     lines: dict[str, None] = {}
     for problem in error.errors():
         path = ".".join(str(part) for part in (*above, *problem["loc"]))
-        lines[(f"{path}: " if path else "") + _describe(problem, kind)] = None
+        lines[_cut(printable((f"{path}: " if path else "") + _describe(problem, kind)), _LINE)] = (
+            None
+        )
     return list(lines)
 
 
@@ -100,7 +144,7 @@ def _describe(problem: Any, kind: type[BaseModel]) -> str:
     if isinstance(cause := problem.get("ctx", {}).get("error"), GratisError | ValueError):
         return str(cause)
     given = problem.get("input")
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
+    shown = f" (got {brief(given)})" if isinstance(given, str | int | float | bool) else ""
     return f"{problem['msg'][0].lower()}{problem['msg'][1:]}{shown}"
 
 

@@ -6,15 +6,17 @@ from typing import Any
 
 import yaml
 
-from gratis.errors import GratisError, file_error
+from gratis.errors import GratisError, file_error, printable
 
-# No recipe comes near either. Whoever walks through the content recurses once a level.
-LARGEST = 1_000_000
+# No recipe comes near any. Reading takes a second for 100 kB; whoever walks through the content
+# recurses once a level; larger integers do not fit a tensor, and cost more than they say.
+LARGEST = 100_000
 DEEPEST = 50
+_INTEGERS, _DIGITS = 2**63, 100
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses duplicate keys, which plain YAML loaders let win silently, aliases and deep nests."""
+    """Refuses duplicate keys, aliases, deep nests and huge integers, which plain loaders accept."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -30,6 +32,16 @@ class _Loader(yaml.SafeLoader):
             )
         return content
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        # Told by its length first: reading n digits takes more than n steps.
+        endless = len(node.value) > _DIGITS
+        number = 0 if endless else super().construct_yaml_int(node)
+        if endless or not -_INTEGERS <= number < _INTEGERS:
+            raise yaml.constructor.ConstructorError(
+                None, None, "number beyond 64 bits", node.start_mark
+            )
+        return number
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         if self.check_event(yaml.AliasEvent):
@@ -40,6 +52,9 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -55,16 +70,29 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         GratisError: the file is missing or is not such YAML; the message names the line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise file_error(path, f"cannot be read ({error})") from error
-    if len(text) > LARGEST:
-        raise file_error(path, f"is too large for a settings file ({len(text)} characters)")
-    content = _parse(str(path), text)
+    content = _parse(str(path), read_text(path))
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise file_error(path, "holds no keys and values")
     return content
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file of settings.
+
+    Raises:
+        GratisError: the file is missing, is not UTF-8, or has more than ``LARGEST`` bytes.
+    """
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(LARGEST + 1)
+        if len(raw) > LARGEST:
+            raise file_error(path, f"is too large for settings (more than {LARGEST:,} bytes)")
+        return raw.decode()
+    except OSError as error:
+        raise file_error(path, f"cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        problem = f"cannot be read (byte {error.start} is not UTF-8)"
+        raise file_error(path, problem, "save it as UTF-8 text") from error
 
 
 def parse_value(source: str, text: str) -> Any:
@@ -87,5 +115,5 @@ def _parse(source: str, text: str) -> Any:
         return yaml.load(text, _Loader)
     except Exception as error:
         # Explicit tags such as !!bool raise whatever they come across: KeyError, IndexError, ...
-        reason = " ".join(str(error).split())
-        raise GratisError(f"{source}: not YAML: {reason}") from error
+        reason = " ".join(str(error).split()).replace('in "<unicode string>",', "at")
+        raise GratisError(printable(f"{source}: not YAML: {reason}")) from error

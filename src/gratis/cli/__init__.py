@@ -10,6 +10,9 @@ from gratis.errors import GratisError
 __all__ = ["app", "main"]
 
 
+_LOWER = "out of memory; lower train.batch_size or evaluate.batch_size, or choose a smaller model"
+
+
 def main() -> None:
     """Run the command line: one clear line and exit code 2 for what the user can mend."""
     try:
@@ -18,11 +21,16 @@ def main() -> None:
         _complain(str(error), error.exit_code)
     except OSError as error:
         _complain(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
-    except RuntimeError as error:
-        # torch's own class, without importing torch for it.
-        if type(error).__name__ != "OutOfMemoryError":
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
             raise
-        _complain("out of memory; lower train.batch_size or evaluate.batch_size", 2)
+        _complain(_LOWER, 2)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # torch's own class, without importing torch for it; its allocator on a CPU has none.
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or "can't allocate memory" in str(error)
 
 
 def _complain(message: str, exit_code: int) -> None:

@@ -271,8 +271,9 @@ def copy_recipe(
     """Copy a recipe to a file of your own, to change and train."""
     from gratis.catalogue import recipe_path
     from gratis.files import write_text
+    from gratis.yaml_files import read_text
 
     if to.exists():
         raise GratisError(f"{to}: exists already; choose another name")
-    write_text(to, recipe_path(recipe).read_text(encoding="utf-8"))
+    write_text(to, read_text(recipe_path(recipe)))
     typer.echo(f"in {to}; train it with: gratis train {to} --profile digits")

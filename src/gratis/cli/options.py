@@ -61,10 +61,11 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a ru
 def data_overrides(name: str | None, root: Path | None, skip_broken: bool) -> list[str]:
     """Return --data, --data-root and --skip-broken-images as overrides of the recipe."""
     from gratis.data import from_argument
+    from gratis.settings import absolute
 
     chosen: dict[str, str] = dict(from_argument(name)) if name else {}
     if root is not None:
-        chosen["root"] = str(root.expanduser().absolute())
+        chosen["root"] = str(absolute(root))
     # JSON strings are YAML strings, whatever is in the path.
     overrides = [f"data.{key}={json.dumps(value)}" for key, value in chosen.items()]
     return [*overrides, "data.skip_broken=true"] if skip_broken else overrides

@@ -84,7 +84,7 @@ def from_argument(text: str) -> dict[str, str]:
         return {"name": name}
     if not path:
         raise GratisError(f"{text!r} lacks a path; write {name}:PATH")
-    return {"name": name, "root": str(Path(path).expanduser().absolute())}
+    return {"name": name, "root": str(absolute(Path(path)))}
 
 
 def first_classes(available: Sequence[str], settings: DataSettings) -> tuple[str, ...]:

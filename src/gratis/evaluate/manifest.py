@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from gratis.data.dataset import Split
-from gratis.errors import GratisError
+from gratis.errors import GratisError, file_error
 from gratis.evaluate.geometric import Geometry
 from gratis.files import read_json
 from gratis.settings import Settings, validate
@@ -65,6 +65,9 @@ def read_manifest(folder: Path) -> Manifest:
         GratisError: it is missing or damaged.
     """
     path = folder / MANIFEST
+    if not path.is_file():
+        remedy = f"make the sets with: gratis perturb RUN --out {folder}"
+        raise file_error(path, "does not exist", remedy)
     content = read_json(path, rebuild(folder))
     try:
         return validate(Manifest, content, str(path))

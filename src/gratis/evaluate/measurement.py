@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from gratis.errors import file_error
 from gratis.files import replacing
@@ -55,8 +54,10 @@ class Measurement:
         Raises:
             GratisError: the file cannot be written.
         """
+        content = save({"index": self.index, **self.correct})
+        # Not by safetensors itself, whose error on a full disk is not an OSError.
         with replacing(path) as temporary:
-            save_file({"index": self.index, **self.correct}, temporary)
+            temporary.write_bytes(content)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -70,8 +71,18 @@ class Measurement:
             index = arrays.pop("index")
         except FileNotFoundError as error:
             raise file_error(path, "does not exist", "evaluate the run") from error
-        except (OSError, SafetensorError, KeyError) as error:
+        # A type that numpy lacks is a KeyError, and so on: the file may be anybody's.
+        except Exception as error:
             raise file_error(path, f"is not a measurement ({error})", _REMEDY) from error
-        if any(array.shape != index.shape or array.dtype != bool for array in arrays.values()):
+        if not _is_measurement(index, arrays):
             raise file_error(path, "is not a measurement", _REMEDY)
         return cls(index, arrays)
+
+
+def _is_measurement(index: NDArray[Any], arrays: dict[str, NDArray[Any]]) -> bool:
+    return (
+        index.ndim == 1
+        and len(index) > 0
+        and index.dtype == np.int64
+        and all(array.shape == index.shape and array.dtype == bool for array in arrays.values())
+    )

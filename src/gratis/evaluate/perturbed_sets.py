@@ -4,6 +4,7 @@ A folder holds ``geometric.npy``, ``transfer.npy`` and ``fgsm_transfer.npy`` (ui
 validation split's), ``labels.npy`` (int64) and ``manifest.json``. Any model can be measured on it.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,11 @@ from typing import Any, get_args
 import numpy as np
 import torch
 import torchvision
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import nn
 
 from gratis.data.dataset import Split
-from gratis.errors import file_error
+from gratis.errors import GratisError, file_error
 from gratis.evaluate.geometric import Geometry, noisy
 from gratis.evaluate.manifest import (
     MANIFEST,
@@ -125,13 +125,17 @@ def _part(split: Split, block: slice) -> Split:
 def _save_blocks(
     path: Path, shape: tuple[int, ...], make: Callable[[slice], NDArray[np.uint8]]
 ) -> NDArray[np.uint8]:
-    images = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    with bar(f"build {path.stem}", shape[0]) as shown:
+    # Written as a stream, not through a memory map: a full disk is then an error, not a crash.
+    with path.open("wb") as stream, bar(f"build {path.stem}", shape[0]) as shown:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
         for start in range(0, shape[0], _BLOCK):
             made = make(slice(start, min(start + _BLOCK, shape[0])))
-            images[start : start + _BLOCK] = made
+            stream.write(np.ascontiguousarray(made).data)
             shown.advance(len(made))
-    images.flush()
+        stream.flush()
+        os.fsync(stream.fileno())
+    images: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     return images
 
 
@@ -156,6 +160,8 @@ def load(folder: Path, split: Split) -> PerturbedSets:
         if array.shape != expected.shape or array.dtype != expected.dtype:
             problem = "does not fit the validation split"
             raise file_error(paths[name], problem, rebuild(folder))
+    if not np.array_equal(arrays["labels"], split.labels):
+        raise file_error(paths["labels"], "are not the validation split's", rebuild(folder))
     return PerturbedSets(
         geometric=arrays["geometric"],
         transfer=arrays.get("transfer"),
@@ -169,11 +175,29 @@ def _load_array(path: Path, digest: str) -> NDArray[Any]:
     try:
         if sha256(path) != digest:
             raise file_error(path, "was changed since it was built", rebuild(path.parent))
+        _refuse_other_formats(path)
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        problem = f"cannot be read ({error.strerror if isinstance(error, OSError) else error})"
+    except GratisError:
+        raise
+    # A hostile header makes numpy's parser raise whatever it stumbles on.
+    except Exception as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a plain array of numpy's"
+        problem = f"cannot be read ({reason})"
         raise file_error(path, problem, rebuild(path.parent)) from error
     return array
+
+
+def _refuse_other_formats(path: Path) -> None:
+    """Let only .npy of version 1.0 through, which is what :func:`build` writes.
+
+    Numpy would also open archives and pickles; later versions' headers may claim gigabytes.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    with path.open("rb") as stream:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise ValueError("not version 1.0 of .npy")
 
 
 def made_from(folder: Path, baseline: nn.Module, epsilon: float, split: Split) -> bool:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from gratis.errors import file_error
 
+_NUMBERS = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64)
+
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a state dict from a ``.safetensors`` file or a ``.pth`` file of plain tensors.
@@ -61,7 +63,21 @@ def load_backbone(backbone: nn.Module, path: Path) -> None:
             f"does not fit this backbone ({len(misfits)} of {len(state)} tensors; {first} {what})",
             "name the backbone that it was trained with in model.backbone",
         )
-    backbone.load_state_dict({k: state[k] for k in wanted if k in state}, strict=False)
+    fitting = {k: state[k] for k in wanted if k in state}
+    _refuse_odd_values(path, fitting)
+    backbone.load_state_dict(fitting, strict=False)
+
+
+def _refuse_odd_values(path: Path, state: dict[str, Tensor]) -> None:
+    """Refuse what no training leaves behind, before it is copied into a network."""
+    for name, value in state.items():
+        plain = value.layout is torch.strided and value.device.type == "cpu"
+        if not plain or value.dtype not in _NUMBERS:
+            raise file_error(path, f"{name} is not a plain tensor of numbers", "save it as such")
+        if not torch.isfinite(value).all():
+            raise file_error(
+                path, f"{name} holds NaN or infinity", "use weights from another epoch"
+            )
 
 
 def _belongs(name: str, backbone: nn.Module) -> bool:

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
 from gratis.adversary import ADVERSARIES, AdversarySettings
 from gratis.data import Dataset, DataSettings
@@ -15,7 +15,7 @@ from gratis.objective import TermSettings
 from gratis.perturb import AugmentSettings
 from gratis.recipe.choice import AdversaryChoice, ObjectiveChoice, by_word
 from gratis.results import Paper
-from gratis.settings import Settings, validate
+from gratis.settings import Line, Settings, validate
 from gratis.train import TrainSettings
 from gratis.yaml_files import dump_yaml, read_yaml
 
@@ -35,6 +35,13 @@ MAY_CHANGE = {
 }
 
 
+def _no_path(name: str) -> str:
+    """Refuse a name that would lead a run's folder elsewhere."""
+    if not name or name.startswith(".") or "/" in name or "\\" in name:
+        raise ValueError("must be a plain name, without slashes or a dot in front")
+    return name
+
+
 class Recipe(Settings):
     """One row of the table.
 
@@ -44,8 +51,8 @@ class Recipe(Settings):
     without an ``epsilon`` trains at that of the evaluation.
     """
 
-    name: str
-    title: str
+    name: Annotated[Line, AfterValidator(_no_path)]
+    title: Line
     row: int = 0
     paper: Paper = Paper()
     baseline: bool = False

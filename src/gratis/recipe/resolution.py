@@ -16,8 +16,8 @@ from gratis.errors import GratisError
 from gratis.recipe.choice import by_word
 from gratis.recipe.recipe import Recipe
 from gratis.schedule import SHAPES
-from gratis.settings import Settings, did_you_mean, validate
-from gratis.yaml_files import parse_value, read_yaml
+from gratis.settings import Line, Settings, brief, did_you_mean, validate
+from gratis.yaml_files import DEEPEST, parse_value, read_yaml
 
 # Parts whose absence from a row says something, so that no profile may add them.
 OPTIONAL = ("adversary.", "objective.", "augment", "model.denoiser")
@@ -26,7 +26,7 @@ OPTIONAL = ("adversary.", "objective.", "augment", "model.denoiser")
 class Profile(Settings):
     """How to resize every row: ``all`` rows, then ``rows`` by name; some may be left out."""
 
-    title: str
+    title: Line
     all: dict[str, Any] = Field(default_factory=dict)
     rows: dict[str, dict[str, Any]] = Field(default_factory=dict)
     leave_out: tuple[str, ...] = ()
@@ -153,7 +153,9 @@ def _parse_overrides(overrides: Iterable[str]) -> list[dict[str, Any]]:
     texts = list(overrides)
     wrong = [t for t in texts if not t.partition("=")[1] or not all(_keys(t.partition("=")[0]))]
     if wrong:
-        raise GratisError(f"not of the form key=value: {', '.join(map(repr, wrong))}")
+        raise GratisError(f"not of the form key=value: {', '.join(map(brief, wrong))}")
+    if deep := [t for t in texts if len(_keys(t.partition("=")[0])) > DEEPEST]:
+        raise GratisError(f"nested too deeply: {', '.join(map(brief, deep))}")
     return [_nest(t.partition("=")[0], parse_value(t, t.partition("=")[2])) for t in texts]
 
 

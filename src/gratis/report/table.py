@@ -1,6 +1,7 @@
 """The results table: for the terminal, as Markdown, as CSV and as JSON."""
 
 import csv
+import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,7 +87,12 @@ def to_markdown(results: Sequence[Results]) -> str:
 
 
 def _markdown_line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(map(escaped, cells)) + " |"
+
+
+def escaped(text: str) -> str:
+    """Return text for a cell of Markdown: names must not open columns or become HTML."""
+    return html.escape(text, quote=False).replace("|", "\\|")
 
 
 def _markdown_cells(title: str, row: Row) -> list[str]:

@@ -9,23 +9,22 @@ from pathlib import Path
 import timm
 import torch
 from offer import Case, Place, Trap
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+
+from gratis.train import sealed
 
 State = dict[str, torch.Tensor]
 
 
-def checkpoint(
-    offered: str, damage: Callable[[Place, Path], object], *says: str, not_yet: str = ""
-) -> Case:
+def checkpoint(offered: str, damage: Callable[[Place, Path], object], *says: str) -> Case:
     """A finished run whose checkpoint, with its copies if it has any, is damaged."""
 
     def prepare(place: Place) -> list[str]:
-        for path in place.run().glob("*checkpoint*.safetensors*"):
+        for path in sorted(place.run().glob("*checkpoint*.safetensors*")):
             damage(place, path)
         return ["evaluate", "run"]
 
-    return Case("Checkpoints", offered, prepare, ("checkpoint", *says), not_yet)
+    return Case("Checkpoints", offered, prepare, ("checkpoint", *says))
 
 
 def weights(offered: str, name: str, make: Callable[[Place, Path], object], *says: str) -> Case:
@@ -44,6 +43,11 @@ def cut(_: Place, path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def flip(_: Place, path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
 def in_place_of(path: Path) -> Path:
     path.unlink()
     return path
@@ -52,12 +56,11 @@ def in_place_of(path: Path) -> Path:
 def rewritten(
     tensors: Callable[[State], State] = lambda state: state, **metadata: str
 ) -> Callable[[Place, Path], None]:
-    """Return what saves a checkpoint again, changed."""
+    """Return what seals a checkpoint again, changed, as a stranger can."""
 
     def damage(_: Place, path: Path) -> None:
-        with safe_open(path, framework="pt") as content:
-            kept = content.metadata() | metadata
-        save_file(tensors(load_file(path)), path, kept)
+        state, kept = sealed.read(path)
+        sealed.write(path, tensors(state), kept | metadata)
 
     return damage
 
@@ -111,17 +114,15 @@ CASES = [
         "damaged",
     ),
     checkpoint("another program's tensors", lambda _, path: save_file(backbone(), path)),
-    checkpoint("that of another run", rewritten(identity="another")),
+    checkpoint("that of another run", rewritten(identity='{"seed": "1"}'), "another recipe"),
     checkpoint(
         "another architecture's",
         rewritten(lambda state: {name.replace("layer1", "x"): v for name, v in state.items()}),
+        "another model",
     ),
-    checkpoint("one with NaN weights", rewritten(nan), not_yet="checkpoints with NaN are loaded"),
-    checkpoint(
-        "one whose place in training is no JSON",
-        rewritten(position="{"),
-        not_yet="the place in training is trusted",
-    ),
+    checkpoint("one with NaN weights", rewritten(nan), "not finite"),
+    checkpoint("one whose place in training is no JSON", rewritten(position="{"), "damaged"),
+    checkpoint("one changed byte", flip, "checksum"),
     weights("a file that is not there", "w.pth", lambda *_: None, "no such weights file"),
     weights("a file of zero bytes", "w.pth", lambda _, path: path.touch(), "damaged"),
     weights("text", "w.safetensors", lambda _, path: path.write_text("weights"), "damaged"),

@@ -56,14 +56,13 @@ class Place:
 class Case:
     """What is offered, how it is made, and what the one line must say.
 
-    ``prepare`` returns the command's arguments. A case that is not ``refused`` yet has a reason.
+    ``prepare`` returns the command's arguments.
     """
 
     section: str
     offered: str
     prepare: Callable[[Place], list[str]]
     says: tuple[str, ...]
-    not_yet: str = ""
 
     def __str__(self) -> str:
         return f"{self.section}: {self.offered}"

@@ -29,14 +29,7 @@ def check(case, code, stderr):
         assert part in stderr
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(case, marks=pytest.mark.xfail(reason=case.not_yet) if case.not_yet else ())
-        for case in CASES
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_one_clear_line_and_nothing_changed(case, outcome):
     seen = outcome(case)
     check(case, seen.code, seen.stderr)

@@ -112,7 +112,7 @@ def dump_yaml(content: dict[str, Any]) -> str:
 
 def _parse(source: str, text: str) -> Any:
     try:
-        return yaml.load(text, _Loader)
+        return yaml.load(text, _Loader)  # noqa: S506 - it is a safe loader, and stricter
     except Exception as error:
         # Explicit tags such as !!bool raise whatever they come across: KeyError, IndexError, ...
         reason = " ".join(str(error).split()).replace('in "<unicode string>",', "at")

@@ -1,14 +1,24 @@
 import math
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from gratis.errors import GratisError
 from gratis.recipe import Recipe
-from gratis.settings import Fraction, Settings, did_you_mean, discover, fraction, validate
+from gratis.settings import (
+    Fraction,
+    Line,
+    Settings,
+    absolute,
+    did_you_mean,
+    discover,
+    fraction,
+    validate,
+)
 
 
 class Inner(Settings):
@@ -167,3 +177,40 @@ def test_discovery_finds_every_module_with_settings_and_only_those():
     assert set(terms) == {"cross_entropy", "contrastive", "reconstruction"}
     for word, kind in (adversaries | terms).items():
         assert kind.__module__.endswith(f".{word}")
+
+
+@pytest.mark.parametrize("value", [2**63, str(10**30)])
+def test_integers_beyond_64_bits_are_refused(value):
+    with pytest.raises(GratisError, match="width: must fit into 64 bits"):
+        validate(Inner, {"width": value}, "x")
+    assert validate(Inner, {"width": 2**63 - 1}, "x").width == 2**63 - 1
+
+
+class Titled(Settings):
+    title: Line
+    where: Annotated[Path, AfterValidator(absolute)] = Path()
+
+
+@pytest.mark.parametrize("title", ["a\nb", "\x1b[2J", "a\u202eb"])
+def test_a_line_is_one_line_and_does_not_steer_the_terminal(title):
+    with pytest.raises(GratisError, match=r"^x: title: must be one line") as caught:
+        validate(Titled, {"title": title}, "x")
+    assert "\n" not in str(caught.value)
+    assert validate(Titled, {"title": "日本 | a"}, "x").title == "日本 | a"
+
+
+@pytest.mark.parametrize(
+    "where, problem",
+    [("~nobody-here/x", "no such user"), ("a\0b", "is no path"), ("a\udcff", "not UTF-8")],
+)
+def test_a_path_that_leads_nowhere_is_refused(where, problem):
+    with pytest.raises(GratisError, match=problem):
+        validate(Titled, {"title": "t", "where": where}, "x")
+
+
+def test_a_long_value_is_cut_and_a_strange_key_escaped():
+    with pytest.raises(GratisError) as caught:
+        validate(Inner, {"width": "x" * 10_000, "\x1b[2J" * 1000: 1}, "x")
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "x: 2 problems" and all(len(line) < 600 for line in lines)
+    assert "\x1b" not in str(caught.value)

@@ -49,3 +49,9 @@ def test_failure_leaves_no_file(results, tmp_path):
 def test_importing_the_report_waits_for_neither_torch_nor_matplotlib():
     code = "import sys, gratis.report; assert not {'torch', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("title", [r"$\frac$", "$x^$ and $", "a < b & c"])
+def test_a_dollar_in_a_title_is_no_formula(result, tmp_path, title):
+    figure1([result(title=title, data="$_$")], tmp_path / "figure1.png")
+    assert (tmp_path / "figure1.png").stat().st_size

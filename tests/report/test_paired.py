@@ -56,3 +56,9 @@ def test_markdown():
     two = [correct(15), correct(17)], [correct(10), correct(10)]
     lines = compare(*(dict(enumerate(runs)) for runs in two))
     assert "+30.0 ±7.1, p 0.016" in paired_to_markdown([Comparison("a", "b", lines)])
+
+
+def test_titles_neither_open_columns_nor_become_html():
+    lines = compare({0: {"clean": np.ones(9, bool)}}, {0: {"clean": np.ones(9, bool)}})
+    line = paired_to_markdown([Comparison("a | <b>", "c", lines)]).splitlines()[-1]
+    assert line.startswith("| a \\| &lt;b&gt; | c | 1 |")

@@ -156,3 +156,10 @@ def test_counts_are_short(number, text):
 @pytest.mark.parametrize("value, text", [(8 / 255, "8/255"), (0.01, "2.55/255"), (0.0, "0/255")])
 def test_epsilon_is_given_in_levels(value, text):
     assert as_text("epsilon", value) == text
+
+
+def test_names_neither_open_columns_nor_become_html(result):
+    rows = [result(title="<script>a</script> & b | c")]
+    line = next(line for line in to_markdown(rows).splitlines() if "script" in line)
+    assert "&lt;script&gt;a&lt;/script&gt; &amp; b \\| c" in line
+    assert line.replace("\\|", "").count("|") == to_markdown(rows).splitlines()[2].count("|")

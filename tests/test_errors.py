@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gratis.errors import file_error, printable
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("a b", "a b"),
+        ("señor 日本 👩‍🔬", "señor 日本 👩‍🔬"),
+        ("a\nerror: b", r"a\nerror: b"),
+        ("\x1b[2J", r"\x1b[2J"),
+        ("\x9b2J", r"\x9b2J"),
+        ("a\u2028b\u202eb", r"a\u2028b\u202eb"),
+        ("\udcff", r"\udcff"),
+    ],
+)
+def test_what_steers_a_terminal_is_written_as_an_escape(text, shown):
+    assert printable(text) == shown
+
+
+@given(st.text() | st.text(st.characters(categories=["Cc", "Cs", "Zl", "Zp"])))
+def test_any_text_is_one_line_that_can_be_printed(text):
+    shown = printable(text)
+    assert len(shown.splitlines()) <= 1 and printable(shown) == shown
+    shown.encode()
+
+
+def test_the_whole_message_is_one_line():
+    error = file_error(Path("a\nb"), "is\tbad", "delete\rit")
+    assert str(error) == r"a\nb: is\tbad; delete\rit"

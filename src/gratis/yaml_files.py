@@ -8,11 +8,11 @@ import yaml
 
 from gratis.errors import GratisError, file_error, printable
 
-# No recipe comes near any. Reading takes a second for 100 kB; whoever walks through the content
-# recurses once a level; larger integers do not fit a tensor, and cost more than they say.
+# No recipe comes near any. Reading 100 kB takes a few seconds at worst; whoever walks through the
+# content recurses once a level; larger integers do not fit a tensor.
 LARGEST = 100_000
 DEEPEST = 50
-_INTEGERS, _DIGITS = 2**63, 100
+_INTEGERS, _DIGITS, _SHOWN = 2**63, 100, 500
 
 
 class _Loader(yaml.SafeLoader):
@@ -116,4 +116,4 @@ def _parse(source: str, text: str) -> Any:
     except Exception as error:
         # Explicit tags such as !!bool raise whatever they come across: KeyError, IndexError, ...
         reason = " ".join(str(error).split()).replace('in "<unicode string>",', "at")
-        raise GratisError(printable(f"{source}: not YAML: {reason}")) from error
+        raise GratisError(printable(f"{source}: not YAML: {reason[:_SHOWN]}")) from error

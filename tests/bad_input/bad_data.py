@@ -80,38 +80,39 @@ def image(offered: str, content: bytes, *says: str, name: str = "b.png") -> Case
     return Case("Images", offered, prepare, (name, *says))
 
 
-def data(
-    offered: str,
-    source: Callable[[Path], Path] | None,
-    damage: Callable[[Path], object],
-    *says: str,
-    section: str = "Data folders",
-) -> Case:
-    """A data set in a folder called root; ``source`` makes it whole, then it is damaged."""
-    name = {pets: "folder", tiny: "tiny-imagenet", cifar: "cifar10"}[source or tiny]
+def root(name: str, offered: str, make: Callable[[Path], object], *says: str, section: str) -> Case:
+    """Whatever ``make`` makes at a path called root, as the data set called ``name``."""
 
     def prepare(place: Place) -> list[str]:
-        root = place.folder / "root"
-        damage(source(root) if source else root)
+        make(place.folder / "root")
         return ["data", name, "--data-root", "root"]
 
     return Case(section, offered, prepare, says)
 
 
-def archive(offered: str, make: Callable[[Path], object], *says: str, name: str = ZIP) -> Case:
-    """An archive in a folder called root."""
+def data(
+    offered: str, source: Callable[[Path], Path], damage: Callable[[Path], object], *says: str
+) -> Case:
+    """A data set in a folder that ``source`` makes whole, before it is damaged."""
+    name = {pets: "folder", tiny: "tiny-imagenet", cifar: "cifar10"}[source]
+    section = "Data folders"
+    return root(name, offered, lambda path: damage(source(path)), *says, section=section)
 
-    def damage(root: Path) -> None:
-        root.mkdir()
-        make(root / name)
+
+def wrong_root(offered: str, make: Callable[[Path], object], *says: str) -> Case:
+    """No data set."""
+    return root("tiny-imagenet", offered, make, "root", *says, section="Data folders")
+
+
+def archive(offered: str, make: Callable[[Path], object], *says: str, name: str = ZIP) -> Case:
+    """A folder that holds an archive to unpack."""
+
+    def boxed(folder: Path) -> None:
+        folder.mkdir()
+        make(folder / name)
 
     source = "cifar10" if name == TAR else "tiny-imagenet"
-
-    def prepare(place: Place) -> list[str]:
-        damage(place.folder / "root")
-        return ["data", source, "--data-root", "root"]
-
-    return Case("Archives", offered, prepare, (name, *says))
+    return root(source, offered, boxed, name, *says, section="Archives")
 
 
 def zipped(*members: tuple[str, bytes], mode: int = 0) -> Callable[[Path], None]:
@@ -159,9 +160,9 @@ CASES = [
     image("a few bytes that claim 30,000 x 30,000 pixels", png_of(30_000, 30_000)),
     image("a truncated TIFF", picture("TIFF")[:100], name="b.tif"),
     data("a name with a line break", pets, lambda r: put(r / "val/cat/b\n.png"), "b\\n.png"),
-    data("a root that is not there", None, lambda _: None, "root", "point --data-root to"),
-    data("an empty root", None, Path.mkdir, "root", "point --data-root to"),
-    data("a file as root", None, Path.touch, "root", "is a file"),
+    wrong_root("a root that is not there", lambda _: None, "point --data-root to"),
+    wrong_root("an empty root", Path.mkdir, "point --data-root to"),
+    wrong_root("a file as root", Path.touch, "is a file"),
     data("a folder without train and val", pets, lambda r: (r / "val").rename(r / "x"), "root/val"),
     data("an empty class", pets, lambda r: (r / "val/cat/a.png").unlink(), "val/cat", "no images"),
     data("classes that differ", pets, lambda r: (r / "val/cow").mkdir(), "cow (only in val)"),

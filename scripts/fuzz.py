@@ -14,6 +14,7 @@ import faulthandler
 import hashlib
 import random
 import resource
+import shutil
 import signal
 import struct
 import sys
@@ -110,6 +111,13 @@ def fuzz(
 def _attempt(target: Target, offer: Offer, folder: Path) -> str:
     """Return what went wrong, or nothing."""
     folder.mkdir()
+    try:
+        return _read(target, offer, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(target: Target, offer: Offer, folder: Path) -> str:
     try:
         with _hurried(), warnings.catch_warnings(action="ignore"):
             target.read(*offer, folder)

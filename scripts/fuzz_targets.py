@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 import tarfile
 import tempfile
 import zipfile
@@ -258,7 +257,6 @@ def _read_archive(name: str, content: bytes, folder: Path) -> None:
         assert {path.name for path in folder.iterdir()} == {name, "into"}
         assert not any(path.is_symlink() for path in folder.rglob("*"))
         assert (folder / name).read_bytes() == content
-        shutil.rmtree(folder)
 
 
 # Images

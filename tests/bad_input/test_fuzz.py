@@ -11,7 +11,7 @@ sys.path.append(str(Path(__file__).parents[2] / "scripts"))
 fuzzing = importlib.import_module("fuzz")
 targets = importlib.import_module("fuzz_targets")
 
-EXAMPLES = {"recipe": 80, "manifest": 150, "checkpoint": 200, "archive": 200, "image": 300}
+EXAMPLES = {"recipe": 40, "manifest": 100, "checkpoint": 100, "archive": 200, "image": 200}
 
 
 @pytest.mark.parametrize("name", targets.TARGETS)
@@ -25,7 +25,7 @@ def test_whatever_is_read_is_read_or_refused_in_a_clear_line(name):
 @pytest.mark.parametrize("name", targets.TARGETS)
 def test_every_valid_offer_is_read(name, tmp_path):
     # Documents made up from the vocabulary are mostly refused: only the packaged files come first.
-    offers = targets.TARGETS[name].offers("0")
+    offers = targets.TARGETS[name].offers("0-0")
     for number, offer in enumerate(offers[:16] if name == "recipe" else offers):
         folder = tmp_path / f"{number}"
         folder.mkdir()
@@ -47,7 +47,8 @@ def hang(name, content, folder):
     "read, reason", [(crash, "ZeroDivisionError: no x"), (hang, "Hang: more than 0.01 s")]
 )
 def test_crashes_and_hangs_are_found_and_repeat_by_their_number(read, reason, monkeypatch):
-    monkeypatch.setattr(fuzzing, "SECONDS", 0.01)
+    if read is hang:
+        monkeypatch.setattr(fuzzing, "SECONDS", 0.01)
     target = targets.Target(lambda key: [("a", b"xyz")], read)
     findings = [f for f in fuzzing.fuzz(target, 1, 0, 40, float("inf")) if f]
     assert findings and all(finding.reason.startswith(reason) for finding in findings)

@@ -49,6 +49,11 @@ class Finding:
     offer: Offer
     reason: str
 
+    @property
+    def kind(self) -> str:
+        """The exception and its place: what findings of one fault have in common."""
+        return self.reason.partition(":")[0] + self.reason.rpartition(" (")[2]
+
 
 def mutated(source: random.Random, offers: list[Offer]) -> Offer:
     """Return one of the offers with none to four mutations."""
@@ -170,7 +175,7 @@ def _arguments() -> argparse.Namespace:
 
 def _main() -> int:
     given = _arguments()
-    target, tried, reasons = TARGETS[given.target], 0, set[str]()
+    target, tried, kinds = TARGETS[given.target], 0, set[str]()
     target.offers("warm up")
     _limit_memory()
     began = time.monotonic()
@@ -179,14 +184,14 @@ def _main() -> int:
         tried += 1
         # Where even the alarm is not answered: say where, and end.
         faulthandler.dump_traceback_later(6 * SECONDS, exit=True)
-        if finding is not None and finding.reason not in reasons:
-            reasons.add(finding.reason)
+        if finding is not None and finding.kind not in kinds:
+            kinds.add(finding.kind)
             options = f"--seed {given.seed} --first {finding.number} --examples 1"
             _keep(finding, given.findings, f"{sys.argv[0]} {given.target} {options}")
     faulthandler.cancel_dump_traceback_later()
     seconds = time.monotonic() - began
-    print(f"{given.target}: {tried} examples in {seconds:.0f} s, {len(reasons)} findings")
-    return 1 if reasons else 0
+    print(f"{given.target}: {tried} examples in {seconds:.0f} s, {len(kinds)} kinds of findings")
+    return 1 if kinds else 0
 
 
 if __name__ == "__main__":

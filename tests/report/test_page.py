@@ -247,7 +247,7 @@ def test_names_in_markdown_are_shown_letter_by_letter(text, shown):
 
 
 def test_what_would_turn_the_text_around_is_shown_as_an_escape(page):
-    html, markdown = page({"device": "\u202efuture\x1b[2K"})
+    html, markdown = page({"commit": "\u202efuture\x1b[2K"})
     for text in (html, markdown.replace("\\\\", "\\").replace("\\[", "[")):
         assert "\\u202efuture\\x1b[2K" in text
         assert all(c.isprintable() or c == "\n" for c in text)

@@ -172,7 +172,7 @@ CASES = [
     vouched("a header that is no Python", lambda *_: npy("{'descr': (\n"), "cannot be read"),
     vouched("another shape", lambda *_: shaped("(0,)"), "does not fit"),
     runs("a results.json that is cut", f"{FREE}/results.json", cut, "not readable JSON"),
-    runs("a results.json of something else", f"{FREE}/results.json", write(b"{}"), "clean"),
+    runs("a results.json of something else", f"{FREE}/results.json", write(b"[1]"), "dictionary"),
     runs("a correct.safetensors that is cut", f"{FREE}/correct.safetensors", cut),
     runs("a correct.safetensors of zero bytes", f"{FREE}/correct.safetensors", write(b"")),
     runs("a sets.json of something else", f"{FREE}/sets.json", write(b"[1]"), "is damaged"),

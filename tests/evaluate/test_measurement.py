@@ -27,7 +27,6 @@ def test_what_was_saved_is_loaded(tmp_path):
         {"index": INDEX[:0], "clean": RIGHT[:0]},
         {"index": np.array(3), "clean": np.array(True)},
         {"index": INDEX[:, None], "clean": RIGHT[:, None]},
-        {"index": INDEX, "another": RIGHT},
     ],
 )
 def test_other_arrays_are_refused(tmp_path, arrays):

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from gratis.train import TrainSettings, budget, leg, loop
-from gratis.train.budget import Pace, Plan, plan_after
+from gratis.train.budget import Pace, Plan, Shortening, plan_after
 
 RUN = {"run": "x"}
 HALVING = {"linear": {"start": 1, "stop": 0}}
@@ -87,11 +87,11 @@ def test_a_resumed_run_has_used_up_its_time(clock):
 
 def test_a_plan_spreads_what_is_left_of_progress():
     assert Plan(100).at(25) == 0.25
-    shortened = plan_after([{"kind": "budget", "passes": 40, "progress": 0.4, "planned": 70}], 100)
+    shortened = plan_after([Shortening(3, 1, 40, 0.4, 70)], 100)
     assert [shortened.at(p) for p in (40, 55, 70, 80)] == pytest.approx([0.4, 0.7, 1, 1])
-    spent = plan_after([{"kind": "budget", "passes": 40, "progress": 0.4, "planned": 40}], 100)
+    spent = plan_after([Shortening(3, 1, 40, 0.4, 40)], 100)
     assert spent.at(40) == 1
-    assert plan_after([{"kind": "rollback"}], 100) == Plan(100)
+    assert plan_after([object()], 100) == Plan(100)
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 """Numerical trouble: back to the last good checkpoint with half the rate, or a clear stop."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
 
 from gratis.errors import GratisError
 from gratis.train import loop
-from gratis.train.trouble import Trouble, refuse_exploded
+from gratis.train.trouble import Rollback, Trouble, refuse_exploded
 
 NAN, EXPLODED = float("nan"), 1e6
 RUN = {"run": "x"}
@@ -43,7 +44,7 @@ def test_training_goes_back_and_on_with_half_the_rate(loss, spoilt, trainer_of, 
     trainer = trainer_of("free", epochs=4)
     assert trainer.run(tmp_path, RUN)
     (decision,) = lines(tmp_path, "rollback")
-    assert trainer.position.decisions == [decision]
+    assert [asdict(each) for each in trainer.position.decisions] == [decision]
     # Found at the first line after step 13, that is after 15 steps.
     assert (decision["step"], decision["rate_factor"]) == (15, 0.5)
     assert decision["to_step"] <= 13
@@ -59,12 +60,12 @@ def test_the_weights_are_those_of_the_checkpoint_gone_back_to(spoilt, trainer_of
     for name in ("whole", "rolled back"):
         (tmp_path / name).mkdir()
     halved = trainer_of("free", epochs=3)
-    halved.position.decisions = [{"kind": "rollback"}]  # half the rate from the beginning
+    halved.position.decisions = [Rollback(0, 0, 0, 0, "", 0.5)]  # half the rate from the beginning
     halved.run(tmp_path / "whole", RUN)
     spoilt(lambda step, rate: step == 2 and rate == 0.02, NAN)
     trainer = trainer_of("free", epochs=3)
     trainer.run(tmp_path / "rolled back", RUN)
-    assert trainer.position.decisions[0]["to_step"] == 0
+    assert trainer.position.decisions[0].to_step == 0
     expected = halved.learner.module.state_dict()
     for name, tensor in trainer.learner.module.state_dict().items():
         assert torch.equal(tensor, expected[name]), name

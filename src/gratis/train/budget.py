@@ -10,11 +10,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
-
-from gratis.train.trouble import Decision
 
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "gpuh": 3600}
 # Of the budget: the pace is taken over the last part of it, and not before so much of what was
@@ -38,6 +36,21 @@ Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
 
 
 @dataclass(frozen=True)
+class Shortening:
+    """The decision, taken at ``step``, to make ``planned`` passes in all.
+
+    ``passes`` were then done, and ``progress`` was made.
+    """
+
+    step: int
+    epoch: float
+    passes: float
+    progress: float
+    planned: float
+    kind: Literal["budget"] = "budget"
+
+
+@dataclass(frozen=True)
 class Plan:
     """How progress follows from passes: linearly, from ``progress`` at ``passes`` to 1."""
 
@@ -54,11 +67,11 @@ class Plan:
         return min(1.0, self.progress + (1 - self.progress) * done)
 
 
-def plan_after(decisions: Sequence[Decision], planned: float) -> Plan:
+def plan_after(decisions: Sequence[object], planned: float) -> Plan:
     """Return the plan in force after these decisions, where at first it was ``planned`` passes."""
     for decision in reversed(decisions):
-        if decision["kind"] == "budget":
-            return Plan(decision["planned"], decision["passes"], decision["progress"])
+        if isinstance(decision, Shortening):
+            return Plan(decision.planned, decision.passes, decision.progress)
     return Plan(planned)
 
 

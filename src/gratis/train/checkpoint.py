@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from gratis.errors import file_error
 from gratis.train import sealed
+from gratis.train.budget import Shortening
 from gratis.train.identity import Identity, differences
 from gratis.train.sealed import exists as exists
 from gratis.train.step import Learner
-from gratis.train.trouble import Decision, Trouble
+from gratis.train.trouble import Rollback, Trouble
 
 FORMAT = "2"
 
@@ -46,7 +47,7 @@ class Position:
     metrics_bytes: int = 0
     finished: bool = False
     first_loss: float | None = None
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: list[Rollback | Shortening] = field(default_factory=list)
 
 
 _POSITION = TypeAdapter(Position)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,13 @@ from gratis.errors import GratisError
 from gratis.progress import Bar, bar, say
 from gratis.results import collapsed
 from gratis.train import checkpoint
-from gratis.train.budget import Pace
+from gratis.train.budget import Pace, Shortening
 from gratis.train.cadence import Cadence
 from gratis.train.identity import Identity
 from gratis.train.metrics import Diary
 from gratis.train.trouble import (
     MOST_ROLLBACKS,
+    Rollback,
     Trouble,
     rate_factor,
     refuse_exploded,
@@ -161,7 +163,7 @@ class Leg:
             GratisError: the settings say to stop, or training has gone back too often.
         """
         trainer = self._trainer
-        reached, passes = self._line("rollback"), trainer.position.passes
+        reached = trainer.position.steps, trainer.epoch, trainer.position.passes
         where = f"{trouble} after epoch {trainer.epoch:.1f}"
         if trainer.settings.on_divergence == "stop":
             raise GratisError(
@@ -174,19 +176,14 @@ class Leg:
                 "lower train.learning_rate and train into a new folder"
             )
         trainer.restore(self._path, self._identity)
-        decisions = trainer.position.decisions
-        decisions.append(reached | {"to_step": trainer.position.steps, "reason": str(trouble)})
-        decisions[-1]["rate_factor"] = rate_factor(decisions)
         self._diary.rewind(trainer.position.metrics_bytes)
-        self._diary.write(decisions[-1])
+        factor = rate_factor(rollbacks(trainer.position.decisions) + 1)
+        self._decide(Rollback(*reached, trainer.position.steps, str(trouble), factor))
         # At once, so that a killed run need not decide again.
         self._save()
         self._pace = self._new_pace()
-        shown.advance(trainer.position.passes - passes)
-        say(
-            f"{where}: back to epoch {trainer.epoch:.1f}, the learning rate now times "
-            f"{decisions[-1]['rate_factor']:g}"
-        )
+        shown.advance(trainer.position.passes - reached[-1])
+        say(f"{where}: back to epoch {trainer.epoch:.1f}, the learning rate now times {factor:g}")
 
     def _elapsed(self) -> float:
         """Return the time that all legs have taken so far, in seconds."""
@@ -207,9 +204,8 @@ class Leg:
         affordable = max(affordable, passes + trainer.cost * trainer.batches.largest)
         if affordable >= planned:
             return
-        decision = self._line("budget") | {"passes": passes, "progress": trainer.progress}
-        trainer.position.decisions.append(decision | {"planned": affordable})
-        self._diary.write(trainer.position.decisions[-1])
+        reached = trainer.position.steps, trainer.epoch, passes
+        self._decide(Shortening(*reached, trainer.progress, affordable))
         # At once, so that a killed run need not decide again.
         self._save()
         shown.resize(affordable)
@@ -218,6 +214,10 @@ class Leg:
             f"epoch {trainer.epoch:.1f}: slower than planned; {affordable / images:.1f} epochs "
             f"instead of {planned / images:.1f}, to end within the budget"
         )
+
+    def _decide(self, decision: Rollback | Shortening) -> None:
+        self._trainer.position.decisions.append(decision)
+        self._diary.write(asdict(decision))
 
     def _save_beginning(self) -> None:
         """Save what training starts from, so that there is always something to go back to."""

@@ -13,7 +13,7 @@ from gratis.train.leg import Leg
 from gratis.train.metrics import Averages
 from gratis.train.settings import TrainSettings
 from gratis.train.step import Learner, train_step
-from gratis.train.trouble import rate_factor
+from gratis.train.trouble import rate_factor, rollbacks
 from gratis.train.watch import Watch
 
 
@@ -153,7 +153,7 @@ class Trainer:
         return batch
 
     def _set_learning_rate(self, t: float) -> float:
-        rate = self.settings.learning_rate(t) * rate_factor(self.position.decisions)
+        rate = self.settings.learning_rate(t) * rate_factor(rollbacks(self.position.decisions))
         for group in self.learner.optimizer.param_groups:
             group["lr"] = rate
         return rate

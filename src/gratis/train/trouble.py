@@ -6,7 +6,8 @@ of training; at most three times.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Literal
 
 MOST_ROLLBACKS = 3
 _RATE_FACTOR = 0.5
@@ -14,8 +15,21 @@ _RATE_FACTOR = 0.5
 # the first is below 1 the model did know something, and harder images may raise it.
 _EXPLODED = 10.0
 
-# What was decided while training, and is read back on resume instead of being decided anew.
-Decision: TypeAlias = dict[str, Any]
+
+@dataclass(frozen=True)
+class Rollback:
+    """The decision to go back, taken at ``step``, to ``to_step``; both count from the beginning.
+
+    ``rate_factor`` is what the learning rate is multiplied with from then on.
+    """
+
+    step: int
+    epoch: float
+    passes: float
+    to_step: int
+    reason: str
+    rate_factor: float
+    kind: Literal["rollback"] = "rollback"
 
 
 class Trouble(Exception):
@@ -35,11 +49,11 @@ def refuse_exploded(means: Mapping[str, float], first_loss: float | None) -> Non
         raise Trouble(f"the loss has exploded, from {first_loss:.3g} at first to {loss:.3g}")
 
 
-def rollbacks(decisions: Sequence[Decision]) -> int:
+def rollbacks(decisions: Sequence[object]) -> int:
     """Return how often training went back."""
-    return sum(decision["kind"] == "rollback" for decision in decisions)
+    return sum(isinstance(decision, Rollback) for decision in decisions)
 
 
-def rate_factor(decisions: Sequence[Decision]) -> float:
-    """Return what the learning rate is multiplied with after these decisions."""
-    return _RATE_FACTOR ** rollbacks(decisions)
+def rate_factor(times: int) -> float:
+    """Return what the learning rate is multiplied with after so many rollbacks."""
+    return _RATE_FACTOR**times

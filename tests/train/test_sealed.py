@@ -96,8 +96,12 @@ def counted(call, left):
     return counting
 
 
-def test_a_death_at_any_call_loses_neither(path, monkeypatch):
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_death_at_any_call_loses_neither(damaged, path, monkeypatch):
     """Die before every system call of a write in turn; a whole file can always be read."""
+    if damaged:
+        path.write_bytes(b"")
+        sealed.read(path, settle=True)
     real = {name: getattr(os, name) for name in CALLS}
     deaths = 0
     for moment in range(1000):

@@ -91,10 +91,12 @@ def save(
 def load(path: Path, learner: Learner, identity: Identity) -> tuple[Position, dict[str, Tensor]]:
     """Put a checkpoint's state into ``learner``; return the position and unwritten metrics.
 
+    A damaged newest checkpoint gives its place to the one before it.
+
     Raises:
         GratisError: the file is missing, damaged, or belongs to another recipe or data set.
     """
-    tensors, position = _read(path, identity)
+    tensors, position = _read(path, identity, settle=True)
     try:
         return position, _put(path, tensors, learner)
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
@@ -140,9 +142,9 @@ def load_weights(path: Path, module: nn.Module, identity: Identity) -> Position:
 
 
 def _read(
-    path: Path, identity: Identity, quiet: bool = False
+    path: Path, identity: Identity, quiet: bool = False, settle: bool = False
 ) -> tuple[dict[str, Tensor], Position]:
-    tensors, metadata = sealed.read(path, quiet)
+    tensors, metadata = sealed.read(path, quiet, settle)
     if metadata.get("format") != FORMAT:
         raise file_error(path, "is not a checkpoint of this version", "train again")
     try:

@@ -52,10 +52,11 @@ def write(path: Path, tensors: Tensors, metadata: Metadata) -> None:
     flush_folder(path.parent)
 
 
-def read(path: Path, quiet: bool = False) -> tuple[Tensors, Metadata]:
+def read(path: Path, quiet: bool = False, settle: bool = False) -> tuple[Tensors, Metadata]:
     """Return the content of ``path``; where it is damaged or gone, that of the one before.
 
-    The latter is said, unless ``quiet``.
+    The latter is said, unless ``quiet``. With ``settle`` the one before then takes the place of
+    the damaged one, which the next :func:`write` would otherwise keep in its stead.
 
     Raises:
         GratisError: neither is there and intact.
@@ -71,6 +72,8 @@ def read(path: Path, quiet: bool = False) -> tuple[Tensors, Metadata]:
             raise error from None
         if not quiet:
             say(f"{path}: is gone or damaged; using the one before it, {previous(path).name}")
+        if settle:
+            previous(path).replace(path)
         return content
 
 

@@ -4,9 +4,10 @@
 
 Every recipe is trained on the digits once undisturbed. Then it is trained by the command line in
 a process that SIGKILL ends at a random moment, and resumed, again and again, with a checkpoint
-every few steps so that many kills fall into the writing of one. When a run comes to its end, its
-weights, running averages, optimizer, delta, position and metrics must be those of the
-undisturbed run, bit for bit. Ends with exit code 1 if one is not.
+every few steps so that many kills fall into the writing of one. A resumed run must go on from the
+newest checkpoint, and not from before it. When a run comes to its end, its weights, running
+averages, optimizer, delta, position and metrics must be those of the undisturbed run, bit for bit.
+Ends with exit code 1 if anything is lost or differs.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ import torch
 from gratis.train import sealed
 
 RECIPES = {
-    "natural": ["augmented"],
+    "natural, SGD": ["augmented", "train.optimizer=sgd", "train.learning_rate=0.05"],
     "free, moving average and gamma": [
         "free",
         "adversary.free.delta_momentum=0.5",
@@ -37,19 +39,22 @@ RECIPES = {
     "contrastive, averaged weights": ["contrastive-low", "train.average=0.99"],
     "autoencoder": ["contrastive-autoencoder"],
     "PGD": ["pgd"],
+    "N-FGSM": ["fast"],
 }
 EPOCHS = 6
 # A checkpoint every 0.1 s: kills are to find the process writing.
-OFTEN = "train.checkpoint_minutes=0.0017"
+OFTEN = ("train.checkpoint_minutes=0.0017", "train.log_every=1")
 CLOCKS = {"images_per_second", "passes_per_second"}
-TRAINING, WRITING = "killed", "killed while writing a checkpoint"
-RENAMING, FINISHED = "killed between its renames", "runs that came to their end"
+TRAINING, WRITING = "killed between checkpoints", "while writing one"
+RENAMING, AFTERWARDS = "between its renames", "while measuring (not counted)"
+KILLED = (TRAINING, WRITING, RENAMING)
+LOST, FINISHED, DIFFERING = "checkpoints lost", "runs to their end", "of these differ"
 POSITION = ("passes", "batches", "replay", "replays", "steps", "images", "finished", "first_loss")
 
 
 def command(recipe: list[str], folder: Path) -> list[str]:
     """Return the command that trains a recipe in a folder, or goes on there."""
-    words = [f"train.epochs={EPOCHS}", "evaluate.images=10", "evaluate.pgd_steps=1", OFTEN]
+    words = [f"train.epochs={EPOCHS}", "evaluate.images=10", "evaluate.pgd_steps=1", *OFTEN]
     return [sys.executable, "-m", "gratis.cli", "train", *recipe, *words, "--out", str(folder)]
 
 
@@ -70,6 +75,33 @@ def changed(folder: Path) -> int:
     return max(times, default=0)
 
 
+@dataclass(frozen=True)
+class Reached:
+    """How far a run has come: its steps, and what it wrote into its diary until then.
+
+    The diary's lines hold readings of the clock, so that steps made twice cannot look the same.
+    """
+
+    steps: int = 0
+    diary: bytes = b""
+    finished: bool = False
+
+    @classmethod
+    def by(cls, folder: Path) -> "Reached":
+        """Return how far the run in ``folder`` has come by its newest checkpoint."""
+        path = folder / "checkpoint.safetensors"
+        if not sealed.exists(path):
+            return cls()
+        _, metadata = sealed.read(path)
+        position = json.loads(metadata["position"])
+        diary = (folder / "metrics.jsonl").read_bytes()[: position["metrics_bytes"]]
+        return cls(position["steps"], diary, position["finished"])
+
+    def lost(self, later: "Reached") -> bool:
+        """Return whether ``later`` does not go on from here."""
+        return later.steps < self.steps or not later.diary.startswith(self.diary)
+
+
 def kill_once(recipe: list[str], folder: Path, wait: float | None) -> str:
     """Kill a run ``wait`` seconds after it trains, or never; return what it was doing."""
     before = changed(folder)
@@ -82,9 +114,12 @@ def kill_once(recipe: list[str], folder: Path, wait: float | None) -> str:
         return FINISHED
     process.kill()
     process.wait()
+    newest = folder / "checkpoint.safetensors"
+    if not newest.exists() and sealed.previous(newest).exists():
+        return RENAMING
     if list(folder.glob(".checkpoint*.partial")):
         return WRITING
-    return TRAINING if (folder / "checkpoint.safetensors").exists() else RENAMING
+    return AFTERWARDS if Reached.by(folder).finished else TRAINING
 
 
 def outcome(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], list[dict[str, Any]]]:
@@ -111,8 +146,8 @@ def differing(folder: Path, reference: Path) -> list[str]:
     return names + (["metrics.jsonl"] if diary != expected_diary else [])
 
 
-def torment(name: str, kills: int, folder: Path, draw: random.Random) -> tuple[Counter[str], int]:
-    """Kill and resume runs of one recipe; return what they were doing, and how many differ."""
+def torment(name: str, kills: int, folder: Path, draw: random.Random) -> Counter[str]:
+    """Kill and resume runs of one recipe; return how often what was met."""
     recipe, reference = RECIPES[name], folder / "undisturbed"
     started = time.monotonic()
     if start(recipe, reference).wait():
@@ -120,19 +155,25 @@ def torment(name: str, kills: int, folder: Path, draw: random.Random) -> tuple[C
     # Most of the time was the start of the process: so each run is killed several times.
     longest = (time.monotonic() - started) / 8
     met: Counter[str] = Counter()
-    wrong = 0
+    reached = Reached()
     while True:
         target = folder / f"run{met[FINISHED]}"
-        left = kills - (met.total() - met[FINISHED])
+        left = kills - sum(met[kind] for kind in KILLED)
         what = kill_once(recipe, target, draw.uniform(0, longest) if left > 0 else None)
         met[what] += 1
+        now = Reached.by(target)
+        if reached.lost(now):
+            met[LOST] += 1
+            print(f"{target.name} of {name}: step {reached.steps} was lost", flush=True)
+        reached = now
         if what != FINISHED:
             continue
+        reached = Reached()
         if names := differing(target, reference):
-            wrong += 1
+            met[DIFFERING] += 1
             print(f"{target.name} of {name} differs: {', '.join(names[:5])}", flush=True)
         if left <= 0:
-            return met, wrong
+            return met
 
 
 def main() -> None:
@@ -142,17 +183,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
     wrong = 0
-    columns = (TRAINING, WRITING, RENAMING, FINISHED)
-    print(f"| recipe | {' | '.join(columns)} | of these differ |\n|{' --- |' * 6}")
+    columns = (*KILLED, AFTERWARDS, LOST, FINISHED, DIFFERING)
+    print(f"| recipe | {' | '.join(columns)} |\n|{' --- |' * (1 + len(columns))}")
     for index, name in enumerate(RECIPES):
         share = arguments.kills * (index + 1) // len(RECIPES)
         share -= arguments.kills * index // len(RECIPES)
         with tempfile.TemporaryDirectory() as folder:
             draw = random.Random(f"{arguments.seed} {name}")
-            met, differ = torment(name, share, Path(folder), draw)
-        wrong += differ
+            met = torment(name, share, Path(folder), draw)
+        wrong += met[DIFFERING] + met[LOST]
         figures = " | ".join(str(met[column]) for column in columns)
-        print(f"| {name} | {figures} | {differ} |", flush=True)
+        print(f"| {name} | {figures} |", flush=True)
     sys.exit(1 if wrong else 0)
 
 

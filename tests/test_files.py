@@ -209,6 +209,23 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
     assert names_in(tmp_path) == ["sets[1]"]
 
 
+def test_what_a_killed_process_had_moved_aside_comes_back(tmp_path):
+    folder = tmp_path / "sets"
+    folder.mkdir()
+    (folder / "a.txt").touch()
+    killed_while(
+        "import gratis.files as files\n"
+        "files._rename = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+        'with appearing(Path("sets"), replaces=frozenset(["a.txt"])): pass',
+        tmp_path,
+    )
+    assert not folder.exists()
+    with pytest.raises(ZeroDivisionError), appearing(folder, replaces=KNOWN):
+        raise ZeroDivisionError
+    assert names_in(tmp_path) == ["sets"]
+    assert names_in(folder) == ["a.txt"]
+
+
 def test_what_another_process_is_making_is_left_alone(tmp_path):
     with appearing(tmp_path / "sets", replaces=frozenset()) as slow:
         with appearing(tmp_path / "sets", replaces=frozenset()):

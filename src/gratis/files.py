@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from gratis.errors import GratisError, file_error
 
 LOCK = ".lock"
+_EARLIER = ".earlier"
 
 
 @contextmanager
@@ -108,7 +109,7 @@ def appearing(
     """
     folder = folder.resolve()
     made = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
-    earlier, lock = made.with_suffix(".earlier.partial"), _owner(made)
+    earlier, lock = made.with_suffix(f"{_EARLIER}.partial"), _owner(made)
     try:
         if replaces is not None:
             _refuse_others(folder, replaces)
@@ -133,7 +134,9 @@ def appearing(
 
 def _owner(made: Path) -> FileLock:
     """Return the lock that a process holds while it makes this folder."""
-    return FileLock(made.with_suffix(LOCK))
+    return FileLock(
+        made.with_name(made.name.removesuffix(".partial").removesuffix(_EARLIER) + LOCK)
+    )
 
 
 def _disown(lock: FileLock) -> None:
@@ -162,12 +165,19 @@ def _rename(made: Path, folder: Path, stays: bool) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes left: what is still being made has a lock that is held."""
-    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.partial"):
-        lock = _owner(left)
+    """Clear up after killed processes: what is still being made has a lock that is held.
+
+    A folder that was moved aside, and for which none came in its place, comes back.
+    """
+    start = f".{glob.escape(folder.name)}.*"
+    for left in (*folder.parent.glob(f"{start}.partial"), *folder.parent.glob(f"{start}{LOCK}")):
+        lock = _owner(left) if left.suffix != LOCK else FileLock(left)
         with suppress(Timeout):
             lock.acquire(blocking=False)
-            shutil.rmtree(left, ignore_errors=True)
+            if left.name.endswith(f"{_EARLIER}.partial") and not folder.exists():
+                left.rename(folder)
+            elif left.suffix != LOCK:
+                shutil.rmtree(left, ignore_errors=True)
             _disown(lock)
 
 

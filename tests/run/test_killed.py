@@ -58,8 +58,13 @@ def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path):
         time.sleep(0.001)
     victim.kill()
     assert victim.wait() == -signal.SIGKILL
+    _, metadata = sealed.read(tmp_path / "run" / "checkpoint.safetensors")
+    saved = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    saved = saved[: json.loads(metadata["position"])["metrics_bytes"]]
     recipe = resolve(*ROW, CHANGES)
     train_only(recipe, tmp_path / "run")
+    # With its readings of the clock: a run begun anew would come to the same end otherwise.
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes().startswith(saved) and saved
     train_only(recipe, tmp_path / "whole")
     (tensors, *rest), (expected, *others) = end_of(tmp_path / "run"), end_of(tmp_path / "whole")
     assert tensors.keys() == expected.keys()

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from gratis.errors import GratisError
+from gratis.errors import GratisError, Interrupted
 from gratis.train import loop
 from gratis.train.trouble import Rollback, Trouble, refuse_exploded
 
@@ -135,7 +135,8 @@ def test_weights_that_are_not_finite_never_replace_a_good_checkpoint(
     monkeypatch.setattr(loop, "train_step", step)
     left = iter([False] * 5)
     stopped = trainer_of(epochs=3, log_every=1000)
-    stopped.run(tmp_path, RUN, lambda: next(left, True))
+    with pytest.raises(Interrupted, match=r"stopped after epoch 0\.6, not saved, because"):
+        stopped.run(tmp_path, RUN, lambda: next(left, True))
     assert stopped.position.steps == 5
     resumed = trainer_of(epochs=3, log_every=1000)
     assert resumed.run(tmp_path, RUN)
@@ -166,6 +167,27 @@ def test_what_is_done_about_overfitting_is_a_choice(choice, trainer_of, tmp_path
     assert len(trainer.position.decisions) == (choice == "rollback")
 
 
+def test_a_collapse_goes_back_to_before_it_whatever_was_saved_since(trainer_of, tmp_path):
+    """A checkpoint at every line of the log, but a look only at the ends of epochs."""
+    often = {"log_every": 1, "checkpoint_minutes": 1e-9, "epochs": 4}
+    trainer = trainer_of("free", on_overfitting="rollback", **often)
+
+    def look(model):
+        # Collapsed from step 10 on, until the rate is halved.
+        collapsed = trainer.position.steps > 10 and not trainer.position.decisions
+        return COLLAPSE if collapsed else {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7}
+
+    assert trainer.run(tmp_path, RUN, watch=look)
+    (decision,) = trainer.position.decisions
+    assert decision.to_step <= 10 < decision.step
+
+
+def test_an_explosion_from_the_first_step_is_noticed(trainer_of, tmp_path):
+    trainer = trainer_of(learning_rate=30, epochs=3, log_every=20)
+    with pytest.raises(GratisError, match=r"exploded|finite"):
+        trainer.run(tmp_path, RUN)
+
+
 @pytest.mark.parametrize(
     "first, loss, refused",
     [
@@ -173,8 +195,7 @@ def test_what_is_done_about_overfitting_is_a_choice(choice, trainer_of, tmp_path
         (2.3, 23.1, True),
         (0.01, 9.9, False),  # the model knew something at first
         (0.01, 10.1, True),
-        (None, 1e9, False),  # nothing to compare it with
-        (None, NAN, True),
+        (2.3, NAN, True),
         (2.3, float("inf"), True),
     ],
 )

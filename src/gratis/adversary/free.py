@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gratis.adversary.contract import Adversary, AdversarySettings, Model
 from gratis.data import Batch
+from gratis.errors import GratisError
 from gratis.schedule import Constant, Schedule, Scheduled, within
 from gratis.seeds import generator
 
@@ -105,8 +106,17 @@ class Free(Adversary):
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on with a saved delta."""
-        self._gamma_generator.set_state(state["gamma_generator"])
+        """Go on with a saved delta.
+
+        Raises:
+            ValueError: it is no such state.
+        """
+        drawn = state["gamma_generator"]
+        if drawn.shape != self._gamma_generator.get_state().shape:
+            raise ValueError(f"a generator's state of shape {tuple(drawn.shape)}")
+        if "delta" in state and state["delta"].dim() != 5:
+            raise ValueError(f"a delta of shape {tuple(state['delta'].shape)}")
+        self._gamma_generator.set_state(drawn)
         self._delta = _like_images(state["delta"]) if "delta" in state else None
         self._number = int(state["batch"]) if "batch" in state else None
         self._batch = None
@@ -115,10 +125,14 @@ class Free(Adversary):
         """Make room for a new batch: delta grows to the largest batch seen."""
         known = self._number is not None and self._number == batch.number
         self._batch, self._number = batch, batch.number
-        if known:
-            return
         old, images = self._delta, len(batch.labels)
-        if old is None or old.shape[1] < images or self.settings.reset:
+        wanted = (batch.view_count, *batch.views.shape[1:])
+        if old is not None and (old.shape[0], *old.shape[2:]) != wanted:
+            raise GratisError(
+                f"delta is {tuple(old.shape)}, which does not fit {batch.view_count} views of "
+                f"{tuple(batch.views.shape[1:])}; it belongs to another run"
+            )
+        if old is None or old.shape[1] < images or (self.settings.reset and not known):
             self._delta = _like_images(
                 batch.views.new_zeros(batch.view_count, images, *batch.views.shape[1:])
             )

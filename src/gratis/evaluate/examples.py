@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import nn
 
 from gratis.data.batches import to_float
@@ -61,8 +61,9 @@ class Examples:
             GratisError: the file cannot be written.
         """
         arrays = {"images": self.images, "index": self.index, "labels": self.labels}
+        # As bytes: the library's own writing reports a full disk as damage.
         with replacing(path) as temporary:
-            save_file(arrays, temporary, metadata={"epsilon": repr(self.epsilon)})
+            temporary.write_bytes(save(arrays, metadata={"epsilon": repr(self.epsilon)}))
 
     @classmethod
     def load(cls, path: Path) -> Self:

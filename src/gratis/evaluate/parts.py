@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from gratis.errors import file_error
 from gratis.evaluate.manifest import split_hash, weights_hash
@@ -45,6 +45,8 @@ class Parts:
         self.seconds = 0.0
         for path in _files(stem):
             self._merge(**self._read(path))
+            # Not their count: one may have been deleted.
+            self._files = int(path.stem.rpartition("-")[2]) + 1
 
     def add(self, index: NDArray[np.int64], verdict: Verdict, seconds: float) -> None:
         """Take in the verdict on the images at ``index``, and keep it.
@@ -61,8 +63,10 @@ class Parts:
             found["examples"] = verdict.examples
         if self._stem is not None:
             path = self._stem.with_name(f"{self._stem.name}-{self._files:06d}.safetensors")
+            # As bytes: the library's own writing reports a full disk as damage.
             with replacing(path) as temporary:
-                save_file(found, temporary)
+                temporary.write_bytes(save(found))
+            self._files += 1
         self._merge(**found)
 
     def _merge(
@@ -72,7 +76,6 @@ class Parts:
         seconds: NDArray[np.float64],
         examples: NDArray[Any] | None = None,
     ) -> None:
-        self._files += 1
         self.known[index] = True
         self.correct[index] = correct
         self.seconds += float(seconds[0])

@@ -73,6 +73,8 @@ def _train(recipe: Recipe, path: Path, sets: Path | None) -> None:
         perturbed_sets.load(sets, dataset.validation)
     trainer, watch = build_trainer(recipe, dataset)
     folder.claim(recipe, sets)
+    # What was measured of other weights, if anything was, does not hold for these.
+    folder.results_file.unlink(missing_ok=True)
     with stopping() as stop:
         finished = trainer.run(path, identity, stop, watch)
         if stop() or not finished:

@@ -7,10 +7,10 @@ adversary's own.
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from gratis.errors import file_error
@@ -23,6 +23,9 @@ from gratis.train.trouble import Rollback, Trouble
 
 FORMAT = "2"
 
+Count = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
 
 @dataclass
 class Position:
@@ -31,20 +34,20 @@ class Position:
     ``batches`` were trained on to the end; of the next, ``replay`` of its ``replays`` are made.
     ``images`` is the number of training images; ``seconds`` is the time spent in training, and
     ``saving`` that in saving all checkpoints before this one, ``elapsed`` that of all legs;
-    ``finished`` says whether the planned passes are spent. ``first_loss`` is the mean of the
-    first logged steps. ``decisions`` were taken on the way.
+    ``finished`` says whether the planned passes are spent. ``first_loss`` is that of the first
+    step, before any update. ``decisions`` were taken on the way.
     """
 
-    passes: float = 0.0
-    batches: int = 0
-    replay: int = 0
-    replays: int = 0
-    steps: int = 0
-    images: int = 0
-    seconds: float = 0.0
-    saving: float = 0.0
-    elapsed: float = 0.0
-    metrics_bytes: int = 0
+    passes: Amount = 0.0
+    batches: Count = 0
+    replay: Count = 0
+    replays: Count = 0
+    steps: Count = 0
+    images: Count = 0
+    seconds: Amount = 0.0
+    saving: Amount = 0.0
+    elapsed: Amount = 0.0
+    metrics_bytes: Count = 0
     finished: bool = False
     first_loss: float | None = None
     decisions: list[Rollback | Shortening] = field(default_factory=list)
@@ -99,9 +102,9 @@ def load(path: Path, learner: Learner, identity: Identity) -> tuple[Position, di
     tensors, position = _read(path, identity, settle=True)
     try:
         return position, _put(path, tensors, learner)
-    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
         # Whole and of this very run by its own account, and yet not: somebody made it up.
-        raise file_error(path, "does not fit this run", "train again") from error
+        raise file_error(path, "does not fit this run", sealed.TRAIN_AGAIN) from error
 
 
 def _put(path: Path, tensors: dict[str, Tensor], learner: Learner) -> dict[str, Tensor]:
@@ -146,12 +149,12 @@ def _read(
 ) -> tuple[dict[str, Tensor], Position]:
     tensors, metadata = sealed.read(path, quiet, settle)
     if metadata.get("format") != FORMAT:
-        raise file_error(path, "is not a checkpoint of this version", "train again")
+        raise file_error(path, "is not a checkpoint of this version", sealed.TRAIN_AGAIN)
     try:
         saved = _IDENTITY.validate_json(metadata["identity"])
         position = _POSITION.validate_json(metadata["position"])
     except (KeyError, ValidationError) as error:
-        raise file_error(path, "is damaged or not a checkpoint", "train again") from error
+        raise file_error(path, "is damaged or not a checkpoint", sealed.TRAIN_AGAIN) from error
     if changed := differences(saved, identity):
         raise file_error(
             path,
@@ -159,7 +162,7 @@ def _read(
             "train into a new folder with --out",
         )
     if name := _not_finite(tensors):
-        raise file_error(path, f"holds numbers that are not finite ({name})", "train again")
+        raise file_error(path, f"holds numbers that are not finite ({name})", sealed.TRAIN_AGAIN)
     return tensors, position
 
 
@@ -198,8 +201,11 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
     # In memory as the parameters are, and as they were: updates of mixed layouts are slow.
     for parameter, values in optimizer.state.items():
         for name, value in values.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                values[name] = torch.empty_like(parameter).copy_(value)
+            if not isinstance(value, Tensor) or value.numel() == 1:
+                continue
+            if value.shape != parameter.shape:
+                raise ValueError(f"{name} has shape {tuple(value.shape)}")
+            values[name] = torch.empty_like(parameter).copy_(value)
 
 
 def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,21 +1,23 @@
 """A leg: what one process trains of a run, with its diary, its checkpoints and its troubles."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gratis.errors import GratisError
+from gratis.errors import GratisError, Interrupted
 from gratis.progress import Bar, bar, say
 from gratis.results import collapsed
-from gratis.train import checkpoint
+from gratis.train import checkpoint, sealed
 from gratis.train.budget import Pace, Shortening
 from gratis.train.cadence import Cadence
 from gratis.train.identity import Identity
 from gratis.train.metrics import Diary
 from gratis.train.trouble import (
     MOST_ROLLBACKS,
+    Overfitting,
     Rollback,
     Trouble,
     rate_factor,
@@ -41,6 +43,7 @@ class Leg:
         """
         self._trainer, self._identity, self._watch = trainer, identity, watch
         self._path = folder / "checkpoint.safetensors"
+        self._withstood = folder / "checkpoint.withstood.safetensors"
         self._cadence = Cadence(trainer.settings.checkpoint_minutes)
         self._began = time.monotonic()
         self._fresh = not checkpoint.exists(self._path)
@@ -76,10 +79,14 @@ class Leg:
                 self._advance(shown)
             self._save()
         except Trouble as trouble:
-            # On a stop it is left to the next leg, which will come upon it again.
-            if not stopping():
-                self._roll_back(trouble, shown)
-                return False
+            if stopping():
+                # Left to the next leg, which will come upon it again.
+                raise Interrupted(
+                    f"stopped after epoch {self._trainer.epoch:.1f}, not saved, because {trouble}; "
+                    f"go on from the last checkpoint with: gratis resume {self._path.parent}"
+                ) from trouble
+            self._roll_back(trouble, shown)
+            return False
         return True
 
     def _advance(self, shown: Bar) -> None:
@@ -87,8 +94,11 @@ class Leg:
         trainer = self._trainer
         started, epoch = time.monotonic(), trainer.epoch
         shown.advance(trainer.step())
+        if trainer.position.first_loss is None:
+            trainer.position.first_loss = trainer.averages["step"].means()["loss"]
         # At the end too: the last steps belong in the diary, and must have been finite.
-        if trainer.position.steps % trainer.settings.log_every == 0 or trainer.finished:
+        logged = trainer.position.steps % trainer.settings.log_every == 0 or trainer.finished
+        if logged:
             self._log(shown)
         trainer.position.seconds += time.monotonic() - started
         ended = int(trainer.epoch) > int(epoch) or trainer.finished
@@ -96,15 +106,14 @@ class Leg:
             self._end_epoch(epoch)
         if self._pace is not None and not trainer.finished:
             self._keep_pace(self._pace, shown)
-        if not trainer.finished and self._cadence.due(ended):
+        # Only where nothing was found wrong a moment ago: what is saved can be gone back to.
+        if (logged or ended) and not trainer.finished and self._cadence.due(ended):
             self._save()
 
     def _log(self, shown: Bar) -> None:
-        trainer, place = self._trainer, self._trainer.position
+        trainer = self._trainer
+        self._refuse_exploded("step")
         means = trainer.averages["step"].read()
-        refuse_exploded(means, place.first_loss)
-        if place.first_loss is None:
-            place.first_loss = means["loss"]
         line = self._line("step") | trainer.in_force | means
         self._diary.write(line)
         terms = [f"{name} {line[name]:.3f}" for name in trainer.learner.objective.names]
@@ -121,9 +130,8 @@ class Leg:
         It is due every ``watch_every`` epochs and at the end of training.
         """
         trainer = self._trainer
-        means = trainer.averages["epoch"].read()
-        refuse_exploded(means, trainer.position.first_loss)
-        line = self._line("epoch") | means
+        self._refuse_exploded("epoch")
+        line = self._line("epoch") | trainer.averages["epoch"].read()
         every = trainer.settings.watch_every
         # By whole epochs: only at their ends is there a line to look for.
         due = trainer.finished or int(trainer.epoch) // every > int(before) // every
@@ -131,6 +139,9 @@ class Leg:
             line["held_out"] = seen = self._watch(trainer.learner.evaluated)
             self._heed(seen["fgsm"], seen["pgd"])
         self._diary.write(line)
+        if due and trainer.settings.on_overfitting == "rollback" and not trainer.finished:
+            self._save()
+            self._keep_withstood()
 
     def _heed(self, fgsm: float, pgd: float) -> None:
         """Do about catastrophic overfitting what the settings say."""
@@ -141,11 +152,15 @@ class Leg:
             return
         seen = f"catastrophic overfitting, held-out FGSM accuracy {fgsm:.0%} but PGD {pgd:.0%}"
         if trainer.settings.on_overfitting == "rollback":
-            raise Trouble(seen)
+            raise Overfitting(seen)
         message = f"epoch {trainer.epoch:.1f}: {seen}; lower epsilon or the step size"
         if trainer.settings.on_overfitting == "stop":
             raise GratisError(message)
         say(message)
+
+    def _refuse_exploded(self, part: str) -> None:
+        first = self._trainer.position.first_loss
+        refuse_exploded(self._trainer.averages[part].means(), math.inf if first is None else first)
 
     def _line(self, kind: str) -> dict[str, Any]:
         done = self._trainer.position
@@ -157,7 +172,9 @@ class Leg:
         }
 
     def _roll_back(self, trouble: Trouble, shown: Bar) -> None:
-        """Go back to the newest checkpoint, by the rule of :mod:`gratis.train.trouble`.
+        """Go back to the last good checkpoint, by the rule of :mod:`gratis.train.trouble`.
+
+        After catastrophic overfitting that is the last one that the watch found sound.
 
         Raises:
             GratisError: the settings say to stop, or training has gone back too often.
@@ -175,7 +192,14 @@ class Leg:
                 f"{where}, {MOST_ROLLBACKS} times after going back with half the learning rate; "
                 "lower train.learning_rate and train into a new folder"
             )
-        trainer.restore(self._path, self._identity)
+        overfitted = isinstance(trouble, Overfitting) and self._withstood.exists()
+        decisions = trainer.position.decisions
+        trainer.restore(self._withstood if overfitted else self._path, self._identity)
+        # Where it goes back beyond an earlier rollback, that is not forgotten.
+        trainer.position.decisions = [
+            *trainer.position.decisions,
+            *(d for d in decisions[len(trainer.position.decisions) :] if isinstance(d, Rollback)),
+        ]
         self._diary.rewind(trainer.position.metrics_bytes)
         factor = rate_factor(rollbacks(trainer.position.decisions) + 1)
         self._decide(Rollback(*reached, trainer.position.steps, str(trouble), factor))
@@ -225,9 +249,16 @@ class Leg:
             self._save()
         except Trouble as trouble:
             raise GratisError(f"{trouble} before training began; check model.weights") from trouble
+        if self._trainer.settings.on_overfitting == "rollback":
+            self._keep_withstood()
+
+    def _keep_withstood(self) -> None:
+        """Keep the newest checkpoint to go back to, however many are saved before the next look."""
+        sealed.copy(self._path, self._withstood)
 
     def _save(self) -> None:
         started = time.monotonic()
+        self._refuse_exploded("step")
         place = self._trainer.position
         place.metrics_bytes = self._diary.sync()
         place.elapsed = self._elapsed()

@@ -32,10 +32,16 @@ class Averages:
         self._passes += passes
         self._images += images
 
+    def means(self) -> dict[str, float]:
+        """Return the means since the last :meth:`read`; none where nothing was added."""
+        if not self._steps:
+            return {}
+        means = (torch.stack(list(self._sums.values())) / self._steps).tolist()
+        return dict(zip(self._sums, means, strict=True))
+
     def read(self) -> dict[str, float]:
         """Return the means since the last call, and the images and passes a second."""
-        means = (torch.stack(list(self._sums.values())) / self._steps).tolist()
-        named: dict[str, float] = dict(zip(self._sums, means, strict=True))
+        named = self.means()
         seconds = time.perf_counter() - self._since
         named["images_per_second"] = round(self._images / seconds, 1)
         named["passes_per_second"] = round(self._passes / seconds, 1)

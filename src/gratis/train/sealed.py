@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -18,6 +19,11 @@ Tensors = dict[str, Tensor]
 Metadata = dict[str, str]
 
 _CHECKSUM = "checksum"
+TRAIN_AGAIN = "delete it to train again, or train into a new folder with --out"
+
+
+class _Damaged(GratisError):
+    """The content is wrong, or there is none: the one before may do."""
 
 
 def previous(path: Path) -> Path:
@@ -52,6 +58,20 @@ def write(path: Path, tensors: Tensors, metadata: Metadata) -> None:
     flush_folder(path.parent)
 
 
+def copy(path: Path, to: Path) -> None:
+    """Let ``to`` be the file that ``path`` is now, all or nothing.
+
+    Raises:
+        GratisError: it cannot be written.
+    """
+    with replacing(to) as temporary:
+        try:
+            # The same file by another name: it is never written to, only replaced.
+            os.link(path, temporary)
+        except OSError:
+            shutil.copyfile(path, temporary)
+
+
 def read(path: Path, quiet: bool = False, settle: bool = False) -> tuple[Tensors, Metadata]:
     """Return the content of ``path``; where it is damaged or gone, that of the one before.
 
@@ -63,12 +83,12 @@ def read(path: Path, quiet: bool = False, settle: bool = False) -> tuple[Tensors
     """
     try:
         return _read_one(path)
-    except GratisError as error:
+    except _Damaged as error:
         if not previous(path).is_file():
             raise
         try:
             content = _read_one(previous(path))
-        except GratisError:
+        except _Damaged:
             raise error from None
         if not quiet:
             say(f"{path}: is gone or damaged; using the one before it, {previous(path).name}")
@@ -79,18 +99,22 @@ def read(path: Path, quiet: bool = False, settle: bool = False) -> tuple[Tensors
 
 def _read_one(path: Path) -> tuple[Tensors, Metadata]:
     if not path.is_file():
-        raise file_error(path, "no such checkpoint", "train first")
+        raise _Damaged(f"{path}: no such checkpoint; train first")
     try:
         with safe_open(path, framework="pt") as content:
             metadata = content.metadata() or {}
             tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise file_error(path, "is damaged or not a checkpoint", "train again") from error
+    except SafetensorError as error:
+        raise _Damaged(f"{path}: is damaged or not a checkpoint; {TRAIN_AGAIN}") from error
+    except OSError as error:
+        # A disk or a server that fails for once: nothing is known of the file.
+        problem = f"cannot be read now ({error.strerror or error})"
+        raise file_error(path, problem, "run again") from error
     checksum = metadata.pop(_CHECKSUM, None)
     if checksum is None:
-        raise file_error(path, "is not a checkpoint of this version", "train again")
+        raise _Damaged(f"{path}: is not a checkpoint of this version; {TRAIN_AGAIN}")
     if checksum != _checksum(tensors, metadata):
-        raise file_error(path, "is damaged: its checksum is wrong", "train again")
+        raise _Damaged(f"{path}: is damaged, its checksum is wrong; {TRAIN_AGAIN}")
     return tensors, metadata
 
 

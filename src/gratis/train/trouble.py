@@ -1,6 +1,6 @@
 """Numerical trouble: what counts as such, and by which rule training goes on after it.
 
-The rule: back to the newest checkpoint, and from there with half the learning rate for the rest
+The rule: back to the last good checkpoint, and from there with half the learning rate for the rest
 of training; at most three times.
 """
 
@@ -36,16 +36,20 @@ class Trouble(Exception):
     """Training cannot go on from where it is; the message says why."""
 
 
-def refuse_exploded(means: Mapping[str, float], first_loss: float | None) -> None:
-    """Refuse means of an interval that are not finite, or a loss far above the first one.
+class Overfitting(Trouble):
+    """The model withstands single steps only, and may have for a while."""
+
+
+def refuse_exploded(means: Mapping[str, float], first_loss: float) -> None:
+    """Refuse means that are not finite, or a loss far above that of the very first step.
 
     Raises:
         Trouble: they are.
     """
     if not all(math.isfinite(value) for value in means.values()):
         raise Trouble("the loss is no longer finite")
-    loss = means["loss"]
-    if first_loss is not None and loss > _EXPLODED * max(1.0, first_loss):
+    loss = means.get("loss", 0.0)
+    if loss > _EXPLODED * max(1.0, first_loss):
         raise Trouble(f"the loss has exploded, from {first_loss:.3g} at first to {loss:.3g}")
 
 

@@ -22,6 +22,7 @@ from gratis.cli.options import (
     natural_profile,
 )
 from gratis.cli.output import (
+    print_checks,
     print_results,
     print_timing,
     print_trials,
@@ -138,6 +139,7 @@ def evaluate(
     results = evaluate_run(run, sets, [*chosen, *(overrides or [])])
     print_results([results])
     print_trials(results)
+    print_checks(results)
 
 
 @app.command()

@@ -113,6 +113,9 @@ SUITES: dict[Suite, Callable[[EvaluateSettings], list[Trial]]] = {
     "full": full,
 }
 
+# The suites that end with the honesty checks: the others claim less, and must stay cheap.
+CHECKED: tuple[Suite, ...] = ("standard", "full")
+
 
 def _fgsm(own: EvaluateSettings) -> Trial:
     return _apart("fgsm", "robust", AttackSettings.fgsm(own.epsilon))

@@ -167,6 +167,7 @@ def _results(
         geometric_worst=measured.accuracy("geometric_worst"),
         corruptions=_mean_corruption(measured),
         trials=measured.trials,
+        checks=measured.checks,
         n=measured.n,
         classes=len(dataset.classes),
         epsilon=recipe.evaluate.epsilon,

@@ -96,7 +96,7 @@ def print_trials(results: "Results") -> None:
 
     from gratis.evaluate import wilson
 
-    if results.suite in ("paper", "table"):
+    if results.suite in ("paper", "transfer", "table"):
         return
     table = Table(title=f"suite {results.suite}", box=box.HORIZONTALS)
     for column in ("trial", "against", "faced", "stand (%)", "95% interval"):

@@ -6,7 +6,9 @@ the verdicts. What was found under another model, data set, attack or seed has a
 
 import glob
 import hashlib
+import inspect
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,14 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+from torch import nn
 
 from gratis.errors import file_error
 from gratis.evaluate.honesty import examine
 from gratis.evaluate.manifest import split_hash, weights_hash
 from gratis.evaluate.subject import Subject, Verdict
 from gratis.evaluate.trials import Trial
-from gratis.files import read_json, replacing, write_json
+from gratis.files import read_json, replacing, sha256, write_json
 from gratis.results import Check
 from gratis.settings import validate
 
@@ -159,8 +162,19 @@ def _key(subject: Subject) -> str:
             subject.device.type,
             weights_hash(subject.model),
             str(subject.model),
+            _code(subject.model),
             split_hash(subject.split),
             subject.seed,
             subject.kept,
         ]
     )
+
+
+def _code(model: nn.Module) -> list[str]:
+    """Return hashes of the source files of a model's parts: what they do, beside their weights."""
+    files = set()
+    for kind in {type(part) for part in model.modules()}:
+        # What is typed at a prompt, or compiled, has no file.
+        with suppress(TypeError):
+            files.add(inspect.getsourcefile(kind))
+    return sorted(sha256(Path(file)) for file in files if file and Path(file).is_file())

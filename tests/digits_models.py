@@ -12,6 +12,7 @@ from gratis.perturb import AttackSettings, attack, frozen
 EPSILON = 38 / 255
 # Single steps of this size make the network forget all others.
 LARGE = 76 / 255
+EPOCHS = 20
 
 
 @functools.cache
@@ -31,13 +32,13 @@ def network():
     )
 
 
-def train(how=None, epochs=20, rate=3e-3, see=lambda images: images):
+def train(how=None, rate=3e-3, see=lambda images: images, net=None):
     """Return a network trained under the attack ``how``, which looks at ``see(images)``."""
     split = digits().train
     images, labels = see(to_float(split.images, "cpu")), torch.from_numpy(split.labels)
-    net = network()
+    net = net or network()
     optimizer = torch.optim.Adam(net.parameters())
-    batches = [part for _ in range(epochs) for part in torch.randperm(len(labels)).split(128)]
+    batches = [part for _ in range(EPOCHS) for part in torch.randperm(len(labels)).split(128)]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=len(batches))
     for rows in batches:
         seen = images[rows]
@@ -48,6 +49,7 @@ def train(how=None, epochs=20, rate=3e-3, see=lambda images: images):
         functional.cross_entropy(net(seen), labels[rows]).backward()
         optimizer.step()
         schedule.step()
+    net.zero_grad()
     return net.eval()
 
 

@@ -18,8 +18,20 @@ def normalised(images):
 
 @pytest.fixture(scope="module")
 def expecting():
-    """A network trained on images that somebody else normalises."""
-    return digits_models.train(see=normalised)
+    """A network trained on images that somebody else normalises; it pools, as most do."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1, stride=2),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(32, 10),
+    )
+    return digits_models.train(see=normalised, net=net, rate=1e-2)
 
 
 class Behind(nn.Module):
@@ -52,11 +64,6 @@ def test_a_model_that_normalises_once_passes(expecting):
     check(Behind(expecting, normalised))
 
 
-def test_an_untrained_model_passes():
-    torch.manual_seed(1)
-    check(digits_models.network())
-
-
 def test_a_model_that_expects_normalised_images_is_refused(expecting):
     with pytest.raises(GratisError, match=r"theirs: expects normalised images.*inside the model"):
         check(expecting)
@@ -77,7 +84,7 @@ def test_a_model_that_expects_255_levels_is_refused():
 
 
 def test_a_model_that_normalises_twice_is_refused(expecting):
-    with pytest.raises(GratisError, match="theirs: normalises twice.*ImageNet.*normalise once"):
+    with pytest.raises(GratisError, match=r"theirs: normalises twice.*ImageNet.*normalise once"):
         check(Behind(expecting, lambda images: normalised(normalised(images))))
 
 
@@ -110,7 +117,5 @@ def test_a_gradient_is_not_asked_for_where_nothing_is_attacked():
 
 
 def test_a_model_that_fails_on_such_images_says_so():
-    with pytest.raises(
-        GratisError, match="theirs: fails on images of 3x8x8 .*RuntimeError.*resize"
-    ):
+    with pytest.raises(GratisError, match=r"theirs: fails on .* 3x8x8 .*RuntimeError.*resize"):
         check(nn.Sequential(nn.Flatten(), nn.Linear(7, 10)))

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -269,3 +270,17 @@ def test_from_python_the_data_must_be_named():
         gratis.evaluate(digits_models.natural(), "digits", suite="standards")
     with pytest.raises(AttributeError, match="no attribute 'evaluat'"):
         gratis.evaluat  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "first", ["", "import gratis.evaluate", "from gratis.evaluate import wilson"]
+)
+def test_the_package_can_be_called_however_it_was_imported_and_costs_nothing(first):
+    code = f"""
+import sys, gratis
+{first}
+assert callable(gratis.evaluate) and gratis.evaluate.wilson(0, 1)
+assert "torch" not in sys.modules
+from gratis.evaluate import mcnemar
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -57,11 +57,11 @@ class Check(Settings):
         images: on how many images it was held.
     """
 
-    name: str
+    name: Line
     passed: bool
     figures: dict[str, float]
-    rule: str
-    advice: str
+    rule: Line
+    advice: Line
     images: Annotated[int, Field(ge=0)]
 
 

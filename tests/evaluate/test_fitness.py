@@ -119,3 +119,12 @@ def test_a_gradient_is_not_asked_for_where_nothing_is_attacked():
 def test_a_model_that_fails_on_such_images_says_so():
     with pytest.raises(GratisError, match=r"theirs: fails on .* 3x8x8 .*RuntimeError.*resize"):
         check(nn.Sequential(nn.Flatten(), nn.Linear(7, 10)))
+
+
+def test_a_models_own_error_stays_on_one_line():
+    def fail(images):
+        raise ValueError("one\ntwo\x1b[31m")
+
+    with pytest.raises(GratisError, match=r"ValueError: one\\ntwo\\x1b\[31m") as refused:
+        check(Behind(digits_models.natural(), fail))
+    assert "\n" not in str(refused.value)

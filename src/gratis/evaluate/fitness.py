@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gratis.data.batches import to_float
 from gratis.data.dataset import Dataset, Split
-from gratis.errors import GratisError
+from gratis.errors import GratisError, printable
 from gratis.evaluate.statistics import mcnemar
 from gratis.evaluate.subject import Subject
 from gratis.perturb import frozen, full_precision, input_gradient
@@ -71,32 +71,35 @@ def _logits(model: nn.Module, images: Tensor, name: str) -> Tensor:
     try:
         output: Any = model(images)
     except Exception as error:
-        raise GratisError(
-            f"{name}: fails on images of {shape} ({type(error).__name__}: {error}); resize inside "
-            "the model, or say --input-size"
+        raise _refusal(
+            name,
+            f"fails on images of {shape} ({type(error).__name__}: {error}); resize inside "
+            "the model, or say --input-size",
         ) from error
     logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
     if not isinstance(logits, Tensor):
-        raise GratisError(
-            f"{name}: returns {type(output).__name__}; return the logits, or an object with logits"
+        raise _refusal(
+            name, f"returns {type(output).__name__}; return the logits, or an object with logits"
         )
     return logits
 
 
 def _refuse_output(logits: Tensor, classes: int, name: str) -> None:
     if logits.ndim != 2 or logits.shape[1] != classes:
-        raise GratisError(
-            f"{name}: returns {'x'.join(map(str, logits.shape))} numbers, not one for each image "
+        raise _refusal(
+            name,
+            f"returns {'x'.join(map(str, logits.shape))} numbers, not one for each image "
             f"and each of the {classes} classes; name the data that it was trained on, or choose "
-            "the classes inside the model"
+            "the classes inside the model",
         )
     if not logits.isfinite().all():
-        raise GratisError(f"{name}: returns numbers that are not finite; mend its weights")
+        raise _refusal(name, "returns numbers that are not finite; mend its weights")
     sums = logits.sum(1)
     if ((logits >= 0) & (logits <= 1)).all() and ((sums - 1).abs() <= _ROUNDING).all():
-        raise GratisError(
-            f"{name}: returns probabilities, whose gradients vanish; return the logits: leave out "
-            "the softmax"
+        raise _refusal(
+            name,
+            "returns probabilities, whose gradients vanish; return the logits: leave out "
+            "the softmax",
         )
 
 
@@ -104,10 +107,11 @@ def _refuse_without_gradient(subject: Subject, images: Tensor, labels: Tensor, n
     try:
         input_gradient(subject.classify, images, labels)
     except RuntimeError as error:
-        raise GratisError(
-            f"{name}: has no gradient with respect to its input ({str(error).splitlines()[0]}); "
+        raise _refusal(
+            name,
+            f"has no gradient with respect to its input ({error}); "
             "measure it with --suite transfer, or leave out what breaks off the gradient, such as "
-            "detach or whole numbers"
+            "detach or whole numbers",
         ) from error
 
 
@@ -123,16 +127,23 @@ def _refuse_other_input(
         mean, std = (torch.tensor(part).to(images).view(1, 3, 1, 1) for part in scale)
         brought = subject.right((images - mean) / std, labels).cpu().numpy()
         if _better(brought, plain):
-            raise GratisError(
-                f"{name}: expects normalised images: {_gain(plain, brought)} when they are brought "
-                f"to {words}; normalise inside the model, since it is given images in [0, 1]"
+            raise _refusal(
+                name,
+                f"expects normalised images: {_gain(plain, brought)} when they are brought "
+                f"to {words}; normalise inside the model, since it is given images in [0, 1]",
             )
         undone = subject.right(images * std + mean, labels).cpu().numpy()
         if _better(undone, plain):
-            raise GratisError(
-                f"{name}: normalises twice: {_gain(plain, undone)} when bringing them to {words} "
-                "is undone beforehand; normalise once"
+            raise _refusal(
+                name,
+                f"normalises twice: {_gain(plain, undone)} when bringing them to {words} "
+                "is undone beforehand; normalise once",
             )
+
+
+def _refusal(name: str, problem: str) -> GratisError:
+    """Return an error on one line, whatever the model's own errors say."""
+    return GratisError(printable(f"{name}: {problem}"))
 
 
 def _better(changed: NDArray[np.bool_], plain: NDArray[np.bool_]) -> bool:

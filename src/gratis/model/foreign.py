@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gratis.errors import GratisError, file_error
+from gratis.errors import GratisError, file_error, printable
 from gratis.files import sha256
 from gratis.model.resizing import resized
 from gratis.model.weights import load_whole
@@ -80,10 +80,8 @@ def from_function(spec: str) -> nn.Module:
         model = getattr(importlib.import_module(name), attribute)()
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
-        raise GratisError(
-            f"{spec}: cannot be called ({problem}); name a function without arguments, as "
-            "package.module:function"
-        ) from error
+        remedy = "name a function without arguments, as package.module:function"
+        raise GratisError(printable(f"{spec}: cannot be called ({problem}); {remedy}")) from error
     if not isinstance(model, nn.Module):
         raise GratisError(f"{spec}: returns {type(model).__name__}; return a torch.nn.Module")
     return model

@@ -45,6 +45,26 @@ class TrialResult(Settings):
     settings: dict[str, Any]
 
 
+class Check(Settings):
+    """One honesty check: whether an accuracy under attack can be believed.
+
+    Attributes:
+        name: what was looked for.
+        passed: whether the model shows no sign of it.
+        figures: what was found, by name; shares in [0, 1] unless the name says otherwise.
+        rule: when the check fails, and why there.
+        advice: what to do if it fails, in one sentence.
+        images: on how many images it was held.
+    """
+
+    name: Line
+    passed: bool
+    figures: dict[str, float]
+    rule: Line
+    advice: Line
+    images: Annotated[int, Field(ge=0)]
+
+
 class Results(Settings):
     """What one run measured.
 
@@ -54,6 +74,7 @@ class Results(Settings):
     ``robust`` is the worst case over all L-infinity attacks of ``suite``, image by image,
     ``robust_l2`` that over its L2 attacks, ``geometric_worst`` that over random positions, and
     ``corruptions`` the mean over all kinds and severities; ``None`` where the suite has none.
+    ``checks`` say whether these figures can be believed, in the suites beyond ``table``.
     """
 
     recipe: Line
@@ -76,6 +97,7 @@ class Results(Settings):
     geometric_worst: Accuracy | None = None
     corruptions: Accuracy | None = None
     trials: tuple[TrialResult, ...] = ()
+    checks: tuple[Check, ...] = ()
 
     n: Annotated[int, Field(gt=0)]
     classes: Annotated[int, Field(gt=1)]

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from gratis.errors import GratisError
-from gratis.evaluate import SUITES, EvaluateSettings, measure, trials
+from gratis.evaluate import SUITES, EvaluateSettings, cascade, measure, trials
 from gratis.evaluate.autoattack import AutoAttack
 from gratis.evaluate.subject import Pictures, Subject
 from gratis.evaluate.trials import Ascent, ladder
@@ -274,7 +274,10 @@ def test_what_was_found_otherwise_is_not_used(net, split, sets, tmp_path, change
     assert net.seen == []
 
 
-def test_another_batch_size_and_more_images_use_what_is_there(net, split, sets, tmp_path):
+def test_another_batch_size_and_more_images_use_what_is_there(
+    net, split, sets, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cascade, "CHECKED", ())  # these are on other images each time
     few = STANDARD.model_copy(update={"images": 12, "batch_size": 5})
     measure(net, split, sets, few, 0, tmp_path)
     found = measure(net, split, sets, STANDARD, 0, tmp_path)

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from gratis.cli.output import print_results, print_trials
+from gratis.cli.output import print_checks, print_results, print_trials
 from gratis.errors import GratisError
 from gratis.evaluate import Measurement
 from gratis.recipe import resolve
@@ -45,8 +45,18 @@ def test_a_suite_is_written_printed_and_remembered(run, capsys):
     print_trials(found)
     printed = capsys.readouterr().out
     assert f"{100 * found.robust:.1f}" in printed and "pgd_l2_margin" in printed
+    print_checks(found.model_copy(update={"checks": (_failed(found.checks[0]), *found.checks[1:])}))
+    printed = capsys.readouterr().out
+    assert "repeatable" in printed and "huge epsilon" in printed and "FAILED" in printed
+    assert f"What to do: {found.checks[0].advice}" in printed
+    assert found.checks[1].advice not in printed
     print_trials(table)
-    assert capsys.readouterr().out == ""
+    print_checks(table)
+    assert table.checks == () and capsys.readouterr().out == ""
+
+
+def _failed(check):
+    return check.model_copy(update={"passed": False})
 
 
 def test_the_papers_suite_leaves_the_white_box_columns_empty(run, capsys):

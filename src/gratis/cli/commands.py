@@ -20,8 +20,10 @@ from gratis.cli.options import (
     data_overrides,
     divergence_overrides,
     natural_profile,
+    refuse_beside_run,
 )
 from gratis.cli.output import (
+    print_checks,
     print_results,
     print_timing,
     print_trials,
@@ -108,12 +110,40 @@ def timing(
 
 @app.command()
 def evaluate(
-    run: RunPath,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="The folder of a run; a timm model (with --weights); an ONNX file; or "
+            "package.module:function.",
+        ),
+    ],
     overrides: Overrides = None,
+    data: DataName = None,
+    data_root: DataRoot = None,
+    skip_broken: SkipBroken = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="The local weights of a timm model.", metavar="FILE"),
+    ] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(help="Pixels that a timm model wants; the data's if unsaid.", min=1),
+    ] = None,
     sets: Sets = None,
     suite: Annotated[
         str | None,
-        typer.Option(help="paper, table, standard or full; see docs/attacks.md.", metavar="NAME"),
+        typer.Option(
+            help="paper, transfer, table, standard or full; see docs/attacks.md.", metavar="NAME"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="The folder for the results, if MODEL is no run; evaluations/NAME if unsaid.",
+            metavar="DIR",
+        ),
     ] = None,
     from_examples: Annotated[
         Path | None,
@@ -124,20 +154,27 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Measure a trained run anew: clean, geometric and attacked accuracy.
+    """Measure a run anew, or any other model: clean, geometric and attacked accuracy.
 
-    With --sets also on the baseline's transfer sets. Only evaluate.* keys can change. Interrupt
-    it and run it again as you like: what is finished is not repeated.
+    With --sets also on the baseline's transfer sets. Of a run, only evaluate.* keys can change.
+    Interrupt it and run it again as you like: what is finished is not repeated.
     """
-    from gratis.run import evaluate_run, rescore_run
+    from gratis.run import Origin, evaluate_foreign, evaluate_run, rescore_run
 
     if from_examples is not None:
-        typer.echo(rescore_run(run, from_examples))
+        typer.echo(rescore_run(Path(model), from_examples))
         return
-    chosen = [f"evaluate.suite={suite}"] if suite else []
-    results = evaluate_run(run, sets, [*chosen, *(overrides or [])])
+    origin = Origin(model, weights, input_size)
+    on = data_overrides(data, data_root, skip_broken)
+    changes = [*on, *([f"evaluate.suite={suite}"] if suite else []), *(overrides or [])]
+    if origin.kind == "run":
+        refuse_beside_run(data=data, data_root=data_root, out=out, input_size=input_size)
+        results = evaluate_run(Path(model), sets, changes)
+    else:
+        results = evaluate_foreign(origin, changes, sets, out)
     print_results([results])
     print_trials(results)
+    print_checks(results)
 
 
 @app.command()

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gratis.errors import GratisError
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
@@ -79,6 +81,20 @@ def divergence_overrides(choice: str | None) -> list[str]:
 def budget_overrides(budget: str | None) -> list[str]:
     """Return --budget as an override of the recipe."""
     return [] if budget is None else [f"train.budget={json.dumps(budget)}"]
+
+
+def refuse_beside_run(**given: object) -> None:
+    """Refuse options that only make sense for a model that is no run.
+
+    Raises:
+        GratisError: one of them was given.
+    """
+    names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
+    if names:
+        raise GratisError(
+            f"{', '.join(names)}: a run has its own data and folder; leave it out, or, for a timm "
+            "model, name its --weights"
+        )
 
 
 def natural_profile(recipe: str, changes: list[str]) -> str | None:

@@ -96,7 +96,7 @@ def print_trials(results: "Results") -> None:
 
     from gratis.evaluate import wilson
 
-    if results.suite in ("paper", "table"):
+    if results.suite in ("paper", "transfer", "table"):
         return
     table = Table(title=f"suite {results.suite}", box=box.HORIZONTALS)
     for column in ("trial", "against", "faced", "stand (%)", "95% interval"):
@@ -113,3 +113,25 @@ def print_trials(results: "Results") -> None:
         if (accuracy := getattr(results, worst)) is not None:
             add(f"[bold]{worst}[/bold]", "worst case", str(results.n), accuracy)
     Console().print(table)
+
+
+def print_checks(results: "Results") -> None:
+    """Print the honesty checks, where the suite has them, and what to do about those failed."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    if not results.checks:
+        return
+    most = max(check.images for check in results.checks)
+    table = Table(title=f"honesty checks, on {most} of the images", box=box.HORIZONTALS)
+    for column in ("check", "found", "verdict"):
+        table.add_column(column)
+    for check in results.checks:
+        found = ", ".join(f"{name} {value:.3g}" for name, value in check.figures.items())
+        verdict = "passed" if check.passed else "[bold red]FAILED[/bold red]"
+        table.add_row(check.name, found, verdict)
+    Console().print(table)
+    for check in results.checks:
+        if not check.passed:
+            typer.echo(f"{check.name}: {check.rule}. What to do: {check.advice}.")

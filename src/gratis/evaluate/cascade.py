@@ -12,16 +12,17 @@ from torch import nn
 from gratis.data.dataset import Split
 from gratis.errors import GratisError
 from gratis.evaluate.examples import Examples
+from gratis.evaluate.honesty import IMAGES
 from gratis.evaluate.measurement import Measurement
 from gratis.evaluate.parts import Evaluation, Parts
 from gratis.evaluate.perturbed_sets import PerturbedSets
 from gratis.evaluate.subject import Pictures, Subject
-from gratis.evaluate.suites import EvaluateSettings, trials_of
+from gratis.evaluate.suites import CHECKED, EvaluateSettings, trials_of
 from gratis.evaluate.trials import Threat, Trial
 from gratis.files import locked
 from gratis.perturb import frozen
 from gratis.progress import Bar, bar
-from gratis.results import TrialResult
+from gratis.results import Check, TrialResult
 
 Correct = NDArray[np.bool_]
 
@@ -38,7 +39,7 @@ def measure(
 
     An image that is misclassified without an attack counts as fooled by every attack. Every
     verdict on an adversarial example is that of plain float32, after its budget and range were
-    looked at.
+    looked at. Suites beyond ``table`` end with the honesty checks.
 
     Args:
         model: maps images (n, 3, height, width) in [0, 1] to logits, or to an object with
@@ -67,7 +68,7 @@ def measure(
             cascade = _Cascade(subject, index, settings.batch_size, folder, shown)
             for trial in trials:
                 cascade.hold(trial)
-    return cascade.measurement(settings)
+        return cascade.measurement(settings)
 
 
 def evenly_spaced(n: int, wanted: int | None) -> NDArray[np.int64]:
@@ -180,7 +181,12 @@ class _Cascade:
             tuple(self._trials),
             self._seconds,
             examples,
+            self._checks(settings) if settings.suite in CHECKED else (),
         )
+
+    def _checks(self, settings: EvaluateSettings) -> tuple[Check, ...]:
+        few = self._index[evenly_spaced(len(self._index), IMAGES)]
+        return self._kept.checks(few, settings.epsilon, settings.batch_size)
 
 
 # The threats whose worst case is a metric of its own name.

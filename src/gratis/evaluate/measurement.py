@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save
 
 from gratis.errors import file_error
 from gratis.files import replacing
-from gratis.results import METRICS, TrialResult
+from gratis.results import METRICS, Check, TrialResult
 
 if TYPE_CHECKING:
     from gratis.evaluate.examples import Examples  # needs torch, and reading a measurement does not
@@ -24,8 +24,9 @@ class Measurement:
 
     ``index`` is int64 of shape (n,), each image's place in the validation split; ``correct`` gives
     a boolean array of shape (n,) for every metric that was measured. These two are what
-    :meth:`save` writes; ``trials`` says how each was found, ``seconds`` what each took, and
-    ``examples`` holds what fooled the model, where that was asked for.
+    :meth:`save` writes; ``trials`` says how each was found, ``seconds`` what each took,
+    ``examples`` holds what fooled the model, where that was asked for, and ``checks`` say whether
+    the figures can be believed.
     """
 
     index: NDArray[np.int64]
@@ -33,6 +34,7 @@ class Measurement:
     trials: tuple[TrialResult, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     examples: "Examples | None" = None
+    checks: tuple[Check, ...] = ()
 
     @property
     def n(self) -> int:

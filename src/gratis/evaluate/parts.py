@@ -6,7 +6,9 @@ the verdicts. What was found under another model, data set, attack or seed has a
 
 import glob
 import hashlib
+import inspect
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,16 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
+from torch import nn
 
 from gratis.errors import file_error
+from gratis.evaluate.honesty import examine
 from gratis.evaluate.manifest import split_hash, weights_hash
 from gratis.evaluate.subject import Subject, Verdict
 from gratis.evaluate.trials import Trial
-from gratis.files import replacing
+from gratis.files import read_json, replacing, sha256, write_json
+from gratis.results import Check
+from gratis.settings import validate
 
 # To be raised whenever the same settings begin to find something else.
 _FORMAT = 1
@@ -118,12 +124,31 @@ class Evaluation:
         Raises:
             GratisError: a file is damaged.
         """
-        stem = None
-        if self._folder is not None:
-            text = f"{self._key} {trial.key(self._subject)}"
-            name = f"{trial.name} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
-            stem = self._folder / name.replace("/", "-").replace(" ", "-")
-        return Parts(stem, len(self._subject.split))
+        return Parts(self._stem(trial.name, trial.key(self._subject)), len(self._subject.split))
+
+    def checks(
+        self, index: NDArray[np.int64], epsilon: float, batch_size: int
+    ) -> tuple[Check, ...]:
+        """Return the honesty checks on the images at ``index``, held only once.
+
+        Raises:
+            GratisError: what was kept of them is damaged, or the folder cannot be written.
+        """
+        stem = self._stem("honesty", f"{epsilon!r} {index.tolist()}")
+        if stem is None:
+            return examine(self._subject, index, epsilon, batch_size)
+        path = stem.with_suffix(".json")
+        if not path.exists():
+            found = examine(self._subject, index, epsilon, batch_size)
+            write_json(path, [check.model_dump(mode="json") for check in found])
+        return tuple(validate(Check, check, f"{path} (delete it)") for check in read_json(path))
+
+    def _stem(self, name: str, decides: str) -> Path | None:
+        """Return how the names of the files begin that such things decide."""
+        if self._folder is None:
+            return None
+        digest = hashlib.sha256(f"{self._key} {decides}".encode()).hexdigest()[:16]
+        return self._folder / f"{name} {digest}".replace("/", "-").replace(" ", "-")
 
 
 def _files(stem: Path | None) -> list[Path]:
@@ -140,8 +165,19 @@ def _key(subject: Subject) -> str:
             subject.device.type,
             weights_hash(subject.model),
             str(subject.model),
+            _code(subject.model),
             split_hash(subject.split),
             subject.seed,
             subject.kept,
         ]
     )
+
+
+def _code(model: nn.Module) -> list[str]:
+    """Return hashes of the source files of a model's parts: what they do, beside their weights."""
+    files = set()
+    for kind in {type(part) for part in model.modules()}:
+        # What is typed at a prompt, or compiled, has no file.
+        with suppress(TypeError):
+            files.add(inspect.getsourcefile(kind))
+    return sorted(sha256(Path(file)) for file in files if file and Path(file).is_file())

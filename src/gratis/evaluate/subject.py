@@ -19,6 +19,12 @@ from gratis.perturb import BALLS, Norm, full_precision
 Kept = Literal["float32", "uint8"]
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Return where a model's parameters are; the CPU if it has none."""
+    first = next(chain(model.parameters(), model.buffers()), None)
+    return torch.device("cpu") if first is None else first.device
+
+
 class Pictures(NamedTuple):
     """Fixed images, uint8 (n, height, width, 3), and a hash of them."""
 
@@ -69,8 +75,7 @@ class Subject:
     @property
     def device(self) -> torch.device:
         """Where the model's parameters are; the CPU if it has none."""
-        first = next(chain(self.model.parameters(), self.model.buffers()), None)
-        return torch.device("cpu") if first is None else first.device
+        return device_of(self.model)
 
     def classify(self, images: Tensor) -> Tensor:
         """Return the logits of images."""

@@ -13,7 +13,7 @@ from gratis.evaluate.worst_of_k import WorstOfK
 from gratis.perturb import AttackSettings, LossName, Norm
 from gratis.settings import Fraction, Settings
 
-Suite = Literal["paper", "table", "standard", "full"]
+Suite = Literal["paper", "transfer", "table", "standard", "full"]
 
 # Where the full suite draws accuracy against epsilon.
 CURVE = tuple(step / 255 for step in (1, 2, 3, 4, 6, 8, 10, 12, 16))
@@ -25,7 +25,7 @@ class EvaluateSettings(Settings):
     """How a model is measured.
 
     Attributes:
-        suite: ``paper``, ``table``, ``standard`` or ``full``.
+        suite: ``paper``, ``transfer``, ``table``, ``standard`` or ``full``.
         epsilon: the L-infinity budget of every attack, in [0, 1] units of pixel value.
         epsilon_l2: the L2 budget of the suites that attack in L2, in the same units.
         pgd_steps: gradient steps of PGD.
@@ -61,17 +61,21 @@ def paper(own: EvaluateSettings) -> list[Trial]:
     return [Still(name=name) for name in ("clean", "geometric", "fgsm_transfer")]
 
 
+def transfer(own: EvaluateSettings) -> list[Trial]:
+    """The fixed images, and nothing that needs a gradient of the model."""
+    return [*paper(own), Still(name="transfer")]
+
+
 def table(own: EvaluateSettings) -> list[Trial]:
     """What the results table shows: each attack on its own, PGD as it is mostly published."""
     how = AttackSettings.pgd(own.epsilon, own.pgd_steps, own.restarts or 1)
-    return [*paper(own), Still(name="transfer"), _fgsm(own), _apart("pgd", "robust", how)]
+    return [*transfer(own), _fgsm(own), _apart("pgd", "robust", how)]
 
 
 def standard(own: EvaluateSettings) -> list[Trial]:
     """The white-box attacks, in L-infinity and in L2; worth believing, and quick."""
     return [
-        *paper(own),
-        Still(name="transfer"),
+        *transfer(own),
         _fgsm(own),
         _apart("bim", "robust", AttackSettings.bim(own.epsilon)),
         _apart("pgd", "robust", _pgd(own)),
@@ -108,10 +112,17 @@ def full(own: EvaluateSettings) -> list[Trial]:
 
 SUITES: dict[Suite, Callable[[EvaluateSettings], list[Trial]]] = {
     "paper": paper,
+    "transfer": transfer,
     "table": table,
     "standard": standard,
     "full": full,
 }
+
+# The suites that end with the honesty checks: the others claim less, and must stay cheap.
+CHECKED: tuple[Suite, ...] = ("standard", "full")
+
+# The suites that need no gradient.
+FIXED: tuple[Suite, ...] = ("paper", "transfer")
 
 
 def _fgsm(own: EvaluateSettings) -> Trial:

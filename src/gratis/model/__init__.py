@@ -3,6 +3,7 @@
 from gratis.model.classifier import Classifier, Output, logits_of
 from gratis.model.cost import passes_per_image
 from gratis.model.denoiser import Denoiser, DenoiserSettings
+from gratis.model.foreign import Onnx, from_function, from_timm
 from gratis.model.head import Head, HeadSettings
 from gratis.model.settings import ModelSettings
 from gratis.model.weights import read_weights
@@ -14,7 +15,10 @@ __all__ = [
     "Head",
     "HeadSettings",
     "ModelSettings",
+    "Onnx",
     "Output",
+    "from_function",
+    "from_timm",
     "logits_of",
     "passes_per_image",
     "read_weights",

@@ -4,11 +4,11 @@ from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gratis.model.backbone import build_backbone
 from gratis.model.denoiser import Denoiser
 from gratis.model.head import Head
+from gratis.model.resizing import resized
 from gratis.model.settings import ModelSettings
 
 
@@ -61,13 +61,7 @@ class Classifier(nn.Module):
         return Output(logits, embedding, denoised)
 
     def _prepare(self, images: Tensor) -> Tensor:
-        size = self.settings.input_size
-        if size is not None and images.shape[-2:] != (size, size):
-            shrinks = size < images.shape[-1]
-            images = functional.interpolate(
-                images, (size, size), mode="bilinear", align_corners=False, antialias=shrinks
-            )
-        return (images - self.mean) / self.std
+        return (resized(images, self.settings.input_size) - self.mean) / self.std
 
 
 def logits_of(output: Tensor | Output) -> Tensor:

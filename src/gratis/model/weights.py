@@ -80,6 +80,36 @@ def _refuse_odd_values(path: Path, state: dict[str, Tensor]) -> None:
             )
 
 
+def load_whole(model: nn.Module, path: Path, what: str) -> None:
+    """Load the weights at ``path`` into a model, class layer and all; ``what`` names it.
+
+    Raises:
+        GratisError: the file does not fit the model.
+    """
+    state = {k.removeprefix("module."): v for k, v in read_weights(path).items()}
+    wanted = {k: v.shape for k, v in model.state_dict().items()}
+    given = {k: v.shape for k, v in state.items()}
+    misfits = sorted(
+        name
+        for name in wanted.keys() | given.keys()
+        if wanted.get(name) != given.get(name) and not name.endswith("num_batches_tracked")
+    )
+    if misfits:
+        first = misfits[0]
+        has, needs = given.get(first), wanted.get(first)
+        raise file_error(
+            path,
+            f"does not fit {what} ({len(misfits)} tensors differ; {first} is "
+            f"{_shape(has)} in the file and {_shape(needs)} in the model)",
+            "name the model that it was trained with, and its data",
+        )
+    model.load_state_dict({k: v for k, v in state.items() if k in wanted}, strict=False)
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else "x".join(map(str, shape)) or "a number"
+
+
 def _belongs(name: str, backbone: nn.Module) -> bool:
     """Return whether a tensor is a weight of the backbone's parts other than its class layer.
 

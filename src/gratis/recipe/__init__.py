@@ -7,6 +7,7 @@ from gratis.recipe.resolution import (
     resolve,
     resolve_data,
     resolve_rows,
+    resolve_settings,
     with_evaluation,
     with_overrides,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "resolve",
     "resolve_data",
     "resolve_rows",
+    "resolve_settings",
     "with_evaluation",
     "with_overrides",
 ]

@@ -16,7 +16,7 @@ from gratis.errors import GratisError
 from gratis.recipe.choice import by_word
 from gratis.recipe.recipe import Recipe
 from gratis.schedule import SHAPES
-from gratis.settings import Line, Settings, brief, did_you_mean, validate
+from gratis.settings import Kind, Line, Settings, brief, did_you_mean, validate
 from gratis.yaml_files import DEEPEST, parse_value, read_yaml
 
 # Parts whose absence from a row says something, so that no profile may add them.
@@ -82,15 +82,22 @@ def choose_rows(rows: Sequence[Recipe], only: Sequence[str]) -> list[Recipe]:
     return [row for row in rows if not only or row.name in only]
 
 
+def resolve_settings(kind: type[Kind], overrides: Iterable[str], source: str) -> Kind:
+    """Return the settings of ``kind`` that ``key=value`` overrides of its defaults mean.
+
+    Raises:
+        GratisError: wrong keys or values; ``source`` says of what.
+    """
+    return validate(kind, _merged(overrides), source)
+
+
 def resolve_data(overrides: Iterable[str]) -> DataSettings:
     """Return the data settings that ``data.key=value`` overrides mean.
 
     Raises:
         GratisError: wrong keys or values.
     """
-    content: dict[str, Any] = {}
-    for override in _parse_overrides(overrides):
-        content = merge(content, override)
+    content = _merged(overrides)
     _refuse_unknown("key", content, ["data"])
     return validate(DataSettings, content.get("data"), "data")
 
@@ -157,6 +164,13 @@ def _parse_overrides(overrides: Iterable[str]) -> list[dict[str, Any]]:
     if deep := [t for t in texts if len(_keys(t.partition("=")[0])) > DEEPEST]:
         raise GratisError(f"nested too deeply: {', '.join(map(brief, deep))}")
     return [_nest(t.partition("=")[0], parse_value(t, t.partition("=")[2])) for t in texts]
+
+
+def _merged(overrides: Iterable[str]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for override in _parse_overrides(overrides):
+        content = merge(content, override)
+    return content
 
 
 def _keys(dotted: str) -> list[str]:

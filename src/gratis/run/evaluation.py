@@ -4,11 +4,13 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from lightning_fabric import Fabric
 
 from gratis.data import Dataset, load
 from gratis.evaluate import (
+    EvaluateSettings,
     Examples,
     PerturbedSets,
     measure,
@@ -72,22 +74,31 @@ def measure_run(path: Path, sets: Path | None = None, overrides: Sequence[str] =
     recipe = with_evaluation(recipe, overrides)
     sets = sets or folder.sets()
     # Opened before the folder is claimed: wrong sets must not be remembered.
-    loaded = _load_sets(folder, dataset, recipe.evaluate.epsilon, sets)
+    loaded = load_sets(folder.geometric, dataset, recipe.evaluate.epsilon, sets)
     folder.claim(recipe, sets)
     device = Fabric(accelerator="auto", devices=1).device
     model.to(device)
     measured = measure(
         model, dataset.validation, loaded, recipe.evaluate, recipe.seed, folder.evaluation
     )
-    measured.save(folder.correct)
-    if measured.examples is not None:
-        measured.examples.save(folder.examples)
-    write_json(folder.evaluation / "seconds.json", measured.seconds)
+    keep(folder, measured)
     results = _results(recipe, dataset, model, position, measured, device_name(device))
     results.write(folder.results_file)
     if sets is not None:
         folder.note_measured(sets)
     return results
+
+
+def keep(folder: RunFolder, measured: Measurement) -> None:
+    """Write into ``folder`` all that was found, apart from the results.
+
+    Raises:
+        GratisError: a file cannot be written.
+    """
+    measured.save(folder.correct)
+    if measured.examples is not None:
+        measured.examples.save(folder.examples)
+    write_json(folder.evaluation / "seconds.json", measured.seconds)
 
 
 def rescore_run(path: Path, file: Path) -> str:
@@ -133,16 +144,21 @@ def ensure_sets(baseline: Path, folder: Path) -> None:
         build_sets(baseline, folder)
 
 
-def _load_sets(
-    folder: RunFolder, dataset: Dataset, epsilon: float, sets: Path | None
+def load_sets(
+    geometric: Path, dataset: Dataset, epsilon: float, sets: Path | None
 ) -> PerturbedSets:
+    """Return the perturbed sets in ``sets``, or else those in ``geometric``, made if need be.
+
+    Raises:
+        GratisError: the sets do not fit the data or were changed, or cannot be written.
+    """
     if sets is not None:
         return perturbed_sets.load(sets, dataset.validation)
-    if not folder.geometric.exists():
+    if not geometric.exists():
         perturbed_sets.build(
-            folder.geometric, dataset.validation, dataset.mirrors, None, epsilon, SETS_SEED
+            geometric, dataset.validation, dataset.mirrors, None, epsilon, SETS_SEED
         )
-    return perturbed_sets.load(folder.geometric, dataset.validation)
+    return perturbed_sets.load(geometric, dataset.validation)
 
 
 def _results(
@@ -160,22 +176,9 @@ def _results(
         baseline=recipe.baseline,
         reference=recipe.reference,
         paper=recipe.paper,
-        **measured.accuracies,  # type: ignore[arg-type]
-        suite=recipe.evaluate.suite,
-        robust=measured.accuracy("robust"),
-        robust_l2=measured.accuracy("robust_l2"),
-        geometric_worst=measured.accuracy("geometric_worst"),
-        corruptions=_mean_corruption(measured),
-        trials=measured.trials,
-        n=measured.n,
-        classes=len(dataset.classes),
-        epsilon=recipe.evaluate.epsilon,
-        pgd_steps=recipe.evaluate.pgd_steps,
-        data=dataset.name,
-        train_images=len(dataset.train),
+        **findings(measured, dataset, recipe.evaluate),
         backbone=_backbone(recipe),
         parameters=sum(p.numel() for p in model.parameters()),
-        image_size=dataset.size,
         input_size=recipe.model.input_size or dataset.size,
         passes=position.passes,
         epochs=position.passes / position.images,
@@ -185,6 +188,27 @@ def _results(
         versions=versions(),
         resolved=recipe.model_dump(mode="json", exclude_none=True),
     )
+
+
+def findings(measured: Measurement, dataset: Dataset, settings: EvaluateSettings) -> dict[str, Any]:
+    """Return the fields of the results that say what was found, and on what data."""
+    return {
+        **measured.accuracies,
+        "suite": settings.suite,
+        "robust": measured.accuracy("robust"),
+        "robust_l2": measured.accuracy("robust_l2"),
+        "geometric_worst": measured.accuracy("geometric_worst"),
+        "corruptions": _mean_corruption(measured),
+        "trials": measured.trials,
+        "checks": measured.checks,
+        "n": measured.n,
+        "classes": len(dataset.classes),
+        "epsilon": settings.epsilon,
+        "pgd_steps": settings.pgd_steps,
+        "data": dataset.name,
+        "train_images": len(dataset.train),
+        "image_size": dataset.size,
+    }
 
 
 def _mean_corruption(measured: Measurement) -> float | None:

@@ -99,7 +99,12 @@ class RunFolder:
             GratisError: this is no run folder.
         """
         if not self.recipe_file.is_file():
-            raise file_error(self.path, "is not a run folder (it has no recipe.yaml)")
+            raise file_error(
+                self.path,
+                "is not a run folder (it has no recipe.yaml)",
+                "for another model name an ONNX file, package.module:function, or a timm model "
+                "with --weights",
+            )
         return read_recipe(self.recipe_file)
 
     def results(self) -> Results | None:

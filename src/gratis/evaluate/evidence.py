@@ -1,0 +1,131 @@
+"""What the honesty checks look at: a few attacks, weak and strong, on the same few images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gratis.data.batches import to_float
+from gratis.evaluate.subject import Portion, Subject
+from gratis.perturb import BALLS, AttackSettings, LossName, full_precision, search
+from gratis.perturb.gradient import look
+from gratis.seeds import generator
+
+Flags = NDArray[np.bool_]
+
+# Steps of PGD in the check that more of them are no weaker.
+FEW, MANY = 5, 50
+# Draws of random noise; the worst of them counts.
+DRAWS = 10
+# Within half of the pixel range every image can be turned into a grey one, whatever it showed.
+HUGE = 0.5
+# A float32 ends at 1e-38; a gradient below this has lost its digits on the way, or is none.
+VANISHED = 1e-30
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What some images have shown, those of them that are right without an attack.
+
+    Attributes:
+        asked: the number of images, right or wrong.
+        unsteady: by how much the logits of an image differ when it is asked about twice, as a
+            share of their spread, on average; in [0, 1].
+        vanished: for each loss, which images have no gradient that could be followed, (n,).
+        fooled: by attack, which images it fools, (n,): ``noise``, ``fgsm``, ``few`` and ``many``
+            steps of PGD within epsilon, ``huge`` (PGD within ``HUGE``), and ``transfer`` where
+            there is such a set.
+    """
+
+    asked: int
+    unsteady: float
+    vanished: dict[LossName, Flags]
+    fooled: dict[str, Flags]
+
+    @property
+    def right(self) -> int:
+        """The number of images that are right without an attack."""
+        return len(self.fooled["fgsm"])
+
+
+def gather(subject: Subject, index: NDArray[np.int64], epsilon: float, batch_size: int) -> Evidence:
+    """Attack the images at ``index`` within the L-infinity budget ``epsilon``, in float32."""
+    parts = [
+        _gather(subject, index[start : start + batch_size], epsilon)
+        for start in range(0, len(index), batch_size)
+    ]
+    return Evidence(
+        asked=len(index),
+        unsteady=sum(part.unsteady * part.asked for part in parts) / len(index),
+        vanished={
+            loss: np.concatenate([part.vanished[loss] for part in parts])
+            for loss in parts[0].vanished
+        },
+        fooled={
+            name: np.concatenate([part.fooled[name] for part in parts]) for name in parts[0].fooled
+        },
+    )
+
+
+def _gather(subject: Subject, index: NDArray[np.int64], epsilon: float) -> Evidence:
+    whole = subject.portion(index)
+    with full_precision(subject.device), torch.no_grad():
+        logits, again = (subject.classify(whole.images) for _ in range(2))
+        spread = logits.amax(1) - logits.amin(1)
+        differs = (logits - again).abs().amax(1)
+        unsteady = differs / spread.clamp(min=torch.finfo(spread.dtype).tiny)
+        portion = whole.take((logits.argmax(1) == whole.labels).nonzero().squeeze(1))
+        found = {
+            "noise": _noise(subject, portion, epsilon),
+            "fgsm": _attack(subject, portion, AttackSettings.fgsm(epsilon)),
+            "few": _attack(subject, portion, _pgd(epsilon, FEW)),
+            "many": _attack(subject, portion, _pgd(epsilon, MANY)),
+            "huge": _attack(subject, portion, _pgd(HUGE, MANY)),
+        }
+        if "transfer" in subject.stills:
+            places = portion.indices.numpy()
+            images = to_float(subject.stills["transfer"].images[places], subject.device)
+            found["transfer"] = ~subject.right(images, portion.labels)
+        losses: tuple[LossName, ...] = ("cross_entropy", "margin")
+        vanished = {loss: _vanished(subject, portion, loss) for loss in losses}
+    return Evidence(
+        asked=len(index),
+        unsteady=float(unsteady.nan_to_num(nan=1.0).clamp(max=1).double().mean()),
+        vanished={loss: flags.cpu().numpy() for loss, flags in vanished.items()},
+        fooled={name: flags.cpu().numpy() for name, flags in found.items()},
+    )
+
+
+def _pgd(epsilon: float, steps: int) -> AttackSettings:
+    return AttackSettings(epsilon=epsilon, steps=steps, until_fooled=True)
+
+
+def _attack(subject: Subject, portion: Portion, how: AttackSettings) -> Tensor:
+    if len(portion.labels) == 0:
+        return torch.zeros_like(portion.labels, dtype=torch.bool)
+    return search(subject.classify, *portion[:2], how, subject.seed, portion.indices).fooled
+
+
+def _noise(subject: Subject, portion: Portion, epsilon: float) -> Tensor:
+    """Return which images one of the draws from the corners of the ball fools, (n,)."""
+    fooled = torch.zeros_like(portion.labels, dtype=torch.bool)
+    for draw in range(DRAWS):
+        delta = torch.empty(portion.images.shape)
+        for row, place in enumerate(portion.indices.tolist()):
+            source = generator("cpu", "honesty", subject.seed, draw, place)
+            shape = (1, *delta.shape[1:])
+            delta[row : row + 1] = BALLS["linf"].random(shape, epsilon, source)
+        noisy = (portion.images + delta.sign().to(portion.images) * epsilon).clamp(0, 1)
+        fooled |= ~subject.right(noisy, portion.labels)
+    return fooled
+
+
+def _vanished(subject: Subject, portion: Portion, loss: LossName) -> Tensor:
+    """Return which images have a gradient that is zero, next to it, or not finite, (n,)."""
+    if len(portion.labels) == 0:
+        return torch.zeros_like(portion.labels, dtype=torch.bool)
+    gradient, _ = look(subject.classify, portion.images, portion.labels, loss)
+    largest = gradient.abs().amax((1, 2, 3))
+    return ~(largest.isfinite() & (largest > VANISHED))

@@ -86,6 +86,14 @@ def test_rows_trained_on_different_data_are_visible(result):
     assert "different" not in to_markdown(results[:1])
 
 
+def test_the_header_gives_no_steps_of_a_pgd_that_nobody_met(result):
+    only_fgsm = result(pgd=None, pgd_steps=7)
+    assert "epsilon 8/255 (L-infinity); cpu" in to_markdown([only_fgsm])
+    assert "epsilon 8/255 (L-infinity), PGD with 20 steps; cpu" in to_markdown(
+        [only_fgsm, result()]
+    )
+
+
 def test_header_names_every_device(result):
     assert "cpu, cuda" in to_markdown([result(), result("b", device="cuda")])
 

@@ -12,6 +12,7 @@ from gratis.report.rows import (
     COLLAPSED,
     Cell,
     Row,
+    budget,
     count,
     explain_marks,
     group,
@@ -41,13 +42,12 @@ def write_tables(results: Sequence[Results], folder: Path) -> None:
 
 def header(results: Sequence[Results]) -> str:
     """Return the line that says on what, and against what, everything was measured."""
-    data, n, classes, epsilon, steps, device = (
-        in_common(results, field)
-        for field in ("data", "n", "classes", "epsilon", "pgd_steps", "device")
+    data, n, classes, device = (
+        in_common(results, field) for field in ("data", "n", "classes", "device")
     )
     return (
         f"{data}, {training_images(results)}, {n} validation images, "
-        f"{classes} classes; epsilon {epsilon} (L-infinity), PGD with {steps} steps; {device}. "
+        f"{classes} classes; {budget(results)}; {device}. "
         "Accuracies in percent."
     )
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from gratis.errors import GratisError
 from gratis.exhibit import Exhibit, Guess, Showing
-from gratis.report import read_runs, write_page
 from gratis.perturb import AttackSettings
+from gratis.report import read_runs, write_page
 from gratis.report.markup import fence, plain
 
 HOSTILE = "<script>alert(1)</script> $\\frac| `![x](http://evil.example/x.png) ]]> --> \"'&"

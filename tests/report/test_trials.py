@@ -44,7 +44,7 @@ def test_every_trial_is_on_the_page_once(view, trials):
         ("pgd_l2", "PGD-20 (2 starts)", "L2", "0.5", "clean-correct"),
         ("pgd 1/255", "PGD-20", "L-infinity", "1/255", "clean-correct"),
         ("pgd 2/255", "PGD-20", "L-infinity", "2/255", "survivors"),
-        ("square", "AutoAttack’s square", "L-infinity", "8/255", "survivors"),
+        ("square", "AutoAttack: square", "L-infinity", "8/255", "survivors"),
         (
             *("geometric_worst", "worst of 10: turned up to 30°, moved up to 10%"),
             *("", "", "clean-correct"),

@@ -36,7 +36,7 @@ Curve = Sequence[tuple[float, float]]
 
 def strength_chart(rows: Sequence[Row]) -> Chart | None:
     """Return the accuracy of each row's first run against epsilon, ``None`` if none has a curve."""
-    curves = {row.first.title: curve for row in rows if (curve := row.first.curve)}
+    curves: dict[str, Curve] = {row.first.title: c for row in rows if (c := row.first.curve)}
     if not curves:
         return None
     text = "Accuracy under PGD against epsilon, a line each model"

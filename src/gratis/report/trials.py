@@ -112,7 +112,7 @@ def _how(settings: Mapping[str, Any]) -> str:
     if "attack" in settings:
         return attack_in_words(settings["attack"])
     if "part" in settings:
-        return f"AutoAttack’s {settings['part']}"
+        return f"AutoAttack: {settings['part']}"
     if "draws" in settings:
         turned, moved = settings["degrees"], 100 * settings["shift"]
         return f"worst of {settings['draws']}: turned up to {turned:g}°, moved up to {moved:g}%"

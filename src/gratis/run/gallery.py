@@ -29,8 +29,8 @@ def show(path: Path) -> Showing:
 
     The images are the first measured ones of evenly spaced classes: the same for every run on the
     same data. Their pictures are ``clean``, ``geometric``, ``adversarial`` (by the run's own PGD,
-    whatever else its suite holds), ``perturbation`` (from -epsilon, black, to epsilon, white) and, where the model has
-    a denoiser, ``denoised`` (what it makes of the adversarial image).
+    whatever else its suite holds), ``perturbation`` (from -epsilon, black, to epsilon, white)
+    and, where the model has a denoiser, ``denoised`` (what it makes of the adversarial image).
 
     Raises:
         GratisError: as :func:`gratis.run.load_run`, or the run or its perturbed sets are missing.

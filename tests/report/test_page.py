@@ -259,7 +259,7 @@ def test_what_was_not_measured_is_not_available_anywhere(page):
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("+ free", "\\+ free"),
+        ("+ free", "+ free"),
         ("a | b", "a \\| b"),
         ("<b> & `x`", "&lt;b&gt; &amp; \\`x\\`"),
         ("two\nlines", "two lines"),

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from gratis.report.table import escaped
+from gratis.report.markup import plain
 
 ROOT = Path(__file__).parents[1]
 _HEAD = """# Bad input
@@ -23,8 +23,8 @@ def page(outcome: Callable[[Any], Any]) -> str:
     """Return the page; ``outcome`` offers one case of tests/bad_input and says what came of it."""
     sections: dict[str, list[str]] = {}
     for case in import_module("cases").CASES:
-        seen = escaped(outcome(case).message).replace("\n", "<br>")
-        sections.setdefault(case.section, []).append(f"| {escaped(case.offered)} | {seen} |")
+        seen = "<br>".join(map(plain, outcome(case).message.splitlines()))
+        sections.setdefault(case.section, []).append(f"| {plain(case.offered)} | {seen} |")
     return _HEAD + "".join(_table(*each) for each in sections.items())
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +37,11 @@ class Exhibit:
 class Showing:
     """What a run shows: its classes by name, the label of every validation image, some of them.
 
-    ``labels`` is int64 of shape (n,), each the place of a name in ``classes``.
+    ``labels`` is int64 of shape (n,), each the place of a name in ``classes``; ``attack`` holds the
+    settings of the attack that made the adversarial pictures, as those of a trial in the results.
     """
 
     classes: Sequence[str]
     labels: NDArray[np.int64]
+    attack: Mapping[str, Any]
     exhibits: Sequence[Exhibit]

@@ -12,7 +12,9 @@ from gratis.errors import GratisError
 from gratis.evaluate.autoattack import COSTS, AutoAttack, PlainGradients
 from gratis.evaluate.corruptions import KINDS, SEVERITIES, Corruption, corrupt
 from gratis.evaluate.subject import Subject
+from gratis.evaluate.trials import Ascent
 from gratis.evaluate.worst_of_k import WorstOfK
+from gratis.perturb import AttackSettings
 
 
 class Corner(nn.Module):
@@ -43,6 +45,15 @@ def test_what_reaches_beyond_every_position_stands_and_what_just_fits_falls():
     np.testing.assert_array_equal(
         worst(draws=20).judge(subject, index).correct, [True, False, True, False]
     )
+
+
+def test_a_model_is_not_asked_about_no_images(net, split):
+    subject = Subject(net, split, {}, 0)
+    attack = AttackSettings.pgd(0.0, steps=2).model_copy(update={"until_fooled": True})
+    # Within nothing nobody falls, and there is no point to look at again.
+    clean = subject.right(*subject.portion(np.arange(len(split)))[:2]).numpy()
+    judged = Ascent(name="pgd", threat="robust", attack=attack).judge(subject, clean.nonzero()[0])
+    assert judged.correct.all() and 0 not in net.seen
 
 
 def test_more_draws_are_never_better_and_do_not_depend_on_the_batch(net, split):

@@ -3,8 +3,11 @@ import json
 import numpy as np
 import pytest
 
+from gratis.evaluate import EvaluateSettings
 from gratis.evaluate.measurement import Measurement
-from gratis.results import METRICS, Paper, Results
+from gratis.evaluate.suites import trials_of
+from gratis.report.rows import WORST
+from gratis.results import METRICS, Paper, Results, TrialResult
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +43,26 @@ def result():
     return make
 
 
+@pytest.fixture(scope="session")
+def trials():
+    """Make the results of a suite's trials, faced by all and stood by 1%, 2%, ... of the images."""
+
+    def make(**settings):
+        of_suite = trials_of(EvaluateSettings(**settings))
+        own = ("name", "threat", "apart")
+        return tuple(
+            TrialResult(
+                **trial.model_dump(include=set(own)),
+                accuracy=place / 100,
+                faced=200,
+                settings=trial.model_dump(mode="json", exclude=set(own)),
+            )
+            for place, trial in enumerate(of_suite, 1)
+        )
+
+    return make
+
+
 @pytest.fixture
 def results(result):
     """A baseline, a row of three seeds that collapsed, and a reference that lacks two sets."""
@@ -67,7 +90,8 @@ def write_run(result):
         folder.mkdir(parents=True)
         (folder / "recipe.yaml").write_text("")
         results.write(folder / "results.json")
-        measured = {m: getattr(results, m) for m in METRICS if getattr(results, m) is not None}
+        every = {m: getattr(results, m) for m in (*METRICS, WORST)}
+        measured = {m: share for m, share in every.items() if share is not None}
         correct = {m: np.arange(results.n) < round(a * results.n) for m, a in measured.items()}
         Measurement(np.arange(results.n), correct).save(folder / "correct.safetensors")
         lines = "".join(f"{json.dumps(line)}\n" for line in diary)

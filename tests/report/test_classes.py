@@ -22,7 +22,7 @@ def test_classes_are_ranked_by_what_stands_the_attack():
     right = {"clean": [1, 1, 1, 1, 1, 0], "pgd": [1, 0, 0, 1, 1, 0]}
     index = np.arange(2, 8)
     correct = {metric: np.array(verdicts, dtype=bool) for metric, verdicts in right.items()}
-    showing = Showing(("a", "b", "c", "d"), labels, [])
+    showing = Showing(("a", "b", "c", "d"), labels, {}, [])
     (ranking,) = rankings(Measured(Measurement(index, correct)), showing, "pgd")
     assert [(c.name, c.images, c.clean.value, c.attacked.value) for c in ranking.classes] == [
         ("a", 2, 100.0, 100.0),
@@ -37,7 +37,7 @@ def test_of_many_classes_both_ends_are_shown():
     labels = np.repeat(np.arange(20), 20)
     pgd = np.concatenate([np.arange(20) < number for number in range(20)])
     every = Measurement(np.arange(400), {"clean": np.ones(400, dtype=bool), "pgd": pgd})
-    showing = Showing([str(number) for number in range(20)], labels, [])
+    showing = Showing([str(number) for number in range(20)], labels, {}, [])
     most, least = rankings(Measured(every), showing, "pgd")
     assert [c.name for c in most.classes] == ["19", "18", "17", "16", "15", "14"]
     assert [c.name for c in least.classes] == ["5", "4", "3", "2", "1", "0"]

@@ -9,6 +9,7 @@ from PIL import Image
 
 from gratis.errors import GratisError
 from gratis.exhibit import Exhibit, Guess, Showing
+from gratis.perturb import AttackSettings
 from gratis.report import read_runs, write_page
 from gratis.report.markup import fence, plain
 
@@ -60,6 +61,7 @@ def showing(name="cat", n=200):
     return Showing(
         classes=("dog", name, "emu"),
         labels=np.arange(n) % 3,
+        attack=AttackSettings.pgd(8 / 255).model_dump(mode="json"),
         exhibits=[
             Exhibit(place, ("dog", name)[place], dict.fromkeys(kinds, pixels), guesses)
             for place in range(2)
@@ -67,6 +69,7 @@ def showing(name="cat", n=200):
     )
 
 
+UNMEASURED = {"suite": "paper", **dict.fromkeys(("transfer", "fgsm", "pgd"))}
 DIARY = [
     {"kind": "step", "epoch": 0.5, "loss": 2.0, "accuracy": 0.2, "epsilon": 0.01, "replays": 1},
     {"kind": "rollback", "epoch": 0.7, "reason": "the loss exploded"},
@@ -224,18 +227,39 @@ def test_a_page_replaces_an_earlier_one_and_nothing_else(page, run_folder, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "out", "report"]
 
 
-def test_a_curve_against_epsilon_is_drawn_where_there_is_one(page, monkeypatch):
-    curve = property(lambda results: [(0.0, results.clean), (8 / 255, results.pgd)])
-    monkeypatch.setattr("gratis.results.Results.curve", curve, raising=False)
-    html, markdown = page({}, {})
+def test_a_curve_against_epsilon_is_drawn_where_there_is_one(page, trials):
+    html, markdown = page({"trials": trials(suite="standard", epsilons=[8 / 255])}, {})
     assert 'href="#epsilon"' in html and "images/epsilon.png" in markdown
     assert len(set(Page(html).ids)) == len(Page(html).ids)
+
+
+def test_the_attack_behind_a_picture_is_named_whatever_the_verdict_counts(write_run, tmp_path):
+    run = write_run(tmp_path, "r0", suite="standard", robust=0.05)
+    write_page(read_runs([run]), {run: showing()}, tmp_path / "report")
+    html, markdown = (
+        (tmp_path / "report" / f"report.{kind}").read_text() for kind in ("html", "md")
+    )
+    for text in (html, markdown):
+        assert (
+            "Adversarial: PGD-20 at epsilon 8/255; what stands it need not stand all L-infinity "
+            "attacks of the suite “standard” at epsilon 8/255."
+        ) in text
+        assert "under all L-infinity attacks of the suite “standard” at epsilon 8/255" in text
+
+
+def test_what_was_not_measured_is_not_available_anywhere(page):
+    html, markdown = page(UNMEASURED, {})
+    for text in (html, markdown):
+        assert "were not measured alike (suite: paper, table)" in text and "None" not in text
+        assert "catastrophic overfitting would not show" in text
+    assert html.count('<td class="number">n/a</td>') == 3
+    assert "fgsm\\_transfer" in markdown and markdown.count("| n/a | n/a | n/a |") == 1
 
 
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("+ free", "\\+ free"),
+        ("+ free", "+ free"),
         ("a | b", "a \\| b"),
         ("<b> & `x`", "&lt;b&gt; &amp; \\`x\\`"),
         ("two\nlines", "two lines"),

@@ -86,9 +86,26 @@ def swap_measurement(folder):
     return "correct.safetensors: does not belong to the results.*gratis evaluate"
 
 
+def lack_worst_case(folder):
+    measured = Measurement.load(folder / "correct.safetensors")
+    worst = np.ones(200, dtype=bool)
+    Measurement(measured.index, measured.correct | {"robust": worst}).save(
+        folder / "correct.safetensors"
+    )
+    return "correct.safetensors: does not belong to the results"
+
+
+def damage_seconds(folder):
+    (folder / "evaluation").mkdir()
+    (folder / "evaluation" / "seconds.json").write_text('{"fgsm": "long"}')
+    return "seconds.json: holds no seconds of trials.*delete it"
+
+
 @pytest.mark.parametrize(
     "damage",
     [
+        lack_worst_case,
+        damage_seconds,
         damage_results,
         damage_schema,
         damage_diary,

@@ -73,8 +73,8 @@ def test_rows_trained_on_different_data_are_visible(result):
     results = [result("a"), result("b", train_images=500), result("b", seed=1)]
     text = to_markdown(results)
     assert text.startswith("digits, different numbers of training images, 200 validation images")
-    assert "| A [1,000 training images] |" in text
-    assert "| B [500, 1,000 training images] |" in text
+    assert "| A \\[1,000 training images\\] |" in text
+    assert "| B \\[500, 1,000 training images\\] |" in text
     assert "rows trained on different data are not comparable" in text
     shown = Console(width=110, file=io.StringIO())
     shown.print(to_terminal(results))
@@ -84,6 +84,14 @@ def test_rows_trained_on_different_data_are_visible(result):
         "500 1000",
     ]
     assert "different" not in to_markdown(results[:1])
+
+
+def test_the_header_gives_no_steps_of_a_pgd_that_nobody_met(result):
+    only_fgsm = result(pgd=None, pgd_steps=7)
+    assert "epsilon 8/255 (L-infinity); cpu" in to_markdown([only_fgsm])
+    assert "epsilon 8/255 (L-infinity), PGD with 20 steps; cpu" in to_markdown(
+        [only_fgsm, result()]
+    )
 
 
 def test_header_names_every_device(result):
@@ -159,7 +167,8 @@ def test_epsilon_is_given_in_levels(value, text):
 
 
 def test_names_neither_open_columns_nor_become_html(result):
-    rows = [result(title="<script>a</script> & b | c")]
+    rows = [result(title="<script>a</script> & b | c", data="<b>")]
+    assert to_markdown(rows).startswith("&lt;b&gt;, ")
     line = next(line for line in to_markdown(rows).splitlines() if "script" in line)
     assert "&lt;script&gt;a&lt;/script&gt; &amp; b \\| c" in line
     assert line.replace("\\|", "").count("|") == to_markdown(rows).splitlines()[2].count("|")

@@ -1,5 +1,7 @@
 """What the page says first must be true, and no more than the numbers show."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,7 +69,11 @@ def test_nothing_is_called_robust_that_is_not(runs):
 
 
 @pytest.mark.parametrize(
-    "change", [{"epsilon": 4 / 255}, {"n": 100}, {"data": "cifar10"}, {"pgd_steps": 50}]
+    "change",
+    [
+        *({"epsilon": 4 / 255}, {"n": 100}, {"data": "cifar10"}, {"pgd_steps": 50}),
+        {"suite": "standard"},
+    ],
 )
 def test_what_was_measured_otherwise_is_not_compared(runs, change):
     said = verdict(runs({"pgd": 0.5}, {"pgd": 0.2} | change))
@@ -93,6 +99,31 @@ def test_catastrophic_overfitting_is_named_where_a_model_trained_under_attack(ru
         "No model that was trained under attack shows catastrophic overfitting."
     ]
     assert verdict(runs(natural)).remarks == ["None of these models was trained under attack."]
+
+
+def test_overfitting_is_not_denied_where_nothing_would_show_it(runs):
+    (remark,) = verdict(runs({"pgd": 0.2}, {"pgd": 0.2, "fgsm": None})).remarks
+    assert remark == "Where FGSM or PGD was not measured, catastrophic overfitting would not show."
+
+
+def test_in_one_suite_the_worst_case_decides(runs):
+    suite = {"suite": "full", "pgd": 0.3}
+    a, b = runs(suite | {"robust": 0.2}, suite | {"robust": 0.1})
+    for run in (a, b):
+        run.measurement.correct["robust"] = np.arange(200) < 200 * run.results.robust
+    said = verdict([a, b]).headline
+    assert said.startswith("“A” is the most robust of 2 models: under all L-infinity attacks of ")
+    assert (
+        "the suite “full” at epsilon 8/255, the strongest attack measured, it keeps 20.0%" in said
+    )
+
+
+def test_without_white_box_attacks_the_papers_own_set_decides(runs):
+    suite = {"suite": "paper", "pgd": None, "fgsm": None, "transfer": None}
+    (run,) = runs({})
+    run = replace(run, results=run.results.model_copy(update=suite))
+    said = verdict([run]).headline
+    assert "under FGSM against the baseline, with geometric noise, at epsilon 8/255" in said
 
 
 def test_overfitting_that_only_training_saw_is_named_too(runs):

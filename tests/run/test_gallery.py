@@ -80,6 +80,30 @@ def test_the_guesses_agree_with_the_verdicts_of_the_evaluation(run, showing):
     assert set(showing.exhibits[0].guesses) == {"clean", "geometric", "adversarial"}
 
 
+def test_the_attack_is_the_pgd_of_the_suite_whatever_else_it_holds(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    few = ["evaluate.images=12", "evaluate.suite=standard"]
+    results = evaluate_run(tmp_path / "run", overrides=few)
+    (held,) = (trial.settings["attack"] for trial in results.trials if trial.name == "pgd")
+    again = show(tmp_path / "run")
+    assert again.attack == held and held["restarts"] == 2
+    measured = Measurement.load(tmp_path / "run" / "correct.safetensors")
+    for exhibit in again.exhibits:
+        (place,) = np.flatnonzero(measured.index == exhibit.index)
+        if measured.correct["clean"][place]:
+            right = exhibit.guesses["adversarial"].name == exhibit.label
+            assert right == measured.correct["pgd"][place]
+
+
+def test_a_suite_without_pgd_shows_the_tables(run, showing, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    evaluate_run(tmp_path / "run", overrides=["evaluate.suite=paper"])
+    again = show(tmp_path / "run")
+    assert again.attack == showing.attack and again.attack["steps"] == 2
+    for exhibit, before in zip(again.exhibits, showing.exhibits, strict=True):
+        assert (exhibit.pictures["adversarial"] == before.pictures["adversarial"]).all()
+
+
 def test_a_model_without_a_denoiser_shows_no_denoised_picture(tmp_path):
     train(resolve("resnet18", "digits", [*TINY, "train.epochs=1"]), tmp_path / "run")
     showing = show(tmp_path / "run")

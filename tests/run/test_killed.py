@@ -55,7 +55,7 @@ def end_of(folder):
 def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path):
     victim = subprocess.Popen([sys.executable, "-c", VICTIM], cwd=tmp_path)
     while victim.poll() is None and len(lines_of(tmp_path / "run")) < 6:
-        time.sleep(0.001)
+        time.sleep(0.005)
     victim.kill()
     assert victim.wait() == -signal.SIGKILL
     _, metadata = sealed.read(tmp_path / "run" / "checkpoint.safetensors")

@@ -16,7 +16,7 @@ SMALL = {
 }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """These networks are too small to share out."""
     threads = torch.get_num_threads()
@@ -25,10 +25,12 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(autouse=True)
-def on_the_cpu(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def on_the_cpu():
     """What is promised bit for bit is promised on the CPU."""
-    monkeypatch.setattr(build, "Fabric", lambda **own: Fabric(**own | {"accelerator": "cpu"}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "Fabric", lambda **own: Fabric(**own | {"accelerator": "cpu"}))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +45,7 @@ def toy():
     return Dataset("toy", split, split, ("a", "b", "c", "d"), "toy", mirrors=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def recipe_of():
     """Make a recipe for the small data: ``recipe_of(adversary, objective, denoiser, **train)``."""
 
@@ -70,7 +72,7 @@ def recipe_of():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def trainer_of(recipe_of, toy):
     """Make the trainer of such a recipe, without a watch."""
 

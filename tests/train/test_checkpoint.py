@@ -1,4 +1,5 @@
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -24,12 +25,27 @@ def same(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
-@pytest.fixture
-def saved(trainer_of, tmp_path):
-    """The checkpoint of a short run, and its trainer."""
+@pytest.fixture(scope="module")
+def run(trainer_of, tmp_path_factory):
+    """The folder of a short run, and its trainer; copy the one, and look at the other."""
+    folder = tmp_path_factory.mktemp("run")
     trainer = trainer_of("free", average=0.9, epochs=1)
-    trainer.run(tmp_path, IDENTITY)
+    trainer.run(folder, IDENTITY)
+    return folder, trainer
+
+
+@pytest.fixture
+def saved(run, tmp_path):
+    """The checkpoint of a short run, to do with as one likes, and its trainer, to look at."""
+    folder, trainer = run
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     return tmp_path / "checkpoint.safetensors", trainer
+
+
+@pytest.fixture(scope="module")
+def untouched(trainer_of):
+    """What such a run would be resumed with; whatever is refused leaves it as it was."""
+    return trainer_of("free", average=0.9).learner
 
 
 def refuses(path, learner, loader, match):
@@ -43,12 +59,12 @@ def refuses(path, learner, loader, match):
 
 @both
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
-def test_a_truncated_file_is_refused(share, loader, saved, trainer_of):
+def test_a_truncated_file_is_refused(share, loader, saved, untouched):
     path, _ = saved
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     sealed.previous(path).unlink()
-    refuses(path, trainer_of("free", average=0.9).learner, loader, "damaged or not a checkpoint")
+    refuses(path, untouched, loader, "damaged or not a checkpoint")
 
 
 @both
@@ -72,11 +88,11 @@ def test_tensors_of_somebody_else_are_refused(loader, trainer_of, tmp_path):
 
 
 @both
-def test_another_format_is_refused(loader, saved, trainer_of):
+def test_another_format_is_refused(loader, saved, untouched):
     path, _ = saved
     tensors, metadata = sealed.read(path)
     sealed.write(path, tensors, metadata | {"format": "0"})
-    refuses(path, trainer_of("free", average=0.9).learner, loader, "this version")
+    refuses(path, untouched, loader, "this version")
 
 
 @both
@@ -87,26 +103,25 @@ def test_another_recipe_or_data_set_is_refused(loader, trainer_of, tmp_path):
 
 
 @both
-def test_weights_that_are_not_finite_are_refused(loader, saved, trainer_of):
+def test_weights_that_are_not_finite_are_refused(loader, saved, untouched):
     path, _ = saved
     tensors, metadata = sealed.read(path)
     tensors["model.head.classes.weight"][0, 0] = torch.nan
     sealed.write(path, tensors, metadata)
-    learner = trainer_of("free", average=0.9).learner
-    refuses(path, learner, loader, r"not finite \(model\.head\.classes\.weight\)")
+    refuses(path, untouched, loader, r"not finite \(model\.head\.classes\.weight\)")
 
 
 @both
 @pytest.mark.parametrize("key", ["identity", "position"])
 @pytest.mark.parametrize("text", [None, "", "[", "[1]", '{"passes": "many"}'])
-def test_a_made_up_position_or_identity_is_refused(key, text, loader, saved, trainer_of):
+def test_a_made_up_position_or_identity_is_refused(key, text, loader, saved, untouched):
     path, _ = saved
     tensors, metadata = sealed.read(path)
     del metadata[key]
     sealed.write(path, tensors, metadata | ({} if text is None else {key: text}))
     sealed.previous(path).unlink()
     shown = "damaged or not a checkpoint|another recipe"
-    refuses(path, trainer_of("free", average=0.9).learner, loader, shown)
+    refuses(path, untouched, loader, shown)
 
 
 @pytest.mark.parametrize(

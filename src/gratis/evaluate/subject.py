@@ -96,6 +96,8 @@ class Subject:
 
     def right(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return which images are classified correctly, (n,), in plain float32."""
+        if len(labels) == 0:  # Some layers cannot do with a batch of none.
+            return labels.bool()
         with torch.no_grad(), full_precision(self.device):
             return self.classify(images).argmax(1) == labels
 

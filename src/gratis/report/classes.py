@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gratis.evaluate.statistics import wilson
 from gratis.exhibit import Showing
 from gratis.report.rows import Cell
 from gratis.report.runs import Run
@@ -47,11 +46,6 @@ def _ranked(run: Run, showing: Showing, metric: str) -> list[ClassAccuracy]:
         of_class = labels == number
         shares = [float(run.measurement.correct[m][of_class].mean()) for m in ("clean", metric)]
         images = int(np.count_nonzero(of_class))
-        clean, attacked = (_cell(share, images) for share in shares)
+        clean, attacked = (Cell.of(share, images) for share in shares)
         accuracies.append(ClassAccuracy(showing.classes[number], images, clean, attacked))
     return sorted(accuracies, key=lambda c: (c.attacked.value, c.clean.value), reverse=True)
-
-
-def _cell(share: float, images: int) -> Cell:
-    low, high = wilson(share, images)
-    return Cell(100 * share, 100 * low, 100 * high, None)

@@ -27,6 +27,7 @@ from gratis.report.charts import (
 from gratis.report.rows import (
     Cell,
     Row,
+    budget,
     explain_marks,
     group,
     in_common,
@@ -131,12 +132,9 @@ def figure1_notes(results: Sequence[Results]) -> list[str]:
 
 
 def _title(results: Sequence[Results]) -> str:
-    data, n, epsilon, steps = (
-        in_common(results, field) for field in ("data", "n", "epsilon", "pgd_steps")
-    )
+    data, n = (in_common(results, field) for field in ("data", "n"))
     return (
-        f"Accuracy on {data}, {training_images(results)}, {n} validation images\n"
-        f"epsilon {epsilon} (L-infinity), PGD with {steps} steps"
+        f"Accuracy on {data}, {training_images(results)}, {n} validation images\n{budget(results)}"
     )
 
 

@@ -10,6 +10,8 @@ from PIL import Image
 
 from gratis.exhibit import Exhibit, Guess, Showing
 from gratis.exhibit import Picture as Pixels
+from gratis.report.rows import as_text
+from gratis.report.trials import attack_in_words
 
 # Small images are enlarged by whole factors until they are at least so wide.
 _PIXELS = 96
@@ -44,15 +46,19 @@ class Exhibited:
 
 
 class Gallery(NamedTuple):
-    """The images of one run, under its title."""
+    """The images of one run, under its title; ``attack`` is what made the adversarial ones."""
 
     title: str
+    attack: str
     lines: Sequence[Exhibited]
 
 
 def gallery(number: int, title: str, showing: Showing) -> Gallery:
     """Return the ``number``-th gallery of a page."""
-    return Gallery(title, [_exhibited(number, exhibit) for exhibit in showing.exhibits])
+    epsilon = as_text("epsilon", showing.attack["epsilon"])
+    attack = f"{attack_in_words(showing.attack)} at epsilon {epsilon}"
+    lines = [_exhibited(number, exhibit) for exhibit in showing.exhibits]
+    return Gallery(title, attack, lines)
 
 
 def _exhibited(number: int, exhibit: Exhibit) -> Exhibited:

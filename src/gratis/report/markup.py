@@ -7,10 +7,12 @@ from markupsafe import Markup
 
 
 def plain(text: object) -> str:
-    """Return ``text`` so that Markdown shows it letter by letter, on one line, in a table too."""
+    """Return ``text`` so that Markdown shows it letter by letter, in a table too.
+
+    It becomes one line; where it opens a line of a page, a sign in front would start a list.
+    """
     line = html.escape(" ".join(str(text).split()), quote=False)
-    # A plus or minus in front would start a list.
-    return re.sub(r"^[+-]|[\\`*_\[\]|~#!]", r"\\\g<0>", line)
+    return re.sub(r"[\\`*_\[\]|~#!]", r"\\\g<0>", line)
 
 
 def visible(value: object) -> object:

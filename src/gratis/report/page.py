@@ -19,6 +19,7 @@ from gratis.report.rows import Row, group
 from gratis.report.runs import Found, Run
 from gratis.report.strength import strength_chart
 from gratis.report.table import header
+from gratis.report.trials import SuiteView, suite_view
 from gratis.report.verdict import attack_name, judge, strongest
 from gratis.report.view import table_view
 
@@ -64,6 +65,7 @@ def _content(found: Found, showings: Mapping[Path, Showing]) -> dict[str, Any]:
         "figure1": figure1_chart(results),
         "figure1_notes": figure1_notes(results),
         "strength": strength_chart(rows),
+        "suites": _suites(rows, found.runs),
         "curves": _curves(rows, found.runs),
         "rolled_back": any(line.kind == "rollback" for run in found.runs for line in run.diary),
         "no_curves": [str(run.path) for run in found.runs if not run.diary],
@@ -87,6 +89,13 @@ def _curves(rows: Sequence[Row], runs: Sequence[Run]) -> list[tuple[str, Chart]]
         if chart is not None:
             charts.append((row.first.title, chart))
     return charts
+
+
+def _suites(rows: Sequence[Row], runs: Sequence[Run]) -> list[SuiteView]:
+    """Return the trials of every row's first run, where they go beyond the table."""
+    firsts = [next(run for run in runs if run.results is row.first) for row in rows]
+    views = (suite_view(run, _title(run)) for run in firsts)
+    return [view for view in views if view is not None]
 
 
 def _images(content: Mapping[str, Any]) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gratis.errors import GratisError
 from gratis.evaluate.statistics import mean_and_std, sign_flip
-from gratis.report.table import escaped
+from gratis.report.markup import plain
 from gratis.results import METRICS
 
 # Per-image correctness of one run: a boolean array (n,) for every metric.
@@ -92,9 +92,8 @@ def _markdown_line(comparison: Comparison, metrics: Sequence[str]) -> str:
     by_metric = {line.metric: line for line in comparison.lines}
     cells = [_cell(by_metric[metric]) if metric in by_metric else "n/a" for metric in metrics]
     seeds = str(comparison.lines[0].seeds)
-    return (
-        "| " + " | ".join([*map(escaped, (comparison.row, comparison.base)), seeds, *cells]) + " |"
-    )
+    names = [plain(comparison.row), plain(comparison.base)]
+    return "| " + " | ".join([*names, seeds, *cells]) + " |"
 
 
 def _cell(line: Paired) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Self
 
 from gratis.evaluate.statistics import mean_and_std, t_interval, wilson
 from gratis.results import METRICS, Results, collapsed
@@ -36,6 +36,12 @@ class Cell:
     high: float
     std: float | None
 
+    @classmethod
+    def of(cls, share: float, images: int) -> Self:
+        """Return a share, in [0, 1], of so many images that were measured once."""
+        low, high = wilson(share, images)
+        return cls(100 * share, 100 * low, 100 * high, None)
+
     @property
     def spread(self) -> tuple[float, float]:
         """How far the error bar reaches down and up, in points: the interval, or ``std``."""
@@ -66,14 +72,12 @@ class Row:
 
     def cell(self, metric: str) -> Cell | None:
         """Return a metric in percent, or ``None`` where a run lacks it."""
-        # Only some suites have a worst case.
-        values = [v for run in self.runs if (v := getattr(run, metric, None)) is not None]
+        values = [v for run in self.runs if (v := getattr(run, metric)) is not None]
         if len(values) < len(self.runs):
             return None
-        mean, std = mean_and_std(values)
         if len(values) == 1:
-            low, high = wilson(mean, self.first.n)
-            return Cell(100 * mean, 100 * low, 100 * high, None)
+            return Cell.of(values[0], self.first.n)
+        mean, std = mean_and_std(values)
         low, high = t_interval(values)
         return Cell(100 * mean, 100 * max(low, 0.0), 100 * min(high, 1.0), 100 * std)
 
@@ -121,6 +125,13 @@ def training_images(results: Sequence[Results]) -> str:
     if len({run.train_images for run in results}) > 1:
         return "different numbers of training images"
     return f"{in_common(results, 'train_images')} training images"
+
+
+def budget(results: Sequence[Results]) -> str:
+    """Return what the attacks were allowed, in words."""
+    words = f"epsilon {in_common(results, 'epsilon')} (L-infinity)"
+    attacked = [run for run in results if run.pgd is not None]
+    return f"{words}, PGD with {in_common(attacked, 'pgd_steps')} steps" if attacked else words
 
 
 def explain_marks(rows: Sequence[Row]) -> list[str]:

@@ -2,17 +2,20 @@
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gratis.errors import GratisError, file_error
 from gratis.evaluate.measurement import Measurement
-from gratis.results import Results
+from gratis.files import read_json
+from gratis.report.rows import WORST
+from gratis.results import METRICS, Results
 
+_SECONDS = TypeAdapter(dict[str, float], config=ConfigDict(strict=True, allow_inf_nan=False))
 _RECIPE = "recipe.yaml"
 
 
@@ -36,12 +39,16 @@ class Line(BaseModel):
 
 @dataclass(frozen=True)
 class Run:
-    """A measured run: its folder, results, verdict on every image, and diary of training."""
+    """A measured run: its folder, results, verdict on every image, and diary of training.
+
+    ``seconds`` is what each trial took, by name, as far as that is known.
+    """
 
     path: Path
     results: Results
     measurement: Measurement
     diary: Sequence[Line]
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 class Found(NamedTuple):
@@ -105,14 +112,26 @@ def _read_run(path: Path) -> Run:
         remedy = f"finish and measure it: gratis resume {path}"
         raise file_error(path, "has no results yet", remedy)
     results, measurement = Results.read(results_file), Measurement.load(correct_file)
-    if not all(_same(getattr(results, m), a) for m, a in measurement.accuracies.items()):
+    if not all(_same(getattr(results, m), measurement.accuracy(m)) for m in (*METRICS, WORST)):
         remedy = f"measure the run again: gratis evaluate {path}"
         raise file_error(correct_file, "does not belong to the results beside it", remedy)
-    return Run(path, results, measurement, _read_diary(path / "metrics.jsonl"))
+    diary, seconds = _read_diary(path / "metrics.jsonl"), _read_seconds(path / "evaluation")
+    return Run(path, results, measurement, diary, seconds)
 
 
 def _same(a: float | None, b: float | None) -> bool:
     return a is b is None or (a is not None and b is not None and math.isclose(a, b))
+
+
+def _read_seconds(folder: Path) -> Mapping[str, float]:
+    path = folder / "seconds.json"
+    if not path.exists():
+        return {}
+    remedy = "delete it: the page goes without these times"
+    try:
+        return _SECONDS.validate_python(read_json(path, remedy))
+    except ValidationError as error:
+        raise file_error(path, "holds no seconds of trials", remedy) from error
 
 
 def _read_diary(path: Path) -> list[Line]:

@@ -36,8 +36,7 @@ Curve = Sequence[tuple[float, float]]
 
 def strength_chart(rows: Sequence[Row]) -> Chart | None:
     """Return the accuracy of each row's first run against epsilon, ``None`` if none has a curve."""
-    curves = {row.first.title: getattr(row.first, "curve", []) for row in rows}
-    curves = {title: curve for title, curve in curves.items() if curve}
+    curves: dict[str, Curve] = {row.first.title: c for row in rows if (c := row.first.curve)}
     if not curves:
         return None
     text = "Accuracy under PGD against epsilon, a line each model"
@@ -53,6 +52,8 @@ def strength_chart(rows: Sequence[Row]) -> Chart | None:
 
 
 def _draw(curves: dict[str, Curve], width: float) -> "Figure":
+    from matplotlib.ticker import MaxNLocator
+
     figure = new_figure(width, 3.4 + 0.17 * len(curves))
     axes = figure.add_subplot()
     for number, (title, curve) in enumerate(curves.items()):
@@ -68,6 +69,7 @@ def _draw(curves: dict[str, Curve], width: float) -> "Figure":
     axes.grid(color=RULE, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, color=MUTED)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlim(left=0)
     axes.set_ylim(-3, 103)
     axes.set_xlabel("epsilon, /255", fontsize=8.5)

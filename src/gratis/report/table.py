@@ -1,17 +1,18 @@
 """The results table: for the terminal, as Markdown, as CSV and as JSON."""
 
 import csv
-import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gratis.files import make_folder, write_json, write_text
+from gratis.report.markup import plain
 from gratis.report.rows import (
     COLLAPSED,
     Cell,
     Row,
+    budget,
     count,
     explain_marks,
     group,
@@ -41,13 +42,12 @@ def write_tables(results: Sequence[Results], folder: Path) -> None:
 
 def header(results: Sequence[Results]) -> str:
     """Return the line that says on what, and against what, everything was measured."""
-    data, n, classes, epsilon, steps, device = (
-        in_common(results, field)
-        for field in ("data", "n", "classes", "epsilon", "pgd_steps", "device")
+    data, n, classes, device = (
+        in_common(results, field) for field in ("data", "n", "classes", "device")
     )
     return (
         f"{data}, {training_images(results)}, {n} validation images, "
-        f"{classes} classes; epsilon {epsilon} (L-infinity), PGD with {steps} steps; {device}. "
+        f"{classes} classes; {budget(results)}; {device}. "
         "Accuracies in percent."
     )
 
@@ -75,7 +75,7 @@ def to_markdown(results: Sequence[Results]) -> str:
         columns += [metric, f"paper {metric}"] if metric in PAPERS else [metric]
     columns += ["passes", "epochs", "seconds"]
     lines = [
-        header(results),
+        plain(header(results)),
         "",
         _markdown_line(columns),
         _markdown_line(["---"] * 3 + ["---:"] * (len(columns) - 3)),
@@ -87,16 +87,11 @@ def to_markdown(results: Sequence[Results]) -> str:
 
 
 def _markdown_line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(map(escaped, cells)) + " |"
-
-
-def escaped(text: str) -> str:
-    """Return text for a cell of Markdown: names must not open columns or become HTML."""
-    return html.escape(text, quote=False).replace("|", "\\|")
+    return "| " + " | ".join(cells) + " |"
 
 
 def _markdown_cells(title: str, row: Row) -> list[str]:
-    cells = [title, row.first.backbone, image_size(row), str(len(row.runs))]
+    cells = [plain(title), plain(row.first.backbone), image_size(row), str(len(row.runs))]
     for metric in METRICS:
         cells.append(_number(row.cell(metric), row.mark_of(metric), " "))
         if metric in PAPERS:

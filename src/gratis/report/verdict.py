@@ -11,7 +11,7 @@ from gratis.report.runs import Run, setting
 from gratis.results import METRICS, Results, collapsed
 
 # What makes numbers comparable.
-_ALIKE = ("data", "classes", "n", "epsilon", "pgd_steps")
+_ALIKE = ("data", "classes", "n", "suite", "epsilon", "pgd_steps")
 _CHANCE = 0.05
 
 
@@ -33,7 +33,7 @@ def strongest(rows: Sequence[Row]) -> str:
     That is the worst case over a suite's attacks, where all were measured in the same suite.
     """
     runs = [run for row in rows for run in row.runs]
-    same = len({getattr(run, "suite", None) for run in runs}) == 1
+    same = len({run.suite for run in runs}) == 1
     # From strong to weak.
     metrics = [*([WORST] if same else []), *reversed(METRICS)]
     return next(metric for metric in metrics if all(row.cell(metric) for row in rows))
@@ -72,7 +72,7 @@ def judge(rows: Sequence[Row], runs: Sequence[Run], images: int | None) -> Verdi
 def attack_name(metric: str, results: Results) -> str:
     """Return what a metric is measured under, in the words of papers."""
     names = {
-        WORST: f"all L-infinity attacks of the suite “{getattr(results, 'suite', '')}”",
+        WORST: f"all L-infinity attacks of the suite “{results.suite}”",
         "pgd": f"PGD-{results.pgd_steps}",
         "fgsm": "FGSM",
         "transfer": "FGSM against the baseline",
@@ -163,6 +163,8 @@ def _overfitting(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
                 f"{title}{seed} showed catastrophic overfitting in training, on held-out images, "
                 f"after epoch {epoch:.1f}; at the end it does not."
             )
+    if any(None in (run.results.fgsm, run.results.pgd) for run in trained):
+        signs.append("Where FGSM or PGD was not measured, catastrophic overfitting would not show.")
     return signs or ["No model that was trained under attack shows catastrophic overfitting."]
 
 

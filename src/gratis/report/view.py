@@ -13,7 +13,7 @@ _MEANINGS = {
     "fgsm_transfer": "FGSM against the seed-0 baseline, then geometric noise: the paper's column",
     "transfer": "FGSM against the seed-0 baseline",
     "fgsm": "FGSM against the model itself",
-    "pgd": "PGD with a random start against the model itself: the column to trust",
+    "pgd": "PGD with a random start against the model itself",
     WORST: "what stands every L-infinity attack of the suite, image by image",
 }
 
@@ -61,7 +61,12 @@ def table_view(rows: Sequence[Row], best: Row | None) -> TableView:
         )
         for title, row in zip(titles(rows), rows, strict=True)
     ]
-    return TableView([(m, _MEANINGS[m]) for m in metrics], lines, _notes(rows))
+    return TableView([(m, _meaning(m, metrics)) for m in metrics], lines, _notes(rows))
+
+
+def _meaning(metric: str, among: Sequence[str]) -> str:
+    trusted = WORST if WORST in among else "pgd"
+    return _MEANINGS[metric] + (": the column to trust" if metric == trusted else "")
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:

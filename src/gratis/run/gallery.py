@@ -1,5 +1,6 @@
 """What a run shows on a page: a few fixed validation images, clean, perturbed and denoised."""
 
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from gratis.data import Dataset, to_float
 from gratis.errors import file_error
 from gratis.evaluate import Measurement, PerturbedSets, perturbed_sets
 from gratis.evaluate.cascade import evenly_spaced
+from gratis.evaluate.suites import EvaluateSettings, trials_of
+from gratis.evaluate.trials import Ascent
 from gratis.exhibit import Exhibit, Guess, Picture, Showing
 from gratis.model import Classifier, logits_of
 from gratis.perturb import AttackSettings, attack, frozen
-from gratis.recipe import Recipe
 from gratis.run.evaluation import load_run
 from gratis.run.folder import RunFolder
 
@@ -26,9 +28,9 @@ def show(path: Path) -> Showing:
     """Return what the run in the folder ``path`` shows on a page.
 
     The images are the first measured ones of evenly spaced classes: the same for every run on the
-    same data. Their pictures are ``clean``, ``geometric``, ``adversarial`` (PGD as the run was
-    measured), ``perturbation`` (from -epsilon, black, to epsilon, white) and, where the model has
-    a denoiser, ``denoised`` (what it makes of the adversarial image).
+    same data. Their pictures are ``clean``, ``geometric``, ``adversarial`` (by the run's own PGD,
+    whatever else its suite holds), ``perturbation`` (from -epsilon, black, to epsilon, white)
+    and, where the model has a denoiser, ``denoised`` (what it makes of the adversarial image).
 
     Raises:
         GratisError: as :func:`gratis.run.load_run`, or the run or its perturbed sets are missing.
@@ -40,11 +42,20 @@ def show(path: Path) -> Showing:
     if measured.min() < 0 or measured.max() >= len(dataset.validation):
         raise file_error(folder.correct, "is of other images", f"run: gratis evaluate {path}")
     index = _fixed(dataset.validation.labels, measured)
+    how = _pgd(recipe.evaluate)
     return Showing(
         classes=dataset.classes,
         labels=dataset.validation.labels,
-        exhibits=_exhibits(model, recipe, dataset, sets, index),
+        attack=how.model_dump(mode="json"),
+        exhibits=_exhibits(model, how, recipe.seed, dataset, sets, index),
     )
+
+
+def _pgd(own: EvaluateSettings) -> AttackSettings:
+    """Return PGD as the run was measured with; a suite without it shows the table's."""
+    suites = (own, own.model_copy(update={"suite": "table"}))
+    trials = chain.from_iterable(map(trials_of, suites))
+    return next(t.attack for t in trials if isinstance(t, Ascent) and t.name == "pgd")
 
 
 def _fixed(labels: NDArray[np.int64], measured: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -55,7 +66,8 @@ def _fixed(labels: NDArray[np.int64], measured: NDArray[np.int64]) -> NDArray[np
 
 def _exhibits(
     model: Classifier,
-    recipe: Recipe,
+    how: AttackSettings,
+    seed: int,
     dataset: Dataset,
     sets: PerturbedSets,
     index: NDArray[np.int64],
@@ -64,15 +76,13 @@ def _exhibits(
     model.to(device).to(memory_format=torch.channels_last)
     labels = torch.from_numpy(dataset.validation.labels[index]).to(device)
     clean = to_float(dataset.validation.images[index], device)
-    budget = recipe.evaluate
-    how = AttackSettings.pgd(budget.epsilon, budget.pgd_steps, budget.restarts or 1)
     with frozen(model), torch.no_grad():
         adversarial = attack(
             lambda images: logits_of(model(images)),
             clean,
             labels,
             how,
-            recipe.seed,
+            seed,
             torch.from_numpy(index),
         )
         asked = {
@@ -81,7 +91,7 @@ def _exhibits(
             "adversarial": adversarial,
         }
         outputs = {name: model(images) for name, images in asked.items()}
-    looks = asked | {"perturbation": _magnified(adversarial - clean, budget.epsilon)}
+    looks = asked | {"perturbation": _magnified(adversarial - clean, how.epsilon)}
     if (denoised := outputs["adversarial"].denoised) is not None:
         looks["denoised"] = denoised
     pictures = {name: _to_pictures(images) for name, images in looks.items()}

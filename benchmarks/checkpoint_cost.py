@@ -20,7 +20,9 @@ from pathlib import Path
 
 from gratis.train import sealed
 
-RECIPE = ["contrastive-scheduled", "--profile", "tiny-imagenet-small", "train.log_every=1"]
+RECIPE = ["contrastive-scheduled", "--profile", "tiny-imagenet-small"]
+# So many epochs that it is stopped before its end, and a line at every step.
+CHANGES = ["train.epochs=1000", "train.log_every=1"]
 
 
 def start(command: list[str]) -> "subprocess.Popen[bytes]":
@@ -51,12 +53,12 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-root", required=True)
-    parser.add_argument("--seconds", type=float, default=60, help="of training")
+    parser.add_argument("--seconds", type=float, default=330, help="of training")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         diary = run / "metrics.jsonl"
-        train = ["train", *RECIPE, "--data-root", arguments.data_root, "--out", str(run)]
+        train = ["train", *RECIPE, *CHANGES, "--data-root", arguments.data_root, "--out", str(run)]
         process = start(train)
         wait_for_line(diary, 0, process)
         time.sleep(arguments.seconds)

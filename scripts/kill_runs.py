@@ -92,7 +92,7 @@ class Reached:
         path = folder / "checkpoint.safetensors"
         if not sealed.exists(path):
             return cls()
-        _, metadata = sealed.read(path)
+        _, metadata = sealed.read(path, quiet=True)
         position = json.loads(metadata["position"])
         diary = (folder / "metrics.jsonl").read_bytes()[: position["metrics_bytes"]]
         return cls(position["steps"], diary, position["finished"])

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+# The networks here are too small to share out, and the tests' two processes would only wait for
+# each other's threads. Before torch is imported, and for the commands that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 ROOT = Path(__file__).parents[1]
 
 

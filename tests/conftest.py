@@ -5,6 +5,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples every time: a test of a change must not depend on luck.
+settings.register_profile("fixed", derandomize=True)
+settings.load_profile("fixed")
 
 # The networks here are too small to share out, and the tests' two processes would only wait for
 # each other's threads. Before torch is imported, and for the commands that tests start.

@@ -267,3 +267,13 @@ def test_adamw_trains(recipe_of, toy, tmp_path):
     trainer.run(tmp_path, {"run": "x"})
     losses = [line["cross_entropy"] for line in lines(tmp_path)]
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_frozen_backbone_stays_as_it_is_down_to_its_statistics(recipe_of, toy, tmp_path):
+    recipe = recipe_of("natural", epochs=2)
+    model = recipe.model.model_copy(update={"freeze_backbone": True})
+    trainer, _ = build_trainer(recipe.model_copy(update={"model": model}), toy)
+    backbone = trainer.learner.module.backbone
+    before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+    trainer.run(tmp_path, {"run": "x"})
+    assert same(before, dict(backbone.state_dict()))

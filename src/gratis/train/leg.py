@@ -61,6 +61,8 @@ class Leg:
             GratisError: the folder cannot be written, or training diverges.
         """
         trainer = self._trainer
+        # Said, though new modules are in this mode: a frozen backbone then stays out of it.
+        trainer.learner.module.train()
         try:
             if self._fresh:
                 self._save_beginning()

@@ -84,7 +84,7 @@ def _curves(rows: Sequence[Row], runs: Sequence[Run]) -> list[tuple[str, Chart]]
     """Return the title and the training chart of every row that has one."""
     charts = []
     for number, row in enumerate(rows, 1):
-        of_row = [run for run in runs if run.results.recipe == row.first.recipe]
+        of_row = [run for run in runs if any(run.results is each for each in row.runs)]
         chart = training_chart(of_row, f"training-{number}", row.first.title)
         if chart is not None:
             charts.append((row.first.title, chart))

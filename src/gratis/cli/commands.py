@@ -30,7 +30,7 @@ from gratis.cli.output import (
     show_runs,
     write_report,
 )
-from gratis.errors import GratisError
+from gratis.cli.recipes import recipes_app
 
 app = typer.Typer(
     help="Robust image classifiers at the price of ordinary training.",
@@ -39,7 +39,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-recipes_app = typer.Typer(help="List, show and copy the recipes: one a row of the table.")
 app.add_typer(recipes_app, name="recipes", no_args_is_help=True)
 
 
@@ -280,37 +279,3 @@ def data(
 
     settings = [*data_overrides(name, data_root, skip_broken), *(overrides or [])]
     typer.echo(load(resolve_data(settings), check=True).describe())
-
-
-@recipes_app.command("ls")
-def list_recipes() -> None:
-    """List the recipes in the table's order, and the profiles."""
-    from gratis.catalogue import describe
-
-    typer.echo(describe())
-
-
-@recipes_app.command("show")
-def show_recipe(
-    recipe: RecipeName, overrides: Overrides = None, profile: ProfileName = None
-) -> None:
-    """Print a recipe with every default written out."""
-    from gratis.recipe import resolve
-
-    typer.echo(resolve(recipe, profile, overrides or []).to_yaml(), nl=False)
-
-
-@recipes_app.command("copy")
-def copy_recipe(
-    recipe: RecipeName,
-    to: Annotated[Path, typer.Argument(metavar="FILE", help="Your own .yaml.")],
-) -> None:
-    """Copy a recipe to a file of your own, to change and train."""
-    from gratis.catalogue import recipe_path
-    from gratis.files import write_text
-    from gratis.yaml_files import read_text
-
-    if to.exists():
-        raise GratisError(f"{to}: exists already; choose another name")
-    write_text(to, read_text(recipe_path(recipe)))
-    typer.echo(f"in {to}; train it with: gratis train {to} --profile digits")

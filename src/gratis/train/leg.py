@@ -1,27 +1,23 @@
 """A leg: what one process trains of a run, with its diary, its checkpoints and its troubles."""
 
-import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gratis.errors import GratisError, Interrupted
 from gratis.progress import Bar, bar, say
-from gratis.results import collapsed
 from gratis.train import checkpoint, sealed
 from gratis.train.budget import Pace, Shortening
 from gratis.train.cadence import Cadence
 from gratis.train.identity import Identity
-from gratis.train.metrics import Diary
+from gratis.train.logger import Logger
 from gratis.train.trouble import (
     MOST_ROLLBACKS,
     Overfitting,
     Rollback,
     Trouble,
     rate_factor,
-    refuse_exploded,
     rollbacks,
 )
 from gratis.train.watch import Watch
@@ -41,7 +37,7 @@ class Leg:
         Raises:
             GratisError: the folder cannot be written, or its checkpoint belongs to another run.
         """
-        self._trainer, self._identity, self._watch = trainer, identity, watch
+        self._trainer, self._identity = trainer, identity
         self._path = folder / "checkpoint.safetensors"
         self._withstood = folder / "checkpoint.withstood.safetensors"
         self._cadence = Cadence(trainer.settings.checkpoint_minutes)
@@ -49,9 +45,8 @@ class Leg:
         self._fresh = not checkpoint.exists(self._path)
         if not self._fresh:
             trainer.restore(self._path, identity)
-        place = trainer.position
-        self._diary = Diary(folder / "metrics.jsonl", place.metrics_bytes)
-        self._elapsed_before = place.elapsed
+        self._logger = Logger(trainer, folder / "metrics.jsonl", watch)
+        self._elapsed_before = trainer.position.elapsed
         self._pace = self._new_pace()
 
     def run(self, stopping: Callable[[], bool]) -> bool:
@@ -71,7 +66,7 @@ class Leg:
                 while not self._gone_through(stopping, shown):
                     pass
         finally:
-            self._diary.close()
+            self._logger.close()
         return trainer.finished
 
     def _gone_through(self, stopping: Callable[[], bool], shown: Bar) -> bool:
@@ -101,77 +96,16 @@ class Leg:
         # At the end too: the last steps belong in the diary, and must have been finite.
         logged = trainer.position.steps % trainer.settings.log_every == 0 or trainer.finished
         if logged:
-            self._log(shown)
+            self._logger.log(shown)
         trainer.position.seconds += time.monotonic() - started
         ended = int(trainer.epoch) > int(epoch) or trainer.finished
-        if ended:
-            self._end_epoch(epoch)
+        if ended and self._logger.end_epoch(epoch) and not trainer.finished:
+            self._save_sound()
         if self._pace is not None and not trainer.finished:
             self._keep_pace(self._pace, shown)
         # Only where nothing was found wrong a moment ago: what is saved can be gone back to.
         if (logged or ended) and not trainer.finished and self._cadence.due(ended):
             self._save()
-
-    def _log(self, shown: Bar) -> None:
-        trainer = self._trainer
-        self._refuse_exploded("step")
-        means = trainer.averages["step"].read()
-        line = self._line("step") | trainer.in_force | means
-        self._diary.write(line)
-        terms = [f"{name} {line[name]:.3f}" for name in trainer.learner.objective.names]
-        note = f"epoch {trainer.epoch:.1f}  {'  '.join(terms)}  accuracy {line['accuracy']:.0%}"
-        if "epsilon" in line:
-            note += f"  epsilon {255 * line['epsilon']:.1f}/255"
-        if "replays" in line:
-            note += f"  replays {line['replays']}"
-        shown.advance(0, f"{note}  {line['images_per_second']:.0f} images/s")
-
-    def _end_epoch(self, before: float) -> None:
-        """Write the epoch's line, with the held-out accuracies where the watch is due.
-
-        It is due every ``watch_every`` epochs and at the end of training.
-        """
-        trainer = self._trainer
-        self._refuse_exploded("epoch")
-        line = self._line("epoch") | trainer.averages["epoch"].read()
-        every = trainer.settings.watch_every
-        # By whole epochs: only at their ends is there a line to look for.
-        due = trainer.finished or int(trainer.epoch) // every > int(before) // every
-        if self._watch is not None and due:
-            line["held_out"] = seen = self._watch(trainer.learner.evaluated)
-            self._heed(seen["fgsm"], seen["pgd"])
-        self._diary.write(line)
-        if due and trainer.settings.on_overfitting == "rollback" and not trainer.finished:
-            self._save()
-            self._keep_withstood()
-
-    def _heed(self, fgsm: float, pgd: float) -> None:
-        """Do about catastrophic overfitting what the settings say."""
-        trainer = self._trainer
-        # A natural model falls to every attack: no news.
-        attacked = "epsilon" in trainer.learner.adversary.describe(trainer.progress)
-        if not (attacked and collapsed(fgsm, pgd)):
-            return
-        seen = f"catastrophic overfitting, held-out FGSM accuracy {fgsm:.0%} but PGD {pgd:.0%}"
-        if trainer.settings.on_overfitting == "rollback":
-            raise Overfitting(seen)
-        message = f"epoch {trainer.epoch:.1f}: {seen}; lower epsilon or the step size"
-        if trainer.settings.on_overfitting == "stop":
-            raise GratisError(message)
-        say(message)
-
-    def _refuse_exploded(self, part: str) -> None:
-        first = self._trainer.position.first_loss
-        refuse_exploded(self._trainer.averages[part].means(), math.inf if first is None else first)
-
-    def _line(self, kind: str) -> dict[str, Any]:
-        done = self._trainer.position
-        return {
-            "kind": kind,
-            "step": done.steps,
-            "epoch": round(self._trainer.epoch, 4),
-            "passes": round(done.passes),
-        }
 
     def _roll_back(self, trouble: Trouble, shown: Bar) -> None:
         """Go back to the last good checkpoint, by the rule of :mod:`gratis.train.trouble`.
@@ -202,9 +136,9 @@ class Leg:
             *trainer.position.decisions,
             *(d for d in decisions[len(trainer.position.decisions) :] if isinstance(d, Rollback)),
         ]
-        self._diary.rewind(trainer.position.metrics_bytes)
+        self._logger.rewind()
         factor = rate_factor(rollbacks(trainer.position.decisions) + 1)
-        self._decide(Rollback(*reached, trainer.position.steps, str(trouble), factor))
+        self._logger.decide(Rollback(*reached, trainer.position.steps, str(trouble), factor))
         # At once, so that a killed run need not decide again.
         self._save()
         self._pace = self._new_pace()
@@ -231,7 +165,7 @@ class Leg:
         if affordable >= planned:
             return
         reached = trainer.position.steps, trainer.epoch, passes
-        self._decide(Shortening(*reached, trainer.progress, affordable))
+        self._logger.decide(Shortening(*reached, trainer.progress, affordable))
         # At once, so that a killed run need not decide again.
         self._save()
         shown.resize(affordable)
@@ -241,28 +175,24 @@ class Leg:
             f"instead of {planned / images:.1f}, to end within the budget"
         )
 
-    def _decide(self, decision: Rollback | Shortening) -> None:
-        self._trainer.position.decisions.append(decision)
-        self._diary.write(asdict(decision))
-
     def _save_beginning(self) -> None:
         """Save what training starts from, so that there is always something to go back to."""
         try:
-            self._save()
+            self._save_sound()
         except Trouble as trouble:
             raise GratisError(f"{trouble} before training began; check model.weights") from trouble
-        if self._trainer.settings.on_overfitting == "rollback":
-            self._keep_withstood()
 
-    def _keep_withstood(self) -> None:
-        """Keep the newest checkpoint to go back to, however many are saved before the next look."""
-        sealed.copy(self._path, self._withstood)
+    def _save_sound(self) -> None:
+        """Save what the watch has nothing against, to go back to if it ever has."""
+        self._save()
+        if self._trainer.settings.on_overfitting == "rollback":
+            # However many are saved before the next look.
+            sealed.copy(self._path, self._withstood)
 
     def _save(self) -> None:
         started = time.monotonic()
-        self._refuse_exploded("step")
+        self._logger.sync()
         place = self._trainer.position
-        place.metrics_bytes = self._diary.sync()
         place.elapsed = self._elapsed()
         self._trainer.save(self._path, self._identity)
         place.saving += self._cadence.note(started)

@@ -1,6 +1,7 @@
 """What several rooms' tests need."""
 
 import os
+import sys
 import tarfile
 from pathlib import Path
 
@@ -47,3 +48,18 @@ def _train_on_validation(root):
         images.mkdir(parents=True)
         for name in [name for name, label in labelled if label == wnid][:25]:
             (images / f"{wnid}_{name}").symlink_to(root / "val" / "images" / name)
+
+
+@pytest.fixture
+def within(monkeypatch, capsys):
+    """Run a command within this process; return its exit code and what it printed."""
+
+    from gratis import cli
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gratis", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return stop.value.code, capsys.readouterr()
+
+    return run

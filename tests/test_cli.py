@@ -8,9 +8,6 @@ import sys
 import time
 
 import pytest
-import torch
-
-from gratis import cli
 
 # The smallest training that still goes through every part.
 SHORT = ["train.epochs=1", "train.batch_size=32", "evaluate.pgd_steps=2", "evaluate.images=40"]
@@ -23,28 +20,6 @@ def gratis(*arguments, **options):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"}
     options = {"capture_output": True, "text": True, "env": environment} | options
     return subprocess.run(command, check=False, timeout=300, **options)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As in the true processes: the number of threads decides the last bits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def within(monkeypatch, capsys):
-    """Run a command within this process; return its exit code and what it printed."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gratis", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return stop.value.code, capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

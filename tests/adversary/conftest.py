@@ -6,15 +6,6 @@ from gratis.data import Batch
 from gratis.seeds import generator
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """These networks are too small to share out."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def model():
     """A small network in training mode that returns logits alone."""

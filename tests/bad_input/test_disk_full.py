@@ -1,8 +1,6 @@
 """A disk that fills up at any write: one clear line, what was stays, and a rerun succeeds."""
 
-import contextlib
 import os
-import resource
 import subprocess
 import sys
 
@@ -10,23 +8,13 @@ import numpy as np
 import pytest
 from offer import TINY, Place, gratis, tree
 
+from full_disk import at_most
 from gratis.data.dataset import Split
 from gratis.errors import GratisError
 from gratis.evaluate import build
 from gratis.evaluate.measurement import Measurement
 from gratis.report import figure1, write_tables
 from gratis.results import Results
-
-
-@contextlib.contextmanager
-def full_after(size):
-    """No file can grow beyond ``size`` bytes: to a program, a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def results(title="t"):
@@ -76,7 +64,7 @@ def test_what_was_stays_whole_and_a_rerun_succeeds(name, tmp_path):
     before, whole = tree(old), tree(new)
     site = next(key for key in sorted(whole) if key.startswith(name) and whole[key] is not True)
     assert before[site] != whole[site]
-    with full_after(len(whole[site]) - 1), pytest.raises(GratisError) as caught:
+    with at_most(len(whole[site]) - 1), pytest.raises(GratisError) as caught:
         write(old, "much newer")
     assert f"{old / name}: cannot be written (File too large)" in str(caught.value)
     assert tree(old).keys() == before.keys()
@@ -84,7 +72,7 @@ def test_what_was_stays_whole_and_a_rerun_succeeds(name, tmp_path):
 
     absent = tmp_path / "absent"
     absent.mkdir()
-    with full_after(len(whole[site]) - 1), pytest.raises(GratisError):
+    with at_most(len(whole[site]) - 1), pytest.raises(GratisError):
         write(absent, "much newer")
     assert site not in tree(absent)
     assert not [key for key in tree(absent) if key.endswith(".partial")]
@@ -107,7 +95,7 @@ def test_a_command_says_so_in_one_line_and_a_rerun_succeeds(name, finished, tmp_
     if name != "recipe.yaml":
         place.run()
     before = files(tmp_path)
-    with full_after(len(before.get(f"run/{name}", bytes(101))) - 1):
+    with at_most(len(before.get(f"run/{name}", bytes(101))) - 1):
         code, stderr = gratis(COMMANDS[name], tmp_path)
     assert code == 2
     assert stderr.count("error: ") == 1 and f"{name}: cannot be written" in stderr

@@ -4,13 +4,12 @@ The limit on the size of a file makes every write site fail in turn, as a full d
 """
 
 import hashlib
-import resource
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 
+from full_disk import at_most
 from gratis.data import DataSettings, load, store
 from gratis.data.archive import extract
 from gratis.data.download import download
@@ -20,20 +19,9 @@ from gratis.files import appearing
 LARGE = 2**40
 
 
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    # Python ignores the signal that comes with it.
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def refused(call: Callable[[], object], size: int) -> str | None:
     """Return the one line of complaint of a call for which files are too large, or none."""
-    with files_up_to(size):
+    with at_most(size):
         try:
             call()
         except GratisError as error:
@@ -62,7 +50,7 @@ def test_every_file_of_a_store_may_be_the_one_that_does_not_fit(
 
     def write_on_a_full_disk(*arguments: object) -> object:
         calls.append(arguments)
-        with files_up_to(size if len(calls) == call + 1 else LARGE):
+        with at_most(size if len(calls) == call + 1 else LARGE):
             return write(*arguments)
 
     with monkeypatch.context() as patch:

@@ -1,12 +1,10 @@
 """Training on without broken images: what is left, what is said, what is refused."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from gratis import cli
 from gratis.data import DataSettings, load
 from gratis.data.store import fingerprint
 from gratis.errors import GratisError
@@ -97,13 +95,11 @@ def test_tiny_imagenet_too(tiny, capsys):
     assert "left out 2 broken images: train/n01/images/n01_2.JPEG (" in capsys.readouterr().err
 
 
-def test_the_command_line_shows_the_whole_list(damaged, monkeypatch, capsys):
+def test_the_command_line_shows_the_whole_list(damaged, within):
     words = ["data", f"folder:{damaged}", "--skip-broken-images", "data.size=8"]
-    monkeypatch.setattr(sys, "argv", ["gratis", *words])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code == 0
-    lines = capsys.readouterr().out.splitlines()
+    code, said = within(*words)
+    assert code == 0
+    lines = said.out.splitlines()
     assert lines[1:3] == [
         "  training    102 images, 2 to 100 a class",
         "  validation  102 images",
@@ -118,14 +114,12 @@ def test_the_command_line_shows_the_whole_list(damaged, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("command", ["train free --out out", "reproduce --out out", "timing free"])
-def test_the_flag_reaches_the_recipe(damaged, monkeypatch, capsys, command, tmp_path):
+def test_the_flag_reaches_the_recipe(damaged, monkeypatch, within, command, tmp_path):
     """A class emptied by the flag is refused, which tells that the flag was heard."""
     for path in (damaged / "val" / "cat").rglob("*.*"):
         path.write_bytes(b"")
     words = ["data.name=folder", "--data-root", str(damaged), "--skip-broken-images"]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["gratis", *command.split(), *words])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code == 2
-    assert "all images of class 'cat' are broken" in capsys.readouterr().err
+    code, said = within(*command.split(), *words)
+    assert code == 2
+    assert "all images of class 'cat' are broken" in said.err

@@ -4,9 +4,7 @@ import subprocess
 import sys
 
 import pytest
-import torch
 
-from gratis import cli
 from gratis.data import load
 from gratis.recipe import resolve
 from gratis.run import train
@@ -20,30 +18,14 @@ TINY = [
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     """A folder of two true runs, such as reproduce leaves."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("out")
     for name in ("resnet18", "free"):
         train(resolve(name, "digits", TINY), folder / "runs" / f"{name}-seed0")
-    yield folder
-    torch.set_num_threads(threads)
+    return folder
 
 
-@pytest.fixture
-def gratis(monkeypatch, capsys):
-    """Run a command in this process; return its exit code, output and complaint."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gratis", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return stop.value.code, *capsys.readouterr()
-
-    return run
-
-
-def test_a_folder_of_runs_becomes_a_page_inside_it(out, gratis):
-    code, said, _ = gratis("report", out)
+def test_a_folder_of_runs_becomes_a_page_inside_it(out, within):
+    code, (said, _) = within("report", out)
     assert code == 0 and f"in {out / 'report'}: report.html, report.md" in said
     html = (out / "report" / "report.html").read_text()
     for part in ("Figure 1</h2>", "Training</h2>", "Classes</h2>", "Images</h2>", "of 2 models"):
@@ -54,27 +36,27 @@ def test_a_folder_of_runs_becomes_a_page_inside_it(out, gratis):
     assert html.count("<img ") in (2 * 3 * 4, 1 * 3 * 4)
 
 
-def test_the_named_recipe_shows_its_images(out, gratis, tmp_path):
+def test_the_named_recipe_shows_its_images(out, within, tmp_path):
     runs = [out / "runs" / name for name in ("resnet18-seed0", "free-seed0")]
-    assert gratis("report", *runs, "--show", "free", "--out", tmp_path / "page")[0] == 0
+    assert within("report", *runs, "--show", "free", "--out", tmp_path / "page")[0] == 0
     html = (tmp_path / "page" / "report.html").read_text()
     assert html.count("<img ") == 3 * 4
-    code, _, complaint = gratis("report", *runs, "--show", "fre", "--out", tmp_path / "other")
+    code, (_, complaint) = within("report", *runs, "--show", "fre", "--out", tmp_path / "other")
     assert code == 2 and "did you mean 'free'" in complaint
     assert not (tmp_path / "other").exists()
 
 
-def test_without_a_checkpoint_the_page_goes_without_images(run_folder, gratis, tmp_path):
+def test_without_a_checkpoint_the_page_goes_without_images(run_folder, within, tmp_path):
     run = run_folder()
-    code, _, complaint = gratis("report", run, "--out", tmp_path / "page")
+    code, (_, complaint) = within("report", run, "--out", tmp_path / "page")
     assert code == 2 and complaint.count("\n") == 1
     assert str(run) in complaint and complaint.endswith("--no-images\n")
     assert not (tmp_path / "page").exists()
-    assert gratis("report", run, "--no-images", "--out", tmp_path / "page")[0] == 0
+    assert within("report", run, "--no-images", "--out", tmp_path / "page")[0] == 0
     assert "<img " not in (tmp_path / "page" / "report.html").read_text()
 
 
-def test_what_is_wrong_is_said_in_one_line(run_folder, gratis, tmp_path):
+def test_what_is_wrong_is_said_in_one_line(run_folder, within, tmp_path):
     run = run_folder()
     (run / "results.json").unlink()
     for arguments, expected in (
@@ -82,7 +64,7 @@ def test_what_is_wrong_is_said_in_one_line(run_folder, gratis, tmp_path):
         ((run,), f"measure it: gratis resume {run}"),
         ((run_folder("b"), "--no-images", "--out", run), "already holds"),
     ):
-        code, _, complaint = gratis("report", *arguments)
+        code, (_, complaint) = within("report", *arguments)
         assert code == 2 and expected in complaint and complaint.count("\n") == 1
 
 

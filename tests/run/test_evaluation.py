@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import torch
 
 from gratis.cli.output import print_checks, print_results, print_trials
 from gratis.errors import GratisError
@@ -20,12 +19,9 @@ TINY = [
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("suites") / "run"
     train(resolve("resnet18", "digits", TINY), folder)
-    yield folder
-    torch.set_num_threads(threads)
+    return folder
 
 
 def test_a_suite_is_written_printed_and_remembered(run, capsys):

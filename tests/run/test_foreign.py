@@ -16,7 +16,6 @@ from torch import nn
 import digits_models
 import gratis
 from digits_models import EPSILON
-from gratis import cli
 from gratis.data import to_float
 from gratis.errors import GratisError
 from gratis.evaluate import Measurement, build
@@ -239,23 +238,17 @@ def test_a_runs_folder_is_not_written_into(tmp_path):
         gratis.evaluate(digits_models.natural(), "digits", out=tmp_path)
 
 
-def test_the_command_line_measures_a_function(theirs, capsys, monkeypatch):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gratis", "evaluate", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return stop.value.code, capsys.readouterr()
-
+def test_the_command_line_measures_a_function(theirs, within):
     options = ["--data", "digits", "--suite", "standard", "--out", "here", *FEW[1:]]
-    code, said = run("theirs_for_test:small", *options)
+    code, said = within("evaluate", "theirs_for_test:small", *options)
     assert code == 0, said.err
     assert "honesty checks" in said.out and "FAILED" not in said.out and "robust" in said.out
     assert json.loads(Path("here/results.json").read_text())["checks"]
-    code, said = run("theirs_for_test:small")
+    code, said = within("evaluate", "theirs_for_test:small")
     assert code == 2 and "data" in said.err
-    code, said = run("nowhere", "--data", "digits")
+    code, said = within("evaluate", "nowhere", "--data", "digits")
     assert code == 2 and "--data: a run has its own data" in said.err
-    code, said = run("nowhere")
+    code, said = within("evaluate", "nowhere")
     assert code == 2 and "is not a run folder" in said.err and "--weights" in said.err
     with pytest.raises(GratisError, match=r"recipe\.yaml"):
         read_runs([Path("here")])

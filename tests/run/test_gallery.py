@@ -4,7 +4,6 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 
 from gratis.data import load
 from gratis.errors import GratisError
@@ -22,12 +21,9 @@ TINY = [
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A finished run with a denoiser; look, and copy, but leave it."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("gallery") / "run"
     train(resolve("contrastive-autoencoder", "digits", TINY), folder)
-    yield folder
-    torch.set_num_threads(threads)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 
-import pytest
 import torch
 
 from gratis.recipe import resolve
@@ -23,18 +22,8 @@ import torch
 from pathlib import Path
 from gratis.recipe import resolve
 from gratis.run.training import train_only
-torch.set_num_threads(1)
 train_only(resolve(*{ROW!r}, {CHANGES!r}), Path("run"))
 """
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As in the other process: the number of threads decides the last bits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def lines_of(folder):

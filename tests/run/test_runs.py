@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
-import torch
 
 from gratis.errors import GratisError, Interrupted
 from gratis.evaluate import perturbed_sets
@@ -29,15 +28,6 @@ TINY = [
     *("train.epochs=1", "evaluate.images=40", "evaluate.pgd_steps=2"),
 ]
 TRANSFER = ("transfer", "fgsm_transfer")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """These networks are too small to share out."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

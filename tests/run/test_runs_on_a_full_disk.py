@@ -1,11 +1,9 @@
 """A disk that is full at any write: one clear line, nothing half-written, the rerun succeeds."""
 
-import resource
-from contextlib import contextmanager
-
 import pytest
 import torch
 
+from full_disk import at_most
 from gratis.errors import GratisError
 from gratis.recipe import resolve
 from gratis.run import resume, train
@@ -17,26 +15,6 @@ TINY = [
 ]
 # From less than the first file holds to more than all but the largest do.
 LIMITS = (0, 1000, 3000, 10_000, 60_000)
-
-
-@contextmanager
-def at_most(size):
-    """Let no file grow beyond ``size`` bytes: the system's answer is like that of a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """These networks are too small to share out."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

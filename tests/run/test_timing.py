@@ -1,7 +1,6 @@
 """Timing a recipe: every part is told, and nothing stays changed."""
 
 import pytest
-import torch
 
 from gratis.data import Batches
 from gratis.recipe import resolve
@@ -10,15 +9,6 @@ from gratis.train.metrics import Averages
 
 TINY = ["model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3", "train.epochs=0.1"]
 TRAINED = {"read", "augment", "forward", "loss", "backward", "optimizer", "log", "other"}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """These networks are too small to share out."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "contrastive-scheduled", "pgd"])

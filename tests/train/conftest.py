@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 from lightning_fabric import Fabric
 
 from gratis.data import Dataset, Split
@@ -14,15 +13,6 @@ SMALL = {
     "channels": [8, 8, 16, 16],
     "head": {"width": 16, "layers": 2, "dropout": 0.2},
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """These networks are too small to share out."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from gratis.data.dataset import Split
 from gratis.errors import GratisError
@@ -195,3 +196,22 @@ def test_a_missing_library_is_named_with_its_remedy(library, trial, net, split, 
         GratisError, match=rf"needs {library}; install it: pip install 'gratis\[full"
     ):
         trial.fits(Subject(net, split, {}, 0))
+
+
+class Wrong(nn.Module):
+    """Sees a class that no image has."""
+
+    def forward(self, images):
+        return functional.one_hot(torch.zeros(len(images), dtype=torch.int64), 9).float() + 0 * (
+            images.mean((1, 2, 3)).unsqueeze(1)
+        )
+
+
+def test_a_verdict_is_the_models_own_whatever_was_climbed(net, split):
+    how = AttackSettings.pgd(0.0, steps=2).model_copy(update={"until_fooled": True})
+    subject = Subject(net, split, {}, 0, climbed=Wrong())
+    everyone = np.arange(len(split))
+    judged = Ascent(name="pgd", threat="robust", attack=how).judge(subject, everyone)
+    clean = subject.right(*subject.portion(everyone)[:2]).numpy()
+    assert 0 < clean.sum()
+    np.testing.assert_array_equal(judged.correct, clean)

@@ -63,7 +63,8 @@ class Subject:
 
     ``stills`` are sets of fixed images by metric, the clean ones among them. ``kept`` says how
     adversarial examples are kept, if at all; with ``uint8`` verdicts are those on the whole
-    pixel values.
+    pixel values. Attacks climb ``climbed``, the same function for less arithmetic, if it is
+    there; every verdict is the model's own.
     """
 
     model: nn.Module
@@ -71,6 +72,7 @@ class Subject:
     stills: dict[str, Pictures]
     seed: int
     kept: Kept | None = None
+    climbed: nn.Module | None = None
 
     @property
     def device(self) -> torch.device:
@@ -78,8 +80,8 @@ class Subject:
         return device_of(self.model)
 
     def classify(self, images: Tensor) -> Tensor:
-        """Return the logits of images."""
-        return logits_of(self.model(images))
+        """Return the logits of images, differentiable, for attacks."""
+        return logits_of((self.climbed or self.model)(images))
 
     def classes(self) -> int:
         """Return how many classes the model tells apart."""
@@ -99,7 +101,7 @@ class Subject:
         if len(labels) == 0:  # Some layers cannot do with a batch of none.
             return labels.bool()
         with torch.no_grad(), full_precision(self.device):
-            return self.classify(images).argmax(1) == labels
+            return logits_of(self.model(images)).argmax(1) == labels
 
     def settle(self, portion: Portion, adversarial: Tensor, norm: Norm, epsilon: float) -> Tensor:
         """Return adversarial images as they will be kept."""

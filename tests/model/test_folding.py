@@ -1,0 +1,113 @@
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+from gratis.model import Classifier, ModelSettings, folded, logits_of
+
+SETTINGS = {"channels": (4, 4, 8, 8), "head": {"width": 16}}
+IMAGES = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+
+
+def prepared(model: nn.Module) -> nn.Module:
+    """Return the model in evaluation mode, with statistics that matter."""
+    torch.manual_seed(1)
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm2d) and part.running_mean is not None:
+            part.running_mean.uniform_(-0.5, 0.5)
+            part.running_var.uniform_(0.5, 2)
+            part.weight.data.uniform_(0.5, 2)
+            part.bias.data.uniform_(-0.5, 0.5)
+    return model.eval().requires_grad_(False)
+
+
+def gradient(model: nn.Module) -> torch.Tensor:
+    leaf = IMAGES.clone().requires_grad_()
+    return torch.autograd.grad(logits_of(model(leaf)).logsumexp(1).sum(), leaf)[0]
+
+
+def norms(model: nn.Module) -> int:
+    return sum(isinstance(part, nn.BatchNorm2d) for part in model.modules())
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"backbone": "resnet50"}, {"stem": "small", "denoiser": {"width": 2}}], ids=str
+)
+def test_a_folded_classifier_is_the_same_function_with_fewer_layers(settings):
+    torch.manual_seed(0)
+    model = prepared(Classifier(ModelSettings(**SETTINGS | settings), 5))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    copied = folded(model, IMAGES)
+    assert copied is not model and norms(copied) < norms(model) / 4
+    torch.testing.assert_close(copied(IMAGES).logits, model(IMAGES).logits, rtol=1e-4, atol=1e-5)
+    wanted = gradient(model)
+    torch.testing.assert_close(gradient(copied), wanted, rtol=0, atol=1e-4 * wanted.abs().max())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in copied.parameters())
+
+
+class Net(nn.Module):
+    """Convolution, something, batch norm; then logits."""
+
+    def __init__(self, between: nn.Module, norm: nn.Module | None = None):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 8, 3)
+        self.between, self.norm = between, norm or nn.BatchNorm2d(8)
+        self.last = nn.Sequential(nn.Flatten(), nn.Linear(8 * 14 * 14, 5))
+
+    def forward(self, images):
+        return self.last(self.norm(self.between(self.convolution(images))))
+
+
+class Twice(Net):
+    """The convolution's output is wanted without the norm too."""
+
+    def forward(self, images):
+        raw = self.convolution(images)
+        return self.last(self.norm(raw) + raw)
+
+
+class Again(Net):
+    """The same norm after the same convolution, two times over."""
+
+    def forward(self, images):
+        return super().forward(images) + super().forward(images)
+
+
+class Noisy(Net):
+    """Other logits every time."""
+
+    def forward(self, images):
+        return super().forward(images + 0.1 * torch.randn_like(images))
+
+
+class Uncopied(Net):
+    """What cannot be copied."""
+
+    def __init__(self):
+        super().__init__(nn.Identity())
+        self.lock = threading.Lock()
+
+
+def test_a_norm_that_follows_at_once_is_folded():
+    assert norms(folded(prepared(Net(nn.Identity())), IMAGES)) == 0
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Net(nn.ReLU()),
+        Net(nn.ReLU(inplace=True)),
+        Net(nn.Identity(), nn.BatchNorm2d(8, track_running_stats=False)),
+        Net(nn.Identity(), nn.GroupNorm(2, 8)),
+        Twice(nn.Identity()),
+        Again(nn.Identity()),
+        Noisy(nn.Identity()),
+        Uncopied(),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_what_cannot_be_folded_is_left_alone(model):
+    prepared(model)
+    assert folded(model, IMAGES) is model

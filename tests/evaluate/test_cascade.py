@@ -314,3 +314,33 @@ def test_a_damaged_part_is_named(net, split, sets, tmp_path, damage):
         save_file(part | {"correct": part["correct"][:3]}, path)
     with pytest.raises(GratisError, match=f"{path}: is not part of an evaluation.*; delete this"):
         measure(net, split, sets, EvaluateSettings(pgd_steps=1), 0, tmp_path / "parts")
+
+
+class Small(nn.Module):
+    """Has memory for a few images."""
+
+    def __init__(self, net, most):
+        super().__init__()
+        self.net, self.most = net, most
+
+    def forward(self, images):
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.net(images)
+
+
+def test_what_does_not_fit_is_done_in_halves(net, split, sets, capsys):
+    wanted = measure(net, split, sets, STANDARD, 0)
+    found = measure(Small(net, 9), split, sets, STANDARD, 0)
+    for name, correct in wanted.correct.items():
+        np.testing.assert_array_equal(found.correct[name], correct)
+    assert found.checks == wanted.checks
+    said = capsys.readouterr().err
+    assert said.count("out of memory") == 1
+    assert "out of memory with 10 images at a time: going on with 5" in said
+
+
+def test_too_little_memory_for_one_image_is_an_error(net, split, sets):
+    table = STANDARD.model_copy(update={"suite": "table"})
+    with pytest.raises(GratisError, match="too small for the attack on a single image"):
+        measure(Small(net, 0), split, sets, table, 0)

@@ -13,6 +13,7 @@ from gratis.evaluate import EvaluateSettings, Measurement, PerturbedSets, measur
 from gratis.evaluate.cascade import evenly_spaced
 from gratis.evaluate.geometric import Geometry
 from gratis.evaluate.manifest import Manifest
+from gratis.evaluate.suites import curve_to
 from gratis.results import METRICS
 
 # Grey images, bright (class 1) or dark (class 0); with an epsilon of 8 levels, those that are
@@ -163,3 +164,12 @@ def test_measurement_refuses_another_file(tmp_path):
     Measurement(np.arange(3), {"clean": np.ones(2, dtype=bool)}).save(path)
     with pytest.raises(GratisError, match="not a measurement"):
         Measurement.load(path)
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "further"),
+    [(8, []), (16, []), (19, [19]), (38, [24, 32, 38]), (48, [24, 32, 40, 48])],
+)
+def test_the_curve_goes_as_far_as_the_budget(epsilon, further):
+    curve = [round(255 * each, 6) for each in curve_to(epsilon / 255)]
+    assert curve == [1, 2, 3, 4, 6, 8, 10, 12, 16, *further]

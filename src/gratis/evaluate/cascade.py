@@ -23,7 +23,7 @@ from gratis.evaluate.trials import Threat, Trial
 from gratis.files import locked
 from gratis.model import folded
 from gratis.perturb import frozen, full_precision
-from gratis.progress import Bar, bar
+from gratis.progress import Bar, bar, say
 from gratis.results import Check, TrialResult
 
 Correct = NDArray[np.bool_]
@@ -172,13 +172,25 @@ class _Cascade:
         todo = faced[~parts.known[faced]]
         self._shown.advance(trial.cost * (len(self._index) - len(todo)), self._note(trial, 0, 0))
         done, stood = len(faced) - len(todo), int(parts.correct[faced].sum())
-        for start in range(0, len(todo), self._batch_size):
-            batch = todo[start : start + self._batch_size]
+        while len(todo):
+            batch = todo[: self._batch_size]
             began = time.perf_counter()
-            verdict = trial.judge(self._subject, batch)
+            try:
+                verdict = trial.judge(self._subject, batch)
+            except torch.OutOfMemoryError:
+                self._halve(len(batch))
+                continue
             parts.add(batch, verdict, time.perf_counter() - began)
+            todo = todo[len(batch) :]
             done, stood = done + len(batch), stood + int(verdict.correct.sum())
             self._shown.advance(trial.cost * len(batch), self._note(trial, stood, done))
+
+    def _halve(self, images: int) -> None:
+        """Go on with half as many images at a time as did not fit."""
+        if images == 1:
+            raise GratisError("the device's memory is too small for the attack on a single image")
+        self._batch_size = images // 2
+        say(f"out of memory with {images} images at a time: going on with {self._batch_size}")
 
     def _note(self, trial: Trial, stood: int, done: int) -> str:
         return f"{trial.name}: {stood} of {done} stand" if done else trial.name
@@ -195,12 +207,12 @@ class _Cascade:
             tuple(self._trials),
             self._seconds,
             examples,
-            self._checks(settings) if settings.suite in CHECKED else (),
+            self._checks(settings.epsilon) if settings.suite in CHECKED else (),
         )
 
-    def _checks(self, settings: EvaluateSettings) -> tuple[Check, ...]:
+    def _checks(self, epsilon: float) -> tuple[Check, ...]:
         few = self._index[evenly_spaced(len(self._index), IMAGES)]
-        return self._kept.checks(few, settings.epsilon, settings.batch_size)
+        return self._kept.checks(few, epsilon, self._batch_size)
 
 
 # The threats whose worst case is a metric of its own name.

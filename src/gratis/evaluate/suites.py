@@ -1,6 +1,7 @@
 """The suites: each a list of trials, from cheap to strong."""
 
 from collections.abc import Callable
+from itertools import count, takewhile
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -15,8 +16,9 @@ from gratis.settings import Fraction, Settings
 
 Suite = Literal["paper", "transfer", "table", "standard", "full"]
 
-# Where the full suite draws accuracy against epsilon.
+# Where the full suite draws accuracy against epsilon, and, for larger budgets, how it goes on.
 CURVE = tuple(step / 255 for step in (1, 2, 3, 4, 6, 8, 10, 12, 16))
+STRIDE = 8 / 255
 
 Epsilon = Annotated[Fraction, Field(ge=0, le=1)]
 
@@ -31,8 +33,8 @@ class EvaluateSettings(Settings):
         pgd_steps: gradient steps of PGD.
         restarts: random starts of PGD; an image counts as fooled if one of them fools it.
             ``None`` is 1 in ``table`` and 2 elsewhere.
-        epsilons: where to draw accuracy under PGD against epsilon. ``None`` is 1/255 to 16/255
-            in ``full`` and nowhere elsewhere.
+        epsilons: where to draw accuracy under PGD against epsilon. ``None`` is 1/255 to 16/255,
+            and on to ``epsilon`` where that is more, in ``full`` and nowhere elsewhere.
         batch_size: images at a time; the verdicts do not depend on it, up to rounding and to
             AutoAttack's random numbers.
         images: measure on so many images only, evenly spaced over the split; ``None`` is all.
@@ -88,7 +90,8 @@ def standard(own: EvaluateSettings) -> list[Trial]:
 
 def full(own: EvaluateSettings) -> list[Trial]:
     """Everything: also AutoAttack, the geometric attack, corruptions and the curve."""
-    own = own if own.epsilons is not None else own.model_copy(update={"epsilons": CURVE})
+    if own.epsilons is None:
+        own = own.model_copy(update={"epsilons": curve_to(own.epsilon)})
     return [
         *standard(own),
         WorstOfK(name="geometric_worst", threat="geometric_worst"),
@@ -108,6 +111,13 @@ def full(own: EvaluateSettings) -> list[Trial]:
             for part in COSTS
         ),
     ]
+
+
+def curve_to(epsilon: float) -> tuple[float, ...]:
+    """Return the epsilons of the curve, which goes as far as ``epsilon`` at least."""
+    further = (CURVE[-1] + step * STRIDE for step in count(1))
+    between = takewhile(lambda each: each < epsilon - STRIDE / 2, further)
+    return (*CURVE, *between, epsilon) if epsilon > CURVE[-1] else CURVE
 
 
 SUITES: dict[Suite, Callable[[EvaluateSettings], list[Trial]]] = {

@@ -12,7 +12,7 @@ Their tables come last:
   least and the greatest. "given" is the model as it is loaded, in evaluation mode; "prepared" has
   frozen parameters and channels last; "until fooled" is what our evaluation runs, which also
   folds batch norms by itself;
-- with ``--autoattack``, our verdict and that of pyautoattack, plain and on the prepared model.
+- with ``--parts autoattack``, our verdict and that of pyautoattack, plain and on the prepared model.
 
 The ideal gain of leaving fallen images alone is images x steps over the number of images that
 were still attacked, added up over the steps.
@@ -49,6 +49,7 @@ with warnings.catch_warnings():
     from foolbox.models.pytorch import PyTorchModel
 
 Attack = Callable[[nn.Module, Tensor, Tensor, AttackSettings], Tensor]
+PARTS = ["agreement", "speed", "autoattack"]
 SEED = 0
 # Moves nobody across a border; zero is refused by ART.
 TINY = 1e-6
@@ -286,16 +287,15 @@ def spread(values: list[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
-def autoattack(it: Material, images: int) -> list[str]:
+def autoattack(it: Material) -> list[str]:
     """Return how our verdict and pyautoattack's compare, in accuracy and in seconds."""
     from pyautoattack import AutoAttack
 
-    few = replace(it, images=it.images[:images], labels=it.labels[:images])
     tools: list[str] = []
     figures: list[float] = []
     seconds: list[float] = []
     for state, ready in (("given", given), ("prepared", prepare)):
-        its = ready(few)
+        its = ready(it)
         plain = its.model if state == "given" else PlainGradients(its.model)
         began = time.perf_counter()
         official = AutoAttack(plain, eps=it.epsilon, seed=SEED)
@@ -308,7 +308,7 @@ def autoattack(it: Material, images: int) -> list[str]:
         figures.append(accuracy(its, found))
         tools.append(f"pyautoattack, {state}")
     began = time.perf_counter()
-    figures.append(100 * cascade(prepare(few)))
+    figures.append(100 * cascade(prepare(it)))
     seconds.append(time.perf_counter() - began)
     tools.append("ours, full cascade")
     return [
@@ -334,34 +334,31 @@ def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description="Referees of the attacks.")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    parser.add_argument("--images", type=int, default=1000, help="for the accuracies")
+    parser.add_argument("--images", type=int, default=1000, help="but for speed")
     parser.add_argument("--epsilon-l2", type=float, default=0.5)
     parser.add_argument("--batch", type=int, default=100, help="images at a time, and for speed")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--autoattack", type=int, default=0, metavar="IMAGES")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS[:2], help="what to do")
     own = parser.parse_args()
     torch.set_num_threads(own.threads)
     warnings.simplefilter("ignore")
-    agreed: list[str] = []
-    timed: list[str] = []
-    attacked: list[str] = []
-    for run in own.runs:
-        it = material_of(run, own.images)
-        agreed += agreement(it, own.epsilon_l2, own.batch)
-        timed += speed(it, own.batch, own.rounds)
-        if own.autoattack:
-            attacked += autoattack(it, own.autoattack)
-    epsilons = f"L2 epsilon {own.epsilon_l2:g}, step 2.5 epsilon / steps"
-    print(f"\naccuracy in percent on {own.images} images, {epsilons}\n")
-    table(["model", "attack", *TOOLS, "furthest from ours", "ours until fooled"], agreed)
-    setting = f"{own.batch} images, {own.threads} thread(s), torch {torch.__version__}"
-    print(f"\nseconds of PGD-20 on {setting}\n")
-    columns = ["model", "images", "model is", *TOOLS, "ours until fooled"]
-    table([*columns, "gain over the fastest", "ideal", "share of the ideal"], timed)
-    if attacked:
-        print(f"\nAutoAttack on {own.autoattack} images\n")
-        table(["model", "tool", "accuracy in percent", "seconds", "times ours"], attacked)
+    its = [material_of(run, own.images) for run in own.runs]
+    print(f"{own.threads} thread(s), torch {torch.__version__}")
+    if "agreement" in own.parts:
+        lines = [line for it in its for line in agreement(it, own.epsilon_l2, own.batch)]
+        epsilons = f"L2 epsilon {own.epsilon_l2:g}, step 2.5 epsilon / steps"
+        print(f"\naccuracy in percent on {len(its[0].labels)} images, {epsilons}\n")
+        table(["model", "attack", *TOOLS, "furthest from ours", "ours until fooled"], lines)
+    if "speed" in own.parts:
+        lines = [line for it in its for line in speed(it, own.batch, own.rounds)]
+        print(f"\nseconds of PGD-20 on {own.batch} images\n")
+        columns = ["model", "images", "model is", *TOOLS, "ours until fooled"]
+        table([*columns, "gain over the fastest", "ideal", "share of the ideal"], lines)
+    if "autoattack" in own.parts:
+        lines = [line for it in its for line in autoattack(it)]
+        print(f"\nAutoAttack on {len(its[0].labels)} images\n")
+        table(["model", "tool", "accuracy in percent", "seconds", "times ours"], lines)
 
 
 def table(columns: list[str], lines: list[str]) -> None:

@@ -12,7 +12,7 @@ Their tables come last:
   least and the greatest. "given" is the model as it is loaded, in evaluation mode; "prepared" has
   frozen parameters and channels last; "until fooled" is what our evaluation runs, which also
   folds batch norms by itself;
-- with ``--parts autoattack``, our verdict and that of pyautoattack, plain and on the prepared model.
+- with ``--parts autoattack``, our verdict and pyautoattack's, on the model given and prepared.
 
 The ideal gain of leaving fallen images alone is images x steps over the number of images that
 were still attacked, added up over the steps.

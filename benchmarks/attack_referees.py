@@ -24,6 +24,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -330,20 +331,28 @@ def cascade(it: Material) -> float:
     return float(standing.mean())
 
 
-def main() -> None:
-    """Measure and print the tables."""
+def arguments() -> argparse.Namespace:
+    """Return what was asked for."""
     parser = argparse.ArgumentParser(description="Referees of the attacks.")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("--images", type=int, default=1000, help="but for speed")
+    parser.add_argument("--epsilon", type=Fraction, help="in L-infinity; the run's own if left out")
     parser.add_argument("--epsilon-l2", type=float, default=0.5)
     parser.add_argument("--batch", type=int, default=100, help="images at a time, and for speed")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS[:2], help="what to do")
-    own = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    own = arguments()
     torch.set_num_threads(own.threads)
     warnings.simplefilter("ignore")
     its = [material_of(run, own.images) for run in own.runs]
+    if own.epsilon is not None:
+        its = [replace(it, epsilon=float(own.epsilon)) for it in its]
     print(f"{own.threads} thread(s), torch {torch.__version__}")
     if "agreement" in own.parts:
         lines = [line for it in its for line in agreement(it, own.epsilon_l2, own.batch)]

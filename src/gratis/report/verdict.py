@@ -61,10 +61,11 @@ def judge(rows: Sequence[Row], runs: Sequence[Run], images: int | None) -> Verdi
         images: how many images the validation split has, or ``None`` where that is not known.
     """
     seeds = len(runs) > len(rows)
-    remarks = [*failures(runs, seeds), *_outside(rows), *overfitting(runs, seeds)]
+    differing = [field for field in _ALIKE if len({getattr(r.results, field) for r in runs}) > 1]
+    outside = [] if differing else _outside(rows)
+    remarks = [*failures(runs, seeds), *outside, *overfitting(runs, seeds)]
     if any(is_subset(run.results, images) for run in runs):
         remarks.append("Only a part of the validation images was measured, evenly spaced.")
-    differing = [field for field in _ALIKE if len({getattr(r.results, field) for r in runs}) > 1]
     if differing:
         values = [in_common([run.results for run in runs], field) for field in differing]
         pairs = "; ".join(f"{f}: {v}" for f, v in zip(differing, values, strict=True))

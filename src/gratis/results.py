@@ -74,7 +74,8 @@ class Results(Settings):
     ``robust`` is the worst case over all L-infinity attacks of ``suite``, image by image,
     ``robust_l2`` that over its L2 attacks, ``geometric_worst`` that over random positions, and
     ``corruptions`` the mean over all kinds and severities; ``None`` where the suite has none.
-    ``checks`` say whether these figures can be believed, in the suites beyond ``table``.
+    ``checks`` say whether these figures can be believed, in the suites beyond ``table``. A model
+    that was made elsewhere has 0 ``passes``, ``epochs`` and ``seconds``.
     """
 
     recipe: Line
@@ -128,6 +129,16 @@ class Results(Settings):
             if trial.threat == "curve"
         ]
         return [(0.0, self.clean), *points] if points else []
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the model was made elsewhere, so that nothing is known of its training."""
+        return not self.passes
+
+    @property
+    def failed_checks(self) -> list[Check]:
+        """The honesty checks that the model failed."""
+        return [check for check in self.checks if not check.passed]
 
     def write(self, path: Path) -> None:
         """Write the results as JSON, all or nothing."""

@@ -7,7 +7,7 @@ from gratis.evaluate import EvaluateSettings
 from gratis.evaluate.measurement import Measurement
 from gratis.evaluate.suites import trials_of
 from gratis.report.rows import WORST
-from gratis.results import METRICS, Paper, Results, TrialResult
+from gratis.results import METRICS, Check, Paper, Results, TrialResult
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +63,23 @@ def trials():
     return make
 
 
+@pytest.fixture(scope="session")
+def check():
+    """Make an honesty check, by default that on catastrophic overfitting."""
+
+    def make(passed, name="catastrophic overfitting", **figures):
+        return Check(
+            name=name,
+            passed=passed,
+            figures=figures or {"accuracy under FGSM": 0.6, "accuracy under PGD-50": 0.021},
+            rule="fails where <x> is surely so: why",
+            advice="the gradients are masked; do not quote it",
+            images=150,
+        )
+
+    return make
+
+
 @pytest.fixture
 def results(result):
     """A baseline, a row of three seeds that collapsed, and a reference that lacks two sets."""
@@ -96,6 +113,21 @@ def write_run(result):
         Measurement(np.arange(results.n), correct).save(folder / "correct.safetensors")
         lines = "".join(f"{json.dumps(line)}\n" for line in diary)
         (folder / "metrics.jsonl").write_text(lines)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def foreign_folder(write_run):
+    """Write the folder of a measured model that was made elsewhere."""
+
+    def write(under, name="theirs", **changes):
+        nothing = dict.fromkeys(("passes", "epochs", "seconds"), 0)
+        own = {"resolved": {"adversary": None, "evaluate": {}}}
+        folder = write_run(under, name, **(nothing | own | changes))
+        (folder / "recipe.yaml").unlink()
+        (folder / "metrics.jsonl").unlink()
         return folder
 
     return write

@@ -234,7 +234,9 @@ def reproduce(
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Folders of runs, or of 'gratis reproduce'."),
+        typer.Argument(
+            metavar="RUN...", help="Folders of runs, of measured models, or of several of them."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", help="The folder for the report.", metavar="DIR")
@@ -250,7 +252,7 @@ def report(
         ),
     ] = True,
 ) -> None:
-    """Write a page about measured runs: report.html in one file, and report.md with its images.
+    """Write a page about what was measured: report.html in one file, and report.md with images.
 
     It goes to DIR, or into the folder 'report' beside what is in the first RUN. Without --show the
     images are those of the most robust recipe, the baseline and one with a denoiser.

@@ -52,7 +52,7 @@ def repeatable(seen: Evidence) -> Check:
         name="repeatable",
         passed=seen.unsteady <= _UNSTEADY,
         figures={"change of the logits": seen.unsteady},
-        rule=f"fails above {_UNSTEADY:g} of the logits' spread: rounding changes far less",
+        rule=f"fails above {_UNSTEADY:.1%} of the logits' spread: rounding changes far less",
         advice="the model draws random numbers; switch that off, or attack the mean of its "
         "gradients and logits over many draws (EOT)",
         images=seen.asked,

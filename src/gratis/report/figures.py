@@ -30,9 +30,8 @@ from gratis.report.rows import (
     budget,
     explain_marks,
     group,
-    in_common,
+    measured_on,
     titles,
-    training_images,
 )
 from gratis.report.table import PAPERS
 from gratis.results import Results
@@ -132,10 +131,7 @@ def figure1_notes(results: Sequence[Results]) -> list[str]:
 
 
 def _title(results: Sequence[Results]) -> str:
-    data, n = (in_common(results, field) for field in ("data", "n"))
-    return (
-        f"Accuracy on {data}, {training_images(results)}, {n} validation images\n{budget(results)}"
-    )
+    return f"Accuracy on {measured_on(results)}\n{budget(results)}"
 
 
 def _draw(rows: Sequence[Row], layout: _Layout) -> "Figure":

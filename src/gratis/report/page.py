@@ -9,6 +9,7 @@ import jinja2
 from gratis.exhibit import Showing
 from gratis.files import appearing
 from gratis.report.charts import Chart
+from gratis.report.checks import CheckedRun, checked_run
 from gratis.report.classes import rankings
 from gratis.report.curves import training_chart
 from gratis.report.figures import figure1_chart, figure1_notes
@@ -20,7 +21,7 @@ from gratis.report.runs import Found, Run
 from gratis.report.strength import strength_chart
 from gratis.report.table import header
 from gratis.report.trials import SuiteView, suite_view
-from gratis.report.verdict import attack_name, judge, strongest
+from gratis.report.verdict import attack_name, judge, ranked, strongest
 from gratis.report.view import table_view
 
 HTML, MARKDOWN, _IMAGES = "report.html", "report.md", "images"
@@ -62,13 +63,18 @@ def _content(found: Found, showings: Mapping[Path, Showing]) -> dict[str, Any]:
         "verdict": verdict,
         "unmeasured": [str(path) for path in found.unmeasured],
         "table": table_view(rows, verdict.best),
+        "equal_compute": not any(row.first.elsewhere for row in ranked(rows)),
+        "checked": _checked(found.runs),
+        "unchecked": [str(run.path) for run in found.runs if not run.results.checks],
         "figure1": figure1_chart(results),
         "figure1_notes": figure1_notes(results),
         "strength": strength_chart(rows),
         "suites": _suites(rows, found.runs),
         "curves": _curves(rows, found.runs),
         "rolled_back": any(line.kind == "rollback" for run in found.runs for line in run.diary),
-        "no_curves": [str(run.path) for run in found.runs if not run.diary],
+        "no_curves": [
+            str(run.path) for run in found.runs if not run.diary and not run.results.elsewhere
+        ],
         "attack": attack_name(metric, results[0]),
         "classes": [(_title(run), rankings(run, showing, metric)) for run, showing in shown],
         "galleries": [
@@ -77,6 +83,7 @@ def _content(found: Found, showings: Mapping[Path, Showing]) -> dict[str, Any]:
         "places": places(found.runs),
         "runs": found.runs,
         "recipes": recipes(rows),
+        "elsewhere": any(result.elsewhere for result in results),
     }
 
 
@@ -89,6 +96,12 @@ def _curves(rows: Sequence[Row], runs: Sequence[Run]) -> list[tuple[str, Chart]]
         if chart is not None:
             charts.append((row.first.title, chart))
     return charts
+
+
+def _checked(runs: Sequence[Run]) -> list[CheckedRun]:
+    """Return the honesty checks of every run that has some."""
+    views = (checked_run(run, _title(run)) for run in runs)
+    return [view for view in views if view is not None]
 
 
 def _suites(rows: Sequence[Row], runs: Sequence[Run]) -> list[SuiteView]:

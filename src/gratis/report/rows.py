@@ -14,11 +14,12 @@ WORST = "robust"
 # Metrics that are measured on images attacked through the baseline: white box for itself.
 ON_THE_BASELINE = ("fgsm_transfer", "transfer")
 
-WHITE_BOX, REFERENCE, COLLAPSED = "†", "‡", "⚠"
+WHITE_BOX, REFERENCE, COLLAPSED, DOUBTFUL = "†", "‡", "⚠", "§"
 _MEANINGS = {
     WHITE_BOX: "attacked through this very model: white box here, a transfer attack elsewhere.",
     REFERENCE: "reference, outside the comparison at equal compute.",
     COLLAPSED: "FGSM accuracy that PGD breaks: catastrophic overfitting, or no defence at all.",
+    DOUBTFUL: "failed honesty checks: its accuracy under attack cannot be taken at face value.",
 }
 
 
@@ -89,7 +90,8 @@ class Row:
     @property
     def mark(self) -> str:
         """The mark of the row's title."""
-        return REFERENCE if self.first.reference else ""
+        doubtful = any(run.failed_checks for run in self.runs)
+        return (REFERENCE if self.first.reference else "") + (DOUBTFUL if doubtful else "")
 
     def mark_of(self, metric: str) -> str:
         """Return the mark of a metric's number."""
@@ -111,20 +113,33 @@ def group(results: Sequence[Results]) -> list[Row]:
 def titles(rows: Sequence[Row]) -> list[str]:
     """Return the title of each row with its mark.
 
-    Where rows were not all trained on equally many images, each says on how many it was.
+    Where rows were not all trained on equally many images, each says on how many it was, if that
+    is known.
     """
     plain = [f"{row.first.title} {row.mark}".rstrip() for row in rows]
-    if len({run.train_images for row in rows for run in row.runs}) < 2:
+    if not trained_unlike([run for row in rows for run in row.runs]):
         return plain
     images = [in_common(row.runs, "train_images") for row in rows]
-    return [f"{title} [{n} training images]" for title, n in zip(plain, images, strict=True)]
+    return [
+        title if row.first.elsewhere else f"{title} [{n} training images]"
+        for title, n, row in zip(plain, images, rows, strict=True)
+    ]
 
 
-def training_images(results: Sequence[Results]) -> str:
-    """Return on how many images all rows were trained, or that the numbers differ, in words."""
-    if len({run.train_images for run in results}) > 1:
-        return "different numbers of training images"
-    return f"{in_common(results, 'train_images')} training images"
+def trained_unlike(results: Sequence[Results]) -> bool:
+    """Return whether runs are known to be trained on different numbers of images."""
+    return len({run.train_images for run in results if not run.elsewhere}) > 1
+
+
+def measured_on(results: Sequence[Results]) -> str:
+    """Return the data, on how many images the rows were trained, if known, and measured."""
+    trained = [run for run in results if not run.elsewhere]
+    if trained_unlike(trained):
+        images = ["different numbers of training images"]
+    else:
+        images = [f"{in_common(trained, 'train_images')} training images"] if trained else []
+    measured = f"{in_common(results, 'n')} validation images"
+    return ", ".join([in_common(results, "data"), *images, measured])
 
 
 def budget(results: Sequence[Results]) -> str:

@@ -16,7 +16,7 @@ from gratis.report.rows import WORST
 from gratis.results import METRICS, Results
 
 _SECONDS = TypeAdapter(dict[str, float], config=ConfigDict(strict=True, allow_inf_nan=False))
-_RECIPE = "recipe.yaml"
+_RECIPE, _RESULTS = "recipe.yaml", "results.json"
 
 
 class Line(BaseModel):
@@ -67,9 +67,10 @@ def setting(results: Results, *path: str) -> Any:
 
 
 def read_runs(folders: Sequence[Path]) -> Found:
-    """Read run folders, and all runs in the folders that ``gratis reproduce`` wrote.
+    """Read folders of runs, of measured models, or of several, such as ``gratis reproduce`` wrote.
 
-    Runs of one recipe that differ in more than the seed get titles of their own.
+    A folder with ``results.json`` and no recipe is that of a model made elsewhere. Runs of one
+    recipe that differ in more than the seed get titles of their own.
 
     Raises:
         GratisError: a folder is neither, a named run has no results or is damaged, or there is
@@ -79,7 +80,7 @@ def read_runs(folders: Sequence[Path]) -> Found:
     unmeasured: list[Path] = []
     for folder in folders:
         for path in _run_folders(folder):
-            if path == folder or (path / "results.json").exists():
+            if path == folder or (path / _RESULTS).exists():
                 runs.setdefault(path.resolve(), _read_run(path))
             else:
                 unmeasured.append(path)
@@ -92,28 +93,34 @@ def read_runs(folders: Sequence[Path]) -> Found:
 def _run_folders(folder: Path) -> list[Path]:
     if (folder / _RECIPE).is_file():
         return [folder]
-    inside = [path.parent for path in folder.glob(f"runs/*/{_RECIPE}")]
-    if not inside:
-        problem = "is not the folder of a run (it has no recipe.yaml), nor of several (no runs/)"
-        raise file_error(folder, problem, "name what 'gratis train' or 'gratis reproduce' wrote")
-    return sorted(inside, key=_place)
+    if inside := [path.parent for path in folder.glob(f"runs/*/{_RECIPE}")]:
+        return sorted(inside, key=_place)
+    if (folder / _RESULTS).is_file():
+        return [folder]
+    if inside := [path.parent for path in folder.glob(f"*/{_RESULTS}")]:
+        return sorted(inside, key=_place)
+    problem = "is not the folder of a run (no recipe.yaml) or a measured model (no results.json)"
+    remedy = "name what 'gratis train', 'gratis evaluate' or 'gratis reproduce' wrote"
+    raise file_error(folder, f"{problem}, nor of several", remedy)
 
 
 def _place(path: Path) -> tuple[int, str]:
     """Return the place of a run in the table: that of its row, then by name."""
-    results = path / "results.json"
+    results = path / _RESULTS
     row = setting(Results.read(results), "row") if results.exists() else 0
     return (row if isinstance(row, int) else 0), path.name
 
 
 def _read_run(path: Path) -> Run:
-    results_file, correct_file = path / "results.json", path / "correct.safetensors"
+    results_file, correct_file = path / _RESULTS, path / "correct.safetensors"
     if not results_file.exists():
         remedy = f"finish and measure it: gratis resume {path}"
         raise file_error(path, "has no results yet", remedy)
     results, measurement = Results.read(results_file), Measurement.load(correct_file)
     if not all(_same(getattr(results, m), measurement.accuracy(m)) for m in (*METRICS, WORST)):
         remedy = f"measure the run again: gratis evaluate {path}"
+        if results.elsewhere:
+            remedy = "delete it and measure the model again with 'gratis evaluate'"
         raise file_error(correct_file, "does not belong to the results beside it", remedy)
     diary, seconds = _read_diary(path / "metrics.jsonl"), _read_seconds(path / "evaluation")
     return Run(path, results, measurement, diary, seconds)

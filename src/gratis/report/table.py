@@ -17,8 +17,9 @@ from gratis.report.rows import (
     explain_marks,
     group,
     in_common,
+    measured_on,
     titles,
-    training_images,
+    trained_unlike,
 )
 from gratis.results import METRICS, Results
 
@@ -42,12 +43,9 @@ def write_tables(results: Sequence[Results], folder: Path) -> None:
 
 def header(results: Sequence[Results]) -> str:
     """Return the line that says on what, and against what, everything was measured."""
-    data, n, classes, device = (
-        in_common(results, field) for field in ("data", "n", "classes", "device")
-    )
+    classes, device = (in_common(results, field) for field in ("classes", "device"))
     return (
-        f"{data}, {training_images(results)}, {n} validation images, "
-        f"{classes} classes; {budget(results)}; {device}. "
+        f"{measured_on(results)}, {classes} classes; {budget(results)}; {device}. "
         "Accuracies in percent."
     )
 
@@ -62,7 +60,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
             "± of several seeds: standard deviation over the seeds; table.csv has the 95% "
             "t-interval of their mean."
         )
-    if len({run.train_images for row in rows for run in row.runs}) > 1:
+    if trained_unlike([run for row in rows for run in row.runs]):
         lines.append("[training images]: rows trained on different data are not comparable.")
     return lines + explain_marks(rows)
 
@@ -117,6 +115,8 @@ def _paper(row: Row, metric: str) -> str:
 
 
 def _costs(row: Row) -> list[str]:
+    if row.first.elsewhere:
+        return ["n/a"] * 3
     return [count(row.mean("passes")), f"{row.mean('epochs'):.1f}", f"{row.mean('seconds'):.0f}"]
 
 
@@ -178,8 +178,11 @@ def _csv_line(row: Row) -> dict[str, object]:
     run = row.first
     line: dict[str, object] = {"recipe": run.recipe, "title": run.title, "seeds": len(row.runs)}
     line |= {field: getattr(run, field) for field in _CSV_FIELDS}
-    line["train_images"] = in_common(row.runs, "train_images").replace(",", "")
-    line |= {field: round(row.mean(field), 3) for field in ("passes", "epochs", "seconds")}
+    costs: dict[str, object] = {
+        "train_images": in_common(row.runs, "train_images").replace(",", ""),
+        **{field: round(row.mean(field), 3) for field in ("passes", "epochs", "seconds")},
+    }
+    line |= dict.fromkeys(costs) if row.first.elsewhere else costs
     for metric in METRICS:
         line |= _csv_numbers(metric, row.cell(metric))
     line |= {f"paper_{metric}": row.paper(metric) for metric in PAPERS}

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gratis.report.checks import failures
+from gratis.report.overfitting import overfitting
 from gratis.report.paired import Correct, compare
-from gratis.report.rows import COLLAPSED, WORST, Cell, Row, in_common
+from gratis.report.rows import DOUBTFUL, WORST, Cell, Row, in_common
 from gratis.report.runs import Run, setting
-from gratis.results import METRICS, Results, collapsed
+from gratis.results import METRICS, Results
 
 # What makes numbers comparable.
 _ALIKE = ("data", "classes", "n", "suite", "epsilon", "pgd_steps")
@@ -40,8 +42,12 @@ def strongest(rows: Sequence[Row]) -> str:
 
 
 def ranked(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that compete at equal compute, the most robust first; else all."""
-    contenders = [row for row in rows if not row.first.reference] or list(rows)
+    """Return the rows that compete, the most robust first.
+
+    They are those at equal compute, without references and models whose compute nobody knows;
+    all rows where there are no such.
+    """
+    contenders = [r for r in rows if not (r.first.reference or r.first.elsewhere)] or list(rows)
     metric = strongest(rows)
     return sorted(contenders, key=lambda row: _value(row, metric), reverse=True)
 
@@ -54,10 +60,12 @@ def judge(rows: Sequence[Row], runs: Sequence[Run], images: int | None) -> Verdi
         runs: the runs that the rows group.
         images: how many images the validation split has, or ``None`` where that is not known.
     """
-    remarks = [*_references(rows), *_overfitting(rows, runs)]
+    seeds = len(runs) > len(rows)
+    differing = [field for field in _ALIKE if len({getattr(r.results, field) for r in runs}) > 1]
+    outside = [] if differing else _outside(rows)
+    remarks = [*failures(runs, seeds), *outside, *overfitting(runs, seeds)]
     if any(is_subset(run.results, images) for run in runs):
         remarks.append("Only a part of the validation images was measured, evenly spaced.")
-    differing = [field for field in _ALIKE if len({getattr(r.results, field) for r in runs}) > 1]
     if differing:
         values = [in_common([run.results for run in runs], field) for field in differing]
         pairs = "; ".join(f"{f}: {v}" for f, v in zip(differing, values, strict=True))
@@ -94,12 +102,15 @@ def _headline(contenders: Sequence[Row], metric: str, runs: Sequence[Run], of: i
         f"under {attack}, the strongest attack measured, it keeps {cell.value:.1f}% of "
         f"{_images(best.first, of)} right (95% interval {_interval(cell)}{_seeds(best)})"
     )
+    doubtful = DOUBTFUL in best.mark
     unattacked = f"Without an attack it is right about {clean.value:.1f}%."
+    unattacked += " But it failed honesty checks." if doubtful else ""
     if len(contenders) == 1:
         return f"“{best.first.title}”: {right}. {unattacked}"
     p = _p_value(best, contenders[1], metric, runs)
     sure = p is not None and p < _CHANCE
-    place = f"{'is the most robust' if sure else 'comes first'} of {len(contenders)} models"
+    robust = sure and not doubtful
+    place = f"{'is the most robust' if robust else 'comes first'} of {len(contenders)} models"
     if p is not None and not sure:
         place += ", but within chance"
     lead = _lead(_value(best, metric) - _value(contenders[1], metric), contenders[1], p)
@@ -131,53 +142,22 @@ def _by_seed(row: Row, runs: Sequence[Run]) -> Mapping[int, Correct]:
     }
 
 
-def _references(rows: Sequence[Row]) -> list[str]:
-    if all(row.first.reference for row in rows):
-        return []
-    metric, passes = strongest(rows), ranked(rows)[0].mean("passes")
-    return [
-        f"Outside the comparison at equal compute, “{row.first.title}” keeps "
-        f"{_value(row, metric):.1f}% with {row.mean('passes') / passes:.1f} times the passes."
-        for row in rows
-        if row.first.reference
-    ]
-
-
-def _overfitting(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
-    """Return what there is to say about catastrophic overfitting."""
-    trained = [run for run in runs if _meets_attacks(run.results)]
-    if not trained:
-        return ["None of these models was trained under attack."]
-    signs = []
-    for run in trained:
-        alone, title = Row((run.results,)), f"“{run.results.title}”"
-        seed = f" (seed {run.results.seed})" if len(runs) > len(rows) else ""
-        if alone.mark_of("fgsm") == COLLAPSED:
-            signs.append(
-                f"{title}{seed} shows catastrophic overfitting: it withstands a single step "
-                f"(FGSM {_value(alone, 'fgsm'):.1f}%) and falls to several "
-                f"(PGD {_value(alone, 'pgd'):.1f}%)."
-            )
-        elif (epoch := _collapsed_in_training(run)) is not None:
-            signs.append(
-                f"{title}{seed} showed catastrophic overfitting in training, on held-out images, "
-                f"after epoch {epoch:.1f}; at the end it does not."
-            )
-    if any(None in (run.results.fgsm, run.results.pgd) for run in trained):
-        signs.append("Where FGSM or PGD was not measured, catastrophic overfitting would not show.")
-    return signs or ["No model that was trained under attack shows catastrophic overfitting."]
-
-
-def _collapsed_in_training(run: Run) -> float | None:
-    for line in run.diary:
-        seen = line.held_out or {}
-        if {"fgsm", "pgd"} <= seen.keys() and collapsed(seen["fgsm"], seen["pgd"]):
-            return line.epoch
-    return None
-
-
-def _meets_attacks(results: Results) -> bool:
-    return setting(results, "adversary") not in (None, "natural", {"natural": {}})
+def _outside(rows: Sequence[Row]) -> list[str]:
+    """Return what the rows keep that do not compete with the others."""
+    metric, first = strongest(rows), ranked(rows)
+    remarks = []
+    for row in rows:
+        if row in first:
+            continue
+        if row.first.elsewhere:
+            cost = ": what its training took is not known"
+        else:
+            cost = f" with {row.mean('passes') / first[0].mean('passes'):.1f} times the passes"
+        remarks.append(
+            f"Outside the comparison at equal compute, “{row.first.title}” keeps "
+            f"{_value(row, metric):.1f}%{cost}."
+        )
+    return remarks
 
 
 def is_subset(results: Results, images: int | None) -> bool:

@@ -55,8 +55,8 @@ def table_view(rows: Sequence[Row], best: Row | None) -> TableView:
             model=f"{row.first.backbone}, {image_size(row)} px",
             seeds=len(row.runs),
             numbers=[Number(row.cell(m), row.mark_of(m), row.paper(m)) for m in metrics],
-            passes=count(row.mean("passes")),
-            seconds=f"{row.mean('seconds'):,.0f}",
+            passes="n/a" if row.first.elsewhere else count(row.mean("passes")),
+            seconds="n/a" if row.first.elsewhere else f"{row.mean('seconds'):,.0f}",
             best=row is best,
         )
         for title, row in zip(titles(rows), rows, strict=True)
@@ -79,4 +79,14 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         )
     if any(row.paper(metric) is not None for row in rows for metric in PAPERS):
         lines.append("paper: its Table 1, for Tiny ImageNet and an epsilon that it does not state.")
-    return [*lines, *explain_marks(rows)]
+    return [*lines, *explain_marks(rows), *_elsewhere(rows)]
+
+
+def _elsewhere(rows: Sequence[Row]) -> list[str]:
+    names = ", ".join(f"“{row.first.title}”" for row in rows if row.first.elsewhere)
+    if not names:
+        return []
+    return [
+        f"Measured here, but made elsewhere: {names}. What training took is not known, and the "
+        "page, which cannot rebuild such a model, has no curves, classes or images of it."
+    ]

@@ -1,0 +1,110 @@
+"""A figure that an honesty check calls into doubt is not quoted without saying so."""
+
+import re
+from itertools import count
+
+import numpy as np
+import pytest
+
+from gratis.evaluate.evidence import Evidence
+from gratis.evaluate.honesty import CHECKS
+from gratis.report import group, read_runs, write_page
+from gratis.report.checks import WORDS, checked_run
+from gratis.report.overfitting import CHECK
+from gratis.report.verdict import judge
+
+NATURAL = {"resolved": {"adversary": {"natural": {}}}}
+
+
+@pytest.fixture
+def said(run_folder, tmp_path):
+    """Return the verdict on runs of the given changes, named r0, r1, ..."""
+
+    calls = count()
+
+    def judged(*changes):
+        under = tmp_path / str(next(calls))
+        folders = [
+            run_folder(f"r{place}", under=under, **change) for place, change in enumerate(changes)
+        ]
+        runs = read_runs(folders).runs
+        return judge(group([run.results for run in runs]), runs, None)
+
+    return judged
+
+
+def test_every_check_there_is_has_words_for_people():
+    none = np.zeros(4, dtype=bool)
+    attacks = ("noise", "fgsm", "few", "many", "huge", "transfer")
+    seen = Evidence(4, 0.0, {"margin": none}, dict.fromkeys(attacks, none))
+    assert {check(seen).name for check in CHECKS} == WORDS.keys() and CHECK in WORDS
+
+
+def test_the_page_shows_what_each_check_found_and_what_to_do(run_folder, check, tmp_path):
+    checks = (check(True), check(False, "gradient", vanished=0.125))
+    found = read_runs([run_folder("a", suite="full", checks=checks), run_folder("b")])
+    write_page(found, {}, tmp_path / "report")
+    html, markdown = (
+        (tmp_path / "report" / f"report.{kind}").read_text() for kind in ("html", "md")
+    )
+    for text in (html, markdown):
+        (section,) = re.findall("Can these figures be believed.*?Figure 1", text, flags=re.DOTALL)
+        plain = re.sub("<[^>]*>|[*]", "", section)
+        assert "1 of 2 checks failed" in plain and "there is a gradient" in plain
+        assert (
+            "vanished 12.5%" in plain and "accuracy under PGD-50 2.1%" in plain and "150" in plain
+        )
+        remedy = (
+            "It fails where &lt;x&gt; is surely so: why. The gradients are masked; do not quote"
+        )
+        assert plain.count(remedy) == 1
+        assert len(re.findall("Without checks.*b-seed0", section)) == 1
+    assert 'href="#checks"' in html and 'id="checks"' in html
+    assert "A §" in html and "B §" not in html and "§ failed honesty checks" in html
+
+
+def test_runs_without_checks_have_no_such_section(run_folder, tmp_path):
+    found = read_runs([run_folder()])
+    assert checked_run(found.runs[0], "title") is None
+    write_page(found, {}, tmp_path / "report")
+    assert "believed" not in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_a_model_that_failed_is_first_only_with_the_remark(said, check):
+    failed = {"pgd": 0.5, "checks": (check(True), check(False, "gradient"))}
+    verdict = said({"pgd": 0.1}, failed)
+    assert "is the most robust" not in verdict.headline
+    assert verdict.headline.startswith("“R1” comes first of 2 models: ")
+    assert verdict.headline.endswith("But it failed honesty checks.")
+    assert verdict.remarks[0] == (
+        "Honesty checks failed; its accuracy under attack cannot be taken at face value: "
+        "“R1” (gradient)."
+    )
+
+
+def test_one_that_failed_further_down_is_named_too(said, check):
+    failed = {"checks": (check(False, "gradient"), check(False, "random noise"))}
+    verdict = said({"pgd": 0.5, "checks": (check(True),)}, failed, failed)
+    assert "“R0” is the most robust" in verdict.headline and "failed" not in verdict.headline
+    assert "their accuracy under attack" in verdict.remarks[0]
+    assert verdict.remarks[0].endswith(
+        "“R1” (gradient, random noise); “R2” (gradient, random noise)."
+    )
+    alike = said({"n": 100, "checks": (check(False, "gradient"),)}, {})
+    assert "not measured alike" in alike.headline and "“R0” (gradient)" in alike.remarks[0]
+
+
+def test_the_check_on_overfitting_decides_where_a_run_has_it(said, check):
+    fallen = {"fgsm": 0.6, "pgd": 0.02}
+    denied = "No model that was trained under attack shows catastrophic overfitting."
+    assert said(fallen | {"checks": (check(True),)}).remarks == [denied]
+    shown = said({"fgsm": 0.2, "pgd": 0.19, "checks": (check(False),)}).remarks
+    assert shown[1:] == [
+        "“R0” shows catastrophic overfitting: on the 150 images of the honesty check it withstands "
+        "a single step and falls to many (accuracy under FGSM 60%, accuracy under PGD-50 2.1%)."
+    ]
+    # Other checks say nothing about it.
+    assert "“R0” shows" in said(fallen | {"checks": (check(True, "gradient"),)}).remarks[0]
+    assert said(fallen | NATURAL | {"checks": (check(True),)}).remarks == [
+        "None of these models was trained under attack."
+    ]

@@ -206,7 +206,12 @@ def _measure_into(folder: RunFolder, model: nn.Module, name: str, asked: _Asked)
         device=device_name(device_of(model)),
         commit=commit(),
         versions=versions(),
-        resolved={"name": name, "seed": asked.seed, "evaluate": settings.model_dump(mode="json")},
+        resolved={
+            "name": name,
+            "data": dataset.name,
+            "seed": asked.seed,
+            "evaluate": settings.model_dump(mode="json"),
+        },
     )
     results.write(folder.results_file)
     return results

@@ -21,7 +21,7 @@ COLOURS, GEOMETRY = 4, 8
 # Pixels of one channel that a CPU works on at once: what comes between stays in its cache, and
 # is small enough for the allocator to use the same memory again. In one piece, getting memory
 # from the system takes as long as everything else.
-PIECE = 1 << 16
+PIECE = 1 << 15
 
 
 class AugmentSettings(Settings):

@@ -1,6 +1,7 @@
 """Random views of a batch: one colour map and one affine map per image, on its device."""
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, Self
 
 import torch
@@ -8,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from gratis.perturb.colour import recolour
+from gratis.perturb.colour import colour_maps, map_colours, mean_grey
 from gratis.settings import Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -16,6 +17,11 @@ Positive = Annotated[float, Field(gt=0)]
 
 # Uniform draws for a view: four for its colours, eight for its geometry.
 COLOURS, GEOMETRY = 4, 8
+
+# Pixels of one channel that a CPU works on at once: what comes between stays in its cache, and
+# is small enough for the allocator to use the same memory again. In one piece, getting memory
+# from the system takes as long as everything else.
+PIECE = 1 << 15
 
 
 class AugmentSettings(Settings):
@@ -89,33 +95,48 @@ class Augment:
             images bit for bit. The maps, (views * n, 2, 3), take normalised coordinates of a
             view to those of its image, as ``affine_grid`` has them with ``align_corners=False``.
         """
-        layout = _layout(images)
-        rows = torch.cat([images] * views) if views > 1 else images
+        n, _, height, width = images.shape
         draws = torch.rand(
-            (COLOURS + GEOMETRY, len(rows)),
+            (COLOURS + GEOMETRY, views * n),
             generator=generator,
             device=images.device,
             dtype=images.dtype,
         )
-        maps = self._maps(draws[COLOURS:], *images.shape[2:])
+        maps = self._maps(draws[COLOURS:], height, width)
+        made = torch.empty(
+            (views * n, *images.shape[1:]),
+            device=images.device,
+            dtype=images.dtype,
+            memory_format=_layout(images),
+        )
         # Autocast would multiply colours in half precision.
         with torch.autocast(images.device.type, enabled=False):
-            if self.settings.recolours:
-                rows = self._recolour(rows, draws[:COLOURS])
-        if self.settings.moves:
-            rows = resample(rows, maps)
-        return rows.contiguous(memory_format=layout), maps
+            self._make(images, draws[:COLOURS], maps, made)
+        return made, maps
 
-    def _recolour(self, images: Tensor, draws: Tensor) -> Tensor:
+    def _make(self, images: Tensor, draws: Tensor, maps: Tensor, made: Tensor) -> None:
+        """Write the views into ``made``, a piece at a time."""
+        colours = self._colours(images, draws) if self.settings.recolours else None
+        lines = _lines(maps, *images.shape[2:]) if self.settings.moves else None
+        for source, target in _pieces(images, len(made)):
+            piece = images[source]
+            if colours is not None:
+                piece = map_colours(piece, *(part[target] for part in colours)).clamp_(0, 1)
+            if lines is not None:
+                piece = _sample(piece, *(line[target] for line in lines))
+            made[target] = piece
+
+    def _colours(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the colour map of every view, (n, 3, 3) and (n, 1, 1), from draws (4, n)."""
         own = self.settings
         brightness, contrast, saturation, hue = 2 * draws - 1
-        return recolour(
-            images,
+        return colour_maps(
+            mean_grey(images).repeat(draws.shape[1] // max(len(images), 1)),
             brightness=1 + own.brightness * brightness,
             contrast=1 + own.contrast * contrast,
             saturation=1 + own.saturation * saturation,
             hue=own.hue * hue,
-        ).clamp_(0, 1)
+        )
 
     def _maps(self, draws: Tensor, height: int, width: int) -> Tensor:
         """Return the maps from view to image, (n, 2, 3), from uniform draws (8, n).
@@ -153,13 +174,32 @@ def resample(images: Tensor, maps: Tensor) -> Tensor:
     Returns:
         (n, 3, H, W) in [0, 1].
     """
-    height, width = images.shape[2:]
+    return _sample(images, *_lines(maps, *images.shape[2:]))
+
+
+def _lines(maps: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Return the two terms of every view's grid, (n, 2, 1, width) and (n, 2, height, 1)."""
     across = maps[:, :, :1] * _centres(width, maps) + maps[:, :, 2:]
     down = maps[:, :, 1:2] * _centres(height, maps)
+    return across[:, :, None, :], down[:, :, :, None]
+
+
+def _sample(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
     # Sums instead of affine_grid's product: exact under autocast and TF32, and less memory.
-    grid = (down[:, :, :, None] + across[:, :, None, :]).permute(0, 2, 3, 1)
+    grid = (down + across).permute(0, 2, 3, 1)
     # The four weights of a pixel may add up to a rounding error more than 1.
     return functional.grid_sample(images, grid, align_corners=False).clamp_(0, 1)
+
+
+def _pieces(images: Tensor, rows: int) -> Iterator[tuple[slice, slice]]:
+    """Yield which images to take and which of the ``rows`` views they become."""
+    n, _, height, width = images.shape
+    # A CUDA device would only wait for more kernels to start.
+    step = max(PIECE // (height * width), 1) if images.device.type == "cpu" else n
+    for first in range(0, rows, max(n, 1)):
+        for begin in range(0, n, step):
+            end = min(begin + step, n)
+            yield slice(begin, end), slice(first + begin, first + end)
 
 
 def _centres(length: int, like: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gratis.errors import GratisError
 from gratis.perturb import Augment, AugmentSettings, resample
-from gratis.perturb.colour import recolour
+from gratis.perturb.colour import colour_maps, map_colours, mean_grey
 from gratis.seeds import generator
 from gratis.settings import validate
 
@@ -193,6 +193,10 @@ def test_flip_mirrors_and_twice_is_the_identity():
 
 def factors(low, high, n=6):
     return torch.linspace(low, high, n)
+
+
+def recolour(images, *factors, **named):
+    return map_colours(images, *colour_maps(mean_grey(images), *factors, **named))
 
 
 def recoloured(images, **changed):

@@ -13,46 +13,30 @@ YIQ = (
 )
 
 
-def recolour(
-    images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor
-) -> Tensor:
-    """Change each image's colours by one 3x4 map, in the order of the arguments.
+def mean_grey(images: Tensor) -> Tensor:
+    """Return the mean luma of each image (n, 3, H, W), (n,)."""
+    _, luma = _constants(images.device, images.dtype)
+    return images.mean((2, 3)) @ luma
+
+
+def colour_maps(
+    grey: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return what changes each image's colours, in the order of the arguments.
 
     Brightness multiplies. Contrast blends with the image's mean grey, saturation with each
     pixel's own grey (a factor of 0 leaves only the grey); grey is Rec. 601 luma, as torchvision
     has it. Hue rotates the chroma plane of YIQ. Nothing is clipped between or after them.
 
     Args:
-        images: (n, 3, H, W).
+        grey: (n,) the mean luma of each image.
         brightness: (n,) factors; 1 changes nothing.
         contrast: (n,) factors; 1 changes nothing.
         saturation: (n,) factors; 1 changes nothing.
         hue: (n,) in turns; 0 changes nothing.
 
     Returns:
-        (n, 3, H, W), contiguous.
-    """
-    maps = colour_maps(mean_grey(images), brightness, contrast, saturation, hue)
-    return map_colours(images, *maps)
-
-
-def mean_grey(images: Tensor) -> Tensor:
-    """Return the mean luma of each image (n, 3, H, W), (n,)."""
-    _, luma = _constants(images.device, images.dtype)
-    if not images.is_contiguous(memory_format=torch.channels_last):
-        return images.mean((2, 3)) @ luma
-    # One product along the memory: a mean of every third number takes twice as long.
-    n, _, height, width = images.shape
-    pixels = height * width
-    return images.permute(0, 2, 3, 1).reshape(n, 3 * pixels) @ (luma / pixels).repeat(pixels)
-
-
-def colour_maps(
-    grey: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return what ``recolour`` does as linear maps (n, 3, 3) and offsets (n, 1, 1).
-
-    ``grey`` is the mean luma of each image, (n,); the others are as in ``recolour``.
+        Linear maps (n, 3, 3) and offsets (n, 1, 1), for :func:`map_colours`.
     """
     basis, _ = _constants(grey.device, grey.dtype)
     gain, angle = brightness * contrast, 2 * torch.pi * hue

@@ -2,14 +2,14 @@
 
     uv run python benchmarks/training.py --data-root DIR
 
-DIR holds Tiny ImageNet; the first ten classes are used. Three tables:
+DIR holds Tiny ImageNet; ten of its classes are used, on the CPU. Three tables:
 
 - training, all included, over the bare loop: forward, backward and optimizer step of the same
   model on one batch that is already there, with the input gradient where the adversary needs it;
 - what a step costs beside another: two views beside one, a denoiser beside none;
 - free training beside a loop written the way that public scripts of free training are: a
   ``DataLoader`` with two workers over an ``ImageFolder``, transforms of each picture by itself,
-  plain memory format, normalisation in the loop, a loss that is read at every step.
+  plain memory format, a loss that is read at every step.
 
 Whatever is compared takes turns; a figure is the median of the rounds with the least and the
 greatest.
@@ -205,6 +205,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="of each side, a round")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     own = parser.parse_args()
+    # Before torch looks: the script's loop, as it stands, is for a CPU.
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     torch.set_num_threads(own.threads)
     print(f"{own.threads} thread(s), torch {torch.__version__}", flush=True)
     alike = {"root": own.data_root, "seconds": own.seconds}

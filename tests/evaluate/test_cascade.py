@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from gratis.errors import GratisError
-from gratis.evaluate import SUITES, EvaluateSettings, cascade, measure, trials
+from gratis.evaluate import SUITES, EvaluateSettings, cascade, measure, parts, trials
 from gratis.evaluate.autoattack import AutoAttack
 from gratis.evaluate.subject import Pictures, Subject
 from gratis.evaluate.trials import Ascent, ladder
@@ -331,13 +331,53 @@ class Small(nn.Module):
 
 def test_what_does_not_fit_is_done_in_halves(net, split, sets, capsys):
     wanted = measure(net, split, sets, STANDARD, 0)
-    found = measure(Small(net, 9), split, sets, STANDARD, 0)
+    found = measure(Small(net, 4), split, sets, STANDARD, 0)
     for name, correct in wanted.correct.items():
         np.testing.assert_array_equal(found.correct[name], correct)
     assert found.checks == wanted.checks
     said = capsys.readouterr().err
-    assert said.count("out of memory") == 1
     assert "out of memory with 10 images at a time: going on with 5" in said
+    assert "out of memory with 5 images at a time: going on with 2" in said
+    assert "with 2 images" not in said
+
+
+def test_checks_that_do_not_fit_are_held_in_halves_by_a_resumed_evaluation(
+    net, split, sets, tmp_path, monkeypatch
+):
+    wanted = measure(net, split, sets, STANDARD, 0).checks
+    with monkeypatch.context() as patch:
+        patch.setattr(parts, "examine", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            measure(Small(net, 4), split, sets, STANDARD, 0, tmp_path / "kept")
+    assert measure(Small(net, 4), split, sets, STANDARD, 0, tmp_path / "kept").checks == wanted
+
+
+SEEN: list[str] = []
+
+
+class Normed(nn.Module):
+    """Notes what has become of its batch norm."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution, self.norm = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)
+        self.last = nn.Linear(8, 5)
+
+    def forward(self, images):
+        SEEN.append(type(self.norm).__name__)
+        return self.last(self.norm(self.convolution(images)).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize(("suite", "folds"), [("table", False), ("standard", True)])
+def test_attacks_of_the_strong_suites_climb_a_folded_copy(suite, folds, split, sets):
+    model = Normed()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    SEEN.clear()
+    measure(model, split, sets, STANDARD.model_copy(update={"suite": suite}), 0)
+    assert ("Identity" in SEEN) == folds and "BatchNorm2d" in SEEN
+    assert type(model.norm) is nn.BatchNorm2d
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
 def test_too_little_memory_for_one_image_is_an_error(net, split, sets):

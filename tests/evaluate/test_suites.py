@@ -168,7 +168,15 @@ def test_measurement_refuses_another_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("epsilon", "further"),
-    [(8, []), (16, []), (19, [19]), (38, [24, 32, 38]), (48, [24, 32, 40, 48])],
+    [
+        (8, []),
+        (16, []),
+        (15.9999, []),
+        (16.00001, []),
+        (19, [19]),
+        (38, [24, 32, 38]),
+        (48, [24, 32, 40, 48]),
+    ],
 )
 def test_the_curve_goes_as_far_as_the_budget(epsilon, further):
     curve = [round(255 * each, 6) for each in curve_to(epsilon / 255)]

@@ -1,6 +1,7 @@
 """The trials that are no plain gradient attack: positions, corruptions, AutoAttack."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -202,16 +203,27 @@ class Wrong(nn.Module):
     """Sees a class that no image has."""
 
     def forward(self, images):
-        return functional.one_hot(torch.zeros(len(images), dtype=torch.int64), 9).float() + 0 * (
+        return functional.one_hot(torch.full((len(images),), 8), 9).float() + 0 * (
             images.mean((1, 2, 3)).unsqueeze(1)
         )
 
 
 def test_a_verdict_is_the_models_own_whatever_was_climbed(net, split):
     how = AttackSettings.pgd(0.0, steps=2).model_copy(update={"until_fooled": True})
-    subject = Subject(net, split, {}, 0, climbed=Wrong())
+    subject = Subject(net, split, {}, 0)
     everyone = np.arange(len(split))
-    judged = Ascent(name="pgd", threat="robust", attack=how).judge(subject, everyone)
     clean = subject.right(*subject.portion(everyone)[:2]).numpy()
+    wrong = replace(subject, climbed=Wrong())
+    judged = Ascent(name="pgd", threat="robust", attack=how).judge(wrong, everyone)
     assert clean.sum() > 0
     np.testing.assert_array_equal(judged.correct, clean)
+
+
+def test_what_only_the_climbed_model_falls_for_is_attacked_again_on_the_model(net, split):
+    how = AttackSettings.pgd(16 / 255, steps=4).model_copy(update={"until_fooled": True})
+    trial = Ascent(name="pgd", threat="robust", attack=how)
+    subject, everyone = Subject(net, split, {}, 0), np.arange(len(split))
+    wanted = trial.judge(subject, everyone).correct
+    found = trial.judge(replace(subject, climbed=Wrong()), everyone).correct
+    assert wanted.sum() < len(split) / 2
+    np.testing.assert_array_equal(found, wanted)

@@ -90,6 +90,33 @@ class Uncopied(Net):
         self.lock = threading.Lock()
 
 
+class Itself(Net):
+    """What is its own copy."""
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+class Asking(Net):
+    """Reads its norm's weight."""
+
+    def forward(self, images):
+        return super().forward(images) * self.norm.weight.mean()
+
+
+class Named(Net):
+    """Calls its norm by keyword."""
+
+    def forward(self, images):
+        return self.last(self.norm(input=self.convolution(images)))
+
+
+def spectral() -> nn.Module:
+    model = Net(nn.Identity())
+    model.convolution = nn.utils.spectral_norm(model.convolution)
+    return model
+
+
 def test_a_norm_that_follows_at_once_is_folded():
     assert norms(folded(prepared(Net(nn.Identity())), IMAGES)) == 0
 
@@ -105,6 +132,10 @@ def test_a_norm_that_follows_at_once_is_folded():
         Again(nn.Identity()),
         Noisy(nn.Identity()),
         Uncopied(),
+        Itself(nn.Identity()),
+        Asking(nn.Identity()),
+        Named(nn.Identity()),
+        spectral(),
     ],
     ids=lambda model: type(model).__name__,
 )

@@ -1,5 +1,6 @@
 """The official AutoAttack (Croce and Hein 2020), on the images that stood everything else."""
 
+from dataclasses import replace
 from types import ModuleType
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gratis.errors import GratisError
-from gratis.evaluate.subject import Subject, Verdict
+from gratis.evaluate.subject import Portion, Subject, Verdict
 from gratis.evaluate.trials import Trial
 from gratis.perturb import Classify
 from gratis.progress import say
@@ -48,13 +49,27 @@ class AutoAttack(Trial):
         return enough
 
     def judge(self, subject: Subject, index: NDArray[np.int64]) -> Verdict:
-        """Run the part."""
+        """Run the part; again, on the model itself, where a claim does not hold for it."""
         portion = subject.portion(index)
+        adversarial = self._attacked(subject, portion)
+        if subject.climbed is not None:
+            claimed = (adversarial != portion.images).flatten(1).any(1)
+            doubtful = claimed & subject.right(adversarial, portion.labels)
+            rows = doubtful.nonzero().squeeze(1)
+            if len(rows):
+                own = replace(subject, climbed=None)
+                adversarial[rows] = self._attacked(own, portion.take(rows))
+        adversarial = subject.settle(portion, adversarial, "linf", self.epsilon)
+        fooled = subject.fooled(portion, adversarial, "linf", self.epsilon)
+        return subject.verdict(fooled, adversarial, "linf")
+
+    def _attacked(self, subject: Subject, portion: Portion) -> Tensor:
+        first = int(portion.indices[0])
         official: Any = _library().AutoAttack(
             PlainGradients(subject.classify),
             norm="Linf",
             eps=self.epsilon,
-            seed=derive(subject.seed, "autoattack", int(index[0])) % 2**31,
+            seed=derive(subject.seed, "autoattack", first) % 2**31,
             device=subject.device,
         )
         official.attacks_to_run = [self.part]
@@ -62,11 +77,9 @@ class AutoAttack(Trial):
         official.apgd_targeted.n_target_classes = official.fab.n_target_classes = targets
         with torch.random.fork_rng(devices=_devices(subject.device)):
             adversarial: Tensor = official.run_standard_evaluation(
-                portion.images.contiguous(), portion.labels, batch_size=len(index)
+                portion.images.contiguous(), portion.labels, batch_size=len(portion.labels)
             )[0].detach()
-        adversarial = subject.settle(portion, adversarial, "linf", self.epsilon)
-        fooled = subject.fooled(portion, adversarial, "linf", self.epsilon)
-        return subject.verdict(fooled, adversarial, "linf")
+        return adversarial
 
 
 class PlainGradients(nn.Module):

@@ -69,7 +69,7 @@ def measure(
     with alone, frozen(model):
         if settings.suite in CHECKED:
             # Not in the suites of the published tables, whose figures stay to the last digit.
-            subject = replace(subject, climbed=_folded(subject, index))
+            subject = replace(subject, climbed=_folded(subject, index, settings.batch_size))
         trials = [trial for trial in trials_of(settings) if trial.fits(subject)]
         total = len(index) * sum(trial.cost for trial in trials)
         with bar("evaluate", total) as shown:
@@ -79,8 +79,9 @@ def measure(
         return cascade.measurement(settings)
 
 
-def _folded(subject: Subject, index: NDArray[np.int64]) -> nn.Module:
-    images = subject.portion(index[:FOLDED]).images
+def _folded(subject: Subject, index: NDArray[np.int64], batch_size: int) -> nn.Module:
+    few = index[evenly_spaced(len(index), min(FOLDED, batch_size))]
+    images = subject.portion(few).images
     with torch.no_grad(), full_precision(subject.device):
         return folded(subject.model, images)
 
@@ -172,25 +173,20 @@ class _Cascade:
         todo = faced[~parts.known[faced]]
         self._shown.advance(trial.cost * (len(self._index) - len(todo)), self._note(trial, 0, 0))
         done, stood = len(faced) - len(todo), int(parts.correct[faced].sum())
+        # Anew for every trial, so that one that goes on later has the same batches.
+        size = self._batch_size
         while len(todo):
-            batch = todo[: self._batch_size]
+            batch = todo[:size]
             began = time.perf_counter()
             try:
                 verdict = trial.judge(self._subject, batch)
             except torch.OutOfMemoryError:
-                self._halve(len(batch))
+                size = _halved(size)
                 continue
             parts.add(batch, verdict, time.perf_counter() - began)
             todo = todo[len(batch) :]
             done, stood = done + len(batch), stood + int(verdict.correct.sum())
             self._shown.advance(trial.cost * len(batch), self._note(trial, stood, done))
-
-    def _halve(self, images: int) -> None:
-        """Go on with half as many images at a time as did not fit."""
-        if images == 1:
-            raise GratisError("the device's memory is too small for the attack on a single image")
-        self._batch_size = images // 2
-        say(f"out of memory with {images} images at a time: going on with {self._batch_size}")
 
     def _note(self, trial: Trial, stood: int, done: int) -> str:
         return f"{trial.name}: {stood} of {done} stand" if done else trial.name
@@ -212,7 +208,20 @@ class _Cascade:
 
     def _checks(self, epsilon: float) -> tuple[Check, ...]:
         few = self._index[evenly_spaced(len(self._index), IMAGES)]
-        return self._kept.checks(few, epsilon, self._batch_size)
+        size = self._batch_size
+        while True:
+            try:
+                return self._kept.checks(few, epsilon, size)
+            except torch.OutOfMemoryError:
+                size = _halved(size)
+
+
+def _halved(size: int) -> int:
+    """Return the batch size to go on with where the device's memory did not do for ``size``."""
+    if size == 1:
+        raise GratisError("the device's memory is too small for the attack on a single image")
+    say(f"out of memory with {size} images at a time: going on with {size // 2}")
+    return size // 2
 
 
 # The threats whose worst case is a metric of its own name.

@@ -70,6 +70,9 @@ def _logits(model: nn.Module, images: Tensor, name: str) -> Tensor:
     shape = "x".join(map(str, images.shape[1:]))
     try:
         output: Any = model(images)
+    except torch.OutOfMemoryError as error:
+        problem = f"needs more memory than there is for {len(images)} images of {shape}"
+        raise _refusal(name, f"{problem}; measure it on a larger device") from error
     except Exception as error:
         raise _refusal(
             name,

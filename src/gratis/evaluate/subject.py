@@ -64,7 +64,7 @@ class Subject:
     ``stills`` are sets of fixed images by metric, the clean ones among them. ``kept`` says how
     adversarial examples are kept, if at all; with ``uint8`` verdicts are those on the whole
     pixel values. Attacks climb ``climbed``, the same function for less arithmetic, if it is
-    there; every verdict is the model's own.
+    there; every verdict on what they made is the model's own.
     """
 
     model: nn.Module

@@ -117,7 +117,9 @@ def curve_to(epsilon: float) -> tuple[float, ...]:
     """Return the epsilons of the curve, which goes as far as ``epsilon`` at least."""
     further = (CURVE[-1] + step * STRIDE for step in count(1))
     between = takewhile(lambda each: each < epsilon - STRIDE / 2, further)
-    return (*CURVE, *between, epsilon) if epsilon > CURVE[-1] else CURVE
+    # Written to six digits, 16/255 is 16/255.
+    beyond = epsilon > CURVE[-1] * (1 + 1e-5)
+    return (*CURVE, *between, epsilon) if beyond else CURVE
 
 
 SUITES: dict[Suite, Callable[[EvaluateSettings], list[Trial]]] = {

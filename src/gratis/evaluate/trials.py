@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -106,7 +107,8 @@ class Ascent(Trial):
             again = portion.take(doubtful)
             to_the_end = how.model_copy(update={"until_fooled": False})
             with full_precision(subject.device):
-                adversarial[doubtful] = self._attacked(subject, again, to_the_end)
+                own = replace(subject, climbed=None)
+                adversarial[doubtful] = self._attacked(own, again, to_the_end)
             fooled[doubtful] = self._fooled(subject, again, adversarial[doubtful])
         return subject.verdict(fooled, adversarial, how.norm)
 

@@ -25,27 +25,35 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
 
     Returns:
         The copy, with frozen parameters; ``model`` itself where nothing can be folded, it cannot
-        be copied, or its logits are not the same every time.
+        be copied or run without its norms, or its logits are not the same every time.
     """
     try:
         copied = copy.deepcopy(model)
-    except Exception:  # Whatever somebody's module says to being copied, we can do without.
+        parts = set(map(id, model.modules()))
+        if parts.isdisjoint(map(id, copied.modules())) and _fold(copied, images):
+            return copied if _agree(model, copied, images) else model
+    except Exception:  # Whatever somebody's module says to that, we can do without.
         return model
+    return model
+
+
+def _fold(copied: nn.Module, images: Tensor) -> bool:
+    """Fold what can be folded; return whether anything could."""
     copied.requires_grad_(False)
     pairs = _pairs(copied, images)
     for convolution, norm in pairs:
         _replace(copied, convolution, fuse_conv_bn_eval(convolution, norm))
         _replace(copied, norm, nn.Identity())
     copied.to(memory_format=torch.channels_last)
-    return copied if pairs and _agree(model, copied, images) else model
+    return bool(pairs)
 
 
 def _pairs(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Return every convolution whose output went into a batch norm, where each ran just once."""
-    calls: list[tuple[nn.Module, Tensor, Any]] = []
+    calls: list[tuple[nn.Module, Any, Any]] = []
 
     def note(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        calls.append((layer, inputs[0], output))
+        calls.append((layer, inputs[0] if inputs else None, output))
 
     layers = [part for part in model.modules() if type(part) in (nn.Conv2d, nn.BatchNorm2d)]
     hooks = [layer.register_forward_hook(note) for layer in layers]

@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tables import spread, table
 from torch import Tensor, nn
 
 from gratis.data import Split, to_float
@@ -284,11 +285,6 @@ def ideal_gain(it: Material, how: AttackSettings) -> tuple[float, int]:
     return len(it.labels) * how.steps / sum(seen), int((~found.fooled).sum())
 
 
-def spread(values: list[float]) -> str:
-    """Return the median and, in brackets, the least and the greatest."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
-
-
 def autoattack(it: Material) -> list[str]:
     """Return how our verdict and pyautoattack's compare, in accuracy and in seconds."""
     from pyautoattack import AutoAttack
@@ -372,12 +368,6 @@ def main() -> None:
         lines = [line for it in its for line in autoattack(it)]
         print(f"\nAutoAttack on {len(its[0].labels)} images\n")
         table(["model", "tool", "accuracy in percent", "seconds", "times ours"], lines)
-
-
-def table(columns: list[str], lines: list[str]) -> None:
-    """Print a table."""
-    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
-    print("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -30,13 +30,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from free_pass import finish, machine, spread
+from free_pass import finish
+from tables import spread
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.transforms import InterpolationMode, v2
 
 from gratis.model.resizing import resized
 from gratis.perturb import Augment, AugmentSettings
+from gratis.run.machine import device_name
 from gratis.seeds import generator
 
 with warnings.catch_warnings():
@@ -158,7 +160,7 @@ def main() -> None:
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     about = (
-        f"{machine(device)}, {own.threads} threads, torch {torch.__version__};"
+        f"{device_name(device)}, torch {torch.__version__};"
         f" batch of {own.batch}, {own.rounds} rounds of {own.calls} calls"
     )
     print(about, flush=True)

@@ -10,14 +10,13 @@ wanted.
 """
 
 import argparse
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
+from tables import spread
 from torch import Tensor
 
 from gratis.adversary import Adversary, Model
@@ -27,6 +26,7 @@ from gratis.data import Batch
 from gratis.model import Classifier, ModelSettings
 from gratis.objective import Objective
 from gratis.objective.cross_entropy import CrossEntropySettings
+from gratis.run.machine import device_name
 from gratis.train.step import Learner, train_step
 
 # Name, image size, settings of the model.
@@ -108,29 +108,11 @@ def measure(
     return measured
 
 
-def spread(values: list[float], scale: float = 1, digits: int = 1) -> str:
-    """Return the median of ``values`` and, in brackets, the least and the greatest."""
-    middle, low, high = (scale * f(values) for f in (statistics.median, min, max))
-    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-
-
 def row(name: str, measured: list[dict[str, float]]) -> str:
     """Return a model's line of the table."""
-    cells = [spread([one[kind] for one in measured], 1000) for kind in KINDS]
+    cells = [spread([one[kind] for one in measured], 1000, 1) for kind in KINDS]
     ratios = [one["free"] / one["with input gradient"] for one in measured]
     return f"| {name} | {' | '.join(cells)} | {spread(ratios, digits=3)} |"
-
-
-def machine(device: torch.device) -> str:
-    """Return the device in words."""
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def main() -> None:
@@ -144,7 +126,7 @@ def main() -> None:
     torch.set_num_threads(own.threads)
     device = Fabric(accelerator="auto", devices=1).device
     print(
-        f"{machine(device)}, {own.threads} threads, torch {torch.__version__};"
+        f"{device_name(device)}, torch {torch.__version__};"
         f" batch of {own.batch}, {own.rounds} rounds of {own.steps} steps of each kind\n"
         f"milliseconds a step: median (least to greatest) of the rounds; at most {WANTED} wanted\n"
     )

@@ -13,12 +13,12 @@ of the rounds with the least and the greatest.
 import argparse
 import json
 import os
-import statistics
 import tempfile
 import time
 from pathlib import Path
 
 import torch
+from tables import spread
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 from training import link_classes
@@ -43,11 +43,6 @@ def theirs(loader: DataLoader[object]) -> float:
     began = time.perf_counter()
     images = sum(len(labels) for _, labels in loader)
     return images / (time.perf_counter() - began)
-
-
-def spread(values: list[float]) -> str:
-    """Return the median and, in brackets, the least and the greatest."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def main() -> None:

@@ -18,13 +18,13 @@ greatest.
 import argparse
 import json
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from tables import spread, table
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
@@ -86,11 +86,6 @@ def rounds_of(steps: list[Step], rounds: int, seconds: float) -> list[list[float
     return [[rate(step, seconds) for step in steps] for _ in range(rounds)]
 
 
-def spread(values: list[float]) -> str:
-    """Return the median and, in brackets, the least and the greatest."""
-    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
-
-
 def shares(root: Path, seconds: float) -> Iterator[str]:
     """Yield how near each kind of training comes to the bare loop."""
     for model, changes in MODELS.items():
@@ -109,7 +104,8 @@ def ratios(root: Path, rounds: int, seconds: float) -> Iterator[str]:
             dataset = load_once(recipes[0].data)
             steps = [images_of(trainer_of(recipe, dataset)) for recipe in recipes]
             found = rounds_of(steps, rounds, seconds)
-            yield f"| {model} | {what} | {spread([base / more for more, base in found])} |"
+            times = [base / more for more, base in found]
+            yield f"| {model} | {what} | {spread(times, digits=3)} |"
 
 
 class Script:
@@ -185,7 +181,7 @@ def scripts(root: Path, rounds: int, seconds: float) -> Iterator[str]:
                 Script(recipe, dataset, Path(folder)),
             ]
             found = rounds_of(steps, rounds, seconds)
-        yield f"| {model} | {spread([ours / theirs for ours, theirs in found])} |"
+        yield f"| {model} | {spread([ours / theirs for ours, theirs in found], digits=3)} |"
 
 
 def link_classes(root: Path, classes: int, folder: Path) -> None:
@@ -216,13 +212,6 @@ def main() -> None:
     )
     table(["model", "what", "time"], ratios(rounds=own.rounds, **alike))
     table(["model", "times a script's images a second"], scripts(rounds=own.rounds, **alike))
-
-
-def table(columns: list[str], lines: Iterator[str]) -> None:
-    """Print a table, each line when it is there."""
-    print(f"\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
-    for line in lines:
-        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Batch norm folded into convolutions: the same function of the images, for less arithmetic."""
 
 import copy
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -27,13 +28,12 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
         The copy, with frozen parameters; ``model`` itself where nothing can be folded, it cannot
         be copied or run without its norms, or its logits are not the same every time.
     """
-    try:
+    # Whatever somebody's module says to being taken apart, we can do without.
+    with suppress(Exception):
         copied = copy.deepcopy(model)
-        parts = set(map(id, model.modules()))
-        if parts.isdisjoint(map(id, copied.modules())) and _fold(copied, images):
-            return copied if _agree(model, copied, images) else model
-    except Exception:  # Whatever somebody's module says to that, we can do without.
-        return model
+        apart = set(map(id, model.modules())).isdisjoint(map(id, copied.modules()))
+        if apart and _fold(copied, images) and _agree(model, copied, images):
+            return copied
     return model
 
 

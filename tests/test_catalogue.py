@@ -7,6 +7,7 @@ import pytest
 import gratis
 from gratis.catalogue import describe, profile_names, profile_path, recipe_names, recipe_path
 from gratis.errors import GratisError
+from gratis.recipe.resolution import row_name
 from gratis.yaml_files import read_yaml
 
 ROOT = Path(gratis.__file__).parent
@@ -24,10 +25,18 @@ def test_every_file_has_a_name_and_every_name_a_file():
     assert all(profile_path(name).is_file() for name in profile_names())
 
 
-def test_recipes_come_in_the_order_of_the_table():
-    rows = [read_yaml(recipe_path(name))["row"] for name in recipe_names()]
+@pytest.mark.parametrize(("folder", "first"), [("", "resnet18"), ("record", "record/natural")])
+def test_recipes_come_in_the_order_of_their_table(folder, first):
+    names = recipe_names(folder)
+    rows = [read_yaml(recipe_path(name))["row"] for name in names]
     assert rows == sorted(set(rows))
-    assert recipe_names()[0] == "resnet18"
+    assert names[0] == first
+
+
+def test_every_recipe_is_in_one_table():
+    folders = {name.rpartition("/")[0] for name in recipe_names()}
+    assert [name for folder in sorted(folders) for name in recipe_names(folder)] == recipe_names()
+    assert recipe_names("nowhere") == []
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -44,7 +53,7 @@ def test_a_profile_has_a_title_and_names_existing_rows(name):
     content = read_yaml(profile_path(name))
     assert content["title"]
     mentioned = {*content.get("rows", {}), *content.get("leave_out", [])}
-    assert mentioned <= set(recipe_names())
+    assert mentioned <= set(map(row_name, recipe_names(content.get("recipes", ""))))
 
 
 def test_the_description_has_a_line_for_each():

@@ -19,6 +19,7 @@ from gratis.recipe import (
     resolve_rows,
     with_evaluation,
 )
+from gratis.recipe.resolution import row_name
 from gratis.schedule import Constant, Cosine, Linear, Steps
 from gratis.yaml_files import dump_yaml, parse_value, read_yaml
 
@@ -26,9 +27,17 @@ GUIDE = Path(__file__).parents[1] / "docs" / "recipes.md"
 RECIPES = Path(gratis.__file__).parent / "recipes"
 NAMES = [p.relative_to(RECIPES).with_suffix("").as_posix() for p in RECIPES.rglob("*.yaml")]
 PROFILES = [None, *profile_names()]
+PAPER = recipe_names("")
+# Tuned by itself, and no row of its ladder.
+RECORD = "record/tiny-imagenet"
+# Every profile with the recipes of its table; none takes the paper's as they are.
+TABLES = {p: recipe_names(load_profile(p).recipes) if p else PAPER for p in PROFILES}
 
 every_row = pytest.mark.parametrize("name", sorted(NAMES))
 every_profile = pytest.mark.parametrize("profile", PROFILES)
+row_of_its_table = pytest.mark.parametrize(
+    ("profile", "name"), [(profile, name) for profile, names in TABLES.items() for name in names]
+)
 
 
 def own(tmp_path: Path, text: str, name: str = "mine.yaml") -> str:
@@ -63,8 +72,7 @@ def test_every_row_resolves_and_survives_its_file(name, profile, tmp_path):
     assert again.decides() == recipe.decides()
 
 
-@every_profile
-@every_row
+@row_of_its_table
 def test_a_profile_adds_no_part_to_a_row(name, profile):
     bare, resized = resolve(name), resolve(name, profile)
     assert set(resized.adversary.chosen()) == set(bare.adversary.chosen())
@@ -80,7 +88,7 @@ def test_a_profile_adds_no_part_to_a_row(name, profile):
 
 @every_profile
 def test_rows_of_one_backbone_cost_the_same(profile):
-    rows = [resolve(name, profile) for name in NAMES]
+    rows = [resolve(name, profile) for name in TABLES[profile] if name != RECORD]
     compared = [row for row in rows if not row.reference]
     assert all(row.train.count == "passes" for row in compared)
     for backbone in {row.model.backbone for row in compared}:
@@ -94,16 +102,19 @@ def test_rows_of_one_backbone_cost_the_same(profile):
 
 @every_profile
 def test_one_row_is_the_baseline_and_it_is_natural(profile):
-    (baseline,) = [row for row in (resolve(name, profile) for name in NAMES) if row.baseline]
+    rows = [resolve(name, profile) for name in TABLES[profile]]
+    (baseline,) = [row for row in rows if row.baseline]
     assert set(baseline.adversary.chosen()) == {"natural"}
-    assert baseline.augment is None
+    # In the paper's table augmentation is a row of its own.
+    assert (baseline.augment is None) == (TABLES[profile] == PAPER)
 
 
 @every_profile
 def test_every_row_trains_to_defend_against_the_same_epsilon(profile):
     # Digits keep too little clean accuracy when trained at the epsilon that they are attacked with.
-    expected = {"digits": 26 / 255}.get(profile, resolve("free", profile).evaluate.epsilon)
-    for recipe in (resolve(name, profile) for name in NAMES):
+    rows = [resolve(name, profile) for name in TABLES[profile] if name != RECORD]
+    expected = {"digits": 26 / 255}.get(profile, rows[0].evaluate.epsilon)
+    for recipe in rows:
         epsilon = getattr(recipe.adversary_settings, "epsilon", None)
         if epsilon is not None:
             assert epsilon(1) == pytest.approx(expected), recipe.name
@@ -114,13 +125,14 @@ def test_every_row_trains_to_defend_against_the_same_epsilon(profile):
 def test_every_row_builds_on_one_that_comes_before_it(name):
     recipe = resolve(name)
     assert (recipe.builds_on is None) == recipe.baseline
+    table = {row_name(each): each for each in recipe_names(name.rpartition("/")[0])}
     if recipe.builds_on is not None:
-        assert resolve(recipe.builds_on).row < recipe.row
+        assert resolve(table[recipe.builds_on]).row < recipe.row
 
 
 @every_profile
 def test_training_ends_at_a_learning_rate_no_higher_than_any_before(profile):
-    rate = resolve("resnet18", profile).train.learning_rate
+    rate = resolve(TABLES[profile][0], profile).train.learning_rate
     if not isinstance(rate, Constant):
         assert rate(1) == min(rate(t / 100) for t in range(50, 101))
 
@@ -457,11 +469,18 @@ def test_data_settings_come_from_overrides_alone():
 # All rows
 
 
-def test_all_rows_of_a_profile_in_the_order_of_the_table():
-    rows = resolve_rows("digits")
-    left_out = load_profile("digits").leave_out
-    assert [row.name for row in rows] == [n for n in recipe_names() if n not in left_out]
-    assert all(row == resolve(row.name, "digits") for row in rows)
+@pytest.mark.parametrize("profile", ["digits", "tiny-imagenet-small", "record-small"])
+def test_all_rows_of_a_profile_in_the_order_of_the_table(profile):
+    left_out = load_profile(profile).leave_out
+    expected = {row_name(n): n for n in TABLES[profile] if row_name(n) not in left_out}
+    rows = resolve_rows(profile)
+    assert [row.name for row in rows] == list(expected)
+    assert all(row == resolve(expected[row.name], profile) for row in rows)
+
+
+def test_a_profile_of_a_folder_without_recipes_is_refused(tmp_path):
+    with pytest.raises(GratisError, match="recipes: no packaged recipes in 'recrod'"):
+        resolve_rows(own(tmp_path, "title: t\nrecipes: recrod"))
 
 
 def test_an_override_changes_the_rows_that_have_the_part_and_no_other():
@@ -675,6 +694,8 @@ def test_the_guide_names_every_key():
 
 def test_a_copied_recipe_resolves_as_the_packaged_one(tmp_path):
     for name in NAMES:
-        copy = own(tmp_path, recipe_path(name).read_text(encoding="utf-8"), f"{name}.yaml")
+        copy = own(
+            tmp_path, recipe_path(name).read_text(encoding="utf-8"), f"{row_name(name)}.yaml"
+        )
         assert resolve(copy, "digits") == resolve(name, "digits")
         assert read_yaml(Path(copy)) == read_yaml(recipe_path(name))

@@ -8,10 +8,16 @@ from gratis.settings import did_you_mean
 from gratis.yaml_files import read_yaml
 
 
-def recipe_names() -> list[str]:
-    """Return the names of the packaged recipes, in the table's order."""
+def recipe_names(folder: str | None = None) -> list[str]:
+    """Return the names of the packaged recipes, in the order of their tables.
+
+    The rows of a table lie in one ``folder``: those of the paper's at the top, in ``""``. Without
+    a folder all are returned, one table after the other.
+    """
     rows = {name: read_yaml(path).get("row", 0) for name, path in _packaged("recipes").items()}
-    return sorted(rows, key=lambda name: rows[name])
+    tables = {name: name.rpartition("/")[0] for name in rows}
+    wanted = [name for name in rows if folder is None or tables[name] == folder]
+    return sorted(wanted, key=lambda name: (tables[name], rows[name]))
 
 
 def profile_names() -> list[str]:

@@ -32,7 +32,7 @@ def by_name(found):
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_every_suite_is_held_and_says_how(suite, net, split, sets, monkeypatch):
-    if suite == "full":
+    if suite in ("autoattack", "full"):
         pytest.importorskip("kornia")
         # The library has tests of its own, and is slow.
         monkeypatch.setattr(AutoAttack, "fits", lambda self, subject: False)
@@ -44,7 +44,16 @@ def test_every_suite_is_held_and_says_how(suite, net, split, sets, monkeypatch):
         assert trial.accuracy == found.accuracy(trial.name)
         assert trial.faced == 12 if not trial.threat else trial.faced <= 12
     assert set(found.correct) - set(names) <= {"robust", "robust_l2"}
+    # Without AutoAttack its suite has no attack that goes on where others left off.
     assert ("robust" in found.correct) == (suite in ("standard", "full"))
+
+
+def test_the_suite_of_autoattack_is_the_table_and_its_four_parts():
+    own = EvaluateSettings(suite="autoattack")
+    tried = SUITES["autoattack"](own)
+    assert tried[:-4] == SUITES["table"](own)
+    assert tried[-4:] == SUITES["full"](own)[-4:]
+    assert [trial.name for trial in tried[-4:]] == ["apgd_ce", "apgd_t", "fab_t", "square"]
 
 
 def test_attacks_within_a_threat_become_no_cheaper():

@@ -51,3 +51,11 @@ def test_only_dropout_makes_training_random(dropout, differs):
 def test_the_number_of_layers_is_free(layers):
     logits, embedding = Head(7, 3, HeadSettings(width=5, layers=layers))(torch.randn(2, 7))
     assert (logits.shape, embedding.shape) == ((2, 3), (2, 5))
+
+
+def test_without_layers_the_class_layer_is_alone():
+    head = Head(7, 3, HeadSettings(layers=0, dropout=0.5)).train()
+    features = torch.randn(2, 7)
+    logits, embedding = head(features)
+    assert torch.equal(embedding, features)
+    torch.testing.assert_close(logits, features @ head.classes.weight.T + head.classes.bias)

@@ -66,8 +66,8 @@ def train(
     """Train one recipe and measure it.
 
     Without --profile a packaged recipe gets the sizes for its data: 'digits' for digits, else
-    'tiny-imagenet'; a .yaml of your own is taken as it is. The same command goes on where an
-    interrupted one stopped.
+    'tiny-imagenet'; those of the record have the sizes of 'record', and a .yaml of your own is
+    taken as it is. The same command goes on where an interrupted one stopped.
     """
     from gratis.recipe import resolve
     from gratis.run import train as train_recipe
@@ -133,7 +133,8 @@ def evaluate(
     suite: Annotated[
         str | None,
         typer.Option(
-            help="paper, transfer, table, standard or full; see docs/attacks.md.", metavar="NAME"
+            help="paper, transfer, table, standard, autoattack or full; see docs/attacks.md.",
+            metavar="NAME",
         ),
     ] = None,
     out: Annotated[

@@ -37,7 +37,7 @@ SkipBroken = Annotated[
 ]
 PROFILE = (
     "Sizes for a data set and machine: digits, tiny-imagenet-small, tiny-imagenet, "
-    "tiny-imagenet-scratch, or your own .yaml."
+    "tiny-imagenet-scratch, record, record-small, or your own .yaml."
 )
 ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help=PROFILE)]
 Sets = Annotated[
@@ -98,9 +98,14 @@ def refuse_beside_run(**given: object) -> None:
 
 
 def natural_profile(recipe: str, changes: list[str]) -> str | None:
-    """Return the profile for a packaged recipe's data; a recipe of one's own has its own sizes."""
+    """Return the profile for a packaged recipe's data; a recipe of one's own has its own sizes.
+
+    Recipes in a folder have the profile of that name.
+    """
     if recipe.endswith((".yaml", ".yml")):
         return None
+    if "/" in recipe:
+        return recipe.rpartition("/")[0]
     names = [change for change in changes if change.startswith("data.name=")]
     digits = not names or names[-1].partition("=")[2].strip("\"' ") == "digits"
     return "digits" if digits else "tiny-imagenet"

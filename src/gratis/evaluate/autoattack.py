@@ -117,7 +117,7 @@ def _library() -> ModuleType:
         import pyautoattack
     except ImportError as error:
         raise GratisError(
-            "the full suite needs pyautoattack; install it: pip install 'gratis[full]'"
+            "AutoAttack needs pyautoattack; install it: pip install 'gratis[full]'"
         ) from error
     library: ModuleType = pyautoattack
     return library

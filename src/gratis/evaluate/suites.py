@@ -14,7 +14,7 @@ from gratis.evaluate.worst_of_k import WorstOfK
 from gratis.perturb import AttackSettings, LossName, Norm
 from gratis.settings import Fraction, Settings
 
-Suite = Literal["paper", "transfer", "table", "standard", "full"]
+Suite = Literal["paper", "transfer", "table", "standard", "autoattack", "full"]
 
 # Where the full suite draws accuracy against epsilon, and, for larger budgets, how it goes on.
 CURVE = tuple(step / 255 for step in (1, 2, 3, 4, 6, 8, 10, 12, 16))
@@ -27,12 +27,12 @@ class EvaluateSettings(Settings):
     """How a model is measured.
 
     Attributes:
-        suite: ``paper``, ``transfer``, ``table``, ``standard`` or ``full``.
+        suite: ``paper``, ``transfer``, ``table``, ``standard``, ``autoattack`` or ``full``.
         epsilon: the L-infinity budget of every attack, in [0, 1] units of pixel value.
         epsilon_l2: the L2 budget of the suites that attack in L2, in the same units.
         pgd_steps: gradient steps of PGD.
         restarts: random starts of PGD; an image counts as fooled if one of them fools it.
-            ``None`` is 1 in ``table`` and 2 elsewhere.
+            ``None`` is 1 in ``table`` and ``autoattack``, and 2 elsewhere.
         epsilons: where to draw accuracy under PGD against epsilon. ``None`` is 1/255 to 16/255,
             and on to ``epsilon`` where that is more, in ``full`` and nowhere elsewhere.
         batch_size: images at a time; the verdicts do not depend on it, up to rounding and to
@@ -88,6 +88,11 @@ def standard(own: EvaluateSettings) -> list[Trial]:
     ]
 
 
+def autoattack(own: EvaluateSettings) -> list[Trial]:
+    """What published comparisons report: the table, and AutoAttack on what stands."""
+    return [*table(own), *_autoattack(own)]
+
+
 def full(own: EvaluateSettings) -> list[Trial]:
     """Everything: also AutoAttack, the geometric attack, corruptions and the curve."""
     if own.epsilons is None:
@@ -100,16 +105,7 @@ def full(own: EvaluateSettings) -> list[Trial]:
             for kind in KINDS
             for severity in SEVERITIES
         ),
-        *(
-            AutoAttack(
-                name=part.replace("-", "_"),
-                threat="robust",
-                apart=False,
-                part=part,
-                epsilon=own.epsilon,
-            )
-            for part in COSTS
-        ),
+        *_autoattack(own),
     ]
 
 
@@ -127,14 +123,28 @@ SUITES: dict[Suite, Callable[[EvaluateSettings], list[Trial]]] = {
     "transfer": transfer,
     "table": table,
     "standard": standard,
+    "autoattack": autoattack,
     "full": full,
 }
 
 # The suites that end with the honesty checks: the others claim less, and must stay cheap.
-CHECKED: tuple[Suite, ...] = ("standard", "full")
+CHECKED: tuple[Suite, ...] = ("standard", "autoattack", "full")
 
 # The suites that need no gradient.
 FIXED: tuple[Suite, ...] = ("paper", "transfer")
+
+
+def _autoattack(own: EvaluateSettings) -> list[Trial]:
+    return [
+        AutoAttack(
+            name=part.replace("-", "_"),
+            threat="robust",
+            apart=False,
+            part=part,
+            epsilon=own.epsilon,
+        )
+        for part in COSTS
+    ]
 
 
 def _fgsm(own: EvaluateSettings) -> Trial:

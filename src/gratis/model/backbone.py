@@ -51,11 +51,22 @@ def _create(settings: ModelSettings) -> nn.Module:
         ) from error
 
 
-def _replace_stem(backbone: Any, name: str) -> None:
+def _replace_stem(backbone: nn.Module, name: str) -> None:
     """Put a 3x3 convolution of stride 1 in place of the 7x7 one and the pooling."""
-    stem = getattr(backbone, "conv1", None)
-    if not isinstance(stem, nn.Conv2d) or not hasattr(backbone, "maxpool"):
-        raise GratisError(f"model.stem: {name} has no stem to replace; use a ResNet")
-    backbone.conv1 = nn.Conv2d(3, stem.out_channels, 3, padding=1, bias=False)
-    nn.init.kaiming_normal_(backbone.conv1.weight, mode="fan_out", nonlinearity="relu")
-    backbone.maxpool = nn.Identity()
+    # Pre-activation ResNets keep theirs in a part of its own.
+    for convolution, pooling in (("conv1", "maxpool"), ("stem.conv", "stem.pool")):
+        stem = _part(backbone, convolution)
+        if isinstance(stem, nn.Conv2d) and _part(backbone, pooling) is not None:
+            small = nn.Conv2d(3, stem.out_channels, 3, padding=1, bias=False)
+            nn.init.kaiming_normal_(small.weight, mode="fan_out", nonlinearity="relu")
+            backbone.set_submodule(convolution, small)
+            backbone.set_submodule(pooling, nn.Identity())
+            return
+    raise GratisError(f"model.stem: {name} has no stem to replace; use a ResNet")
+
+
+def _part(backbone: nn.Module, path: str) -> nn.Module | None:
+    try:
+        return backbone.get_submodule(path)
+    except AttributeError:
+        return None

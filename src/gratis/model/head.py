@@ -11,10 +11,10 @@ from gratis.settings import Settings
 
 
 class HeadSettings(Settings):
-    """Size of the head; the defaults are the paper's."""
+    """Size of the head; the defaults are the paper's. 0 layers leave the class layer alone."""
 
     width: Annotated[int, Field(gt=0)] = 512
-    layers: Annotated[int, Field(gt=0)] = 3
+    layers: Annotated[int, Field(ge=0)] = 3
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
 
@@ -27,13 +27,14 @@ class Head(nn.Module):
         widths = [features] + [settings.width] * settings.layers
         self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
         self.dropout = settings.dropout
-        self.classes = nn.Linear(settings.width, classes)
+        self.classes = nn.Linear(widths[-1], classes)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Map features (n, d) to logits (n, classes) and the embedding (n, width).
 
         The embedding is the last hidden layer's output before its dropout, so that two views are
-        compared by what was seen, not by which units were dropped.
+        compared by what was seen, not by which units were dropped; with no layers it is the
+        features.
         """
         embedding = features
         hidden = features

@@ -24,9 +24,14 @@ OPTIONAL = ("adversary.", "objective.", "augment", "model.denoiser")
 
 
 class Profile(Settings):
-    """How to resize every row: ``all`` rows, then ``rows`` by name; some may be left out."""
+    """How to resize every row: ``all`` rows, then ``rows`` by name; some may be left out.
+
+    ``recipes`` is the folder of packaged recipes whose rows these are; those of the paper's table
+    lie at the top.
+    """
 
     title: Line
+    recipes: str = ""
     all: dict[str, Any] = Field(default_factory=dict)
     rows: dict[str, dict[str, Any]] = Field(default_factory=dict)
     leave_out: tuple[str, ...] = ()
@@ -61,9 +66,11 @@ def resolve_rows(profile: str, overrides: Sequence[str] = ()) -> list[Recipe]:
         GratisError: no such profile, wrong keys or values, or an override that no row has.
     """
     sizes = load_profile(profile)
-    names = recipe_names()
-    _refuse_unknown("row to leave out", sizes.leave_out, names)
-    contents = {n: _resized(n, profile) for n in names if n not in sizes.leave_out}
+    rows = {row_name(name): name for name in recipe_names(sizes.recipes)}
+    if not rows:
+        raise GratisError(f"profile {profile}: recipes: no packaged recipes in {sizes.recipes!r}")
+    _refuse_unknown("row to leave out", sizes.leave_out, list(rows))
+    contents = {r: _resized(n, profile) for r, n in rows.items() if r not in sizes.leave_out}
     for text, override in zip(overrides, _parse_overrides(overrides), strict=True):
         unreachable = _nest(text.partition("=")[0], object())
         if all(merge(c, unreachable, adds=False) == c for c in contents.values()):
@@ -146,9 +153,15 @@ def merge(
     return merged
 
 
+def row_name(name: str) -> str:
+    """Return the name of a packaged recipe as a row, which is the name of a folder too."""
+    return name.replace("/", "-")
+
+
 def _resized(name: str, profile: str | None) -> dict[str, Any]:
     path = recipe_path(name)
-    content = {"name": path.stem} | _spelled_out(read_yaml(path))
+    own = name.endswith((".yaml", ".yml"))
+    content = {"name": path.stem if own else row_name(name)} | _spelled_out(read_yaml(path))
     if profile is not None:
         sizes = load_profile(profile)
         for size in (sizes.all, sizes.rows.get(str(content["name"]), {})):

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from gratis.errors import GratisError
 from gratis.evaluate.statistics import mean_and_std, sign_flip
 from gratis.report.markup import plain
+from gratis.report.rows import WORST
 from gratis.results import METRICS
 
+_COMPARED = (*METRICS, WORST)
 # Per-image correctness of one run: a boolean array (n,) for every metric.
 Correct = Mapping[str, NDArray[np.bool_]]
 
@@ -43,7 +45,7 @@ class Comparison:
 
 
 def compare(
-    a: Mapping[int, Correct], b: Mapping[int, Correct], metrics: Sequence[str] = METRICS
+    a: Mapping[int, Correct], b: Mapping[int, Correct], metrics: Sequence[str] = _COMPARED
 ) -> list[Paired]:
     """Compare two recipes by every one of some metrics that all their runs have.
 
@@ -75,7 +77,7 @@ def _paired(metric: str, pairs: Sequence[tuple[NDArray[np.bool_], NDArray[np.boo
 def paired_to_markdown(comparisons: Sequence[Comparison]) -> str:
     """Return a Markdown table, a line a comparison, below a line that explains it."""
     used = {line.metric for comparison in comparisons for line in comparison.lines}
-    metrics = [metric for metric in METRICS if metric in used]
+    metrics = [metric for metric in _COMPARED if metric in used]
     table = [
         "Each row less the row that it builds on, on the same images, in points; ± is the standard "
         "deviation over the seeds, p the exact sign-flip test over the images, each with its seeds "

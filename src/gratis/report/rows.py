@@ -8,8 +8,9 @@ from typing import Any, Self
 from gratis.evaluate.statistics import mean_and_std, t_interval, wilson
 from gratis.results import METRICS, Results, collapsed
 
-# The worst case over all L-infinity attacks of a suite, image by image.
+# The worst case over all L-infinity attacks of a suite.
 WORST = "robust"
+WORST_MEANS = "what stands every L-infinity attack of the suite, image by image"
 
 # Metrics that are measured on images attacked through the baseline: white box for itself.
 ON_THE_BASELINE = ("fgsm_transfer", "transfer")
@@ -129,6 +130,11 @@ def titles(rows: Sequence[Row]) -> list[str]:
 def trained_unlike(results: Sequence[Results]) -> bool:
     """Return whether runs are known to be trained on different numbers of images."""
     return len({run.train_images for run in results if not run.elsewhere}) > 1
+
+
+def shown(rows: Sequence[Row]) -> list[str]:
+    """Return the metrics of a table: the usual ones, and the worst case where a row has one."""
+    return [*METRICS, *([WORST] if any(row.cell(WORST) for row in rows) else [])]
 
 
 def measured_on(results: Sequence[Results]) -> str:

@@ -10,6 +10,8 @@ from gratis.files import make_folder, write_json, write_text
 from gratis.report.markup import plain
 from gratis.report.rows import (
     COLLAPSED,
+    WORST,
+    WORST_MEANS,
     Cell,
     Row,
     budget,
@@ -18,10 +20,11 @@ from gratis.report.rows import (
     group,
     in_common,
     measured_on,
+    shown,
     titles,
     trained_unlike,
 )
-from gratis.results import METRICS, Results
+from gratis.results import Results
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,6 +63,8 @@ def notes(rows: Sequence[Row]) -> list[str]:
             "± of several seeds: standard deviation over the seeds; table.csv has the 95% "
             "t-interval of their mean."
         )
+    if WORST in shown(rows):
+        lines.append(f"{WORST}: {WORST_MEANS}.")
     if trained_unlike([run for row in rows for run in row.runs]):
         lines.append("[training images]: rows trained on different data are not comparable.")
     return lines + explain_marks(rows)
@@ -69,7 +74,8 @@ def to_markdown(results: Sequence[Results]) -> str:
     """Return the table as Markdown, with a line above and the explanations below."""
     rows = group(results)
     columns = ["model", "backbone", "size", "seeds"]
-    for metric in METRICS:
+    metrics = shown(rows)
+    for metric in metrics:
         columns += [metric, f"paper {metric}"] if metric in PAPERS else [metric]
     columns += ["passes", "epochs", "seconds"]
     lines = [
@@ -77,7 +83,10 @@ def to_markdown(results: Sequence[Results]) -> str:
         "",
         _markdown_line(columns),
         _markdown_line(["---"] * 3 + ["---:"] * (len(columns) - 3)),
-        *(_markdown_line(_markdown_cells(*each)) for each in zip(titles(rows), rows, strict=True)),
+        *(
+            _markdown_line(_markdown_cells(*each, metrics))
+            for each in zip(titles(rows), rows, strict=True)
+        ),
         "",
         *(f"- {note}" for note in notes(rows)),
     ]
@@ -88,9 +97,9 @@ def _markdown_line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _markdown_cells(title: str, row: Row) -> list[str]:
+def _markdown_cells(title: str, row: Row, metrics: Sequence[str]) -> list[str]:
     cells = [plain(title), plain(row.first.backbone), image_size(row), str(len(row.runs))]
-    for metric in METRICS:
+    for metric in metrics:
         cells.append(_number(row.cell(metric), row.mark_of(metric), " "))
         if metric in PAPERS:
             cells.append(_paper(row, metric))
@@ -134,23 +143,24 @@ def to_terminal(results: Sequence[Results]) -> "Table":
         padding=(0, 1, 0, 0),
     )
     table.add_column("model\nbackbone, size", min_width=22, overflow="fold")
-    for metric in METRICS:
+    metrics = shown(rows)
+    for metric in metrics:
         table.add_column(metric.replace("_", "\n"), justify="right", no_wrap=True)
         if metric in PAPERS:
             table.add_column("paper", justify="right", style="dim", no_wrap=True)
     for column in ("passes\nepochs", "seconds\nseeds"):
         table.add_column(column, justify="right", no_wrap=True)
     for title, row in zip(titles(rows), rows, strict=True):
-        table.add_row(*_terminal_cells(title, row))
+        table.add_row(*_terminal_cells(title, row, metrics))
     return table
 
 
-def _terminal_cells(title: str, row: Row) -> list[str]:
+def _terminal_cells(title: str, row: Row, metrics: Sequence[str]) -> list[str]:
     from rich.markup import escape
 
     used = f"{row.first.backbone}, {image_size(row)} px"
     cells = [f"{escape(title)}\n[dim]{escape(used)}[/dim]"]
-    for metric in METRICS:
+    for metric in metrics:
         number, _, margin = _number(row.cell(metric), row.mark_of(metric), "\n").partition("\n")
         cells.append(f"{number}\n[dim]{margin}[/dim]")
         if metric in PAPERS:
@@ -166,7 +176,8 @@ def to_csv(results: Sequence[Results]) -> str:
     images of a single run, Student's t of the mean over several seeds. ``*_std`` is the standard
     deviation over the seeds; what does not apply is empty.
     """
-    lines = [_csv_line(row) for row in group(results)]
+    rows = group(results)
+    lines = [_csv_line(row, shown(rows)) for row in rows]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")
     writer.writeheader()
@@ -174,7 +185,7 @@ def to_csv(results: Sequence[Results]) -> str:
     return text.getvalue()
 
 
-def _csv_line(row: Row) -> dict[str, object]:
+def _csv_line(row: Row, metrics: Sequence[str]) -> dict[str, object]:
     run = row.first
     line: dict[str, object] = {"recipe": run.recipe, "title": run.title, "seeds": len(row.runs)}
     line |= {field: getattr(run, field) for field in _CSV_FIELDS}
@@ -183,7 +194,7 @@ def _csv_line(row: Row) -> dict[str, object]:
         **{field: round(row.mean(field), 3) for field in ("passes", "epochs", "seconds")},
     }
     line |= dict.fromkeys(costs) if row.first.elsewhere else costs
-    for metric in METRICS:
+    for metric in metrics:
         line |= _csv_numbers(metric, row.cell(metric))
     line |= {f"paper_{metric}": row.paper(metric) for metric in PAPERS}
     line["collapsed"] = row.mark_of("fgsm") == COLLAPSED

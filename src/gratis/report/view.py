@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gratis.report.rows import WORST, Cell, Row, count, explain_marks, titles
+from gratis.report.rows import WORST, WORST_MEANS, Cell, Row, count, explain_marks, shown, titles
 from gratis.report.table import PAPERS, image_size
-from gratis.results import METRICS
 
 _MEANINGS = {
     "clean": "the validation images as they are",
@@ -14,7 +13,7 @@ _MEANINGS = {
     "transfer": "FGSM against the seed-0 baseline",
     "fgsm": "FGSM against the model itself",
     "pgd": "PGD with a random start against the model itself",
-    WORST: "what stands every L-infinity attack of the suite, image by image",
+    WORST: WORST_MEANS,
 }
 
 
@@ -48,7 +47,7 @@ class TableView(NamedTuple):
 
 def table_view(rows: Sequence[Row], best: Row | None) -> TableView:
     """Return the table of the rows, with the metrics that one of them has."""
-    metrics = [metric for metric in (*METRICS, WORST) if any(row.cell(metric) for row in rows)]
+    metrics = [metric for metric in shown(rows) if any(row.cell(metric) for row in rows)]
     lines = [
         TableRow(
             title=title,

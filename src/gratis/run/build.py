@@ -1,9 +1,10 @@
 """From a recipe to the objects that it describes."""
 
+from typing import Any
+
 import torch
 from lightning_fabric import Fabric
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gratis.data import Batches, Dataset, hold_out, to_float
 from gratis.model import Classifier, passes_per_image
@@ -12,6 +13,7 @@ from gratis.perturb import Augment
 from gratis.progress import say
 from gratis.recipe import Recipe
 from gratis.seeds import derive
+from gratis.train.average import Average
 from gratis.train.loop import Trainer
 from gratis.train.settings import TrainSettings
 from gratis.train.step import Learner
@@ -59,7 +61,7 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | No
         adversary=recipe.adversary_settings.build(recipe.seed),
         objective=Objective(recipe.terms),
         optimizer=optimizer,
-        average=_build_average(module, settings),
+        average=None if settings.average is None else Average(module, settings.average),
         seed=recipe.seed,
     )
     training, held_out = hold_out(dataset.train, settings.held_out)
@@ -88,24 +90,27 @@ def build_to_measure(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch |
 
 
 def _build_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    parameters = [p for p in module.parameters() if p.requires_grad]
+    groups = _decayed(module, settings)
     # The loop sets the rate at every step; foreach is the fastest that every device has.
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(
-            parameters, lr=0.0, weight_decay=settings.weight_decay, foreach=True
-        )
+        return torch.optim.AdamW(groups, lr=0.0, foreach=True)
     return torch.optim.SGD(
-        parameters,
+        groups,
         lr=0.0,
         momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
         nesterov=settings.momentum > 0,
         foreach=True,
     )
 
 
-def _build_average(module: nn.Module, settings: TrainSettings) -> AveragedModel | None:
-    if settings.average is None:
-        return None
-    rule = get_ema_multi_avg_fn(settings.average)
-    return AveragedModel(module, multi_avg_fn=rule, use_buffers=True)
+def _decayed(module: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
+    """Return the trained parameters in groups, each with its weight decay."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    if settings.decay_all:
+        return [{"params": trained, "weight_decay": settings.weight_decay}]
+    weights = [p for p in trained if p.dim() > 1]
+    others = [p for p in trained if p.dim() <= 1]
+    return [
+        {"params": weights, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from gratis.adversary import Adversary
 from gratis.data import Batch
 from gratis.model import Output
 from gratis.objective import Objective
 from gratis.seeds import derive
+from gratis.train.average import Average
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Learner:
     adversary: Adversary
     objective: Objective
     optimizer: torch.optim.Optimizer
-    average: AveragedModel | None
+    average: Average | None
     seed: int
 
     @property

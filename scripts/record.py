@@ -187,7 +187,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=JOBS, default=list(JOBS), metavar="JOB")
     parser.add_argument("--bring", type=Path, help="copy what is small there")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of every recipe")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def main() -> None:

@@ -87,13 +87,6 @@ def test_the_inverse_undoes_a_map_from_both_sides():
     torch.testing.assert_close(back @ square, unit)
 
 
-def test_a_map_without_an_inverse_shows_nothing():
-    flat = same([1.0, 0, 0], [1, 0, 0])
-    warped, seen = warp(signs(), inverse(flat))
-    assert not seen.any()
-    assert not warped.any()
-
-
 @pytest.mark.parametrize(
     ("settings", "share"),
     [

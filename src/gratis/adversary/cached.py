@@ -146,8 +146,9 @@ class Cached(Adversary):
         rows = (delta / self._unit).round_().clamp_(-_LEVELS, _LEVELS).to(torch.int8)
         if batch.maps is not None:
             back, seen = warp(rows, inverse(batch.maps))
-            rows = torch.where(seen, back, self._rows(batch))
-        self._cache.index_copy_(1, batch.indices, rows.unflatten(0, (batch.view_count, -1)))
+            # What was warped is zero where it was not seen; torch.where takes ten times as long.
+            rows = self._rows(batch).mul_((~seen).to(torch.int8)).add_(back)
+        self._cache[:, batch.indices] = rows.unflatten(0, (batch.view_count, -1))
 
     def _rows(self, batch: Batch) -> Tensor:
         """Return what is remembered of a batch's images, int8 (v*n, 3, height, width)."""

@@ -79,11 +79,13 @@ class Cached(Adversary):
     @torch.no_grad()
     def observe(self, batch: Batch, t: float) -> None:
         """Move delta as free training does, and remember it: this replay may be the last."""
-        if self._leaf is None or self._leaf.images.grad is None:
+        if self._leaf is None:
             return
-        self._delta = self._leaf.moved(self._step_size(t), self.settings.epsilon(t))
-        self._leaf = None
-        self._remember(batch, self._delta)
+        moved = self._leaf.moved(self._step_size(t), self.settings.epsilon(t))
+        if moved is None:
+            return
+        self._delta, self._leaf = moved, None
+        self._remember(batch, moved)
 
     def describe(self, t: float) -> dict[str, float]:
         """Return epsilon and replays at ``t``."""

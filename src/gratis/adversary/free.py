@@ -75,10 +75,12 @@ class Free(Adversary):
         d = clip(delta + step_size * sign(grad), -epsilon, epsilon), then
         delta <- delta_momentum * delta + (1 - delta_momentum) * d.
         """
-        if self._leaf is None or self._leaf.images.grad is None:
+        if self._leaf is None:
             return
-        epsilon, momentum = self.settings.epsilon(t), self.settings.delta_momentum(t)
-        moved = self._leaf.moved(self._step_size(t), epsilon)
+        moved = self._leaf.moved(self._step_size(t), self.settings.epsilon(t))
+        if moved is None:
+            return
+        momentum = self.settings.delta_momentum(t)
         if momentum:
             moved = torch.lerp(moved, self._leaf.delta, momentum)
         rows = self._rows(batch)

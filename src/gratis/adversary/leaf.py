@@ -19,13 +19,12 @@ class Leaf:
         self.images = (views + self.delta).clamp_(0, 1).requires_grad_()
 
     @torch.no_grad()
-    def moved(self, step_size: float, epsilon: float) -> Tensor:
+    def moved(self, step_size: float, epsilon: float) -> Tensor | None:
         """Return clip(delta + step_size * sign(grad), -epsilon, epsilon), of the views' shape.
 
-        Raises:
-            ValueError: there was no backward pass through ``images``.
+        There is none before a backward pass through ``images``.
         """
         if self.images.grad is None:
-            raise ValueError("delta moves after the backward pass through the images")
+            return None
         step = self.images.grad.sign().mul_(step_size)
         return step.add_(self.delta).clamp_(-epsilon, epsilon)

@@ -241,6 +241,16 @@ def test_between_two_replays_a_state_goes_on_bit_for_bit(known, show):
     assert torch.equal(cache_of(resumed), cache_of(adversary))
 
 
+def test_an_earlier_state_knows_nothing_of_what_came_after(show):
+    adversary = cached()
+    replay(adversary, show([1], number=0), 1.0)
+    state = {k: v.clone() for k, v in adversary.state_dict().items()}
+    batch = show([4], number=1)
+    first = replay(adversary, batch, 1.0)
+    adversary.load_state_dict(state)
+    assert torch.equal(replay(adversary, batch, 1.0), first)
+
+
 def test_what_a_batch_began_with_lies_in_memory_as_its_views_do(batch_of):
     adversary = cached()
     for number in range(2):

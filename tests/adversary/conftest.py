@@ -3,7 +3,10 @@ import torch
 from torch import nn
 
 from gratis.data import Batch
+from gratis.perturb import Augment, AugmentSettings
 from gratis.seeds import generator
+
+SPLIT = 16
 
 
 @pytest.fixture
@@ -23,15 +26,20 @@ def model():
 
 @pytest.fixture
 def batch_of():
-    """Make a batch: ``batch_of(n, views=1, number=0)``, with many pixels at exactly 0 and 1."""
+    """Make a batch: ``batch_of(n, views=1, number=0)``, with many pixels at exactly 0 and 1.
+
+    Its n images are any of a split of ``SPLIT``; its views say that they were moved.
+    """
 
     def make(n, views=1, number=0, dtype=torch.float32):
         source = generator("cpu", "batch", number)
         images = (1.6 * torch.rand((views * n, 3, 8, 8), generator=source) - 0.3).clamp(0, 1)
         images = images.to(dtype).contiguous(memory_format=torch.channels_last)
         labels = torch.randint(4, (n,), generator=source)
-        batch = Batch.of(images[:n], labels)
+        indices = torch.randperm(SPLIT, generator=source)[:n]
+        batch = Batch.of(images[:n], labels, indices, SPLIT)
         batch.views = images
+        batch.maps = Augment(AugmentSettings())(images[:n], source, views)[1]
         return batch
 
     return make

@@ -13,6 +13,10 @@ FALLING = {"linear": {"start": 0.1, "stop": 0.02}}
 
 # Settings to test beside the defaults, by the adversary's word.
 VARIANTS = {
+    "cached": [
+        {"epsilon": FALLING},
+        {"epsilon": FALLING, "replays": 3, "step_size": 0.03},
+    ],
     "free": [
         {"epsilon": FALLING},
         {"epsilon": FALLING, "gamma": 0.6, "delta_momentum": 0.5, "step_size": 0.03},
@@ -28,6 +32,7 @@ VARIANTS = {
 # How far an image may move at progress t.
 BUDGETS = {
     "natural": lambda settings, t: 0.0,
+    "cached": lambda settings, t: settings.epsilon(t),
     "free": lambda settings, t: settings.epsilon(t),
     "fgsm": lambda settings, t: (
         settings.epsilon(t) * (1 if settings.project else 1 + settings.noise)
@@ -38,6 +43,7 @@ BUDGETS = {
 # What the logs show of it.
 DESCRIPTIONS = {
     "natural": set(),
+    "cached": {"epsilon", "replays"},
     "free": {"epsilon", "replays", "gamma"},
     "fgsm": {"epsilon"},
     "pgd": {"epsilon"},

@@ -160,6 +160,29 @@ def test_views_are_the_images_until_someone_makes_others():
     assert batch.view_count == 2
 
 
+def test_a_batch_knows_how_many_images_its_split_has():
+    # All of them, also where only some are trained on.
+    assert make(9, 4, indices=[1, 3, 5, 8])[0].split_size == 9
+    images, labels, indices = (
+        torch.rand(3, 3, 4, 4),
+        torch.tensor([2, 0, 1]),
+        torch.tensor([7, 0, 4]),
+    )
+    batch = Batch.of(images, labels, indices, 9)
+    assert batch.indices is indices
+    assert batch.split_size == 9
+    assert Batch.of(images, labels).split_size is None
+
+
+@pytest.mark.parametrize(
+    ("indices", "split_size"),
+    [(torch.tensor([1, 2]), None), (None, 5), (torch.tensor([1, 2, 3]), 5)],
+)
+def test_indices_without_their_split_or_too_many_are_refused(indices, split_size):
+    with pytest.raises(ValueError, match="needs n indices together with the split_size"):
+        Batch.of(torch.rand(2, 3, 4, 4), torch.tensor([0, 1]), indices, split_size)
+
+
 @pytest.mark.parametrize(
     "images",
     [torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.rand(3, 4, 4), torch.rand(1, 3, 4, 4)],

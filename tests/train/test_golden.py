@@ -39,6 +39,10 @@ ADVERSARY = {
         "gamma": 0.8,
         "delta_momentum": 0.2,
     },
+    "cached": {
+        "replays": {"steps": {0: 1, 0.7: 2}},
+        "epsilon": {"linear": {"start": 0.02, "stop": 0.1}},
+    },
     "fgsm": {"epsilon": 0.05},
     "pgd": {"epsilon": 0.05, "steps": 3},
 }
@@ -128,6 +132,8 @@ def test_there_is_no_golden_file_too_many():
         ("free", "gamma", 1),
         ("free", "step_size", 0.02),
         ("free", "reset", True),
+        ("cached", "replays", 1),
+        ("cached", "step_size", 0.02),
         ("fgsm", "project", True),
         ("fgsm", "noise", 1),
         ("pgd", "steps", 2),

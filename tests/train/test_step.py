@@ -13,7 +13,7 @@ TWO_VIEWS = {"cross_entropy": {}, "contrastive": {"weight": 0.1}}
 def batch_of(n=6, views=1):
     source = torch.Generator().manual_seed(n)
     images = torch.rand((views * n, 3, 8, 8), generator=source)
-    batch = Batch.of(images[:n], torch.arange(n) % 4)
+    batch = Batch.of(images[:n], torch.arange(n) % 4, torch.arange(n), n)
     batch.views = images
     return batch
 

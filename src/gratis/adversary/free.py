@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gratis.adversary.contract import Adversary, AdversarySettings, Model
+from gratis.adversary.leaf import Leaf
 from gratis.data import Batch
 from gratis.errors import GratisError
 from gratis.schedule import Constant, Schedule, Scheduled, within
@@ -47,8 +48,7 @@ class Free(Adversary):
         self._step_size: Schedule = settings.step_size or settings.epsilon
         self._gamma_generator = generator("cpu", seed, "gamma")
         self._delta: Tensor | None = None  # (views, largest batch, 3, height, width)
-        self._used: Tensor | None = None  # delta in the replay under way
-        self._images: Tensor | None = None  # and the images that it made, a leaf
+        self._leaf: Leaf | None = None  # of the replay under way, where it uses delta
         self._batch: Batch | None = None
         self._number: int | None = None  # of the batch, which a resumed run draws again
 
@@ -60,18 +60,13 @@ class Free(Adversary):
         """Return the views with delta added, or as they are when gamma's draw says so."""
         if batch is not self._batch:
             self._draw(batch)
-        self._images = None
+        self._leaf = None
         # Drawn at every replay, so that the sequence does not depend on the schedule's values.
         draw = float(torch.rand((), generator=self._gamma_generator))
         if draw >= self.settings.gamma(t):
             return batch.views
-        # Clipped where it is used: a falling epsilon would leave stale noise outside the budget.
-        epsilon = self.settings.epsilon(t)
-        self._used = self._rows(batch).clamp(-epsilon, epsilon).flatten(0, 1)
-        # The leaf lies behind the clip to [0, 1]. In front of it black and white pixels would have
-        # no gradient, and a delta that once points out of the range would never come back.
-        self._images = (batch.views + self._used).clamp_(0, 1).requires_grad_()
-        return self._images
+        self._leaf = Leaf(batch.views, self._rows(batch), self.settings.epsilon(t))
+        return self._leaf.images
 
     @torch.no_grad()
     def observe(self, batch: Batch, t: float) -> None:
@@ -80,16 +75,17 @@ class Free(Adversary):
         d = clip(delta + step_size * sign(grad), -epsilon, epsilon), then
         delta <- delta_momentum * delta + (1 - delta_momentum) * d.
         """
-        if self._used is None or self._images is None or self._images.grad is None:
+        if self._leaf is None:
             return
-        epsilon, momentum = self.settings.epsilon(t), self.settings.delta_momentum(t)
-        step = self._images.grad.sign().mul_(self._step_size(t))
-        moved = step.add_(self._used).clamp_(-epsilon, epsilon)
+        moved = self._leaf.moved(self._step_size(t), self.settings.epsilon(t))
+        if moved is None:
+            return
+        momentum = self.settings.delta_momentum(t)
         if momentum:
-            moved = torch.lerp(moved, self._used, momentum)
+            moved = torch.lerp(moved, self._leaf.delta, momentum)
         rows = self._rows(batch)
         rows.copy_(moved.view_as(rows))
-        self._used = self._images = None
+        self._leaf = None
 
     def describe(self, t: float) -> dict[str, float]:
         """Return epsilon, replays and gamma at ``t``."""

@@ -14,7 +14,8 @@ class Batch:
     ``indices`` (positions in the training split) are int64 (n,). ``views`` is (v*n, 3, height,
     width), view-major: view k of image i is row k*n+i; it starts as the images themselves.
     ``maps`` is (v*n, 2, 3), the affine map that made each view, or none. ``number`` counts the
-    batches of a run, where there is one.
+    batches of a run, where there is one. ``split_size`` is the number of images in the training
+    split, where that is known.
     """
 
     images: Tensor
@@ -23,6 +24,7 @@ class Batch:
     views: Tensor = field(default_factory=lambda: torch.empty(0))
     maps: Tensor | None = None
     number: int | None = None
+    split_size: int | None = None
 
     def __post_init__(self) -> None:
         """Let the views be the images where none are given."""
@@ -44,18 +46,31 @@ class Batch:
         return self.labels.repeat(self.view_count)
 
     @classmethod
-    def of(cls, images: Tensor, labels: Tensor) -> "Batch":
+    def of(
+        cls,
+        images: Tensor,
+        labels: Tensor,
+        indices: Tensor | None = None,
+        split_size: int | None = None,
+    ) -> "Batch":
         """Return a batch for a training loop of one's own.
 
         ``images`` is float (n, 3, height, width) in [0, 1], not normalised; ``labels`` is int64
-        (n,). The indices are 0 to n-1.
+        (n,). An adversary that remembers every image also needs ``indices``, int64 (n,), the
+        positions of the images among the ``split_size`` to train on, on the images' device.
+        Without them the indices are 0 to n-1.
 
         Raises:
-            ValueError: the images are not floats of that shape, or the labels are not as many.
+            ValueError: the images are not floats of that shape, the labels or indices are not as
+                many, or indices come without ``split_size`` or the other way round.
         """
         if images.dim() != 4 or not images.is_floating_point() or len(images) != len(labels):
             raise ValueError(
                 "needs float images of shape (n, 3, height, width) and n labels, not "
                 f"{images.dtype} {tuple(images.shape)} and {tuple(labels.shape)}"
             )
-        return cls(images, labels, torch.arange(len(labels), device=labels.device))
+        if indices is None and split_size is None:
+            return cls(images, labels, torch.arange(len(labels), device=labels.device))
+        if indices is None or split_size is None or indices.shape != labels.shape:
+            raise ValueError("needs n indices together with the split_size that they count in")
+        return cls(images, labels, indices, split_size=split_size)

@@ -97,6 +97,7 @@ class Batches:
             self._moved(self._split.labels[positions]),
             self._moved(positions),
             number=number,
+            split_size=len(self._split),
         )
 
     def _rows(self, number: int) -> Indices:

@@ -10,6 +10,7 @@ from gratis.perturb.gradient import AttackSettings, Classify, ascend, input_grad
 from gratis.perturb.losses import LOSSES, LossName, cross_entropy, margin
 from gratis.perturb.modes import frozen, frozen_statistics, full_precision
 from gratis.perturb.search import Found, attack, search
+from gratis.perturb.warp import inverse, warp
 
 __all__ = [
     "BALLS",
@@ -31,7 +32,9 @@ __all__ = [
     "frozen_statistics",
     "full_precision",
     "input_gradient",
+    "inverse",
     "margin",
     "resample",
     "search",
+    "warp",
 ]

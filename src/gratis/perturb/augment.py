@@ -117,13 +117,13 @@ class Augment:
     def _make(self, images: Tensor, draws: Tensor, maps: Tensor, made: Tensor) -> None:
         """Write the views into ``made``, a piece at a time."""
         colours = self._colours(images, draws) if self.settings.recolours else None
-        lines = _lines(maps, *images.shape[2:]) if self.settings.moves else None
+        grid = lines(maps, *images.shape[2:]) if self.settings.moves else None
         for source, target in _pieces(images, len(made)):
             piece = images[source]
             if colours is not None:
                 piece = map_colours(piece, *(part[target] for part in colours)).clamp_(0, 1)
-            if lines is not None:
-                piece = _sample(piece, *(line[target] for line in lines))
+            if grid is not None:
+                piece = _sample(piece, *(line[target] for line in grid))
             made[target] = piece
 
     def _colours(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
@@ -174,10 +174,10 @@ def resample(images: Tensor, maps: Tensor) -> Tensor:
     Returns:
         (n, 3, H, W) in [0, 1].
     """
-    return _sample(images, *_lines(maps, *images.shape[2:]))
+    return _sample(images, *lines(maps, *images.shape[2:]))
 
 
-def _lines(maps: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+def lines(maps: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Return the two terms of every view's grid, (n, 2, 1, width) and (n, 2, height, 1)."""
     across = maps[:, :, :1] * _centres(width, maps) + maps[:, :, 2:]
     down = maps[:, :, 1:2] * _centres(height, maps)

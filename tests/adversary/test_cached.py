@@ -251,12 +251,14 @@ def test_an_earlier_state_knows_nothing_of_what_came_after(show):
     assert torch.equal(replay(adversary, batch, 1.0), first)
 
 
-def test_what_a_batch_began_with_lies_in_memory_as_its_views_do(batch_of):
+def test_delta_lies_in_memory_as_images_do(batch_of):
     adversary = cached()
     for number in range(2):
         batch = batch_of(5, 2, number)
-        images = replay(adversary, batch, 1.0)
-        assert images.is_contiguous(memory_format=torch.channels_last)
+        batch.number = number
+        images = adversary.perturb(None, batch, 0.0)
+        for lying in (images, adversary.state_dict()["delta"]):
+            assert lying.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_observing_without_a_backward_pass_changes_nothing(show):

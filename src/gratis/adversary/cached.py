@@ -133,7 +133,7 @@ class Cached(Adversary):
         if not known or self._delta is None:
             return self._recall(batch)
         _refuse_other("delta", self._delta, (*batch.views.shape,))
-        return torch.empty_like(batch.views).copy_(self._delta)
+        return self._delta
 
     def _recall(self, batch: Batch) -> Tensor:
         """Return the deltas of a batch's images, seen as its views are, in memory as they are."""

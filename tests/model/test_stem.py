@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from gratis.model import Classifier, ModelSettings
 from gratis.model.stem import Stem, quicken_stem
 
 
@@ -81,3 +82,17 @@ def test_other_stems_stay_as_they_are(stem):
     module.conv1 = stem
     quicken_stem(module)
     assert module.conv1 is stem
+
+
+@pytest.mark.parametrize(("denoiser", "kind"), [({"width": 2}, Stem), (None, nn.Conv2d)])
+def test_only_classifiers_behind_a_denoiser_have_one(denoiser, kind):
+    model = Classifier(ModelSettings(channels=(4, 4, 8, 8), denoiser=denoiser), classes=3)
+    assert type(model.backbone.conv1) is kind
+
+
+def test_autocast_keeps_the_plain_convolution():
+    plain, quick = (convolution.float() for convolution in pair())
+    images = torch.rand(2, 3, 8, 8, requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, wanted = quick(images), plain(images)
+    assert found.dtype == torch.bfloat16 and torch.equal(found, wanted)

@@ -43,7 +43,7 @@ class Classifier(nn.Module):
         self.head = Head(features, classes, settings.head)
         self.denoiser = Denoiser(settings.denoiser) if settings.denoiser else None
         if self.denoiser is not None:
-            # Otherwise its images seldom need a gradient.
+            # Only here: it rounds differently, and the other rows' figures are published.
             quicken_stem(self.backbone)
         for name, values in normalisation.items():
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)

@@ -1,7 +1,7 @@
 """The first convolution of a ResNet, with a quicker gradient of its images on a CPU.
 
-For three channels oneDNN takes five times as long for the gradient of the images as for that of
-the weights. Seen at half resolution, with four times the channels, it is an ordinary convolution.
+For three channels oneDNN takes several times as long for the gradient of the images as for that
+of the weights. Seen at half resolution, with four times the channels, it is an ordinary convolution.
 """
 
 from typing import Any
@@ -13,7 +13,13 @@ from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 from torch.nn.utils import skip_init
 
-_SHAPE = {"kernel_size": (7, 7), "stride": (2, 2), "padding": (3, 3), "dilation": (1, 1)}
+_SHAPE = {
+    "kernel_size": (7, 7),
+    "stride": (2, 2),
+    "padding": (3, 3),
+    "dilation": (1, 1),
+    "padding_mode": "zeros",
+}
 
 
 class Stem(nn.Conv2d):

@@ -1,7 +1,8 @@
 """The first convolution of a ResNet, with a quicker gradient of its images on a CPU.
 
 For three channels oneDNN takes several times as long for the gradient of the images as for that
-of the weights. Seen at half resolution, with four times the channels, it is an ordinary convolution.
+of the weights. Seen at half resolution, with four times the channels, it is an ordinary
+convolution.
 """
 
 from typing import Any

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from gratis.data.decoding import BrokenImage, Undecoded
 from gratis.data.store import Stamp
@@ -125,6 +125,9 @@ def resized(image: Image.Image, size: int) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     """Turn a loaded image as its EXIF data say: cameras store photographs sideways."""
     try:
+        # Spares the copy that Pillow makes of what is upright already; so does _rgb.
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image
         return ImageOps.exif_transpose(image)
     # Damaged EXIF data, which many good photographs have.
     except Exception:
@@ -132,6 +135,8 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
     if image.mode.startswith("I"):
         deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))

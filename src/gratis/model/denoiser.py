@@ -57,6 +57,8 @@ class Denoiser(nn.Module):
         """
         height, width = images.shape[-2:]
         below, right = -height % MULTIPLE, -width % MULTIPLE
-        padded = functional.pad(images, (0, right, 0, below), mode="replicate")
-        noise: Tensor = self.decoder(self.encoder(padded if below or right else images))
+        padded = images
+        if below or right:
+            padded = functional.pad(images, (0, right, 0, below), mode="replicate")
+        noise: Tensor = self.decoder(self.encoder(padded))
         return images + noise[..., :height, :width]

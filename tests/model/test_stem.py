@@ -1,3 +1,5 @@
+"""A stem is its convolution, forwards and backwards; autograd's own gradients are the oracle."""
+
 import copy
 
 import pytest
@@ -5,94 +7,116 @@ import torch
 from torch import nn
 
 from gratis.model import Classifier, ModelSettings
-from gratis.model.stem import Stem, quicken_stem
+from gratis.model.stem import Stem, quicken, suits
+
+CONVOLUTIONS = [
+    {"kernel_size": 7, "stride": 2, "padding": 3, "bias": False},
+    {"kernel_size": 3, "stride": 1, "padding": 1},
+    {"kernel_size": 3, "stride": 2, "padding": 1},
+    {"kernel_size": 3, "stride": 2, "padding": 0},
+    {"kernel_size": 5, "stride": 3, "padding": 2},
+    {"kernel_size": 5, "stride": 1, "padding": 0},
+    {"kernel_size": 4, "stride": 2, "padding": 3, "bias": False},
+    {"kernel_size": 2, "stride": 1, "padding": 2},
+]
 
 
-def pair(channels=3):
-    """Return a module with a ResNet's stem, and its copy with the quick one."""
+def pair(channels=3, **options):
+    """Return a convolution, and a stem with parameters of its own that are the same."""
     torch.manual_seed(0)
-    plain = nn.Module()
-    plain.conv1 = nn.Conv2d(channels, 5, 7, stride=2, padding=3, bias=False)
-    plain.double()
-    quick = copy.deepcopy(plain)
-    quicken_stem(quick)
-    return plain.conv1, quick.conv1
+    own = {"kernel_size": 7, "stride": 2, "padding": 3} | options
+    layer = nn.Conv2d(channels, 5, **own).double()
+    return layer, Stem.of(copy.deepcopy(layer))
 
 
-def gradients(convolution, images):
+def gradients(layer, images):
+    """Return the output, and the gradients of the images and of the parameters."""
     leaf = images.clone().requires_grad_()
-    output = convolution(leaf)
+    output = layer(leaf)
     weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype).view(output.shape)
-    return output, *torch.autograd.grad((output * weights).sum(), [leaf, convolution.weight])
+    wanted = [leaf, *(p for p in layer.parameters() if p.requires_grad)]
+    return [output, *torch.autograd.grad((output * weights).sum(), wanted)]
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("size", [(8, 8), (9, 12), (12, 9), (7, 7), (1, 1), (2, 3)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("size", [(16, 16), (11, 14), (9, 12), (7, 7)], ids=str)
+@pytest.mark.parametrize("options", CONVOLUTIONS, ids=str)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_output_and_gradients_are_the_plain_convolutions(size, channels, layout):
-    plain, quick = pair(channels)
-    assert type(quick.to(memory_format=layout)) is Stem
+def test_output_and_gradients_are_the_convolutions(channels, options, size, layout):
+    plain, stem = pair(channels, **options)
+    stem.to(memory_format=layout)
     images = torch.rand(2, channels, *size, dtype=torch.double).contiguous(memory_format=layout)
-    for found, wanted in zip(gradients(quick, images), gradients(plain, images), strict=True):
+    for found, wanted in zip(gradients(stem, images), gradients(plain, images), strict=True):
         torch.testing.assert_close(found, wanted)
 
 
-def test_gradients_agree_with_finite_differences():
-    _, quick = pair()
-    images = torch.rand(1, 3, 5, 6, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(quick, (images,))
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (4, 1)], ids=str)
+def test_images_smaller_than_the_kernel_do_too(size):
+    plain, stem = pair()
+    images = torch.rand(2, 3, *size, dtype=torch.double)
+    for found, wanted in zip(gradients(stem, images), gradients(plain, images), strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("options", [{}, {"kernel_size": 3, "stride": 1, "padding": 1}], ids=str)
+def test_gradients_agree_with_finite_differences_and_so_do_theirs(options):
+    _, stem = pair(**options)
+    images = torch.rand(1, 3, 4, 5, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(stem, (images,))
+    assert torch.autograd.gradgradcheck(stem, (images,))
 
 
 def test_frozen_weights_still_let_the_gradient_through():
-    plain, quick = pair()
+    plain, stem = (layer.requires_grad_(False) for layer in pair())
     images = torch.rand(2, 3, 8, 8, dtype=torch.double)
-    wanted = gradients(plain, images)[1]
-    quick.requires_grad_(False)
-    leaf = images.requires_grad_()
-    output = quick(leaf)
-    weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype).view(output.shape)
-    (output * weights).sum().backward()
-    torch.testing.assert_close(leaf.grad, wanted)
-    assert quick.weight.grad is None
+    for found, wanted in zip(gradients(stem, images), gradients(plain, images), strict=True):
+        torch.testing.assert_close(found, wanted)
 
 
-def test_it_neither_draws_random_numbers_nor_renames_weights():
+def test_it_neither_draws_random_numbers_nor_renames_parameters():
     plain, _ = pair()
-    state = torch.get_rng_state()
-    module = nn.Module()
-    module.conv1 = plain
-    quicken_stem(module)
+    weight, bias, state = plain.weight, plain.bias, torch.get_rng_state()
+    module = nn.Sequential(plain)
+    assert quicken(module) and not quicken(module)
     assert torch.equal(torch.get_rng_state(), state)
-    assert module.conv1.weight is plain.weight
-    assert list(module.state_dict()) == ["conv1.weight"]
+    assert module[0].weight is weight and module[0].bias is bias
+    assert list(module.state_dict()) == ["0.weight", "0.bias"]
+    images = torch.rand(1, 3, 8, 8, dtype=torch.double)
+    assert torch.equal(module(images), plain(images))
 
 
 @pytest.mark.parametrize(
-    "stem",
+    "layer",
     [
-        nn.Conv2d(3, 4, 3, padding=1, bias=False),
-        nn.Conv2d(3, 4, 7, stride=2, padding=3),
-        nn.Conv2d(4, 4, 7, stride=2, padding=3, bias=False, groups=2),
-        nn.Conv2d(3, 4, 7, stride=2, padding=3, bias=False, dilation=2),
-        nn.Identity(),
+        nn.Conv2d(16, 4, 3),
+        nn.Conv2d(2, 4, 3, groups=2),
+        nn.Conv2d(3, 4, 3, dilation=2),
+        nn.Conv2d(3, 4, 3, padding="same"),
+        nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(3, 4, (3, 1)),
+        nn.Conv2d(3, 4, 3, stride=(1, 2)),
+        nn.Conv2d(3, 4, 4, stride=4),
+        nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3)),
+        nn.Linear(3, 4),
     ],
+    ids=str,
 )
-def test_other_stems_stay_as_they_are(stem):
-    module = nn.Module()
-    module.conv1 = stem
-    quicken_stem(module)
-    assert module.conv1 is stem
+def test_what_a_stem_cannot_stand_for_stays(layer):
+    module = nn.Sequential(layer)
+    assert not suits(layer) and not quicken(module)
+    assert module[0] is layer
 
 
-@pytest.mark.parametrize(("denoiser", "kind"), [({"width": 2}, Stem), (None, nn.Conv2d)])
-def test_only_classifiers_behind_a_denoiser_have_one(denoiser, kind):
-    model = Classifier(ModelSettings(channels=(4, 4, 8, 8), denoiser=denoiser), classes=3)
-    assert type(model.backbone.conv1) is kind
+@pytest.mark.parametrize("settings", [{}, {"stem": "small"}, {"backbone": "resnetv2_18"}], ids=str)
+def test_every_classifier_has_one_at_its_images(settings):
+    model = Classifier(ModelSettings(channels=(8, 8, 8, 8), **settings), classes=3)
+    (stem,) = (part for part in model.modules() if isinstance(part, Stem))
+    assert stem.in_channels == 3
 
 
 def test_autocast_keeps_the_plain_convolution():
-    plain, quick = (convolution.float() for convolution in pair())
+    plain, stem = (layer.float() for layer in pair())
     images = torch.rand(2, 3, 8, 8, requires_grad=True)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found, wanted = quick(images), plain(images)
+        found, wanted = stem(images), plain(images)
     assert found.dtype == torch.bfloat16 and torch.equal(found, wanted)

@@ -10,7 +10,7 @@ from gratis.model.denoiser import Denoiser
 from gratis.model.head import Head
 from gratis.model.resizing import resized
 from gratis.model.settings import ModelSettings
-from gratis.model.stem import quicken_stem
+from gratis.model.stem import quicken
 
 
 class Output(NamedTuple):
@@ -42,9 +42,7 @@ class Classifier(nn.Module):
         self.backbone, normalisation, features = build_backbone(settings)
         self.head = Head(features, classes, settings.head)
         self.denoiser = Denoiser(settings.denoiser) if settings.denoiser else None
-        if self.denoiser is not None:
-            # Only here: it rounds differently, and the other rows' figures are published.
-            quicken_stem(self.backbone)
+        quicken(self.backbone)
         for name, values in normalisation.items():
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         if settings.freeze_backbone:

@@ -1,87 +1,162 @@
-"""The first convolution of a ResNet, with a quicker gradient of its images on a CPU.
+"""The convolution of the images, with a quicker gradient of them on a CPU.
 
-For three channels oneDNN takes several times as long for the gradient of the images as for that
-of the weights. Seen at half resolution, with four times the channels, it is an ordinary
-convolution.
+A processor computes the gradient of many channels at a time, and images have three: oneDNN takes
+several times as long for it as for that of the weights. A square block of the images' gradient
+has the channels of all its pixels, and all blocks together are one ordinary convolution of what
+comes back.
 """
 
-from typing import Any
+from functools import cache
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.grad import conv2d_weight
-from torch.nn.utils import skip_init
 
-_SHAPE = {
-    "kernel_size": (7, 7),
-    "stride": (2, 2),
-    "padding": (3, 3),
-    "dilation": (1, 1),
-    "padding_mode": "zeros",
-}
+# Beyond that, a block gains nothing.
+_FEW_CHANNELS = 4
 
 
 class Stem(nn.Conv2d):
-    """A 7x7 convolution of stride 2 of images that are themselves made by a network."""
+    """A convolution with the same parameters, output and gradients, up to rounding."""
+
+    @classmethod
+    def of(cls, layer: nn.Conv2d) -> "Stem":
+        """Return a stem with the very parameters of ``layer``, which must be one that suits."""
+        # Without memory of its own, and without drawing a random number.
+        with torch.device("meta"):
+            stem = cls(
+                layer.in_channels,
+                layer.out_channels,
+                layer.kernel_size,  # type: ignore[arg-type]  # a pair, as torch keeps it
+                layer.stride,  # type: ignore[arg-type]
+                layer.padding,  # type: ignore[arg-type]
+                bias=False,
+            )
+        stem.weight, stem.bias = layer.weight, layer.bias
+        return stem.train(layer.training)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the convolution of images (n, channels, height, width)."""
         plain = images.device.type != "cpu" or torch.is_autocast_enabled("cpu")
         if plain or not images.requires_grad or not torch.is_grad_enabled():
             return super().forward(images)
-        convolved: Tensor = _Convolve.apply(images, self.weight)
+        sides = int(self.stride[0]), int(self.padding[0])
+        convolved: Tensor = _Convolve.apply(images, self.weight, self.bias, *sides)
         return convolved
 
 
-def quicken_stem(backbone: nn.Module) -> None:
-    """Put a :class:`Stem` with the same weights in the place of a stem of its shape."""
-    old = getattr(backbone, "conv1", None)
-    if type(old) is not nn.Conv2d or old.bias is not None or old.groups != 1:
-        return
-    if any(getattr(old, name) != value for name, value in _SHAPE.items()):
-        return
-    new = skip_init(Stem, old.in_channels, old.out_channels, bias=False, **_SHAPE)
-    new.weight = old.weight
-    backbone.conv1 = new
+def suits(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
+    """Return whether a :class:`Stem` can stand in the place of ``layer``, and would pay there."""
+    return (
+        type(layer) is nn.Conv2d
+        and layer.in_channels <= _FEW_CHANNELS
+        and layer.groups == 1
+        and layer.padding_mode == "zeros"
+        and layer.dilation == (1, 1)
+        and not isinstance(layer.padding, str)
+        and all(len(set(sides)) == 1 for sides in (layer.kernel_size, layer.stride, layer.padding))
+        and layer.stride[0] < layer.kernel_size[0]
+    )
+
+
+def quicken(network: nn.Module) -> bool:
+    """Put a :class:`Stem` wherever one suits; return whether there was such a place."""
+    places = [
+        (part, name)
+        for part in network.modules()
+        for name, child in part.named_children()
+        if suits(child)
+    ]
+    for part, name in places:
+        setattr(part, name, Stem.of(getattr(part, name)))
+    return bool(places)
 
 
 class _Convolve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(images, weight)
-        return functional.conv2d(images, weight, stride=2, padding=3)
+    def forward(
+        context: Any, images: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
+    ) -> Tensor:
+        context.save_for_backward(images, weight)
+        context.sides = stride, padding
+        return functional.conv2d(images, weight, bias, stride, padding)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        images, weight = ctx.saved_tensors
-        wants_images, wants_weight = ctx.needs_input_grad
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (images, weight), (stride, padding) = context.saved_tensors, context.sides
+        of_images, of_weight, of_bias, *_ = context.needs_input_grad
+        size = int(images.shape[2]), int(images.shape[3])
         return (
-            _gradient_of_images(gradient, weight, *images.shape[2:]) if wants_images else None,
-            conv2d_weight(images, weight.shape, gradient, stride=2, padding=3)
-            if wants_weight
-            else None,
+            _of_images(gradient, weight, stride, padding, size) if of_images else None,
+            conv2d_weight(images, weight.shape, gradient, stride, padding) if of_weight else None,
+            gradient.sum((0, 2, 3)) if of_bias else None,
+            None,
+            None,
         )
 
 
-def _gradient_of_images(gradient: Tensor, weight: Tensor, height: int, width: int) -> Tensor:
-    """Return the gradient of the images, (n, channels, height, width), channels last.
+def _of_images(
+    gradient: Tensor, weight: Tensor, stride: int, padding: int, size: tuple[int, int]
+) -> Tensor:
+    """Return the images' gradient, (n, channels, height, width), from that of the output.
 
     Args:
-        gradient: that of the output, (n, out, ceil(height / 2), ceil(width / 2)).
-        weight: (out, channels, 7, 7).
-        height: of the images.
-        width: of the images.
+        gradient: (n, out, rows, columns).
+        weight: (out, channels, kernel, kernel).
+        stride: along both sides.
+        padding: at all four sides.
+        size: height and width of the images.
     """
-    (n, _, rows, columns), (out, channels) = gradient.shape, weight.shape[:2]
-    # Seven taps and a zero are four at each of the two places of a pixel in a pair.
-    taps = functional.pad(weight, (1, 0, 1, 0)).view(out, channels, 4, 2, 4, 2)
-    kernel = taps.flip(2, 4).permute(3, 5, 1, 0, 2, 4).reshape(4 * channels, out, 4, 4)
+    block = max(stride, 2)
+    step = block // stride
+    select, first = _select(weight.shape[-1], stride, padding, block)
+    apart = select.to(weight)
+    kernel = torch.einsum("oiyx,ajy,bkx->iabojk", weight, apart, apart).flatten(0, 2)
     kernel = kernel.contiguous(memory_format=torch.channels_last)
-    pairs = functional.conv2d(gradient, kernel, padding=2).permute(0, 2, 3, 1)[:, 1:, 1:]
-    # From (row, column, place in pair of rows, place in pair of columns and channel) to pixels.
-    pixels = pairs.reshape(n, rows, columns, 2, 2 * channels).transpose(2, 3)
-    pixels = pixels.reshape(n, 2 * rows, 2 * columns, channels)
-    return pixels.permute(0, 3, 1, 2)[:, :, :height, :width]
+    around: list[int] = []
+    # The last axis comes first.
+    for pixels, made in zip(size[::-1], (gradient.shape[3], gradient.shape[2]), strict=True):
+        reached = step * (-(-pixels // block) - 1) + first + kernel.shape[-1]
+        around += [-first, reached - made]
+    if len(set(around)) == 1 and around[0] >= 0:
+        blocks = functional.conv2d(gradient, kernel, stride=step, padding=around[0])
+    else:
+        blocks = functional.conv2d(functional.pad(gradient, around), kernel, stride=step)
+    return _spread(blocks, block)[:, :, : size[0], : size[1]]
+
+
+def _spread(blocks: Tensor, block: int) -> Tensor:
+    """Return the pixels of blocks (n, channels * block * block, rows, columns)."""
+    if not blocks.is_contiguous(memory_format=torch.channels_last):
+        return functional.pixel_shuffle(blocks, block)
+    # Which would leave channels last, and be slow about it.
+    n, _, rows, columns = blocks.shape
+    apart = blocks.permute(0, 2, 3, 1).view(n, rows, columns, -1, block, block)
+    pixels = apart.permute(0, 1, 4, 2, 5, 3).reshape(n, rows * block, columns * block, -1)
+    return pixels.permute(0, 3, 1, 2)
+
+
+@cache
+def _select(kernel: int, stride: int, padding: int, block: int) -> tuple[Tensor, int]:
+    """Return which taps of a kernel lead from an output to a pixel of a block, along one axis.
+
+    The pixel ``p`` of a block sees through tap ``t`` the output (p + padding - t) / stride further
+    on, if that is a whole number.
+
+    Returns:
+        (block, outputs, kernel) of zeros and ones, and where the outputs begin.
+    """
+    seen = [
+        (pixel, (pixel + padding - tap) // stride, tap)
+        for pixel in range(block)
+        for tap in range(kernel)
+        if (pixel + padding - tap) % stride == 0
+    ]
+    places = [place for _, place, _ in seen]
+    first = min(places)
+    select = torch.zeros(block, max(places) - first + 1, kernel)
+    for pixel, place, tap in seen:
+        select[pixel, place - first, tap] = 1
+    return select, first

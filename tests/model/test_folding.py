@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gratis.model import Classifier, ModelSettings, folded, logits_of
-from gratis.model.stem import Stem
+from gratis.model.blockwise import Blockwise
 
 SETTINGS = {"channels": (4, 4, 8, 8), "head": {"width": 16}}
 IMAGES = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(2))
@@ -146,7 +146,7 @@ def test_a_norm_that_follows_at_once_is_folded():
 def test_a_convolution_of_images_gets_a_quicker_gradient_without_any_norm():
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 14 * 14, 5)).eval()
     copied = folded(model, IMAGES)
-    assert [type(part) for part in copied.modules() if isinstance(part, Stem)] == [Stem]
+    assert [type(part) for part in copied.modules() if isinstance(part, Blockwise)] == [Blockwise]
     torch.testing.assert_close(gradient(copied), gradient(model), rtol=0, atol=1e-5)
 
 

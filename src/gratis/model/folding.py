@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from gratis.model.blockwise import Blockwise, suits
 from gratis.model.classifier import Output, logits_of
-from gratis.model.stem import Stem, suits
 
 # Logits may differ by so much of their largest: rounding, and nothing else, is below it.
 TOLERANCE = 1e-4
@@ -49,11 +49,11 @@ def _lighten(copied: nn.Module, images: Tensor) -> bool:
     for convolution, norm in pairs:
         _replace(copied, convolution, fuse_conv_bn_eval(convolution, norm))
         _replace(copied, norm, _besides(norm))
-    stems = [layer for layer in copied.modules() if suits(layer)]
-    for layer in stems:
-        _replace(copied, layer, Stem(layer))
+    few = [layer for layer in copied.modules() if suits(layer)]
+    for layer in few:
+        _replace(copied, layer, Blockwise(layer))
     copied.to(memory_format=torch.channels_last)
-    return bool(pairs or stems)
+    return bool(pairs or few)
 
 
 def _besides(norm: nn.Module) -> nn.Module:

@@ -1,10 +1,10 @@
-"""A stem is its convolution, forwards and backwards; autograd's own gradient is the oracle."""
+"""Blockwise is the convolution, forwards and backwards; autograd's gradient is the oracle."""
 
 import pytest
 import torch
 from torch import nn
 
-from gratis.model.stem import Stem, suits
+from gratis.model.blockwise import Blockwise, suits
 
 CONVOLUTIONS = [
     dict(kernel_size=7, stride=2, padding=3),
@@ -28,13 +28,13 @@ def gradient(layer, images, weights):
 @pytest.mark.parametrize("size", [(16, 16), (11, 14)], ids=str)
 @pytest.mark.parametrize("options", CONVOLUTIONS, ids=str)
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last], ids=str)
-def test_a_stem_has_the_convolutions_output_and_gradient(channels, size, options, memory):
+def test_it_has_the_convolutions_output_and_gradient(channels, size, options, memory):
     torch.manual_seed(0)
     layer = nn.Conv2d(channels, 6, **options).double().requires_grad_(False)
     assert suits(layer)
     images = torch.rand(2, channels, *size, dtype=torch.float64).to(memory_format=memory)
     weights = torch.randn_like(layer(images))
-    found = gradient(Stem(layer).to(memory_format=memory), images, weights)
+    found = gradient(Blockwise(layer).to(memory_format=memory), images, weights)
     for mine, wanted in zip(found, gradient(layer, images, weights), strict=True):
         torch.testing.assert_close(mine, wanted, rtol=1e-12, atol=1e-12)
 
@@ -55,5 +55,5 @@ def test_a_stem_has_the_convolutions_output_and_gradient(channels, size, options
     ],
     ids=str,
 )
-def test_what_a_stem_cannot_stand_for_does_not_suit(layer):
+def test_what_it_cannot_stand_for_does_not_suit(layer):
     assert not suits(layer)

@@ -10,7 +10,7 @@ from torch.nn import functional
 FEW_CHANNELS = 4
 
 
-class Stem(nn.Module):
+class Blockwise(nn.Module):
     """The same function as a convolution, with constant weights and a quicker input gradient.
 
     A processor computes the gradient of many channels at a time, and images have three. A square
@@ -43,7 +43,7 @@ class Stem(nn.Module):
 
 
 def suits(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
-    """Return whether :class:`Stem` does what ``layer`` does, and pays: on a CPU."""
+    """Return whether :class:`Blockwise` does what ``layer`` does, and pays: on a CPU."""
     return (
         type(layer) is nn.Conv2d
         and layer.weight.device.type == "cpu"
@@ -61,30 +61,30 @@ class _Convolve(torch.autograd.Function):
     """The convolution; backwards the gradient of its input, and of nothing else."""
 
     @staticmethod
-    def forward(context: Any, images: Tensor, stem: Stem) -> Tensor:
-        context.stem, context.size = stem, images.shape[-2:]
-        made: Tensor = stem.convolution(images)
+    def forward(context: Any, images: Tensor, layer: Blockwise) -> Tensor:
+        context.layer, context.size = layer, images.shape[-2:]
+        made: Tensor = layer.convolution(images)
         return made
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, None]:
-        return (_backwards(context.stem, gradient, *context.size), None)
+        return (_backwards(context.layer, gradient, *context.size), None)
 
 
-def _backwards(stem: Stem, gradient: Tensor, height: int, width: int) -> Tensor:
-    taps = stem.backwards.shape[-1]
+def _backwards(layer: Blockwise, gradient: Tensor, height: int, width: int) -> Tensor:
+    taps = layer.backwards.shape[-1]
     around: list[int] = []
     # The last axis comes first.
     for size, made in ((width, gradient.shape[-1]), (height, gradient.shape[-2])):
-        reached = stem.step * (-(-size // stem.block) - 1) + stem.first + taps
-        around += [-stem.first, reached - made]
+        reached = layer.step * (-(-size // layer.block) - 1) + layer.first + taps
+        around += [-layer.first, reached - made]
     if len(set(around)) == 1 and around[0] >= 0:
-        blocks = functional.conv2d(gradient, stem.backwards, stride=stem.step, padding=around[0])
+        blocks = functional.conv2d(gradient, layer.backwards, stride=layer.step, padding=around[0])
     else:
         padded = functional.pad(gradient, around)
-        blocks = functional.conv2d(padded, stem.backwards, stride=stem.step)
-    return functional.pixel_shuffle(blocks, stem.block)[..., :height, :width]
+        blocks = functional.conv2d(padded, layer.backwards, stride=layer.step)
+    return functional.pixel_shuffle(blocks, layer.block)[..., :height, :width]
 
 
 def _select(kernel: int, stride: int, padding: int, block: int) -> tuple[Tensor, int]:

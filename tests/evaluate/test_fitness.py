@@ -45,8 +45,8 @@ class Behind(nn.Module):
         return self.after(self.net(self.before(images)))
 
 
-def check(model, attacks=True):
-    refuse_unfit(model, digits_models.digits(), "theirs", attacks)
+def check(model, attacks=True, batch_size=250):
+    refuse_unfit(model, digits_models.digits(), "theirs", attacks, batch_size)
 
 
 @pytest.mark.parametrize("sound", [digits_models.natural, digits_models.robust])
@@ -60,13 +60,25 @@ def test_a_sound_model_passes_and_is_left_alone(sound):
     model.eval()
 
 
+def test_no_more_images_than_a_batch_are_asked_about_at_once():
+    sizes = []
+
+    def note(images):
+        sizes.append(len(images))
+        return images
+
+    check(Behind(digits_models.natural(), before=note), batch_size=60)
+    assert max(sizes) == 60 and sizes.count(20) == sizes.count(60) // 3  # 200 images
+
+
 def test_a_model_that_normalises_once_passes(expecting):
     check(Behind(expecting, normalised))
 
 
-def test_a_model_that_expects_normalised_images_is_refused(expecting):
+@pytest.mark.parametrize("batch_size", [30, 250])
+def test_a_model_that_expects_normalised_images_is_refused(expecting, batch_size):
     with pytest.raises(GratisError, match=r"theirs: expects normalised images.*inside the model"):
-        check(expecting)
+        check(expecting, batch_size=batch_size)
 
 
 def test_a_model_that_expects_the_datas_own_statistics_is_refused():

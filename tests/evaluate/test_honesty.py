@@ -1,5 +1,7 @@
 """Planted defects are caught by the check that is meant for them, and sound models are not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from digits_models import EPSILON, LARGE
 from gratis.evaluate import EvaluateSettings, build, load, measure
 from gratis.evaluate.cascade import evenly_spaced
 from gratis.evaluate.evidence import Evidence
-from gratis.evaluate.honesty import CHECKS, IMAGES, examine, noise, single_step, transfer
+from gratis.evaluate.honesty import CHECKS, IMAGES, examine, noise, single_step, too_weak, transfer
 from gratis.evaluate.subject import Pictures, Subject
 from gratis.evaluate.transfer import attacked
 from gratis.perturb import frozen
@@ -129,7 +131,7 @@ def evidence(n=100, **fooled):
     counts = {"noise": 2, "fgsm": 30, "few": 40, "many": 45, "huge": n, "transfer": 5} | fooled
     flags = {name: np.arange(n) < count for name, count in counts.items()}
     never = np.zeros(n, dtype=bool)
-    return Evidence(n + 10, 0.0, {"cross_entropy": never, "margin": never}, flags)
+    return Evidence(n + 10, 0.1, 0.0, {"cross_entropy": never, "margin": never}, flags)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +165,22 @@ def test_a_difference_must_be_on_the_same_images():
     assert single_step(both).passed
     both.fooled["fgsm"][:] = np.arange(100) < 30
     assert not single_step(both).passed
+
+
+def test_a_model_no_better_than_guessing_is_too_weak_to_judge_and_not_accused_of_masking():
+    # Hardly trained networks name one class: whatever is done to its images, they stand.
+    one = 10 * torch.eye(10)[3]
+    found = checks_of(Planted(digits_models.network(), after=lambda logits: logits + one))
+    assert found.keys() == {"repeatable", "better than guessing"}
+    assert failed(found) == {"better than guessing"}
+    assert "too weak to judge" in found["better than guessing"].advice
+
+
+@pytest.mark.parametrize(("right", "weak"), [(22, True), (30, False)])
+def test_the_border_of_weakness_is_beyond_chance(right, weak):
+    """Of 200 images in ten classes 11% are no sign that anything was learned; 15% are."""
+    seen = evidence(right)
+    assert (too_weak(replace(seen, asked=200)) is not None) == weak
 
 
 def test_few_or_no_images_accuse_nobody():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gratis.evaluate.evidence import Evidence
-from gratis.evaluate.honesty import CHECKS
+from gratis.evaluate.honesty import CHECKS, too_weak
 from gratis.report import group, read_runs, write_page
 from gratis.report.checks import WORDS, checked_run
 from gratis.report.overfitting import CHECK
@@ -36,8 +36,9 @@ def said(run_folder, tmp_path):
 def test_every_check_there_is_has_words_for_people():
     none = np.zeros(4, dtype=bool)
     attacks = ("noise", "fgsm", "few", "many", "huge", "transfer")
-    seen = Evidence(4, 0.0, {"margin": none}, dict.fromkeys(attacks, none))
-    assert {check(seen).name for check in CHECKS} == WORDS.keys() and CHECK in WORDS
+    seen = Evidence(4, 1.0, 0.0, {"margin": none}, dict.fromkeys(attacks, none))
+    names = {check(seen).name for check in (too_weak, *CHECKS)}
+    assert names == WORDS.keys() and CHECK in WORDS
 
 
 def test_the_page_shows_what_each_check_found_and_what_to_do(run_folder, check, tmp_path):

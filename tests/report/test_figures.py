@@ -6,6 +6,7 @@ from PIL import Image
 
 from gratis.errors import GratisError
 from gratis.report import figure1
+from gratis.report.figures import figure1_chart
 
 
 @pytest.mark.parametrize("rows", [1, 16])
@@ -37,6 +38,26 @@ def test_the_figure_says_on_how_many_images_the_rows_were_trained(result, monkey
     figure1([result("a"), result("b", train_images=500)], tmp_path / "figure1.png")
     assert "different numbers of training images" in texts[0]
     assert ["1,000 training" in texts[1], "500 training" in texts[2]] == [True, True]
+
+
+@pytest.mark.parametrize("paper", [{}, {"geometric": 32}])
+def test_the_papers_column_is_there_only_where_the_paper_has_a_figure(
+    result, monkeypatch, tmp_path, paper
+):
+    texts = []
+
+    def keep(figure, *_, **__):
+        legend = figure.axes[0].get_legend().get_texts()
+        texts[:] = [text.get_text() for text in [*figure.axes[0].texts, *legend]]
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", keep)
+    monkeypatch.setattr("gratis.files._flush_to_disk", lambda path: path.touch())
+    figure1([result("a"), result("b", paper=paper)], tmp_path / "figure1.png")
+    shown = bool(paper)
+    assert ("paper" in texts, "the paper's value" in texts, "n/a" in texts) == (shown,) * 3
+    monkeypatch.undo()
+    chart = figure1_chart([result("a"), result("b", paper=paper)])
+    assert ("paper" in chart.text) == shown
 
 
 def test_failure_leaves_no_file(results, tmp_path):

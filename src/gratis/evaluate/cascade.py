@@ -28,7 +28,7 @@ from gratis.results import Check, TrialResult
 
 Correct = NDArray[np.bool_]
 
-# Images that must show a model with folded batch norms to be the same.
+# Images that must show a model's cheaper copy to be the same.
 FOLDED = 8
 
 

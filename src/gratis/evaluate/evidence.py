@@ -31,6 +31,7 @@ class Evidence:
 
     Attributes:
         asked: the number of images, right or wrong.
+        guessing: what share of the split always naming its most frequent class gets right.
         unsteady: by how much the logits of an image differ when it is asked about twice, as a
             share of their spread, on average; in [0, 1].
         vanished: for each loss, which images have no gradient that could be followed, (n,).
@@ -40,6 +41,7 @@ class Evidence:
     """
 
     asked: int
+    guessing: float
     unsteady: float
     vanished: dict[LossName, Flags]
     fooled: dict[str, Flags]
@@ -58,6 +60,7 @@ def gather(subject: Subject, index: NDArray[np.int64], epsilon: float, batch_siz
     ]
     return Evidence(
         asked=len(index),
+        guessing=parts[0].guessing,
         unsteady=sum(part.unsteady * part.asked for part in parts) / len(index),
         vanished={
             loss: np.concatenate([part.vanished[loss] for part in parts])
@@ -92,6 +95,7 @@ def _gather(subject: Subject, index: NDArray[np.int64], epsilon: float) -> Evide
         vanished = {loss: _vanished(subject, portion, loss) for loss in losses}
     return Evidence(
         asked=len(index),
+        guessing=float(np.bincount(subject.split.labels).max() / len(subject.split)),
         unsteady=float(unsteady.nan_to_num(nan=1.0).clamp(max=1).double().mean()),
         vanished={loss: flags.cpu().numpy() for loss, flags in vanished.items()},
         fooled={name: flags.cpu().numpy() for name, flags in found.items()},

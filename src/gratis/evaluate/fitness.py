@@ -38,7 +38,9 @@ _COMMON = {
 }
 
 
-def refuse_unfit(model: nn.Module, dataset: Dataset, name: str, attacks: bool) -> None:
+def refuse_unfit(
+    model: nn.Module, dataset: Dataset, name: str, attacks: bool, batch_size: int
+) -> None:
     """Refuse a model that does not map images in [0, 1] to logits.
 
     Args:
@@ -46,6 +48,7 @@ def refuse_unfit(model: nn.Module, dataset: Dataset, name: str, attacks: bool) -
         dataset: what it is to be measured on.
         name: the model's name, for messages.
         attacks: whether it must have gradients.
+        batch_size: images at a time.
 
     Raises:
         GratisError: it fails on the images; it returns something else than one logit for each
@@ -58,12 +61,13 @@ def refuse_unfit(model: nn.Module, dataset: Dataset, name: str, attacks: bool) -
     images, labels, _ = subject.portion(places * len(split) // len(places))
     with frozen(model), full_precision(subject.device):
         with torch.no_grad():
-            logits = _logits(model, images, name)
-        _refuse_output(logits, len(dataset.classes), name)
+            parts = [_logits(model, part, name) for part in images.split(batch_size)]
+        for part in parts:
+            _refuse_output(part, len(dataset.classes), name)
         if attacks:
             _refuse_without_gradient(subject, images[:1], labels[:1], name)
         scales = _COMMON | {"the data's mean and std": _statistics(dataset.train)}
-        _refuse_other_input(subject, images, labels, scales, name)
+        _refuse_other_input(subject, images, labels, scales, name, batch_size)
 
 
 def _logits(model: nn.Module, images: Tensor, name: str) -> Tensor:
@@ -124,18 +128,23 @@ def _refuse_other_input(
     labels: Tensor,
     scales: Mapping[str, _Scale],
     name: str,
+    batch_size: int,
 ) -> None:
-    plain = subject.right(images, labels).cpu().numpy()
+    def right(changed: Tensor) -> NDArray[np.bool_]:
+        pairs = zip(changed.split(batch_size), labels.split(batch_size), strict=True)
+        return torch.cat([subject.right(*pair) for pair in pairs]).cpu().numpy()
+
+    plain = right(images)
     for words, scale in scales.items():
         mean, std = (torch.tensor(part).to(images).view(1, 3, 1, 1) for part in scale)
-        brought = subject.right((images - mean) / std, labels).cpu().numpy()
+        brought = right((images - mean) / std)
         if _better(brought, plain):
             raise _refusal(
                 name,
                 f"expects normalised images: {_gain(plain, brought)} when they are brought "
                 f"to {words}; normalise inside the model, since it is given images in [0, 1]",
             )
-        undone = subject.right(images * std + mean, labels).cpu().numpy()
+        undone = right(images * std + mean)
         if _better(undone, plain):
             raise _refusal(
                 name,

@@ -35,6 +35,8 @@ def examine(
 ) -> tuple[Check, ...]:
     """Return every check of a model on the images at ``index``.
 
+    Of a model that is no better than guessing nothing is asked but whether it repeats itself.
+
     Args:
         subject: the model, frozen, and its split.
         index: a few of the measured images, places in the split.
@@ -42,8 +44,32 @@ def examine(
         batch_size: images at a time.
     """
     evidence = gather(subject, index, epsilon, batch_size)
+    weak = too_weak(evidence)
+    if weak is not None:
+        return repeatable(evidence), weak
     checks = (check(evidence) for check in CHECKS)
     return tuple(check for check in checks if check is not None)
+
+
+def too_weak(seen: Evidence) -> Check | None:
+    """Is the model no better than guessing, so that the attacks show nothing? Else ``None``.
+
+    What such a model gets right it gets right by luck, whatever the image shows: attacks that do
+    not change that say nothing about its gradients.
+    """
+    accuracy = seen.right / seen.asked
+    if wilson(accuracy, seen.asked)[0] > seen.guessing:
+        return None
+    return Check(
+        name="better than guessing",
+        passed=False,
+        figures={"accuracy without an attack": accuracy, "accuracy of guessing": seen.guessing},
+        rule="fails where the accuracy is not surely above that of always naming the most "
+        "frequent class",
+        advice="the model is too weak to judge: no accuracy under attack means anything yet, and "
+        "its gradients are not examined; train it longer, or measure on more images",
+        images=seen.asked,
+    )
 
 
 def repeatable(seen: Evidence) -> Check:

@@ -1,4 +1,4 @@
-"""Batch norm folded into convolutions: the same function of the images, for less arithmetic."""
+"""A model for attacks: the same function of the images, for less arithmetic."""
 
 import copy
 from contextlib import suppress
@@ -9,43 +9,63 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gratis.model.classifier import Output, logits_of
+from gratis.model.stem import Stem, quicken
 
 # Logits may differ by so much of their largest: rounding, and nothing else, is below it.
 TOLERANCE = 1e-4
+# Gradients may differ by so much of their length: rounding tips a rectifier at its kink.
+GRADIENT_TOLERANCE = 1e-2
 
 
 def folded(model: nn.Module, images: Tensor) -> nn.Module:
-    """Return a copy of ``model`` without those batch norms that follow a convolution directly.
+    """Return a copy of ``model`` that costs attacks less.
 
-    In evaluation mode such a pair is one convolution. Which layers are pairs is seen from one
-    pass, and the copy must then give the logits that the model gives.
+    In evaluation mode a convolution and the batch norm that follows it directly are one
+    convolution; which layers are such pairs is seen from one pass. On a CPU, convolutions of
+    images get a quicker input gradient. The copy must then give the logits and the
+    gradients that the model gives.
 
     Args:
         model: in evaluation mode, with constant parameters; it is left as it is.
         images: (n, 3, height, width) in [0, 1], to look at the model with.
 
     Returns:
-        The copy, with frozen parameters; ``model`` itself where nothing can be folded, it cannot
+        The copy, with frozen parameters; ``model`` itself where nothing can be changed, it cannot
         be copied or run without its norms, or its logits are not the same every time.
     """
     # Whatever somebody's module says to being taken apart, we can do without.
     with suppress(Exception):
         copied = copy.deepcopy(model)
         apart = set(map(id, model.modules())).isdisjoint(map(id, copied.modules()))
-        if apart and _fold(copied, images) and _agree(model, copied, images):
+        if apart and _lighten(copied, images) and _agree(model, copied, images):
             return copied
     return model
 
 
-def _fold(copied: nn.Module, images: Tensor) -> bool:
-    """Fold what can be folded; return whether anything could."""
+def _lighten(copied: nn.Module, images: Tensor) -> bool:
+    """Change what can be changed; return whether anything could."""
     copied.requires_grad_(False)
     pairs = _pairs(copied, images)
     for convolution, norm in pairs:
         _replace(copied, convolution, fuse_conv_bn_eval(convolution, norm))
-        _replace(copied, norm, nn.Identity())
+        _replace(copied, norm, _besides(norm))
+    quickened = quicken(copied)
     copied.to(memory_format=torch.channels_last)
-    return bool(pairs)
+    return bool(pairs) or quickened
+
+
+def _besides(norm: nn.Module) -> nn.Module:
+    """Return what a layer does after normalising."""
+    if type(norm) is nn.BatchNorm2d:
+        return nn.Identity()
+    return nn.Sequential(norm.get_submodule("drop"), norm.get_submodule("act"))
+
+
+def _is_norm(layer: nn.Module) -> bool:
+    """Return whether a layer is batch norm, or timm's, which brings its activation with it."""
+    if type(layer) is nn.BatchNorm2d:
+        return True
+    return isinstance(layer, nn.BatchNorm2d) and hasattr(layer, "drop") and hasattr(layer, "act")
 
 
 def _pairs(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
@@ -55,7 +75,8 @@ def _pairs(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNo
     def note(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         calls.append((layer, inputs[0] if inputs else None, output))
 
-    layers = [part for part in model.modules() if type(part) in (nn.Conv2d, nn.BatchNorm2d)]
+    kinds = (nn.Conv2d, Stem)
+    layers = [part for part in model.modules() if type(part) in kinds or _is_norm(part)]
     hooks = [layer.register_forward_hook(note) for layer in layers]
     _logits(model, images)
     for hook in hooks:
@@ -73,16 +94,27 @@ def _pairs(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNo
 
 
 def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    for part in model.modules():
+    for part in list(model.modules()):
         for name, child in part.named_children():
             if child is old:
                 setattr(part, name, new)
 
 
 def _agree(model: nn.Module, copied: nn.Module, images: Tensor) -> bool:
-    wanted, found = _logits(model, images), _logits(copied, images)
-    off = (wanted - found).abs().max()
-    return bool(off <= TOLERANCE * wanted.abs().max())
+    wanted, climbed = _looked(model, images)
+    found, other = _looked(copied, images)
+    off, aside = (wanted - found).abs().max(), (climbed - other).norm()
+    near = off <= TOLERANCE * wanted.abs().max()
+    return bool(near and aside <= GRADIENT_TOLERANCE * climbed.norm())
+
+
+def _looked(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logits, and the gradient of a function of them that hangs on each."""
+    with torch.enable_grad():
+        leaf = images.detach().requires_grad_()
+        logits = _logits(model, leaf)
+        (gradient,) = torch.autograd.grad(logits.float().logsumexp(1).sum(), leaf)
+    return logits.detach(), gradient
 
 
 def _logits(model: nn.Module, images: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from gratis.results import Check
 # What a model that passes the check shows.
 WORDS = {
     "repeatable": "the same image gets the same answer twice",
+    "better than guessing": "it has learned something that an attack could take away",
     "gradient": "there is a gradient for an attack to follow",
     "fgsm against pgd": "many small steps are no weaker than a single large one",
     "more steps": "many steps are no weaker than a few",

@@ -82,7 +82,7 @@ def figure1(results: Sequence[Results], path: Path) -> None:
 
     Error bars are 95% Wilson intervals for one seed, standard deviations for several. The
     paper's values for ``geometric`` and ``fgsm_transfer`` are diamonds, with the number (or
-    n/a) at the right.
+    n/a) at the right; where it has none for any of the rows, nothing stands there.
 
     Args:
         results: at least one run.
@@ -105,8 +105,9 @@ def figure1(results: Sequence[Results], path: Path) -> None:
 
 def figure1_chart(results: Sequence[Results]) -> Chart:
     """Return the same chart for a page, without its title and notes."""
-    text = "Accuracy of each model in percent, as bars, by metric; the paper's values as diamonds."
     rows = group(results)
+    text = "Accuracy of each model in percent, as bars, by metric"
+    text += "; the paper's values as diamonds." if in_the_paper(rows) else "."
     with style():
         wide = _draw(rows, _PAGE)
         return Chart(
@@ -130,6 +131,11 @@ def figure1_notes(results: Sequence[Results]) -> list[str]:
     return [bars, *explain_marks(rows)]
 
 
+def in_the_paper(rows: Sequence[Row]) -> bool:
+    """Return whether the paper gives a figure for any of the rows."""
+    return any(row.paper(metric) is not None for row in rows for metric in PAPERS)
+
+
 def _title(results: Sequence[Results]) -> str:
     return f"Accuracy on {measured_on(results)}\n{budget(results)}"
 
@@ -138,21 +144,23 @@ def _draw(rows: Sequence[Row], layout: _Layout) -> "Figure":
     frame = 0.75 + 0.24 * -(-(len(_COLOURS) + 1) // layout.legend_columns)
     figure = new_figure(layout.width, frame + layout.row * len(rows))
     axes = figure.add_subplot()
+    papers = in_the_paper(rows)
     for place, row in enumerate(rows):
-        _Group(axes, layout, place, row).draw()
+        _Group(axes, layout, place, row, papers).draw()
     _name_rows(axes, rows, layout)
-    _label(axes, len(rows), layout)
+    _label(axes, len(rows), layout, papers)
     return figure
 
 
 @dataclass(frozen=True)
 class _Group:
-    """The bars of one row, ``place`` rows from the top."""
+    """The bars of one row, ``place`` rows from the top, with the paper's column or without."""
 
     axes: "Axes"
     layout: _Layout
     place: int
     row: Row
+    papers: bool
 
     def draw(self) -> None:
         if self.place % 2:
@@ -168,7 +176,7 @@ class _Group:
                 mark = self.row.mark_of("fgsm" if metric == "pgd" else metric)
                 self._draw_bar(y, cell, colour)
                 self._draw_number(y, cell, paper, f"{cell.value:.1f}{mark}")
-            if metric in PAPERS:
+            if self.papers and metric in PAPERS:
                 self._draw_paper(y, paper)
 
     def _draw_bar(self, y: float, cell: Cell, colour: str) -> None:
@@ -209,7 +217,7 @@ def _name_rows(axes: "Axes", rows: Sequence[Row], layout: _Layout) -> None:
         axes.text(1, place - 0.36, text, va="center", fontsize=8.5)
 
 
-def _label(axes: "Axes", rows: int, layout: _Layout) -> None:
+def _label(axes: "Axes", rows: int, layout: _Layout, papers: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -219,11 +227,13 @@ def _label(axes: "Axes", rows: int, layout: _Layout) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=RULE, linewidth=0.6, zorder=1)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.text(_PAPER_COLUMN, -0.55, "paper", va="bottom", fontsize=8, color=MUTED)
-    handles = [Patch(color=colour, label=metric) for metric, colour in _COLOURS.items()]
-    diamond = Line2D([], [], linestyle="", marker="D", label="the paper's value", **_DIAMOND)
+    handles: list[Any] = [Patch(color=hue, label=metric) for metric, hue in _COLOURS.items()]
+    if papers:
+        axes.text(_PAPER_COLUMN, -0.55, "paper", va="bottom", fontsize=8, color=MUTED)
+        diamond = Line2D([], [], linestyle="", marker="D", label="the paper's value", **_DIAMOND)
+        handles.append(diamond)
     axes.legend(
-        handles=[*handles, diamond],
+        handles=handles,
         loc="lower left",
         bbox_to_anchor=(0, 1),
         ncols=layout.legend_columns,

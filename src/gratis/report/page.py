@@ -12,7 +12,7 @@ from gratis.report.charts import Chart
 from gratis.report.checks import CheckedRun, checked_run
 from gratis.report.classes import rankings
 from gratis.report.curves import training_chart
-from gratis.report.figures import figure1_chart, figure1_notes
+from gratis.report.figures import figure1_chart, figure1_notes, in_the_paper
 from gratis.report.gallery import Gallery, gallery
 from gratis.report.markup import fence, plain, visible
 from gratis.report.provenance import places, recipes
@@ -68,6 +68,7 @@ def _content(found: Found, showings: Mapping[Path, Showing]) -> dict[str, Any]:
         "unchecked": [str(run.path) for run in found.runs if not run.results.checks],
         "figure1": figure1_chart(results),
         "figure1_notes": figure1_notes(results),
+        "in_the_paper": in_the_paper(rows),
         "strength": strength_chart(rows),
         "suites": _suites(rows, found.runs),
         "curves": _curves(rows, found.runs),

@@ -175,7 +175,7 @@ def _measure_origin(origin: Origin, asked: _Asked, out: Path | None) -> Results:
 
 def _measure(model: nn.Module, name: str, asked: _Asked, out: Path | None) -> Results:
     attacks = asked.settings.suite not in FIXED
-    refuse_unfit(model, asked.dataset, name, attacks)
+    refuse_unfit(model, asked.dataset, name, attacks, asked.settings.batch_size)
     if out is None:
         with TemporaryDirectory() as temporary:
             return _measure_into(RunFolder(Path(temporary)), model, name, asked)

@@ -1,0 +1,95 @@
+"""The attacks of all libraries behind one signature."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gratis.perturb import AttackSettings, attack
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import torchattacks
+    from art.attacks import evasion
+    from art.estimators.classification import PyTorchClassifier
+    from foolbox.attacks import L2PGD, LinfPGD
+    from foolbox.models.pytorch import PyTorchModel
+
+Attack = Callable[[nn.Module, Tensor, Tensor, AttackSettings], Tensor]
+SEED = 0
+
+
+def ours(model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings) -> Tensor:
+    """Climb to the last step."""
+    return attack(model, images, labels, how, SEED, torch.arange(len(labels)))
+
+
+def ours_until_fooled(
+    model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings
+) -> Tensor:
+    """Leave whoever has fallen alone."""
+    return ours(model, images, labels, how.model_copy(update={"until_fooled": True}))
+
+
+def by_torchattacks(
+    model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings
+) -> Tensor:
+    """Attack by torchattacks."""
+    step = {"alpha": how.resolved_step_size, "steps": how.steps}
+    kind: Any = torchattacks
+    if how.norm == "l2":
+        made = kind.PGDL2(model, eps=how.epsilon, random_start=how.random_start, **step)
+    elif how.steps == 1:
+        made = kind.FGSM(model, eps=how.epsilon)
+    elif how.random_start:
+        made = kind.PGD(model, eps=how.epsilon, random_start=True, **step)
+    else:
+        made = kind.BIM(model, eps=how.epsilon, **step)
+    found: Tensor = made(images, labels)
+    return found
+
+
+def by_foolbox(model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings) -> Tensor:
+    """Attack by foolbox."""
+    kind = LinfPGD if how.norm == "linf" else L2PGD
+    made = kind(abs_stepsize=how.resolved_step_size, steps=how.steps, random_start=how.random_start)
+    given = PyTorchModel(model, bounds=(0, 1), device=images.device)
+    found: Tensor = made.run(given, images, labels, epsilon=how.epsilon)
+    return found
+
+
+def by_art(model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings) -> Tensor:
+    """Attack by ART."""
+    with torch.no_grad():
+        classes = model(images[:1]).shape[1]
+    given = PyTorchClassifier(
+        model,
+        loss=nn.CrossEntropyLoss(),
+        input_shape=tuple(images.shape[1:]),
+        nb_classes=classes,
+        clip_values=(0, 1),
+        device_type="gpu" if images.is_cuda else "cpu",
+    )
+    made = evasion.ProjectedGradientDescentPyTorch(
+        given,
+        norm=np.inf if how.norm == "linf" else 2,
+        eps=how.epsilon,
+        eps_step=how.resolved_step_size,
+        max_iter=how.steps,
+        num_random_init=int(how.random_start),
+        batch_size=len(images),
+        verbose=False,
+    )
+    found = made.generate(images.cpu().numpy(), labels.cpu().numpy())
+    return torch.from_numpy(found).to(images)
+
+
+TOOLS: dict[str, Attack] = {
+    "ours": ours,
+    "torchattacks": by_torchattacks,
+    "foolbox": by_foolbox,
+    "ART": by_art,
+}

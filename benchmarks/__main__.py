@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -84,6 +85,8 @@ def rows(record: Record) -> Iterator[str]:
 
 def main() -> None:
     """Measure, print one table, and write the figures."""
+    # So that all processes end with this one.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = arguments()
     own = parser.parse_args()
     try:

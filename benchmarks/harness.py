@@ -41,17 +41,18 @@ def held(contest: Contest, conditions: Conditions, rounds: int) -> Record:
     Raises:
         Failed: it ended with an error.
     """
-    measured = alone(lambda: _measured(contest, conditions, rounds))
+    found = alone(lambda: measured(contest, conditions, rounds))
     return {
         "subject": contest.subject,
         "name": contest.name,
         "unit": contest.unit,
-        "figures": {name: [one[name] for one in measured] for name in measured[0]},
-        "lines": [_told(line, measured) for line in contest.lines],
+        "figures": {name: [one[name] for one in found] for name in found[0]},
+        "lines": [_told(line, found) for line in contest.lines],
     }
 
 
-def _measured(contest: Contest, conditions: Conditions, rounds: int) -> list[Figures]:
+def measured(contest: Contest, conditions: Conditions, rounds: int) -> list[Figures]:
+    """Hold a contest in this process; return the figures of the rounds that count."""
     torch.set_num_threads(conditions.threads)
     torch.manual_seed(0)
     with contest.open(conditions) as sides:
@@ -74,8 +75,8 @@ def _round(contest: Contest, orders: list[list[Side]], seconds: float) -> Figure
     return {name: pick(values) for name, values in taken.items()}
 
 
-def _told(line: Line, measured: Sequence[Figures]) -> Record:
-    values = [line.value(figures) for figures in measured]
+def _told(line: Line, rounds: Sequence[Figures]) -> Record:
+    values = [line.value(figures) for figures in rounds]
     median = statistics.median(values)
     return {
         "name": line.name,

@@ -112,7 +112,8 @@ class Worker(Generic[Result]):
             self._theirs.send((None, None))
             while _asked(self._theirs):
                 self._theirs.send((None, do()))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, BrokenPipeError):
+            # It is not to go on, or nobody is there to be told.
             return
         except Exception as error:
             traceback.print_exc()

@@ -83,10 +83,10 @@ def step_of(kind: str, settings: ModelSettings, batch: Batch) -> Side:
 
 def contest_of(model: str) -> Contest:
     """Return the contest of the three kinds of step of one model."""
-    settings, images, size = MODELS[model]
 
     @contextmanager
     def opened(_: Conditions) -> Iterator[list[Side]]:
+        settings, images, size = MODELS[model]
         batch = batch_of(images, size)
         yield [step_of(kind, settings, batch) for kind in KINDS]
 

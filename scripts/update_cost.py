@@ -113,7 +113,7 @@ def machine(report: Report) -> str:
     about = report["about"]
     return (
         f"{about['device']}; torch {about['versions']['torch']}; commit {about['commit']};"
-        f" {about['rounds']} rounds, {about['seconds']:g} s of each point in a round."
+        f" rounds: {about['rounds']}; seconds of a point in a round: {about['seconds']:g}."
     )
 
 
@@ -180,7 +180,6 @@ def draw(axes: "Axes", points: dict[int, Spread], colour: str, label: str | None
     axes.errorbar(
         list(points), middle, ranges, color=colour, marker="o", markersize=4, capsize=3, label=label
     )
-    axes.set_ylim(bottom=0)
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -198,27 +197,32 @@ def time_chart(report: Report) -> bytes:
         left.set_ylabel("time of a pass, times the first")
         found = epochs(report)
         draw(right, found, BLUE)
-        (first, least), *_, (last, most) = found.items()
+        (first, least), *_, (last, _) = found.items()
         right.plot([0, last], [0, least[0] * last / first], color=MUTED, linestyle=":")
         right.set_xlabel("images in the data set")
         right.set_ylabel("time of an epoch, times the first")
-        right.set_ylim(0, 1.1 * most[2])
+        for axes in figure.axes:
+            axes.set_ylim(bottom=0)
         return as_png(figure, DPI)
 
 
 def memory_chart(report: Report) -> bytes:
     """Return the chart of memory as PNG."""
+    from matplotlib.ticker import MaxNLocator
+
     with style():
         figure = new_figure(9, 2.8)
-        for axes, (name, title) in zip(
-            figure.subplots(1, 3, sharey=True), MEMORIES.items(), strict=True
-        ):
+        places = figure.subplots(1, len(MEMORIES), sharey=True)
+        for axes, (name, title) in zip(places, MEMORIES.items(), strict=True):
             points = memories(report, name)
             for kind, colour in KINDS.items():
                 draw(axes, {number(at): found[kind] for at, found in points.items()}, colour, kind)
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.set_xlabel(title)
-        figure.axes[0].set_ylabel("MiB")
-        figure.axes[0].legend(frameon=False)
+        # They share it, so that it fits all of them only now.
+        places[0].set_ylim(bottom=0)
+        places[0].set_ylabel("MiB")
+        places[0].legend(frameon=False, loc="center right")
         return as_png(figure, DPI)
 
 

@@ -1,5 +1,6 @@
 """The benchmarks run by one command, and every line is there; nothing is asked of the times."""
 
+import importlib.util
 import itertools
 import json
 import multiprocessing
@@ -26,6 +27,19 @@ from benchmarks.suite import CONTESTS, chosen  # noqa: E402
 from benchmarks.worker import Failed, Worker, alone  # noqa: E402
 
 CLASSES, IMAGES = 50, 4
+# The command, with models and batches that take no time.
+TINY = """
+import runpy
+from benchmarks import augmentation, free_pass, steps
+from gratis.model import ModelSettings
+
+for changes in steps.MODELS.values():
+    changes += ["model.channels=[8,8,8,8]", "model.head.width=16"]
+for model in free_pass.MODELS:
+    free_pass.MODELS[model] = ModelSettings(channels=(8, 8, 8, 8)), 2, 32
+augmentation.IMAGES = 2
+runpy.run_module("benchmarks", run_name="__main__")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +64,31 @@ def tree(tmp_path_factory):
 
 def run(cache, *arguments):
     return subprocess.run(
-        [sys.executable, "-m", "benchmarks", *map(str, arguments)],
+        [sys.executable, "-c", TINY, *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, "GRATIS_CACHE": str(cache), "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
     )
+
+
+def test_the_page_of_cost_curves_shows_the_committed_figures():
+    path = ROOT / "scripts" / "update_cost.py"
+    spec = importlib.util.spec_from_file_location("update_cost", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    report = json.loads((module.FOLDER / "curves.json").read_text(encoding="utf-8"))
+    page = module.PAGE.read_text(encoding="utf-8")
+    assert module.updated(page, report) == page
+    shown = {one["subject"] for one in report["contests"]}
+    assert shown == {"curves", "memory"}
+    for contest in chosen(["curves", "memory"]):
+        points = {
+            name.partition(":")[0]
+            for name in module.contest(report, contest.subject, contest.name)["figures"]
+        }
+        named = contest.name == "images" or all(f"| {point} |" in page for point in points)
+        assert named, contest.title
 
 
 @pytest.mark.slow

@@ -222,7 +222,7 @@ def memory_chart(report: Report) -> bytes:
         # They share it, so that it fits all of them only now.
         places[0].set_ylim(bottom=0)
         places[0].set_ylabel("MiB")
-        places[0].legend(frameon=False, loc="center right")
+        places[0].legend(frameon=False, loc=(0.45, 0.2))
         return as_png(figure, DPI)
 
 

@@ -1,83 +1,106 @@
 """How fast images come from the store, beside a ``DataLoader`` over an ``ImageFolder``.
 
-    uv run python benchmarks/reading.py --data-root DIR
+The first ten classes of Tiny ImageNet at 64 px. A reading hands out every training image once, as
+float32 in [0, 1], in shuffled batches. Ours is read three times: the first run decodes the images,
+and those of validation, into an empty store; a later run looks whether the store is sound, maps
+it into memory and reads; then it reads on, epoch after epoch. The ``DataLoader`` has been opened
+before, and decodes every time, with two workers that stay.
 
-DIR holds Tiny ImageNet; the first ten classes are read at 64 px. A reading hands out every
-training image once, as float32 in [0, 1], in shuffled batches. The first reading of ours decodes
-the images, and those of validation, into an empty store. A later run looks whether the store is
-sound, maps it into memory and reads; then it reads on. The ``DataLoader`` has been opened before,
-and decodes every time, with two workers that stay. Readings take turns; the figure is the median
-of the rounds with the least and the greatest.
+Each side reads in a process of its own that trains nothing, with the memory allocator as it comes.
 """
 
-import argparse
 import json
 import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
-from tables import spread
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
-from training import link_classes
 
+from benchmarks.contract import Conditions, Contest, Figures, Side, at_least, ratio
+from benchmarks.script_loop import link_classes
+from benchmarks.worker import Worker
 from gratis.data import Batches, DataSettings, Split, load
 from gratis.recipe import resolve_data
 
 CLASSES, BATCH, WORKERS = 10, 128, 2
+FIRST, LATER, FURTHER = "first run, decoding", "later run, with its opening", "further epochs"
+LOADER = "DataLoader"
 
 
-def ours(settings: DataSettings, opened: Split | None = None) -> float:
-    """Return the images a second of one reading; the data set is opened too if it is not yet."""
+def seconds_of(settings: DataSettings, opened: Split | None = None) -> float:
+    """Return the seconds an image of one reading; the data set is opened if it is not yet."""
     began = time.perf_counter()
     split = opened or load(settings).train
     indices = torch.arange(len(split)).numpy()
     images = sum(len(batch.images) for batch in Batches(split, indices, BATCH, 0, "cpu"))
-    return images / (time.perf_counter() - began)
+    return (time.perf_counter() - began) / images
 
 
-def theirs(loader: DataLoader[object]) -> float:
-    """Return the images a second of one traversal."""
-    began = time.perf_counter()
-    images = sum(len(labels) for _, labels in loader)
-    return images / (time.perf_counter() - began)
+def store(settings: DataSettings) -> Side:
+    """Return the side that reads a new store three times."""
+
+    def readings() -> Figures:
+        with tempfile.TemporaryDirectory() as cache:
+            os.environ["GRATIS_CACHE"] = cache
+            first, later = seconds_of(settings), seconds_of(settings)
+            return {
+                FIRST: first,
+                LATER: later,
+                FURTHER: seconds_of(settings, load(settings).train),
+            }
+
+    return readings
 
 
-def main() -> None:
-    """Measure and print one table."""
-    parser = argparse.ArgumentParser(description="Reading images.")
-    parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=5)
-    own = parser.parse_args()
-    root = json.dumps(str(own.data_root))
-    changes = ["data.name=tiny-imagenet", f"data.root={root}", f"data.classes={CLASSES}"]
-    settings = resolve_data(changes)
-    rows: dict[str, list[float]] = {"first": [], "later": [], "on": []}
-    with tempfile.TemporaryDirectory() as folder:
-        link_classes(own.data_root, CLASSES, Path(folder))
-        loader = DataLoader(
-            datasets.ImageFolder(folder, transforms.ToTensor()),
-            batch_size=BATCH,
-            shuffle=True,
-            num_workers=WORKERS,
-            persistent_workers=True,
-        )
-        theirs(loader)
-        for _ in range(own.rounds):
-            with tempfile.TemporaryDirectory() as cache:
-                os.environ["GRATIS_CACHE"] = cache
-                found = [ours(settings), ours(settings), ours(settings, load(settings).train)]
-            peer = theirs(loader)
-            for row, mine in zip(rows.values(), found, strict=True):
-                row.append(mine / peer)
-    print(f"torch {torch.__version__}, {os.cpu_count()} cores\n")
-    print("| reading | times the images a second of the DataLoader |\n| --- | --- |")
-    print(f"| first run: decoding into the store, one epoch | {spread(rows['first'])} |")
-    print(f"| later run: opening the store, one epoch | {spread(rows['later'])} |")
-    print(f"| every further epoch | {spread(rows['on'])} |")
+def loader(folder: Path) -> Side:
+    """Return the side that goes through a ``DataLoader``."""
+    batches = DataLoader(
+        datasets.ImageFolder(str(folder), transforms.ToTensor()),
+        batch_size=BATCH,
+        shuffle=True,
+        num_workers=WORKERS,
+        persistent_workers=True,
+    )
+
+    def reading() -> Figures:
+        began = time.perf_counter()
+        images = sum(len(labels) for _, labels in batches)
+        return {LOADER: (time.perf_counter() - began) / images}
+
+    return reading
 
 
-if __name__ == "__main__":
-    main()
+@contextmanager
+def _opened(conditions: Conditions) -> Iterator[list[Side]]:
+    root = conditions.root
+    assert root is not None
+    where = f"data.root={json.dumps(str(root))}"
+    settings = resolve_data(["data.name=tiny-imagenet", where, f"data.classes={CLASSES}"])
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        link_classes(root, CLASSES, folder)
+        sides = [partial(store, settings), partial(loader, folder)]
+        yield [stack.enter_context(Worker(side)).turn for side in sides]
+
+
+_WANTED = {FIRST: None, LATER: None, FURTHER: at_least(20)}
+CONTESTS = [
+    Contest(
+        "reading",
+        "64px",
+        "seconds an image",
+        _opened,
+        [
+            ratio(LOADER, row, wanted, f"images a second, {row} / {LOADER}")
+            for row, wanted in _WANTED.items()
+        ],
+        # Decoding 5,000 images twice takes about so long.
+        lambda turn: 12.0,
+    )
+]

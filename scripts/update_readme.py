@@ -19,7 +19,7 @@ def table(folder: Path) -> str:
 
 def updated(readme: str, results: Path) -> str:
     """Return the README with the table of every folder of ``results`` at its marker."""
-    for folder in sorted(path for path in results.iterdir() if path.is_dir()):
+    for folder in sorted(path.parent for path in results.glob("*/results.json")):
         marker = re.escape(f"<!-- {folder.name} -->")
         between = re.compile(f"({marker}\n).*?(<!-- end -->)", re.DOTALL)
         # The table's own backslashes must not be taken for groups.

@@ -55,7 +55,7 @@ def time_recipe(recipe: Recipe, seconds: float = 10) -> Timing:
     """
     dataset = load_once(recipe.data)
     trainer, _ = build_to_measure(fit_to_data(recipe, dataset), dataset)
-    bare = _bare_loop(trainer)
+    bare = bare_loop(trainer)
     part = seconds / (2 * _ROUNDS + 2)
     _throughput(trainer, trainer.step, part / 2)
     _throughput(trainer, bare, part / 2)
@@ -88,7 +88,8 @@ def _throughput(trainer: Trainer, step: Callable[[], float], seconds: float) -> 
     return passes / max(taken, time.perf_counter() - started)
 
 
-def _bare_loop(trainer: Trainer) -> Callable[[], float]:
+def bare_loop(trainer: Trainer) -> Callable[[], float]:
+    """Return a step of the bare arithmetic of ``trainer``'s steps, which returns its passes."""
     learner = trainer.learner
     batch = trainer.batches[0]
     views = batch.images.repeat(learner.objective.views, 1, 1, 1)

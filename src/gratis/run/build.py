@@ -5,6 +5,7 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from gratis.allocator import keep_memory
 from gratis.data import Batches, Dataset, hold_out, to_float
 from gratis.model import Classifier, passes_per_image
 from gratis.objective import Objective
@@ -46,6 +47,7 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | No
     Raises:
         GratisError: as :func:`build_model`.
     """
+    keep_memory()
     settings = recipe.train
     fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
     module = build_model(recipe, len(dataset.classes)).to(fabric.device)

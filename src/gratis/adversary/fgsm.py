@@ -3,6 +3,7 @@
 Two backward passes a replay: one for the perturbation, one for the weights.
 """
 
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -58,7 +59,7 @@ class Fgsm(AttackingAdversary):
         noise = self.uniform(batch.views, self.settings.noise * epsilon)
         start = (batch.views + noise).clamp(0, 1)
         with frozen_statistics(model):
-            gradient = input_gradient(classify_with(model), start, batch.view_labels)
+            gradient = batch.by_part(partial(input_gradient, classify_with(model)), start)
         delta = noise + step_size * torch.sign(gradient)
         if self.settings.project:
             delta = delta.clamp(-epsilon, epsilon)

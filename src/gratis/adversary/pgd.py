@@ -52,9 +52,13 @@ class Pgd(AttackingAdversary):
             steps=self.settings.steps,
             step_size=self.settings.step_size(t) if self.settings.step_size else None,
         )
-        start = self.uniform(batch.views, epsilon)
+        classify, start = classify_with(model), self.uniform(batch.views, epsilon)
         with frozen_statistics(model):
-            return ascend(classify_with(model), batch.views, batch.view_labels, attack, start)
+            return batch.by_part(
+                lambda views, start, labels: ascend(classify, views, labels, attack, start),
+                batch.views,
+                start,
+            )
 
     def describe(self, t: float) -> dict[str, float]:
         """Return epsilon at ``t``."""

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from gratis.allocator import keep_memory
 from gratis.data.dataset import Split
 from gratis.errors import GratisError
 from gratis.evaluate.examples import Examples
@@ -62,6 +63,7 @@ def measure(
             or another process is at work in it.
     """
     _refuse_mismatch(split, sets, settings)
+    keep_memory()
     model.to(memory_format=torch.channels_last)
     subject = Subject(model, split, _stills(split, sets), seed, settings.examples)
     index = evenly_spaced(len(split), settings.images)

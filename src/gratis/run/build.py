@@ -6,6 +6,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from gratis.allocator import keep_memory
 from gratis.data import Batches, Dataset, hold_out, to_float
 from gratis.model import Classifier, passes_per_image
 from gratis.objective import Objective
@@ -48,6 +49,7 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | No
     Raises:
         GratisError: as :func:`build_model`.
     """
+    keep_memory()
     settings = recipe.train
     fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
     module = build_model(recipe, len(dataset.classes)).to(fabric.device)

@@ -7,7 +7,7 @@ adversary's own.
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import torch
 from pydantic import Field, TypeAdapter, ValidationError
@@ -17,6 +17,7 @@ from gratis.errors import file_error
 from gratis.train import sealed
 from gratis.train.budget import Shortening
 from gratis.train.identity import Identity, differences
+from gratis.train.memory import Halving
 from gratis.train.sealed import exists as exists
 from gratis.train.step import Learner
 from gratis.train.trouble import Rollback, Trouble
@@ -25,6 +26,7 @@ FORMAT = "2"
 
 Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Decision: TypeAlias = Rollback | Shortening | Halving
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Position:
     metrics_bytes: Count = 0
     finished: bool = False
     first_loss: float | None = None
-    decisions: list[Rollback | Shortening] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
 
 
 _POSITION = TypeAdapter(Position)

@@ -90,7 +90,11 @@ class Leg:
         """Make one step, and what is due after it."""
         trainer = self._trainer
         started, epoch = time.monotonic(), trainer.epoch
+        known = len(trainer.position.decisions)
         shown.advance(trainer.step())
+        halved = trainer.position.decisions[known:]
+        for decision in halved:
+            self._logger.note(decision)
         if trainer.position.first_loss is None:
             trainer.position.first_loss = trainer.averages["step"].means()["loss"]
         # At the end too: the last steps belong in the diary, and must have been finite.
@@ -103,8 +107,10 @@ class Leg:
             self._save_sound()
         if self._pace is not None and not trainer.finished:
             self._keep_pace(self._pace, shown)
-        # Only where nothing was found wrong a moment ago: what is saved can be gone back to.
-        if (logged or ended) and not trainer.finished and self._cadence.due(ended):
+        # Only where nothing was found wrong a moment ago: what is saved can be gone back to. A
+        # decision at once, so that a killed run need not take it again.
+        due = (logged or ended) and self._cadence.due(ended)
+        if (halved or due) and not trainer.finished:
             self._save()
 
     def _roll_back(self, trouble: Trouble, shown: Bar) -> None:
@@ -131,11 +137,10 @@ class Leg:
         overfitted = isinstance(trouble, Overfitting) and self._withstood.exists()
         decisions = trainer.position.decisions
         trainer.restore(self._withstood if overfitted else self._path, self._identity)
-        # Where it goes back beyond an earlier rollback, that is not forgotten.
-        trainer.position.decisions = [
-            *trainer.position.decisions,
-            *(d for d in decisions[len(trainer.position.decisions) :] if isinstance(d, Rollback)),
-        ]
+        # Where it goes back beyond an earlier rollback or a want of memory, that is not forgotten.
+        kept = trainer.position.decisions
+        later = [d for d in decisions[len(kept) :] if not isinstance(d, Shortening)]
+        trainer.position.decisions = [*kept, *later]
         self._logger.rewind()
         factor = rate_factor(rollbacks(trainer.position.decisions) + 1)
         self._logger.decide(Rollback(*reached, trainer.position.steps, str(trouble), factor))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from gratis.errors import GratisError
 from gratis.progress import Bar, say
 from gratis.results import collapsed
-from gratis.train.budget import Shortening
+from gratis.train.checkpoint import Decision
 from gratis.train.metrics import Diary
-from gratis.train.trouble import Overfitting, Rollback, refuse_exploded
+from gratis.train.trouble import Overfitting, refuse_exploded
 from gratis.train.watch import Watch
 
 if TYPE_CHECKING:
@@ -70,9 +70,13 @@ class Logger:
         self._diary.write(line)
         return due and trainer.settings.on_overfitting == "rollback"
 
-    def decide(self, decision: Rollback | Shortening) -> None:
+    def decide(self, decision: Decision) -> None:
         """Write a decision, and add it to those that the position holds."""
         self._trainer.position.decisions.append(decision)
+        self.note(decision)
+
+    def note(self, decision: Decision) -> None:
+        """Write a decision that the position holds already."""
         self._diary.write(asdict(decision))
 
     def rewind(self) -> None:

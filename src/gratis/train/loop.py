@@ -3,13 +3,18 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from gratis.data import Batch, Batches
 from gratis.perturb import Augment
+from gratis.progress import say
 from gratis.seeds import generator
 from gratis.train import checkpoint
 from gratis.train.budget import Plan, plan_after
 from gratis.train.identity import Identity
 from gratis.train.leg import Leg
+from gratis.train.memory import Halving, fewest_images, more_parts, parts_after
 from gratis.train.metrics import Averages
 from gratis.train.settings import TrainSettings
 from gratis.train.step import Learner, train_step
@@ -33,7 +38,7 @@ class Trainer:
         ``cost`` is then the passes that one replay of an image costs.
         """
         self.learner, self.batches, self.settings = learner, batches, settings
-        self._augment = augment
+        self._augment, self._fewest = augment, fewest_images(learner.module)
         self.cost = passes_per_image * learner.adversary.passes() * learner.objective.views
         units = self.cost if settings.count == "images" else 1.0
         self._planned = settings.epochs * batches.image_count * units
@@ -83,7 +88,11 @@ class Trainer:
     def step(self) -> float:
         """Train on the next replay; return the passes that it cost.
 
-        ``in_force`` then tells the schedules' values that it was made with.
+        ``in_force`` then tells the schedules' values that it was made with. Where memory does not
+        do for it, the batch is split, and that is added to the position's decisions.
+
+        Raises:
+            GratisError: memory does not do however small the parts.
         """
         place, t = self.position, self.progress
         batch = self._current()
@@ -91,7 +100,7 @@ class Trainer:
         if "replays" in self.in_force:
             self.in_force["replays"] = place.replays  # as read when the batch was drawn
         self.in_force["learning_rate"] = self._set_learning_rate(t)
-        values = train_step(self.learner, batch, t, place.steps)
+        values = self._train(batch, t)
         passes = self.cost * len(batch)
         for part in self.averages.values():
             part.add(values, passes, len(batch))
@@ -131,6 +140,19 @@ class Trainer:
 
     def _plan(self) -> Plan:
         return plan_after(self.position.decisions, self._planned)
+
+    def _train(self, batch: Batch, t: float) -> dict[str, Tensor]:
+        """Make the step, in as many parts as it takes; return what it reports."""
+        place, most = self.position, max(1, len(batch) // self._fewest)
+        while True:
+            batch.parts = min(parts_after(place.decisions), most)
+            try:
+                return train_step(self.learner, batch, t, place.steps)
+            except torch.OutOfMemoryError:
+                parts = more_parts(batch.parts, most)
+            # Here, where nothing holds on to the memory of the step that failed.
+            place.decisions.append(Halving(place.steps, self.epoch, place.passes, parts))
+            say(f"out of memory: batches now go through the model in {parts} parts")
 
     def _current(self) -> Batch:
         """Return the batch under way, with its views: drawn once for all its replays."""

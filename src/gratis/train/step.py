@@ -1,6 +1,9 @@
 """THE training step: everything else is a choice of adversary and objective around it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from lightning_fabric import Fabric
@@ -8,6 +11,7 @@ from torch import Tensor, nn
 
 from gratis.adversary import Adversary
 from gratis.data import Batch
+from gratis.errors import GratisError
 from gratis.model import Output
 from gratis.objective import Objective
 from gratis.seeds import derive
@@ -38,26 +42,64 @@ class Learner:
 
 
 def train_step(learner: Learner, batch: Batch, t: float, step: int) -> dict[str, Tensor]:
-    """Train once on ``batch`` at progress ``t``: one replay.
+    """Train once on ``batch`` at progress ``t``: one replay, in as many parts as the batch has.
 
     Returns:
         The weighted terms, their sum ``loss`` and the ``accuracy`` on the perturbed views, as
         scalars on the device, so that nothing waits for them.
+
+    Raises:
+        torch.OutOfMemoryError: memory did not do; but for batch norm's running statistics, all
+            is as it was.
+        GratisError: memory did not do for the optimizer's step.
     """
     adversary, optimizer = learner.adversary, learner.optimizer
     # Keyed by position, so that dropout needs no saved state.
     torch.manual_seed(derive(learner.seed, "dropout", step))
-    with learner.fabric.autocast():
-        images = adversary.perturb(learner.module, batch, t)
+    with _as_before(adversary):
+        with learner.fabric.autocast():
+            images = adversary.perturb(learner.module, batch, t)
+        optimizer.zero_grad()
+        parts = zip(batch.split(), batch.split_views(images), strict=True)
+        reports = [_backward(learner, p, own, t, len(p) / len(batch)) for p, own in parts]
+    with _once():
+        optimizer.step()
+        adversary.observe(batch, t)
+        if learner.average is not None:
+            learner.average.update_parameters(learner.module)
+    return reduce(lambda sums, more: {name: sums[name] + more[name] for name in sums}, reports)
+
+
+def _backward(
+    learner: Learner, batch: Batch, images: Tensor, t: float, share: float
+) -> dict[str, Tensor]:
+    """Add ``share`` of the gradients of ``batch`` to the parameters; return that of its report."""
     output: Output = learner.model(images)
-    losses = learner.objective(output, batch, t)
+    losses = {n: share * loss for n, loss in learner.objective(output, batch, t).items()}
     loss = torch.stack(list(losses.values())).sum()
-    optimizer.zero_grad()
     learner.fabric.backward(loss)
-    optimizer.step()
-    adversary.observe(batch, t)
-    if learner.average is not None:
-        learner.average.update_parameters(learner.module)
     right = output.logits.argmax(dim=1) == batch.view_labels
-    losses |= {"loss": loss, "accuracy": right.float().mean()}
+    losses |= {"loss": loss, "accuracy": share * right.float().mean()}
     return {name: value.detach() for name, value in losses.items()}
+
+
+@contextmanager
+def _as_before(adversary: Adversary) -> Iterator[None]:
+    """Put the adversary back where memory does not do, so that the step can be made again."""
+    before = adversary.state_dict()
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        adversary.load_state_dict(before)
+        raise
+
+
+@contextmanager
+def _once() -> Iterator[None]:
+    """Never have a step made again whose weights may have moved."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise GratisError(
+            "the device's memory is too small for the optimizer's step; choose a smaller model"
+        ) from error

@@ -17,25 +17,31 @@ class Watch:
     ) -> None:
         """Keep the images (n, 3, height, width) in [0, 1], their labels and the budget.
 
-        ``batch_size`` of them are looked at together: as many as training can hold.
+        ``batch_size`` of them are looked at together, fewer where memory does not do.
         """
-        self._parts = list(
-            zip(
-                images.split(batch_size),
-                labels.split(batch_size),
-                torch.arange(len(labels)).split(batch_size),
-                strict=True,
-            )
-        )
-        self._count, self._seed = len(labels), seed
+        self._held_out = images, labels, torch.arange(len(labels))
+        self._count, self._seed, self._size = len(labels), seed, batch_size
         self._attacks = {
             "fgsm": AttackSettings.fgsm(epsilon),
             "pgd": AttackSettings.pgd(epsilon, steps=PGD_STEPS),
         }
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        """Return the share of the images that ``model`` gets right, by metric."""
+        """Return the share of the images that ``model`` gets right, by metric.
 
+        Raises:
+            torch.OutOfMemoryError: memory does not do for a single image.
+        """
+        while True:
+            try:
+                return self._look(model)
+            except torch.OutOfMemoryError:
+                # No line is said: how many are looked at together changes nothing.
+                if self._size == 1:
+                    raise
+            self._size = min(self._size, self._count) // 2 or 1
+
+    def _look(self, model: nn.Module) -> dict[str, float]:
         def classify(images: Tensor) -> Tensor:
             return logits_of(model(images))
 
@@ -44,8 +50,9 @@ class Watch:
             return int((classify(images).argmax(1) == labels).sum())
 
         seen = dict.fromkeys(["clean", *self._attacks], 0)
+        parts = [each.split(self._size) for each in self._held_out]
         with frozen(model):
-            for images, labels, indices in self._parts:
+            for images, labels, indices in zip(*parts, strict=True):
                 seen["clean"] += right(images, labels)
                 for name, settings in self._attacks.items():
                     attacked = attack(classify, images, labels, settings, self._seed, indices)

@@ -1,6 +1,6 @@
 """Do other attack libraries agree with ours, and how long does each take?
 
-    uv run --group referees python benchmarks/attack_referees.py RUN... --images 1000
+    uv run --group referees python -m benchmarks.attack_referees RUN... --images 1000
 
 Each RUN is the folder of a trained run. torchattacks, foolbox and the Adversarial Robustness
 Toolbox (ART) attack the same images of the same model with the same epsilon, steps and step size.
@@ -27,9 +27,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import torch
-from referees import agreement, autoattack, speed
-from referees.material import Asked
-from tables import table
+
+from benchmarks.referees import agreement, autoattack, speed
+from benchmarks.referees.material import Asked
+from benchmarks.tables import table
 
 PARTS = ["agreement", "speed", "autoattack"]
 

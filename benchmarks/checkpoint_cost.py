@@ -1,6 +1,6 @@
 """What checkpoints cost, and how soon a stopped run goes on.
 
-    uv run python benchmarks/checkpoint_cost.py --data-root DIR
+    uv run python -m benchmarks.checkpoint_cost --data-root DIR
 
 Trains the scheduled row of the small Tiny ImageNet profile by the command line, stops it, and
 resumes it. The share of the training time that its checkpoints took is told by the run itself,

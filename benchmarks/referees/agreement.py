@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from benchmarks.referees.material import Asked, Material, accuracy, given, material_of
+from benchmarks.referees.tools import TOOLS, Attack, ours_until_fooled
 from gratis.perturb import AttackSettings
-from referees.material import Asked, Material, accuracy, given, material_of
-from referees.tools import TOOLS, Attack, ours_until_fooled
 
 COLUMNS = ["model", "attack", *TOOLS, "furthest from ours", "ours until fooled"]
 

@@ -5,14 +5,22 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from tables import spread
 
+from benchmarks.referees.material import (
+    Asked,
+    Material,
+    accuracy,
+    folded_of,
+    given,
+    material_of,
+    prepare,
+)
+from benchmarks.referees.speed import process
+from benchmarks.tables import spread
 from gratis.data import Split
 from gratis.evaluate.autoattack import PlainGradients
 from gratis.evaluate.subject import Subject
 from gratis.evaluate.suites import EvaluateSettings, trials_of
-from referees.material import Asked, Material, accuracy, folded_of, given, material_of, prepare
-from referees.speed import process
 
 COLUMNS = ["model", "tool", "accuracy in percent", "seconds", "times ours"]
 

@@ -13,12 +13,12 @@ from dataclasses import replace
 from multiprocessing import get_context
 
 import torch
-from tables import spread
 from torch import Tensor
 
+from benchmarks.referees.material import Asked, Material, folded_of, given, material_of, prepare
+from benchmarks.referees.tools import SEED, TOOLS, ours_until_fooled
+from benchmarks.tables import spread
 from gratis.perturb import AttackSettings, search
-from referees.material import Asked, Material, folded_of, given, material_of, prepare
-from referees.tools import SEED, TOOLS, ours_until_fooled
 
 STOPPED = "ours until fooled"
 COLUMNS = ["model", "images", "model is", *TOOLS, STOPPED]

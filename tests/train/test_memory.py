@@ -15,6 +15,7 @@ from gratis.train.step import train_step
 from gratis.train.trouble import Rollback
 
 RUN = {"run": "x"}
+IMAGES = 7
 TWO_VIEWS = {"cross_entropy": {}, "contrastive": {"weight": 0.1}}
 STEEP = {
     "free": {"epsilon": 0.05, "gamma": 0.7},
@@ -31,7 +32,7 @@ def lines(folder, kind):
 def batch_of(n, views=1, parts=1):
     source = torch.Generator().manual_seed(n)
     views = torch.rand((views * n, 3, 8, 8), generator=source, dtype=torch.float64)
-    batch = Batch.of(views[:n], torch.arange(n) % 4)
+    batch = Batch.of(views[:n], torch.arange(n) % 4, torch.arange(n), split_size=IMAGES)
     batch.views, batch.parts = views, parts
     return batch
 
@@ -49,7 +50,7 @@ def without_batch_norm(learner):
     assert fewest_images(learner.module) == 1
 
 
-def trained(learner, parts, sizes=(7, 5, 7), views=1):
+def trained(learner, parts, sizes=(IMAGES, 5, IMAGES), views=1):
     """Train a few steps; return the weights, the adversary's state and the reports."""
     without_batch_norm(learner)
     learner.optimizer = torch.optim.SGD(learner.module.parameters(), 0.1)

@@ -17,6 +17,7 @@ from benchmarks.referees.material import (
 )
 from benchmarks.referees.speed import process
 from benchmarks.tables import spread
+from gratis.allocator import keep_memory
 from gratis.data import Split
 from gratis.evaluate.autoattack import PlainGradients
 from gratis.evaluate.subject import Subject
@@ -77,6 +78,7 @@ def ours(asked: Asked, seed: int) -> tuple[float, float]:
     It is by all L-infinity attacks of the full suite, AutoAttack last. Each meets only what
     stands, while ``measure`` holds FGSM, BIM and PGD on all images.
     """
+    keep_memory()  # as ``measure`` does
     it = prepare(material_of(asked))
     pixels = (it.images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
     split = Split(np.ascontiguousarray(pixels), it.labels.numpy())

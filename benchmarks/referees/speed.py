@@ -18,9 +18,11 @@ from torch import Tensor
 from benchmarks.referees.material import Asked, Material, folded_of, given, material_of, prepare
 from benchmarks.referees.tools import SEED, TOOLS, ours_until_fooled
 from benchmarks.tables import spread
+from gratis.allocator import keep_memory
 from gratis.perturb import AttackSettings, search
 
 STOPPED = "ours until fooled"
+OURS = ("ours", STOPPED)
 COLUMNS = ["model", "images", "model is", *TOOLS, STOPPED]
 COLUMNS += ["gain over the fastest", "ideal", "share of the ideal"]
 # Moves nobody across a border; zero is refused by ART.
@@ -64,7 +66,7 @@ def _rounds(
     taken: dict[Turn, list[float]] = {turn: [] for turn in turns}
     for number in range(rounds + 1):
         for turn in turns[:: -1 if number % 2 else 1]:
-            pool = own if turn[1] in ("ours", STOPPED) else others
+            pool = own if turn[1] in OURS else others
             seconds = pool.submit(seconds_of, asked, tiny, turn).result()
             if number:  # the first round only warms up
                 taken[turn].append(seconds)
@@ -74,6 +76,8 @@ def _rounds(
 def seconds_of(asked: Asked, tiny: bool, turn: Turn) -> float:
     """Return how long a tool takes, in a process of its own."""
     state, tool = turn
+    if tool in OURS:
+        keep_memory()
     it = _ready(asked, tiny) if state == "folded" else STATES[state](material_of(asked))
     run = ours_until_fooled if tool == STOPPED else TOOLS[tool]
     how = _settings(it, tiny)

@@ -13,6 +13,7 @@ from gratis.objective import Objective
 from gratis.perturb import Augment
 from gratis.progress import say
 from gratis.recipe import Recipe
+from gratis.run.precision import quick_precision
 from gratis.seeds import derive
 from gratis.train.average import Average
 from gratis.train.loop import Trainer
@@ -51,7 +52,8 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | No
     """
     keep_memory()
     settings = recipe.train
-    fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
+    precision = quick_precision() if settings.precision == "auto" else settings.precision
+    fabric = Fabric(accelerator="auto", devices=1, precision=precision)
     module = build_model(recipe, len(dataset.classes)).to(fabric.device)
     cost = passes_per_image(module, dataset.size)
     optimizer = _build_optimizer(module, settings)
@@ -66,6 +68,11 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | No
         average=None if settings.average is None else Average(module, settings.average),
         seed=recipe.seed,
     )
+    if settings.compile:
+        # The compiler takes long to import.
+        from gratis.train.compiling import compile_training
+
+        compile_training(module)
     training, held_out = hold_out(dataset.train, settings.held_out)
     batches = Batches(dataset.train, training, settings.batch_size, recipe.seed, fabric.device)
     augment = Augment(recipe.augment) if recipe.augment else None

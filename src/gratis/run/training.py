@@ -14,6 +14,7 @@ from gratis.run.build import build_trainer, fit_to_data
 from gratis.run.evaluation import load_once, measure_run
 from gratis.run.folder import RunFolder
 from gratis.run.interrupt import stopping
+from gratis.run.precision import fit_to_device
 from gratis.train import checkpoint
 
 
@@ -62,7 +63,8 @@ def train_only(recipe: Recipe, path: Path) -> None:
 def _train(recipe: Recipe, path: Path, sets: Path | None) -> None:
     folder = RunFolder(path)
     dataset = load_once(recipe.data)
-    recipe = fit_to_budget(fit_to_data(recipe, dataset), folder, dataset)
+    recipe = fit_to_device(fit_to_data(recipe, dataset), folder)
+    recipe = fit_to_budget(recipe, folder, dataset)
     folder.check(recipe)
     identity = recipe.identity(dataset)
     if checkpoint.finished(folder.checkpoint, identity):

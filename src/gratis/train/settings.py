@@ -16,12 +16,14 @@ class TrainSettings(Settings):
     rows cost the same. With ``count: images`` every image counts as one pass whatever it costs:
     the reference rows. ``decay_all`` lets weight decay pull at norms and biases too.
     ``average`` is the decay of the weights' running average, evaluated in their place; early on
-    it is lower (:class:`gratis.train.average.Average`). ``budget`` is the wall-clock time that
-    training may take: ``epochs`` are then chosen when it begins, and the rest is shortened where
-    the machine turns out slower. ``held_out`` images a class leave training for the overfitting
-    watch, which looks at them every ``watch_every`` epochs; ``on_overfitting`` says what happens
-    when it finds catastrophic overfitting, ``on_divergence`` what happens when the loss explodes
-    or is no longer finite. A rollback follows the rule of :mod:`gratis.train.trouble`.
+    it is lower (:class:`gratis.train.average.Average`). ``precision: auto`` is chosen when a run
+    begins, by what its device is quick at; ``compile`` runs the network compiled by torch in
+    training. ``budget`` is the wall-clock time that training may take: ``epochs`` are then chosen
+    when it begins, and the rest is shortened where the machine turns out slower. ``held_out``
+    images a class leave training for the overfitting watch, which looks at them every
+    ``watch_every`` epochs; ``on_overfitting`` says what happens when it finds catastrophic
+    overfitting, ``on_divergence`` what happens when the loss explodes or is no longer finite. A
+    rollback follows the rule of :mod:`gratis.train.trouble`.
     """
 
     epochs: Annotated[float, Field(gt=0)] = 20
@@ -34,7 +36,8 @@ class TrainSettings(Settings):
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     decay_all: bool = True
     average: Annotated[float, Field(gt=0, lt=1)] | None = None
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "auto"] = "32-true"
+    compile: bool = False
     held_out: Annotated[int, Field(ge=0)] = 5
     watch_every: Annotated[float, Field(gt=0)] = 1
     on_divergence: Literal["stop", "rollback"] = "rollback"

@@ -39,7 +39,9 @@ class Stem(nn.Conv2d):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the convolution of images (n, channels, height, width)."""
-        plain = images.device.type != "cpu" or torch.is_autocast_enabled("cpu")
+        # A compiler does better with what it knows.
+        compiled = torch.compiler.is_compiling()
+        plain = compiled or images.device.type != "cpu" or torch.is_autocast_enabled("cpu")
         if plain or not images.requires_grad or not torch.is_grad_enabled():
             return super().forward(images)
         sides = int(self.stride[0]), int(self.padding[0])

@@ -1,9 +1,9 @@
 """The running average of the weights, evaluated in their place."""
 
-from typing import Any
+from itertools import chain
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 
@@ -11,21 +11,30 @@ class Average(AveragedModel):
     """An exponential average of a network's weights and of its batch norms' statistics.
 
     After n updates the decay is min(decay, (1 + n) / (10 + n)): a short run, too, soon forgets
-    the weights that it began with.
+    the weights that it began with. Torch's own update moves its count to the device at every step,
+    and waits for that.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
-        """Start with a copy of ``module``; ``decay`` is in (0, 1)."""
+        """Start as a copy of ``module``; ``decay`` is in (0, 1)."""
+        super().__init__(module, use_buffers=True)
         self._decay = decay
-        super().__init__(module, multi_avg_fn=self._move, use_buffers=True)
 
     @torch.no_grad()
-    def _move(self, averaged: Any, current: Any, _: Any) -> None:
-        # Its own count, on the CPU: that on the device would be waited for.
-        updates = int(self.n_averaged)
-        share = 1 - min(self._decay, (1 + updates) / (10 + updates))
-        if averaged[0].is_floating_point():
-            torch._foreach_lerp_(averaged, current, share)
-        else:
-            # What counts batches is no weight to be averaged.
-            torch._foreach_copy_(averaged, current)
+    def update_parameters(self, model: nn.Module) -> None:
+        """Take in the weights of ``model``; the first ones as they are, and always its counts."""
+        updates = int(self.n_averaged)  # on the CPU, wherever the weights are
+        kept = min(self._decay, (1 + updates) / (10 + updates)) if updates else 0.0
+        pairs = list(zip(_tensors(self.module), _tensors(model), strict=True))
+        averaged = [pair for pair in pairs if kept and pair[0].is_floating_point()]
+        if averaged:
+            old, new = ([pair[k] for pair in averaged] for k in (0, 1))
+            torch._foreach_lerp_(old, new, 1 - kept)
+        for own, latest in pairs:
+            if not (kept and own.is_floating_point()):
+                own.copy_(latest)
+        self.n_averaged += 1
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    return [tensor.detach() for tensor in chain(module.parameters(), module.buffers())]

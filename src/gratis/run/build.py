@@ -3,7 +3,6 @@
 import torch
 from lightning_fabric import Fabric
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gratis.allocator import keep_memory
 from gratis.data import Batches, Dataset, hold_out, to_float
@@ -14,6 +13,7 @@ from gratis.progress import say
 from gratis.recipe import Recipe
 from gratis.run.precision import quick_precision
 from gratis.seeds import derive
+from gratis.train.average import Average
 from gratis.train.loop import Trainer
 from gratis.train.settings import TrainSettings
 from gratis.train.step import Learner
@@ -63,7 +63,7 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | No
         adversary=recipe.adversary_settings.build(recipe.seed),
         objective=Objective(recipe.terms),
         optimizer=optimizer,
-        average=_build_average(module, settings),
+        average=None if settings.average is None else Average(module, settings.average),
         seed=recipe.seed,
     )
     if settings.compile:
@@ -111,10 +111,3 @@ def _build_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.
         nesterov=settings.momentum > 0,
         foreach=True,
     )
-
-
-def _build_average(module: nn.Module, settings: TrainSettings) -> AveragedModel | None:
-    if settings.average is None:
-        return None
-    rule = get_ema_multi_avg_fn(settings.average)
-    return AveragedModel(module, multi_avg_fn=rule, use_buffers=True)

@@ -8,7 +8,6 @@ from functools import reduce
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from gratis.adversary import Adversary
 from gratis.data import Batch
@@ -16,6 +15,7 @@ from gratis.errors import GratisError
 from gratis.model import Output
 from gratis.objective import Objective
 from gratis.seeds import derive
+from gratis.train.average import Average
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Learner:
     adversary: Adversary
     objective: Objective
     optimizer: torch.optim.Optimizer
-    average: AveragedModel | None
+    average: Average | None
     seed: int
 
     @property

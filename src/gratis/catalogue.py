@@ -58,7 +58,7 @@ def _title(path: Path) -> str:
 
 def _packaged(folder: str) -> dict[str, Path]:
     root = Path(str(resources.files("gratis"))) / folder
-    return {str(p.relative_to(root).with_suffix("")): p for p in sorted(root.rglob("*.yaml"))}
+    return {p.relative_to(root).with_suffix("").as_posix(): p for p in sorted(root.rglob("*.yaml"))}
 
 
 def _find(kind: str, name: str) -> Path:

@@ -1,6 +1,6 @@
 """Everything that is measured on a GPU, in legs: run it again and again until nothing is left.
 
-    uv run python scripts/record.py --data-root DIR --out OUT --minutes 9 --bring HOME
+    uv run python scripts/record.py --data-root DIR --out OUT --minutes 9 --bring TO
 
 In order of worth, each job a command of ``gratis`` with a folder below OUT:
 
@@ -12,7 +12,7 @@ In order of worth, each job a command of ``gratis`` with a folder below OUT:
 
 A leg ends in time whatever happens: training is interrupted and goes on from its checkpoint, a
 measurement from its last batch. What is finished is not repeated. The table of what is known
-comes last. HOME gets results, recipes, diaries and, in shards of at most 15 MiB, the record's
+comes last. TO gets results, recipes, diaries and, in shards of at most 15 MiB, the record's
 weights with a checksum.
 """
 
@@ -22,6 +22,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,10 +35,12 @@ from gratis.results import Results
 
 JOBS = ("check", "record", "curve", "ladder", "paper")
 BUDGETS = (1, 2, 5, 10)
+ROWS = ("natural", "free", "free-scheduled", "cached", "fast", "random-start", "pgd")
+LADDER = [f"record-{row}" for row in ROWS]
 FEW = "evaluate.images=1000"
 SHARD = 15 * 2**20
 SMALL = {"results.json", "recipe.yaml", "metrics.jsonl", "seconds.json", "table.md", "paired.md"}
-COLUMNS = ("run", "clean", "pgd", "robust", "minutes", "epochs", "images", "trained on", "device")
+COLUMNS = ("run", "clean", "pgd", "robust", "minutes", "epochs", "images", "training set", "device")
 # Seconds that a command has to save what it has, before it is killed.
 GRACE = 25
 GRATIS = [sys.executable, "-m", "gratis.cli"]
@@ -102,7 +105,8 @@ def train(name: str, words: list[str], out: Path) -> Job:
 def reproduce(kind: str, words: list[str], out: Path) -> Job:
     """Return all rows of the ladder, or of the paper's table."""
     own = {
-        "ladder": ["--profile", "record", "train.budget=3m", FEW],
+        # Without the reference, whose equal epochs a budget would undo.
+        "ladder": [*LADDER, "--profile", "record", "train.budget=3m", FEW],
         "paper": ["--profile", "tiny-imagenet-scratch"],
     }[kind]
     command = [*GRATIS, "reproduce", *own, *words, "--out", str(out / kind)]
@@ -110,7 +114,7 @@ def reproduce(kind: str, words: list[str], out: Path) -> Job:
 
 
 def run(job: Job, deadline: float) -> bool:
-    """Run a job until it ends or the time is up; return whether it is finished."""
+    """Run a job until it ends, well or not, or the time is up; return whether it ended."""
     print(f"== {job.name}", flush=True)
     printed = job.done.suffix == ".txt"
     stream = subprocess.PIPE if printed else None
@@ -127,9 +131,7 @@ def run(job: Job, deadline: float) -> bool:
         return False
     if printed:
         print(text, flush=True)
-    if process.returncode:
-        raise SystemExit(f"{job.name}: ended with code {process.returncode}")
-    if printed:
+    if printed and not process.returncode:
         job.done.write_text(text, encoding="utf-8")
     return True
 
@@ -153,24 +155,28 @@ def line(name: str, found: Results) -> str:
 def bring(out: Path, home: Path) -> None:
     """Copy what is small, and the record's weights in shards, into ``home``."""
     home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        bring_small(out, Path(folder), home)
+    if (out / "record" / "results.json").exists():
+        bring_weights(out / "record" / "checkpoint.safetensors", home)
+
+
+def bring_small(out: Path, listing: Path, home: Path) -> None:
+    """Pack what is small into one archive: few files travel, and not from deep folders."""
     small = [path for path in out.rglob("*") if path.name in SMALL or path.suffix == ".txt"]
-    listing = home / "files"
     for path in small:
         to = listing / path.relative_to(out)
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, to)
-    # One archive: few files travel, and not from deep folders.
     shutil.make_archive(str(home / "files"), "gztar", listing)
-    shutil.rmtree(listing)
-    if (out / "record" / "results.json").exists():
-        bring_weights(out / "record" / "checkpoint.safetensors", home)
 
 
 def bring_weights(checkpoint: Path, home: Path) -> None:
     """Write the averaged weights as shards of one safetensors file, with its checksum."""
     prefix = "average.module."
     with safe_open(checkpoint, "pt") as file:
-        names = [name for name in file if name.startswith(prefix)]
+        # Not a mapping, whatever it looks like.
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
         content = save({name.removeprefix(prefix): file.get_tensor(name) for name in names})
     for number, start in enumerate(range(0, len(content), SHARD)):
         (home / f"weights-{number}").write_bytes(content[start : start + SHARD])
@@ -185,7 +191,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="kept between legs")
     parser.add_argument("--minutes", type=float, default=9.0, help="of this leg")
     parser.add_argument("--only", nargs="+", choices=JOBS, default=list(JOBS), metavar="JOB")
-    parser.add_argument("--bring", type=Path, help="copy what is small there")
+    parser.add_argument("--bring", type=Path, metavar="TO", help="copy results and weights there")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of every recipe")
     return parser.parse_intermixed_args()
 
@@ -196,14 +202,19 @@ def main() -> None:
     deadline = time.monotonic() + 60 * own.minutes - GRACE
     own.out.mkdir(parents=True, exist_ok=True)
     todo = [job for job in jobs(own) if not job.finished]
+    failed = False
     while todo and time.monotonic() < deadline and run(todo[0], deadline):
+        # Whatever one ended with, the others are worth as much.
+        failed |= not todo[0].finished
         todo = todo[1:]
     if own.bring is not None:
         bring(own.out, own.bring)
     print(f"\n| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
     for each in results(own.out).items():
         print(line(*each))
-    print(f"left: {', '.join(job.name for job in todo) or 'nothing'}")
+    left = ", ".join(job.name for job in jobs(own) if not job.finished)
+    print(f"left: {left or 'nothing'}")
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -5,20 +5,22 @@
 
 Every trial trains the recipe once with numbers that optuna draws, and is judged by the PGD accuracy
 of its averaged weights on images that left the training set for that (``train.held_out`` of each
-class); the validation images are never looked at. The study lies in OUT/study.log: the same command
-goes on, and several at once share it. The trials, best first, and the best as overrides come last.
+class); the validation images are never looked at. The study lies in OUT/study.log: after an
+interrupt the same command goes on. The trials, best first, and the best as overrides come last.
 """
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from gratis.errors import GratisError
+from gratis.errors import GratisError, Interrupted
 from gratis.recipe import Recipe, resolve
 from gratis.run.training import train_only
 
@@ -103,7 +105,11 @@ def objective(own: argparse.Namespace, word: str) -> Callable[[optuna.Trial], fl
         drawn = overrides_of(trial, word)
         trial.set_user_attr("overrides", drawn)
         recipe = recipe_of(own, drawn)
-        seen = judged(recipe, own.out / f"trial-{trial.number}")
+        try:
+            seen = judged(recipe, own.out / f"trial-{trial.number}")
+        except Interrupted as stopped:
+            # Which optuna would take for a trial that went wrong, and go on with the next.
+            raise KeyboardInterrupt from stopped
         trial.set_user_attr("clean", seen["clean"])
         return seen["pgd"]
 
@@ -118,10 +124,14 @@ def recipe_of(own: argparse.Namespace, drawn: list[str]) -> Recipe:
     return resolve(own.recipe, own.profile, [*drawn, *quiet, root, *own.overrides])
 
 
-def show(study: optuna.Study) -> None:
-    """Print the trials, best first."""
-    done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
-    done.sort(key=lambda trial: trial.value or 0.0, reverse=True)
+def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Return the trials that came to their end, best first."""
+    done = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+    return sorted(done, key=lambda trial: trial.value or 0.0, reverse=True)
+
+
+def show(done: list[optuna.trial.FrozenTrial]) -> None:
+    """Print finished trials."""
     names = sorted(done[0].params) if done else []
     print(f"\n| trial | held-out PGD | held-out clean | {' | '.join(names)} |")
     print("|" + " --- |" * (3 + len(names)))
@@ -137,12 +147,12 @@ def arguments() -> argparse.Namespace:
     """Return what was asked for."""
     parser = argparse.ArgumentParser(description="Search for the numbers of a recipe.")
     parser.add_argument("recipe", help="with an adversary among: " + ", ".join(SPACES))
-    parser.add_argument("--profile", default="record-small")
+    parser.add_argument("--profile", default="record-small", help="sizes (default record-small)")
     parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--out", type=Path, required=True, help="of the study and its runs")
+    parser.add_argument("--trials", type=int, default=30, help="that finish, in all")
     parser.add_argument("--minutes", type=float, help="begin no trial after so long")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of every trial")
     return parser.parse_intermixed_args()
 
 
@@ -150,22 +160,32 @@ def main() -> None:
     """Search, and print what was found."""
     own = arguments()
     own.out.mkdir(parents=True, exist_ok=True)
-    (word,) = recipe_of(own, []).adversary.chosen()
+    recipe = recipe_of(own, [])
+    (word,) = recipe.adversary.chosen()
     if word not in SPACES:
         raise SystemExit(f"{own.recipe}: nothing to search for in {word!r}")
+    if recipe.train.held_out == 0:
+        raise SystemExit("train.held_out: trials are judged on held-out images; hold some out")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        study_name=own.recipe,
+        # Other conditions are another study.
+        study_name=" ".join([own.recipe, own.profile, *own.overrides]),
         storage=JournalStorage(JournalFileBackend(str(own.out / "study.log"))),
-        sampler=optuna.samplers.TPESampler(seed=SEED, multivariate=True),
         direction="maximize",
         load_if_exists=True,
     )
-    left = max(0, own.trials - len(study.trials))
+    # Another seed for every time it goes on: with the same one it would begin with the same draws.
+    seed = SEED + len(study.trials)
+    study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True)
+    left = max(0, own.trials - len(finished(study)))
     seconds = None if own.minutes is None else 60 * own.minutes
-    study.optimize(objective(own, word), n_trials=left, timeout=seconds, catch=(GratisError,))
-    show(study)
+    with suppress(KeyboardInterrupt):
+        study.optimize(objective(own, word), n_trials=left, timeout=seconds, catch=(GratisError,))
+    show(finished(study))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except GratisError as error:
+        sys.exit(f"error: {error}")

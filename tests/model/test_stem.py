@@ -66,6 +66,17 @@ def test_gradients_agree_with_finite_differences_and_so_do_theirs(options):
     assert torch.autograd.gradgradcheck(stem, (images,))
 
 
+def test_functions_of_functions_see_through_it():
+    plain, stem = pair()
+    images = torch.rand(3, 3, 8, 8, dtype=torch.double)
+
+    def slope(layer):
+        return torch.func.grad(lambda image: layer(image[None]).square().sum())
+
+    wanted = torch.stack([slope(plain)(image) for image in images])
+    torch.testing.assert_close(torch.func.vmap(slope(stem))(images), wanted)
+
+
 def test_frozen_weights_still_let_the_gradient_through():
     plain, stem = (layer.requires_grad_(False) for layer in pair())
     images = torch.rand(2, 3, 8, 8, dtype=torch.double)

@@ -185,7 +185,7 @@ def test_memory_that_fails_after_the_update_ends_training(trainer_of, monkeypatc
         raise torch.OutOfMemoryError("simulated")
 
     monkeypatch.setattr(trainer.learner.optimizer, "step", fails)
-    with pytest.raises(GratisError, match="optimizer"):
+    with pytest.raises(GratisError, match="update weights"):
         trainer.step()
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gratis.cli.options import Overrides, ProfileName, RecipeName
+from gratis.cli.options import Overrides, ProfileName, RecipeName, natural_profile
 from gratis.errors import GratisError
 
 recipes_app = typer.Typer(help="List, show and copy the recipes: one a row of the table.")
@@ -26,7 +26,9 @@ def show_recipe(
     """Print a recipe with every default written out."""
     from gratis.recipe import resolve
 
-    typer.echo(resolve(recipe, profile, overrides or []).to_yaml(), nl=False)
+    # Recipes in a folder have no sizes of their own.
+    sizes = profile or (natural_profile(recipe, []) if "/" in recipe else None)
+    typer.echo(resolve(recipe, sizes, overrides or []).to_yaml(), nl=False)
 
 
 @recipes_app.command("copy")
@@ -42,4 +44,5 @@ def copy_recipe(
     if to.exists():
         raise GratisError(f"{to}: exists already; choose another name")
     write_text(to, read_text(recipe_path(recipe)))
-    typer.echo(f"in {to}; train it with: gratis train {to} --profile digits")
+    sizes = natural_profile(recipe, []) or "digits"
+    typer.echo(f"in {to}; train it with: gratis train {to} --profile {sizes}")

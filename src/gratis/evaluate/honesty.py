@@ -156,7 +156,7 @@ def noise(seen: Evidence) -> Check:
         },
         rule=f"fails where noise fools more images than PGD, p < {_P:g} in a paired test, or as "
         f"many, and both sides are surely above {_ODD:.0%}: PGD starts from noise and climbs",
-        advice=f"{_MASKED} without gradients (Square, in the suite full)",
+        advice=f"{_MASKED} without gradients (Square, in the suites autoattack and full)",
         images=seen.right,
     )
 

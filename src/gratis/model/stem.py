@@ -77,13 +77,19 @@ def quicken(network: nn.Module) -> bool:
 
 
 class _Convolve(torch.autograd.Function):
+    # Apart from each other, and vectorised by torch itself, as torch.func wants them.
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(
-        context: Any, images: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
+        images: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
     ) -> Tensor:
-        context.save_for_backward(images, weight)
-        context.sides = stride, padding
         return functional.conv2d(images, weight, bias, stride, padding)
+
+    @staticmethod
+    def setup_context(context: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        images, weight, _, *context.sides = inputs
+        context.save_for_backward(images, weight)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:

@@ -70,6 +70,7 @@ def resolve_rows(profile: str, overrides: Sequence[str] = ()) -> list[Recipe]:
     if not rows:
         raise GratisError(f"profile {profile}: recipes: no packaged recipes in {sizes.recipes!r}")
     _refuse_unknown("row to leave out", sizes.leave_out, list(rows))
+    _refuse_unknown("row to resize", sizes.rows, list(rows))
     contents = {r: _resized(n, profile) for r, n in rows.items() if r not in sizes.leave_out}
     for text, override in zip(overrides, _parse_overrides(overrides), strict=True):
         unreachable = _nest(text.partition("=")[0], object())
@@ -82,9 +83,12 @@ def resolve_rows(profile: str, overrides: Sequence[str] = ()) -> list[Recipe]:
 def choose_rows(rows: Sequence[Recipe], only: Sequence[str]) -> list[Recipe]:
     """Return the rows named in ``only``, or all of them if it is empty.
 
+    A recipe's name in its folder will do as well.
+
     Raises:
         GratisError: a name is not among the rows.
     """
+    only = [row_name(name) for name in only]
     _refuse_unknown("row", only, [row.name for row in rows])
     return [row for row in rows if not only or row.name in only]
 

@@ -20,6 +20,8 @@ def compile_training(module: nn.Module) -> None:
     many images it is given makes no difference. Where the compiler is missing or fails, one line
     is said, and the module runs as before. Copies of the module must be made before.
     """
+    # The compiler gives up on a class of which it has compiled too many kinds.
+    torch._dynamo.reset()
     module.forward = _Compiled(module)
 
 

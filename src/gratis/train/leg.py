@@ -47,7 +47,7 @@ class Leg:
             trainer.restore(self._path, identity)
         self._logger = Logger(trainer, folder / "metrics.jsonl", watch)
         self._elapsed_before = trainer.position.elapsed
-        self._pace = self._new_pace()
+        self._pace: Pace | None = None
 
     def run(self, stopping: Callable[[], bool]) -> bool:
         """Train until the run is finished, or ``stopping()`` says so; return which.
@@ -105,7 +105,10 @@ class Leg:
         ended = int(trainer.epoch) > int(epoch) or trainer.finished
         if ended and self._logger.end_epoch(epoch) and not trainer.finished:
             self._save_sound()
-        if self._pace is not None and not trainer.finished:
+        if self._pace is None:
+            # Not before a step is made: compiling is slow once, and says nothing of the rest.
+            self._pace = self._new_pace()
+        elif not trainer.finished:
             self._keep_pace(self._pace, shown)
         # Only where nothing was found wrong a moment ago: what is saved can be gone back to. A
         # decision at once, so that a killed run need not take it again.
@@ -142,6 +145,8 @@ class Leg:
         later = [d for d in decisions[len(kept) :] if not isinstance(d, Shortening)]
         trainer.position.decisions = [*kept, *later]
         self._logger.rewind()
+        for decision in later:
+            self._logger.note(decision)
         factor = rate_factor(rollbacks(trainer.position.decisions) + 1)
         self._logger.decide(Rollback(*reached, trainer.position.steps, str(trouble), factor))
         # At once, so that a killed run need not decide again.

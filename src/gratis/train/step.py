@@ -51,7 +51,7 @@ def train_step(learner: Learner, batch: Batch, t: float, step: int) -> dict[str,
     Raises:
         torch.OutOfMemoryError: memory did not do; but for batch norm's running statistics, all
             is as it was.
-        GratisError: memory did not do for the optimizer's step.
+        GratisError: memory did not do for what comes after the gradients.
     """
     adversary, optimizer = learner.adversary, learner.optimizer
     # Keyed by position, so that dropout needs no saved state.
@@ -101,5 +101,5 @@ def _once() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise GratisError(
-            "the device's memory is too small for the optimizer's step; choose a smaller model"
+            "the device's memory is too small to update weights and delta; choose a smaller model"
         ) from error

@@ -59,7 +59,8 @@ def _packaged() -> list[bytes]:
 def _documents() -> st.SearchStrategy[dict[str, Any]]:
     """Return documents of the words that recipes have, with values of every kind."""
     paths = [recipe_path(name) for name in recipe_names()]
-    words = sorted({word for path in paths for word in _words(resolve(path.stem, "digits"))})
+    recipes = [resolve(name, "digits") for name in recipe_names()]
+    words = sorted({word for recipe in recipes for word in _words(recipe)})
     text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
     numbers = st.integers() | st.floats() | st.sampled_from(["8/255", "1e400", "1/0", "nan"])
     scalars = st.none() | st.booleans() | numbers | text | st.sampled_from(words) | st.dates()

@@ -95,9 +95,8 @@ class _Convolve(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (images, weight), (stride, padding) = context.saved_tensors, context.sides
         of_images, of_weight, of_bias, *_ = context.needs_input_grad
-        size = int(images.shape[2]), int(images.shape[3])
         return (
-            _of_images(gradient, weight, stride, padding, size) if of_images else None,
+            _of_images(gradient, weight, stride, padding, images) if of_images else None,
             conv2d_weight(images, weight.shape, gradient, stride, padding) if of_weight else None,
             gradient.sum((0, 2, 3)) if of_bias else None,
             None,
@@ -106,16 +105,16 @@ class _Convolve(torch.autograd.Function):
 
 
 def _of_images(
-    gradient: Tensor, weight: Tensor, stride: int, padding: int, size: tuple[int, int]
+    gradient: Tensor, weight: Tensor, stride: int, padding: int, images: Tensor
 ) -> Tensor:
-    """Return the images' gradient, (n, channels, height, width), from that of the output.
+    """Return the images' gradient from that of the output; in memory it lies as they do.
 
     Args:
         gradient: (n, out, rows, columns).
         weight: (out, channels, kernel, kernel).
         stride: along both sides.
         padding: at all four sides.
-        size: height and width of the images.
+        images: (n, channels, height, width).
     """
     block = max(stride, 2)
     step = block // stride
@@ -123,16 +122,20 @@ def _of_images(
     apart = select.to(weight)
     kernel = torch.einsum("oiyx,ajy,bkx->iabojk", weight, apart, apart).flatten(0, 2)
     kernel = kernel.contiguous(memory_format=torch.channels_last)
-    around: list[int] = []
+    (height, width), around = images.shape[2:], list[int]()
     # The last axis comes first.
-    for pixels, made in zip(size[::-1], (gradient.shape[3], gradient.shape[2]), strict=True):
+    for pixels, made in zip((width, height), (gradient.shape[3], gradient.shape[2]), strict=True):
         reached = step * (-(-pixels // block) - 1) + first + kernel.shape[-1]
         around += [-first, reached - made]
     if len(set(around)) == 1 and around[0] >= 0:
         blocks = functional.conv2d(gradient, kernel, stride=step, padding=around[0])
     else:
         blocks = functional.conv2d(functional.pad(gradient, around), kernel, stride=step)
-    return _spread(blocks, block)[:, :, : size[0], : size[1]]
+    layout = torch.contiguous_format
+    if images.is_contiguous(memory_format=torch.channels_last):
+        layout = torch.channels_last
+    whole = _spread(blocks, block)[:, :, :height, :width]
+    return whole.contiguous(memory_format=layout)
 
 
 def _spread(blocks: Tensor, block: int) -> Tensor:

@@ -58,7 +58,6 @@ def _packaged() -> list[bytes]:
 @cache
 def _documents() -> st.SearchStrategy[dict[str, Any]]:
     """Return documents of the words that recipes have, with values of every kind."""
-    paths = [recipe_path(name) for name in recipe_names()]
     recipes = [resolve(name, "digits") for name in recipe_names()]
     words = sorted({word for recipe in recipes for word in _words(recipe)})
     text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -41,9 +41,12 @@ def test_a_suite_is_written_printed_and_remembered(run, capsys):
     print_trials(found)
     printed = capsys.readouterr().out
     assert f"{100 * found.robust:.1f}" in printed and "pgd_l2_margin" in printed
-    print_checks(found.model_copy(update={"checks": (_failed(found.checks[0]), *found.checks[1:])}))
+    # Of a model that is hardly trained there are two, and the other one fails by itself.
+    passed = [check.model_copy(update={"passed": True}) for check in found.checks[1:]]
+    print_checks(found.model_copy(update={"checks": (_failed(found.checks[0]), *passed)}))
     printed = capsys.readouterr().out
-    assert "repeatable" in printed and "huge epsilon" in printed and "FAILED" in printed
+    names = [check.name for check in found.checks]
+    assert all(name in printed for name in [*names, "repeatable", "FAILED"])
     assert f"What to do: {found.checks[0].advice}" in printed
     assert found.checks[1].advice not in printed
     print_trials(table)

@@ -60,21 +60,6 @@ def test_help_needs_no_torch():
     assert "reproduce" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("given", "policy"),
-    [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active"), ({"GOMP_SPINCOUNT": "9"}, None)],
-    ids=["nothing", "a policy", "a count"],
-)
-def test_threads_wait_without_spinning_unless_the_user_says_how(given, policy, monkeypatch, within):
-    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
-        monkeypatch.setenv(name, "")  # so that it is put back, whatever main does
-        monkeypatch.delenv(name)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    within("--help")
-    assert os.environ.get("OMP_WAIT_POLICY") == policy
-
-
 def test_recipes_can_be_listed_shown_and_copied(tmp_path, works, refused):
     assert "contrastive-scheduled" in works("recipes", "ls")
     assert "replays: 4" in works("recipes", "show", "free", "--profile", "digits")

@@ -1,6 +1,5 @@
 """The command line."""
 
-import os
 import sys
 
 import typer
@@ -16,7 +15,6 @@ _LOWER = "out of memory; lower train.batch_size or evaluate.batch_size, or choos
 
 def main() -> None:
     """Run the command line: one clear line and exit code 2 for what the user can mend."""
-    _wait_without_spinning()
     try:
         app()
     except GratisError as error:
@@ -27,15 +25,6 @@ def main() -> None:
         if not _out_of_memory(error):
             raise
         _complain(_LOWER, 2)
-
-
-def _wait_without_spinning() -> None:
-    """Let threads that wait for each other leave the processor to who wants it.
-
-    OpenMP reads this when torch is imported, which no command does before it runs.
-    """
-    if "GOMP_SPINCOUNT" not in os.environ:
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def _out_of_memory(error: Exception) -> bool:

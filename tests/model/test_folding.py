@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from gratis.model import Classifier, ModelSettings, folded, logits_of
-from gratis.model.stem import Stem
+from gratis.model import Classifier, ModelSettings, folded, logits_of, packed
+from gratis.model.packed import Packed
 
 SETTINGS = {"channels": (4, 4, 8, 8), "head": {"width": 16}}
 IMAGES = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(2))
@@ -30,6 +30,11 @@ def gradient(model: nn.Module) -> torch.Tensor:
 
 def norms(model: nn.Module) -> int:
     return sum(isinstance(part, nn.BatchNorm2d) for part in model.modules())
+
+
+def kinds(model: nn.Module, *wanted: type) -> list[type]:
+    """Return the kinds of those parts of a model that are of a kind wanted."""
+    return [type(part) for part in model.modules() if isinstance(part, wanted)]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +119,13 @@ class Asking(Net):
         return super().forward(images) * self.norm.weight.mean()
 
 
+class Weighing(Net):
+    """Reads its convolution's weight, to no effect."""
+
+    def forward(self, images):
+        return super().forward(images) + 0 * self.convolution.weight.mean()
+
+
 class Named(Net):
     """Calls its norm by keyword."""
 
@@ -143,11 +155,22 @@ def test_a_norm_that_follows_at_once_is_folded():
     assert norms(folded(prepared(Net(nn.Identity())), IMAGES)) == 0
 
 
-def test_a_convolution_of_images_gets_a_quicker_gradient_without_any_norm():
+def test_a_model_without_any_norm_gets_quicker_convolutions():
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 14 * 14, 5)).eval()
     copied = folded(model, IMAGES)
-    assert [type(part) for part in copied.modules() if isinstance(part, Stem)] == [Stem]
+    assert kinds(copied, Packed, nn.Conv2d) == [Packed]
     torch.testing.assert_close(gradient(copied), gradient(model), rtol=0, atol=1e-5)
+
+
+def test_where_weights_cannot_be_laid_out_the_rest_is_still_done(monkeypatch):
+    monkeypatch.setattr(packed, "_onednn", None)
+    copied = folded(prepared(Net(nn.Identity())), IMAGES)
+    assert kinds(copied, Packed, nn.Conv2d, nn.BatchNorm2d) == [nn.Conv2d]
+
+
+def test_a_model_that_reads_a_weight_keeps_its_convolutions():
+    copied = folded(prepared(Weighing(nn.Identity())), IMAGES)
+    assert kinds(copied, Packed, nn.BatchNorm2d) == []
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 import copy
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gratis.model.classifier import Output, logits_of
+from gratis.model.packed import Packed, packable
 from gratis.model.stem import Stem, quicken
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 # Logits may differ by so much of their largest: rounding, and nothing else, is below it.
 TOLERANCE = 1e-4
@@ -22,8 +25,8 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
 
     In evaluation mode a convolution and the batch norm that follows it directly are one
     convolution; which layers are such pairs is seen from one pass. On a CPU, convolutions of
-    images get a quicker input gradient. The copy must then give the logits and the
-    gradients that the model gives.
+    images get a quicker input gradient, and weights are laid out once for all passes where that
+    can be done. The copy must then give the logits and the gradients that the model gives.
 
     Args:
         model: in evaluation mode, with constant parameters; it is left as it is.
@@ -33,25 +36,35 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
         The copy, with frozen parameters; ``model`` itself where nothing can be changed, it cannot
         be copied or run without its norms, or its logits are not the same every time.
     """
-    # Whatever somebody's module says to being taken apart, we can do without.
-    with suppress(Exception):
-        copied = copy.deepcopy(model)
-        apart = set(map(id, model.modules())).isdisjoint(map(id, copied.modules()))
-        if apart and _lighten(copied, images) and _agree(model, copied, images):
-            return copied
+    for packing in (True, False):
+        # Whatever somebody's module says to being taken apart, we can do without.
+        with suppress(Exception):
+            copied = copy.deepcopy(model)
+            apart = set(map(id, model.modules())).isdisjoint(map(id, copied.modules()))
+            if apart and _lighten(copied, images, packing) and _agree(model, copied, images):
+                return copied
     return model
 
 
-def _lighten(copied: nn.Module, images: Tensor) -> bool:
+def _lighten(copied: nn.Module, images: Tensor, packing: bool) -> bool:
     """Change what can be changed; return whether anything could."""
     copied.requires_grad_(False)
     pairs = _pairs(copied, images)
     for convolution, norm in pairs:
         _replace(copied, convolution, fuse_conv_bn_eval(convolution, norm))
         _replace(copied, norm, _besides(norm))
-    quickened = quicken(copied)
+    changed = bool(pairs) | quicken(copied)
     copied.to(memory_format=torch.channels_last)
-    return bool(pairs) or quickened
+    return _pack(copied, images) | changed if packing else changed
+
+
+def _pack(copied: nn.Module, images: Tensor) -> bool:
+    """Lay out the weights of all convolutions that can be; return whether any could."""
+    layers = [part for part in copied.modules() if packable(part)]
+    seen = {layer: given for layer, given, _ in _calls(copied, images, layers)}
+    for layer, given in seen.items():
+        _replace(copied, layer, Packed(layer, given))
+    return bool(seen)
 
 
 def _besides(norm: nn.Module) -> nn.Module:
@@ -68,19 +81,25 @@ def _is_norm(layer: nn.Module) -> bool:
     return isinstance(layer, nn.BatchNorm2d) and hasattr(layer, "drop") and hasattr(layer, "act")
 
 
-def _pairs(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Return every convolution whose output went into a batch norm, where each ran just once."""
-    calls: list[tuple[nn.Module, Any, Any]] = []
+def _calls(model: nn.Module, images: Tensor, layers: list[Layer]) -> list[tuple[Layer, Any, Any]]:
+    """Return which of ``layers`` run on images, in turn, on what, and with what result."""
+    calls: list[tuple[Layer, Any, Any]] = []
 
-    def note(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def note(layer: Any, inputs: tuple[Any, ...], output: Any) -> None:
         calls.append((layer, inputs[0] if inputs else None, output))
 
-    kinds = (nn.Conv2d, Stem)
-    layers = [part for part in model.modules() if type(part) in kinds or _is_norm(part)]
     hooks = [layer.register_forward_hook(note) for layer in layers]
     _logits(model, images)
     for hook in hooks:
         hook.remove()
+    return calls
+
+
+def _pairs(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Return every convolution whose output went into a batch norm, where each ran just once."""
+    kinds = (nn.Conv2d, Stem)
+    layers = [part for part in model.modules() if type(part) in kinds or _is_norm(part)]
+    calls = _calls(model, images, layers)
     ran = [layer for layer, _, _ in calls]
     made = {id(output): layer for layer, _, output in calls}
     return [

@@ -6,8 +6,9 @@ has the channels of all its pixels, and all blocks together are one ordinary con
 comes back.
 """
 
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -107,35 +108,69 @@ class _Convolve(torch.autograd.Function):
 def _of_images(
     gradient: Tensor, weight: Tensor, stride: int, padding: int, images: Tensor
 ) -> Tensor:
-    """Return the images' gradient from that of the output; in memory it lies as they do.
-
-    Args:
-        gradient: (n, out, rows, columns).
-        weight: (out, channels, kernel, kernel).
-        stride: along both sides.
-        padding: at all four sides.
-        images: (n, channels, height, width).
-    """
-    block = max(stride, 2)
-    step = block // stride
-    select, first = _select(weight.shape[-1], stride, padding, block)
-    apart = select.to(weight)
-    kernel = torch.einsum("oiyx,ajy,bkx->iabojk", weight, apart, apart).flatten(0, 2)
-    kernel = kernel.contiguous(memory_format=torch.channels_last)
-    (height, width), around = images.shape[2:], list[int]()
-    # The last axis comes first.
-    for pixels, made in zip((width, height), (gradient.shape[3], gradient.shape[2]), strict=True):
-        reached = step * (-(-pixels // block) - 1) + first + kernel.shape[-1]
-        around += [-first, reached - made]
-    if len(set(around)) == 1 and around[0] >= 0:
-        blocks = functional.conv2d(gradient, kernel, stride=step, padding=around[0])
-    else:
-        blocks = functional.conv2d(functional.pad(gradient, around), kernel, stride=step)
+    """Return the images' gradient from that of the output; in memory it lies as they do."""
+    how = Blocks.of(weight.shape[-1], stride, padding)
+    kernel = how.kernel(weight)
+    found = how.gradient(
+        gradient,
+        images.shape[2:],
+        lambda padded, around: functional.conv2d(padded, kernel, stride=how.step, padding=around),
+    )
     layout = torch.contiguous_format
     if images.is_contiguous(memory_format=torch.channels_last):
         layout = torch.channels_last
-    whole = _spread(blocks, block)[:, :, :height, :width]
-    return whole.contiguous(memory_format=layout)
+    return found.contiguous(memory_format=layout)
+
+
+class Blocks(NamedTuple):
+    """How the gradient of a stem's output becomes that of its images, block by block.
+
+    The blocks are a convolution with stride ``step``. ``select`` (block, taps, kernel) says
+    which tap of the stem leads from which output to which pixel; the outputs begin at ``first``.
+    """
+
+    select: Tensor
+    step: int
+    first: int
+
+    @classmethod
+    def of(cls, kernel: int, stride: int, padding: int) -> "Blocks":
+        """Return how, for a stem with these sides."""
+        block = max(stride, 2)
+        select, first = _select(kernel, stride, padding, block)
+        return cls(select, block // stride, first)
+
+    def kernel(self, weight: Tensor) -> Tensor:
+        """Return the convolution's weight from the stem's, (out, channels, kernel, kernel).
+
+        It is (channels * block * block, out, taps, taps).
+        """
+        apart = self.select.to(weight)
+        kernel = torch.einsum("oiyx,ajy,bkx->iabojk", weight, apart, apart).flatten(0, 2)
+        return kernel.contiguous(memory_format=torch.channels_last)
+
+    def gradient(
+        self, gradient: Tensor, size: Sequence[int], convolve: Callable[[Tensor, int], Tensor]
+    ) -> Tensor:
+        """Return the gradient of the images.
+
+        Args:
+            gradient: that of the output, (n, out, rows, columns).
+            size: height and width of the images.
+            convolve: convolves with :meth:`kernel` and the stride ``step`` what it is given, with
+                so many zeros at all four sides.
+        """
+        block, taps, _ = self.select.shape
+        around = list[int]()
+        # The last axis comes first.
+        for pixels, made in zip(reversed(size), reversed(gradient.shape[2:]), strict=True):
+            reached = self.step * (-(-pixels // block) - 1) + self.first + taps
+            around += [-self.first, reached - made]
+        if len(set(around)) == 1 and around[0] >= 0:
+            blocks = convolve(gradient, around[0])
+        else:
+            blocks = convolve(functional.pad(gradient, around), 0)
+        return _spread(blocks, block)[:, :, : size[0], : size[1]]
 
 
 def _spread(blocks: Tensor, block: int) -> Tensor:

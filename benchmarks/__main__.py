@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.contract import Conditions, Contest
 from benchmarks.harness import Record, about, held
+from benchmarks.script_loop import top_of
 from benchmarks.suite import CONTESTS, chosen
 from benchmarks.tables import table
 from benchmarks.worker import Failed
@@ -95,6 +96,8 @@ def main() -> None:
         parser.error(str(error))
     if own.data_root is None and any(contest.needs_data for contest in contests):
         parser.error("--data-root is needed, for the images of Tiny ImageNet")
+    if own.data_root is not None and top_of(own.data_root) is None:
+        parser.error(f"--data-root {own.data_root}: no Tiny ImageNet there (no wnids.txt)")
     if min(own.rounds, own.threads) < 1:
         parser.error("--rounds and --threads are at least 1")
     conditions = Conditions(own.data_root, own.seconds, own.threads)

@@ -104,11 +104,16 @@ def views_of(recipe: Recipe) -> transforms.Compose:
     )
 
 
+def top_of(root: Path) -> Path | None:
+    """Return the folder of Tiny ImageNet, ``root`` or in it; ``None`` where there is none."""
+    places = (root, root / "tiny-imagenet-200")
+    return next((place for place in places if (place / "wnids.txt").exists()), None)
+
+
 def link_classes(root: Path, classes: int, folder: Path) -> None:
     """Link the first classes' training images into ``folder``, one folder each."""
-    top = next(
-        path for path in (root, *root.glob("tiny-imagenet-200")) if (path / "wnids.txt").exists()
-    )
+    top = top_of(root)
+    assert top is not None
     for name in (top / "wnids.txt").read_text().split()[:classes]:
         os.symlink((top / "train" / name / "images").resolve(), folder / name)
 

@@ -124,6 +124,7 @@ def test_the_whole_suite_runs_and_every_line_is_told(tree, tmp_path):
     [
         (["--only", "trianing"], "no benchmark 'trianing'"),
         (["--only", "reading"], "--data-root is needed"),
+        (["--data-root", "/nowhere"], "--data-root /nowhere: no Tiny ImageNet there"),
         (["--rounds", "0", "--only", "augmentation"], "at least 1"),
     ],
 )

@@ -1,5 +1,6 @@
 """AutoAttack by our cascade and by pyautoattack, each time in a process of its own."""
 
+import sys
 import time
 from collections.abc import Iterator
 
@@ -37,6 +38,10 @@ def autoattack(asked: Asked, repeats: int) -> Iterator[str]:
         for tool, run in tools.items():
             with process() as alone:
                 found[tool].append(alone.submit(run, asked, seed).result())
+            robust, seconds = found[tool][-1]
+            # Hours may pass before the table has a line.
+            told = f"{asked.run.name}, {tool}, seed {seed}: {robust:.2f}%, {seconds:.1f} s"
+            print(told, file=sys.stderr, flush=True)
     own = [seconds for _, seconds in found[OURS]]
     for tool, runs in found.items():
         accuracies, seconds = (list(values) for values in zip(*runs, strict=True))

@@ -5,14 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from gratis.data import DataSettings, load
+from gratis.data import DataSettings, load, processes
 from gratis.data.store import fingerprint
 from gratis.errors import GratisError
 
 
-@pytest.fixture
-def damaged(pets, noise):
+@pytest.fixture(params=[10**6, 1], ids=["threads", "processes"])
+def damaged(pets, noise, request, monkeypatch):
     """Pets with a second dog in each part, and a broken image in each class."""
+    monkeypatch.setattr(processes, "_MANY", request.param)
     for part in ("train", "val"):
         for number in range(100):
             noise(pets / part / "dog" / f"{number:03}.png", number, (8, 8))

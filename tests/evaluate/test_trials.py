@@ -191,12 +191,12 @@ def test_few_classes_leave_parts_out_and_that_is_said(classes, left_out, capsys)
         ("kornia", Corruption(name="c", kind="jpeg", severity=1)),
     ],
 )
-def test_a_missing_library_is_named_with_its_remedy(library, trial, net, split, monkeypatch):
+def test_a_missing_library_is_named_with_its_remedy(library, trial, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(
         GratisError, match=rf"needs {library}; install it: pip install 'gratis\[full"
     ):
-        trial.fits(Subject(net, split, {}, 0))
+        trial.require()
 
 
 class Wrong(nn.Module):

@@ -1,6 +1,7 @@
 """Runs from recipe to results, within this process: what a folder holds, refuses and remembers."""
 
 import json
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -292,3 +293,13 @@ def test_a_profile_without_a_baseline_is_refused(tmp_path):
     profile.write_text(f"title: t\nleave_out: {baselines}\n")
     with pytest.raises(GratisError, match="needs one baseline row, not 0"):
         rows_of(str(profile), [], [])
+
+
+@pytest.mark.parametrize(
+    "start", [train, lambda recipe, path: reproduce(recipe, [recipe], path, 1)]
+)
+def test_a_library_that_the_suite_lacks_is_missed_before_the_training(tmp_path, monkeypatch, start):
+    monkeypatch.setitem(sys.modules, "pyautoattack", None)
+    with pytest.raises(GratisError, match="needs pyautoattack; install it"):
+        start(recipe("resnet18", "evaluate.suite=autoattack"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

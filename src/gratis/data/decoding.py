@@ -3,8 +3,9 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import MofNCompleteColumn
 
+from gratis.data.processes import asked, processes, worth_processes
 from gratis.errors import GratisError, file_error
 from gratis.progress import bar
 
@@ -32,6 +34,10 @@ class BrokenImage(GratisError):
         super().__init__(str(file_error(path, f"is not a readable image ({reason})", _REMEDY)))
         self.path, self.reason = path, reason
 
+    def __reduce__(self) -> tuple[type["BrokenImage"], tuple[Path, str]]:
+        """Return how to make it anew, in another process."""
+        return type(self), (self.path, self.reason)
+
 
 # The broken images of a split by their position in it.
 Broken = dict[int, BrokenImage]
@@ -42,7 +48,7 @@ class Undecoded:
     """A split before decoding.
 
     ``labels`` is int64 of shape (n,); ``read(i)`` gives image i as uint8 (size, size, 3) or raises
-    :class:`BrokenImage`, and is called from several threads.
+    :class:`BrokenImage`, and is called from several processes or threads.
     """
 
     labels: NDArray[np.int64]
@@ -99,21 +105,13 @@ def _write_header(stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...
 
 def _decoded(split: Undecoded, size: int, skip: bool) -> Iterator[tuple[Pixels, Broken]]:
     """Yield the images in order, some (n, size, size, 3) at a time, with those that are broken."""
-
-    def decode(start: int) -> tuple[Pixels, Broken]:
-        pixels, broken = [np.empty((0, size, size, 3), dtype=np.uint8)], {}
-        for index in range(start, min(start + _CHUNK, len(split.labels))):
-            try:
-                pixels.append(split.read(index)[None])
-            except BrokenImage as error:
-                if not skip:
-                    raise
-                broken[index] = error
-        return np.concatenate(pixels), broken
-
-    # Threads suffice: decoding releases the interpreter's lock, and there is nothing to pickle.
     workers = os.cpu_count() or 1
-    pool = ThreadPoolExecutor(workers)
+    decode: Callable[[int], tuple[Pixels, Broken]] = partial(_decode, split, size, skip)
+    pool: Executor
+    if worth_processes(len(split.labels)):
+        pool, decode = processes(workers, decode), asked
+    else:
+        pool = ThreadPoolExecutor(workers)
     ahead: deque[Future[tuple[Pixels, Broken]]] = deque()
     try:
         for start in range(0, len(split.labels), _CHUNK):
@@ -123,5 +121,20 @@ def _decoded(split: Undecoded, size: int, skip: bool) -> Iterator[tuple[Pixels, 
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
+    except BrokenExecutor as error:
+        problem = "a process that decoded images was killed; is there memory enough? Run again"
+        raise GratisError(problem) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _decode(split: Undecoded, size: int, skip: bool, start: int) -> tuple[Pixels, Broken]:
+    pixels, broken = [np.empty((0, size, size, 3), dtype=np.uint8)], {}
+    for index in range(start, min(start + _CHUNK, len(split.labels))):
+        try:
+            pixels.append(split.read(index)[None])
+        except BrokenImage as error:
+            if not skip:
+                raise
+            broken[index] = error
+    return np.concatenate(pixels), broken

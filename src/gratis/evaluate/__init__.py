@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gratis.evaluate.manifest import Manifest
     from gratis.evaluate.measurement import Measurement
     from gratis.evaluate.perturbed_sets import PerturbedSets, build, load, made_from
-    from gratis.evaluate.suites import SUITES, EvaluateSettings
+    from gratis.evaluate.suites import SUITES, EvaluateSettings, require_libraries
 
 __all__ = [
     "SUITES",
@@ -30,6 +30,7 @@ __all__ = [
     "mcnemar",
     "mean_and_std",
     "measure",
+    "require_libraries",
     "rescore",
     "sign_flip",
     "t_interval",
@@ -42,7 +43,7 @@ _HOMES = {
     "manifest": ("Manifest",),
     "measurement": ("Measurement",),
     "perturbed_sets": ("PerturbedSets", "build", "load", "made_from"),
-    "suites": ("SUITES", "EvaluateSettings"),
+    "suites": ("SUITES", "EvaluateSettings", "require_libraries"),
 }
 
 

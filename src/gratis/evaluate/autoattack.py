@@ -39,9 +39,12 @@ class AutoAttack(Trial):
         """What an image costs that stands."""
         return COSTS[self.part]
 
-    def fits(self, subject: Subject) -> bool:
-        """See that the library is there and the classes are enough; say so where they are not."""
+    def require(self) -> None:
+        """See that pyautoattack is there."""
         _library()
+
+    def fits(self, subject: Subject) -> bool:
+        """See that the classes are enough; say so where they are not."""
         classes = subject.classes()
         enough = classes >= FEWEST_CLASSES.get(self.part, 2)
         if not enough:

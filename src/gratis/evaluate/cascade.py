@@ -19,7 +19,7 @@ from gratis.evaluate.measurement import Measurement
 from gratis.evaluate.parts import Evaluation, Parts
 from gratis.evaluate.perturbed_sets import PerturbedSets
 from gratis.evaluate.subject import Pictures, Subject
-from gratis.evaluate.suites import CHECKED, EvaluateSettings, trials_of
+from gratis.evaluate.suites import CHECKED, EvaluateSettings, require_libraries, trials_of
 from gratis.evaluate.trials import Threat, Trial
 from gratis.files import locked
 from gratis.model import folded
@@ -62,6 +62,7 @@ def measure(
             suite needs a library that is not there; ``folder`` is damaged, cannot be written,
             or another process is at work in it.
     """
+    require_libraries(settings)
     _refuse_mismatch(split, sets, settings)
     keep_memory()
     model.to(memory_format=torch.channels_last)

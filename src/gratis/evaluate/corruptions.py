@@ -57,10 +57,9 @@ class Corruption(Trial):
         """One pass."""
         return 1
 
-    def fits(self, subject: Subject) -> bool:
+    def require(self) -> None:
         """See that kornia is there."""
         _library()
-        return True
 
     def judge(self, subject: Subject, index: NDArray[np.int64]) -> Verdict:
         """Corrupt and classify."""

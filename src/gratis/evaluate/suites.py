@@ -58,6 +58,16 @@ def trials_of(own: EvaluateSettings) -> list[Trial]:
     return SUITES[own.suite](own)
 
 
+def require_libraries(own: EvaluateSettings) -> None:
+    """See that all that the suite needs is installed.
+
+    Raises:
+        GratisError: something is not.
+    """
+    for trial in trials_of(own):
+        trial.require()
+
+
 def paper(own: EvaluateSettings) -> list[Trial]:
     """What the paper reports: nothing here is attacked through the model itself."""
     return [Still(name=name) for name in ("clean", "geometric", "fgsm_transfer")]

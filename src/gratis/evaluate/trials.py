@@ -43,12 +43,15 @@ class Trial(Settings):
     def judge(self, subject: Subject, index: NDArray[np.int64]) -> Verdict:
         """Put the images at ``index`` on trial, all at once."""
 
-    def fits(self, subject: Subject) -> bool:
-        """Return, before anything is measured, whether the trial makes sense for this model.
+    def require(self) -> None:
+        """See that what the trial needs is installed.
 
         Raises:
-            GratisError: it does, but something is missing.
+            GratisError: something is not.
         """
+
+    def fits(self, subject: Subject) -> bool:
+        """Return, before anything is measured, whether the trial makes sense for this model."""
         return True
 
     def key(self, subject: Subject) -> str:

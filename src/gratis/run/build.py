@@ -100,15 +100,15 @@ def build_to_measure(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch |
 
 def _build_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     groups = _decayed(module, settings)
-    # The loop sets the rate at every step; foreach is the fastest that every device has.
+    # The loop sets the rate at every step.
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=0.0, foreach=True)
+        return torch.optim.AdamW(groups, lr=0.0, fused=True)
     return torch.optim.SGD(
         groups,
         lr=0.0,
         momentum=settings.momentum,
         nesterov=settings.momentum > 0,
-        foreach=True,
+        fused=True,
     )
 
 

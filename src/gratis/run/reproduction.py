@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gratis.errors import GratisError
+from gratis.evaluate import require_libraries
 from gratis.evaluate.measurement import Measurement
 from gratis.files import locked
 from gratis.progress import say
@@ -45,6 +46,7 @@ def reproduce(baseline: Recipe, rows: Sequence[Recipe], out: Path, seeds: int) -
         GratisError: as :func:`gratis.run.train`.
     """
     results = []
+    require_libraries(baseline.evaluate)
     with locked(out):
         sets = _make_sets(baseline, out)
         for seed in range(seeds):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gratis.errors import Interrupted
-from gratis.evaluate import perturbed_sets
+from gratis.evaluate import perturbed_sets, require_libraries
 from gratis.files import locked
 from gratis.progress import say
 from gratis.recipe import Recipe, with_overrides
@@ -26,9 +26,11 @@ def train(recipe: Recipe, path: Path, sets: Path | None = None) -> Results:
     repeated.
 
     Raises:
-        GratisError: wrong data, model or folder, or another process at work in the folder; or,
-            as :class:`Interrupted`, a stop was asked.
+        GratisError: wrong data, model or folder, a library that the suite lacks, or another
+            process at work in the folder; or, as :class:`Interrupted`, a stop was asked.
     """
+    # Not after hours of training.
+    require_libraries(recipe.evaluate)
     with locked(path):
         _train(recipe, path, sets)
         folder = RunFolder(path)

@@ -1,0 +1,104 @@
+"""Many images are decoded by processes, which never outlive the one that wants the images."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gratis.data import processes
+from gratis.data.decoding import BrokenImage, Undecoded, write_images
+from gratis.errors import GratisError
+
+IMAGES = 1500
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
+
+
+def written(path: Path, read) -> np.ndarray:
+    write_images(path, Undecoded(np.zeros(IMAGES, dtype=np.int64), read), 2, False, "Decoding")
+    return np.load(path)
+
+
+def test_every_image_is_in_its_place_and_others_decoded_it(tmp_path):
+    here = os.getpid()
+
+    def read(index):
+        return np.full((2, 2, 3), (*divmod(index, 100), os.getpid() != here), dtype=np.uint8)
+
+    for index, image in enumerate(written(tmp_path / "images.npy", read)):
+        assert (image == (*divmod(index, 100), True)).all()
+
+
+def test_a_broken_image_of_another_process_is_named(tmp_path):
+    def read(index):
+        if index == 1100:
+            raise BrokenImage(Path("train/cat.jpg"), "cut off")
+        return np.zeros((2, 2, 3), dtype=np.uint8)
+
+    with pytest.raises(BrokenImage, match=r"train/cat\.jpg: is not a readable image \(cut off\)"):
+        written(tmp_path / "images.npy", read)
+
+
+def test_a_broken_image_can_be_sent():
+    error = BrokenImage(Path("a.jpg"), "cut off")
+    sent = pickle.loads(pickle.dumps(error))
+    assert (str(sent), sent.path, sent.reason) == (str(error), error.path, "cut off")
+
+
+def test_a_process_that_is_killed_is_one_clear_line(tmp_path):
+    def read(index):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(GratisError, match="was killed; is there memory enough"):
+        written(tmp_path / "images.npy", read)
+
+
+def test_few_images_are_not_worth_a_process():
+    assert processes.worth_processes(5000) and not processes.worth_processes(100)
+
+
+ENDLESS = """
+import os, sys, time
+from pathlib import Path
+import numpy as np
+from gratis.data.decoding import Undecoded, write_images
+
+def read(index):
+    (Path(sys.argv[1]) / str(os.getpid())).touch()
+    time.sleep(600)
+
+write_images(Path(sys.argv[1]) / "x.npy", Undecoded(np.zeros(2000, np.int64), read), 2, False, "")
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=lambda how: how.name)
+def test_workers_end_with_whoever_started_them(tmp_path, how):
+    parent = subprocess.Popen([sys.executable, "-c", ENDLESS, tmp_path])
+    try:
+        workers = waited(lambda: [int(p.name) for p in tmp_path.iterdir() if p.name.isdigit()])
+    finally:
+        parent.send_signal(how)
+    parent.wait(30)
+    assert waited(lambda: not any(map(alive, workers)))
+
+
+def waited(look):
+    """Return what ``look`` gives as soon as it gives something; at last what it gave then."""
+    ends = time.monotonic() + 60
+    while not (found := look()) and time.monotonic() < ends:
+        time.sleep(0.05)
+    return found
+
+
+def alive(process: int) -> bool:
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"

@@ -45,6 +45,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=100, help="images at a time, and for speed")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--repeat", type=int, default=1, help="runs of AutoAttack, all seeds new")
+    states = list(autoattack.STATES)
+    help_states = "the model for pyautoattack"
+    parser.add_argument("--states", nargs="+", choices=states, default=states, help=help_states)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS[:2], help="what to do")
     return parser.parse_args()
@@ -69,7 +72,7 @@ def main() -> None:
         table(speed.COLUMNS, (line for some in lines for line in some))
     if "autoattack" in own.parts:
         print(f"\nAutoAttack on at most {own.images} images")
-        every_line = (autoattack.autoattack(each, own.repeat) for each in every)
+        every_line = (autoattack.autoattack(each, own.repeat, own.states) for each in every)
         table(autoattack.COLUMNS, (line for some in every_line for line in some))
 
 

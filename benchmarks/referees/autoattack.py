@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -27,12 +27,13 @@ from gratis.evaluate.suites import EvaluateSettings, trials_of
 COLUMNS = ["model", "tool", "accuracy in percent", "seconds", "times ours"]
 
 
-def autoattack(asked: Asked, repeats: int) -> Iterator[str]:
+def autoattack(asked: Asked, repeats: int, states: Sequence[str]) -> Iterator[str]:
     """Return how our verdict and pyautoattack's compare, in accuracy and in seconds.
 
-    Tools take turns; every repeat has another seed.
+    Tools take turns, pyautoattack in each of the ``states`` of the model; every repeat has
+    another seed.
     """
-    tools = {"pyautoattack, given": plainly, "pyautoattack, prepared": prepared, OURS: ours}
+    tools = {f"pyautoattack, {state}": STATES[state] for state in states} | {OURS: ours}
     found: dict[str, list[tuple[float, float]]] = {tool: [] for tool in tools}
     for seed in range(repeats):
         for tool, run in tools.items():
@@ -63,6 +64,9 @@ def prepared(asked: Asked, seed: int) -> tuple[float, float]:
     """Return pyautoattack's verdict on our prepared model, in percent, and its seconds."""
     it = prepare(material_of(asked))
     return _official(it, PlainGradients(it.model), seed)
+
+
+STATES = {"given": plainly, "prepared": prepared}
 
 
 def _official(it: Material, model: torch.nn.Module, seed: int) -> tuple[float, float]:

@@ -84,6 +84,19 @@ def rows(record: Record) -> Iterator[str]:
         yield f"| {title} | {line['name']} | {figures} | {line['wanted'] or ''} | {reached} |"
 
 
+def fault_of(own: argparse.Namespace, contests: Sequence[Contest]) -> str | None:
+    """Return what is wrong with the arguments for these contests, if anything is."""
+    if min(own.rounds, own.threads) < 1:
+        return "--rounds and --threads are at least 1"
+    if not any(contest.needs_data for contest in contests):
+        return None
+    if own.data_root is None:
+        return "--data-root is needed, for the images of Tiny ImageNet"
+    if top_of(own.data_root) is None:
+        return f"--data-root {own.data_root}: no unpacked Tiny ImageNet (no wnids.txt)"
+    return None
+
+
 def main() -> None:
     """Measure, print one table, and write the figures."""
     # So that all processes end with this one.
@@ -94,12 +107,8 @@ def main() -> None:
         contests = chosen(own.only)
     except ValueError as error:
         parser.error(str(error))
-    if own.data_root is None and any(contest.needs_data for contest in contests):
-        parser.error("--data-root is needed, for the images of Tiny ImageNet")
-    if own.data_root is not None and top_of(own.data_root) is None:
-        parser.error(f"--data-root {own.data_root}: no Tiny ImageNet there (no wnids.txt)")
-    if min(own.rounds, own.threads) < 1:
-        parser.error("--rounds and --threads are at least 1")
+    if fault := fault_of(own, contests):
+        parser.error(fault)
     conditions = Conditions(own.data_root, own.seconds, own.threads)
     report: Record = {"about": about(conditions, own.rounds), "contests": []}
     print(json.dumps(report["about"], indent=1), flush=True)

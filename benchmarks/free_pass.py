@@ -55,7 +55,7 @@ def learner_of(settings: ModelSettings, adversary: Adversary) -> Learner:
     torch.manual_seed(0)
     module = Classifier(settings, CLASSES).to(memory_format=torch.channels_last)
     module.to(fabric.device)
-    optimizer = torch.optim.SGD(module.parameters(), 0.01, momentum=0.9, foreach=True)
+    optimizer = torch.optim.SGD(module.parameters(), 0.01, momentum=0.9, fused=True)
     model, optimizer = fabric.setup(module.train(), optimizer)
     objective = Objective({"cross_entropy": CrossEntropySettings()})
     return Learner(fabric, module, model, adversary, objective, optimizer, None, 0)

@@ -1,7 +1,9 @@
-"""Put the measured cost curves into docs/cost.md, as tables and charts.
+"""Put what the benchmarks measured into docs/cost.md, as tables and charts.
 
 uv run python -m benchmarks --only curves memory --data-root DIR \
         --json docs/results/cost/curves.json
+uv run python -m benchmarks --only training script free-pass augmentation reading \
+        --data-root DIR --json docs/results/cost/beside.json
 uv run python scripts/update_cost.py
 """
 
@@ -154,19 +156,39 @@ def memory_table(report: Report) -> str:
     return f"{table(['against', 'point', *KINDS], rows)}\n\n{gain}: {shown(values, 3)}."
 
 
+def beside_table(report: Report) -> str:
+    """Return every line of the contests, and what it was to come to."""
+    rows = (
+        [
+            f"{found['subject']}/{found['name']}",
+            line["name"],
+            shown((line["median"], line["least"], line["greatest"]), 3),
+            line["wanted"] or "",
+            {None: "", True: "yes", False: "no"}[line["reached"]],
+        ]
+        for found in report["contests"]
+        for line in found["lines"]
+    )
+    return f"{machine(report)}\n\n{table(['subject', 'ratio', 'value', 'wanted', 'reached'], rows)}"
+
+
+# What stands at the markers, and which file it comes from.
+CURVES, BESIDE = "curves.json", "beside.json"
+SOURCES = {"machine": CURVES, "time": CURVES, "epochs": CURVES, "memory": CURVES, "beside": BESIDE}
 PARTS: dict[str, Callable[[Report], str]] = {
     "machine": machine,
     "time": time_table,
     "epochs": epoch_table,
     "memory": memory_table,
+    "beside": beside_table,
 }
 
 
-def updated(page: str, report: Report) -> str:
-    """Return the page with every part at its marker."""
+def updated(page: str, reports: dict[str, Report]) -> str:
+    """Return the page with every part at its marker, from the reports by file."""
     for name, part in PARTS.items():
         between = re.compile(f"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page = between.sub(rf"\1\n{part(report)}\n\n\2", page)
+        page = between.sub(rf"\1\n{part(reports[SOURCES[name]])}\n\n\2", page)
     return page
 
 
@@ -227,7 +249,9 @@ def memory_chart(report: Report) -> bytes:
 
 
 if __name__ == "__main__":
-    measured = json.loads((FOLDER / "curves.json").read_text(encoding="utf-8"))
+    measured = {
+        name: json.loads((FOLDER / name).read_text(encoding="utf-8")) for name in (CURVES, BESIDE)
+    }
     PAGE.write_text(updated(PAGE.read_text(encoding="utf-8"), measured), "utf-8")
-    (FOLDER / "time.png").write_bytes(time_chart(measured))
-    (FOLDER / "memory.png").write_bytes(memory_chart(measured))
+    (FOLDER / "time.png").write_bytes(time_chart(measured[CURVES]))
+    (FOLDER / "memory.png").write_bytes(memory_chart(measured[CURVES]))

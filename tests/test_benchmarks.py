@@ -72,16 +72,21 @@ def run(cache, *arguments):
     )
 
 
-def test_the_page_of_cost_curves_shows_the_committed_figures():
+def test_the_page_of_costs_shows_the_committed_figures():
     path = ROOT / "scripts" / "update_cost.py"
     spec = importlib.util.spec_from_file_location("update_cost", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    report = json.loads((module.FOLDER / "curves.json").read_text(encoding="utf-8"))
+    reports = {
+        name: json.loads((module.FOLDER / name).read_text(encoding="utf-8"))
+        for name in (module.CURVES, module.BESIDE)
+    }
     page = module.PAGE.read_text(encoding="utf-8")
-    assert module.updated(page, report) == page
-    shown = {one["subject"] for one in report["contests"]}
-    assert shown == {"curves", "memory"}
+    assert module.updated(page, reports) == page
+    shown = {name: {one["subject"] for one in told["contests"]} for name, told in reports.items()}
+    assert shown[module.CURVES] == {"curves", "memory"}
+    assert set.union(*shown.values()) == {contest.subject for contest in CONTESTS}
+    report = reports[module.CURVES]
     for contest in chosen(["curves", "memory"]):
         points = {
             name.partition(":")[0]
@@ -124,7 +129,7 @@ def test_the_whole_suite_runs_and_every_line_is_told(tree, tmp_path):
     [
         (["--only", "trianing"], "no benchmark 'trianing'"),
         (["--only", "reading"], "--data-root is needed"),
-        (["--data-root", "/nowhere"], "--data-root /nowhere: no Tiny ImageNet there"),
+        (["--data-root", "/nowhere"], "--data-root /nowhere: no unpacked Tiny ImageNet"),
         (["--rounds", "0", "--only", "augmentation"], "at least 1"),
     ],
 )

@@ -39,9 +39,9 @@ def autoattack(asked: Asked, repeats: int, states: Sequence[str]) -> Iterator[st
         for tool, run in tools.items():
             with process() as alone:
                 found[tool].append(alone.submit(run, asked, seed).result())
-            robust, seconds = found[tool][-1]
+            robust, took = found[tool][-1]
             # Hours may pass before the table has a line.
-            told = f"{asked.run.name}, {tool}, seed {seed}: {robust:.2f}%, {seconds:.1f} s"
+            told = f"{asked.run.name}, {tool}, seed {seed}: {robust:.2f}%, {took:.1f} s"
             print(told, file=sys.stderr, flush=True)
     own = [seconds for _, seconds in found[OURS]]
     for tool, runs in found.items():

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from gratis.data import DataSettings, load, processes
+from gratis.data import DataSettings, decoding, load
 from gratis.data.store import fingerprint
 from gratis.errors import GratisError
 
@@ -13,7 +13,7 @@ from gratis.errors import GratisError
 @pytest.fixture(params=[10**6, 1], ids=["threads", "processes"])
 def damaged(pets, noise, request, monkeypatch):
     """Pets with a second dog in each part, and a broken image in each class."""
-    monkeypatch.setattr(processes, "_MANY", request.param)
+    monkeypatch.setattr(decoding, "_MANY", request.param)
     for part in ("train", "val"):
         for number in range(100):
             noise(pets / part / "dog" / f"{number:03}.png", number, (8, 8))

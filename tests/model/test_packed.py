@@ -14,7 +14,11 @@ CONVOLUTIONS = [
     {"kernel_size": 1, "stride": 2, "bias": False},
     {"kernel_size": (3, 2), "padding": (0, 1), "stride": (2, 1)},
     {"kernel_size": 7, "padding": 3, "stride": 2, "bias": False},
+    {"kernel_size": 2, "padding": 3},
 ]
+# Where torch has no oneDNN, nothing is packed.
+pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="no oneDNN")
+
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 
@@ -83,3 +87,36 @@ def test_a_stem_keeps_its_quick_gradient(sides, size):
 )
 def test_what_cannot_be_packed_is_said(layer):
     assert not packable(layer)
+
+
+def hooked():
+    layer = nn.Conv2d(8, 8, 3)
+    layer.register_forward_pre_hook(lambda _, inputs: inputs[0].clamp(max=0.5))
+    return layer
+
+
+def overridden():
+    layer = nn.Conv2d(8, 8, 3)
+    layer.forward = lambda inputs: inputs
+    return layer
+
+
+@pytest.mark.parametrize("make", [hooked, overridden])
+def test_what_somebody_has_changed_is_left_to_him(make):
+    assert not packable(make())
+
+
+def test_without_onednn_nothing_is_packed(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    assert not packable(nn.Conv2d(8, 8, 3))
+
+
+def test_halves_are_computed_in_full(layer):
+    inputs = torch.rand(4, 8, 11, 14)
+    packed = Packed(layer, inputs)
+    halves = inputs.bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = both(packed, halves)
+    for own, wanted in zip(found, both(layer, halves.float()), strict=True):
+        torch.testing.assert_close(own.float(), wanted, rtol=1e-2, atol=1e-2)
+    assert found[0].dtype == torch.float32

@@ -1,9 +1,7 @@
 """Decode the images of a split into one array on disk, with all cores."""
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import MofNCompleteColumn
 
-from gratis.data.processes import asked, processes, worth_processes
+from gratis.data.workers import at_work
 from gratis.errors import GratisError, file_error
 from gratis.progress import bar
 
 _CHUNK = 64
+# Fewer are not worth starting processes for.
+_MANY = 1000
 _REMEDY = (
     "restore it from the original data, remove it, or leave out what is broken with "
     "--skip-broken-images"
@@ -80,14 +80,20 @@ def write_images(path: Path, split: Undecoded, size: int, skip: bool, title: str
 
     Raises:
         BrokenImage: an image is broken, and not to be skipped.
+        GratisError: a process that decoded was killed.
     """
     broken: Broken = {}
     total = len(split.labels)
+    starts = range(0, total, _CHUNK)
     # Written as a stream, not through a memory map: a full disk is then an error, not a crash.
-    with path.open("wb") as stream:
+    with (
+        # Before the bar, whose thread may hold a lock.
+        at_work(partial(_decode, split, size, skip), starts, total >= _MANY) as decoded,
+        path.open("wb") as stream,
+    ):
         _write_header(stream, np.dtype(np.uint8), (total, size, size, 3))
         with bar(title, total, MofNCompleteColumn()) as shown:
-            for pixels, missing in _decoded(split, size, skip):
+            for pixels, missing in decoded:
                 stream.write(pixels.data)
                 broken |= missing
                 shown.advance(len(pixels) + len(missing))
@@ -103,32 +109,8 @@ def _write_header(stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...
     np.lib.format.write_array_header_1_0(stream, header)
 
 
-def _decoded(split: Undecoded, size: int, skip: bool) -> Iterator[tuple[Pixels, Broken]]:
-    """Yield the images in order, some (n, size, size, 3) at a time, with those that are broken."""
-    workers = os.cpu_count() or 1
-    decode: Callable[[int], tuple[Pixels, Broken]] = partial(_decode, split, size, skip)
-    pool: Executor
-    if worth_processes(len(split.labels)):
-        pool, decode = processes(workers, decode), asked
-    else:
-        pool = ThreadPoolExecutor(workers)
-    ahead: deque[Future[tuple[Pixels, Broken]]] = deque()
-    try:
-        for start in range(0, len(split.labels), _CHUNK):
-            ahead.append(pool.submit(decode, start))
-            # Bounded, so that a slow disk does not fill the memory.
-            if len(ahead) > 2 * workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    except BrokenExecutor as error:
-        problem = "a process that decoded images was killed; is there memory enough? Run again"
-        raise GratisError(problem) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _decode(split: Undecoded, size: int, skip: bool, start: int) -> tuple[Pixels, Broken]:
+    """Return some images from ``start`` on, (n, size, size, 3), and those that are broken."""
     pixels, broken = [np.empty((0, size, size, 3), dtype=np.uint8)], {}
     for index in range(start, min(start + _CHUNK, len(split.labels))):
         try:

@@ -195,8 +195,6 @@ def _fill(folder: Path, content: Content) -> None:
         with warnings.catch_warnings():
             # Pillow warns of oddities in files that are not ours; what counts is an error.
             warnings.filterwarnings("ignore", module=r"PIL\b")
-            # Python warns of forks beside threads, whose locks our workers do without.
-            warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
             broken = write_images(path, split, content.size, content.skip_broken, title)
         _refuse_emptied(content, split, broken)
         write_array(folder / f"{name}-labels.npy", np.delete(split.labels, list(broken)))

@@ -36,26 +36,36 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
         The copy, with frozen parameters; ``model`` itself where nothing can be changed, it cannot
         be copied or run without its norms, or its logits are not the same every time.
     """
-    for packing in (True, False):
-        # Whatever somebody's module says to being taken apart, we can do without.
-        with suppress(Exception):
-            copied = copy.deepcopy(model)
-            apart = set(map(id, model.modules())).isdisjoint(map(id, copied.modules()))
-            if apart and _lighten(copied, images, packing) and _agree(model, copied, images):
-                return copied
+    # Where weights cannot be laid out after all, the rest may still be done.
+    for pack in (True, False) if any(map(packable, model.modules())) else (False,):
+        copied = _lightened(model, images, pack)
+        if copied is not None:
+            return copied
     return model
 
 
-def _lighten(copied: nn.Module, images: Tensor, packing: bool) -> bool:
+def _lightened(model: nn.Module, images: Tensor, pack: bool) -> nn.Module | None:
+    """Return a copy that differs and is the same function, if there can be one."""
+    # Whatever somebody's module says to being taken apart, we can do without.
+    with suppress(Exception):
+        copied = copy.deepcopy(model)
+        apart = set(map(id, model.modules())).isdisjoint(map(id, copied.modules()))
+        if apart and _lighten(copied, images, pack) and _agree(model, copied, images):
+            return copied
+    return None
+
+
+def _lighten(copied: nn.Module, images: Tensor, pack: bool) -> bool:
     """Change what can be changed; return whether anything could."""
     copied.requires_grad_(False)
     pairs = _pairs(copied, images)
     for convolution, norm in pairs:
         _replace(copied, convolution, fuse_conv_bn_eval(convolution, norm))
         _replace(copied, norm, _besides(norm))
-    changed = bool(pairs) | quicken(copied)
+    quickened = quicken(copied)
     copied.to(memory_format=torch.channels_last)
-    return _pack(copied, images) | changed if packing else changed
+    packed = pack and _pack(copied, images)
+    return bool(pairs) or quickened or packed
 
 
 def _pack(copied: nn.Module, images: Tensor) -> bool:

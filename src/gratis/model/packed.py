@@ -17,7 +17,11 @@ _onednn = torch.ops.mkldnn
 
 
 class Packed(nn.Module):
-    """A convolution with constant weights: its output, and its input's gradient, on a CPU."""
+    """A convolution with constant weights: its output, and its input's gradient, on a CPU.
+
+    It computes in float32, and stays as and where it is: torch can neither copy nor convert
+    weights that are laid out.
+    """
 
     bias: Tensor | None
 
@@ -44,7 +48,8 @@ class Packed(nn.Module):
             self._back = _onednn._reorder_convolution_transpose_weight(weight.contiguous(), *sides)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the convolution of ``inputs`` (n, in, H, W), which are float32."""
+        """Return the convolution of ``inputs`` (n, in, H, W), in float32."""
+        inputs = inputs.float()
         if inputs.requires_grad and torch.is_grad_enabled():
             convolved: Tensor = _Convolve.apply(inputs, self)
             return convolved
@@ -91,7 +96,15 @@ def packable(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
         and layer.weight.device.type == "cpu"
         and layer.weight.dtype == torch.float32
         and torch.backends.mkldnn.is_available()
+        and bool(torch.backends.mkldnn.enabled)
+        and not _is_changed(layer)
     )
+
+
+def _is_changed(layer: nn.Module) -> bool:
+    """Return whether somebody has hooked himself onto a layer, or given it another forward."""
+    hooked = (value for name, value in vars(layer).items() if name.endswith("_hooks"))
+    return any(hooked) or "forward" in vars(layer)
 
 
 def _sides(layer: nn.Conv2d) -> tuple[int, int, int]:

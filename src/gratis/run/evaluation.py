@@ -15,6 +15,7 @@ from gratis.evaluate import (
     PerturbedSets,
     measure,
     perturbed_sets,
+    require_libraries,
     rescore,
     wilson,
 )
@@ -72,6 +73,7 @@ def measure_run(path: Path, sets: Path | None = None, overrides: Sequence[str] =
     folder = RunFolder(path)
     model, position, recipe, dataset = load_run(path)
     recipe = with_evaluation(recipe, overrides)
+    require_libraries(recipe.evaluate)
     sets = sets or folder.sets()
     # Opened before the folder is claimed: wrong sets must not be remembered.
     loaded = load_sets(folder.geometric, dataset, recipe.evaluate.epsilon, sets)

@@ -14,7 +14,7 @@ from torch import nn
 from gratis.data import Dataset, DataSettings
 from gratis.data.source import from_argument
 from gratis.errors import GratisError, file_error
-from gratis.evaluate import EvaluateSettings, measure
+from gratis.evaluate import EvaluateSettings, measure, require_libraries
 from gratis.evaluate.fitness import refuse_unfit
 from gratis.evaluate.subject import device_of
 from gratis.evaluate.suites import FIXED, Suite
@@ -174,6 +174,7 @@ def _measure_origin(origin: Origin, asked: _Asked, out: Path | None) -> Results:
 
 
 def _measure(model: nn.Module, name: str, asked: _Asked, out: Path | None) -> Results:
+    require_libraries(asked.settings)
     attacks = asked.settings.suite not in FIXED
     refuse_unfit(model, asked.dataset, name, attacks, asked.settings.batch_size)
     if out is None:

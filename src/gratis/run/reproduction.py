@@ -46,7 +46,9 @@ def reproduce(baseline: Recipe, rows: Sequence[Recipe], out: Path, seeds: int) -
         GratisError: as :func:`gratis.run.train`.
     """
     results = []
-    require_libraries(baseline.evaluate)
+    for row in (baseline, *rows):
+        if RunFolder(run_path(out, row)).results() is None:
+            require_libraries(row.evaluate)
     with locked(out):
         sets = _make_sets(baseline, out)
         for seed in range(seeds):

@@ -29,11 +29,12 @@ def train(recipe: Recipe, path: Path, sets: Path | None = None) -> Results:
         GratisError: wrong data, model or folder, a library that the suite lacks, or another
             process at work in the folder; or, as :class:`Interrupted`, a stop was asked.
     """
-    # Not after hours of training.
-    require_libraries(recipe.evaluate)
+    folder = RunFolder(path)
+    if folder.results() is None:
+        # Not after hours of training.
+        require_libraries(recipe.evaluate)
     with locked(path):
         _train(recipe, path, sets)
-        folder = RunFolder(path)
         finished = folder.results()
         if finished is None or not _still_holds(finished, folder, sets):
             return measure_run(path, sets)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gratis.data import processes
+from gratis.data import workers
 from gratis.data.decoding import BrokenImage, Undecoded, write_images
 from gratis.errors import GratisError
 
@@ -20,8 +20,8 @@ IMAGES = 1500
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 
 
-def written(path: Path, read) -> np.ndarray:
-    write_images(path, Undecoded(np.zeros(IMAGES, dtype=np.int64), read), 2, False, "Decoding")
+def written(path: Path, read, images: int = IMAGES) -> np.ndarray:
+    write_images(path, Undecoded(np.zeros(images, dtype=np.int64), read), 2, False, "Decoding")
     return np.load(path)
 
 
@@ -59,8 +59,40 @@ def test_a_process_that_is_killed_is_one_clear_line(tmp_path):
         written(tmp_path / "images.npy", read)
 
 
-def test_few_images_are_not_worth_a_process():
-    assert processes.worth_processes(5000) and not processes.worth_processes(100)
+@pytest.mark.parametrize("fault", [OSError(11, "no more"), ImportError("no semaphores")], ids=repr)
+def test_where_no_process_can_be_had_threads_decode(tmp_path, monkeypatch, fault):
+    def refused(*_, **__):
+        raise fault
+
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", refused)
+    assert decoders(tmp_path, IMAGES) == {os.getpid()}
+
+
+def test_processes_that_cannot_begin_are_replaced_by_threads(tmp_path, monkeypatch):
+    def refused(_):
+        raise OSError("no such call")
+
+    monkeypatch.setattr(workers.ctypes, "CDLL", refused)
+    assert decoders(tmp_path, IMAGES) == {os.getpid()}
+
+
+def test_few_images_are_decoded_without_processes(tmp_path):
+    assert decoders(tmp_path, 100) == {os.getpid()}
+    assert os.getpid() not in decoders(tmp_path, IMAGES)
+
+
+def decoders(folder: Path, images: int) -> set[int]:
+    """Return which processes decode so many images."""
+
+    def read(index):
+        (folder / f"by {os.getpid()}").touch()
+        return np.zeros((2, 2, 3), dtype=np.uint8)
+
+    written(folder / "images.npy", read, images)
+    found = {int(path.name.split()[1]) for path in folder.glob("by *")}
+    for path in folder.glob("by *"):
+        path.unlink()
+    return found
 
 
 ENDLESS = """
@@ -81,11 +113,12 @@ write_images(Path(sys.argv[1]) / "x.npy", Undecoded(np.zeros(2000, np.int64), re
 def test_workers_end_with_whoever_started_them(tmp_path, how):
     parent = subprocess.Popen([sys.executable, "-c", ENDLESS, tmp_path])
     try:
-        workers = waited(lambda: [int(p.name) for p in tmp_path.iterdir() if p.name.isdigit()])
+        found = waited(lambda: [int(p.name) for p in tmp_path.iterdir() if p.name.isdigit()])
+        assert found and parent.pid not in found
     finally:
         parent.send_signal(how)
     parent.wait(30)
-    assert waited(lambda: not any(map(alive, workers)))
+    assert waited(lambda: not any(map(alive, found)))
 
 
 def waited(look):

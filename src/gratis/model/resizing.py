@@ -12,7 +12,7 @@ def resized(images: Tensor, size: int | None) -> Tensor:
     if size is None or images.shape[-2:] == (size, size):
         return images
     if images.device.type == "cpu":
-        # From 64 to 224 px a fifth of the time that channels last takes, and half with the gradient.
+        # From 64 to 224 px a third of the time that channels last takes.
         images = images.contiguous()
     shrinks = size < images.shape[-1]
     return functional.interpolate(

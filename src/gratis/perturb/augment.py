@@ -18,10 +18,10 @@ Positive = Annotated[float, Field(gt=0)]
 # Uniform draws for a view: four for its colours, eight for its geometry.
 COLOURS, GEOMETRY = 4, 8
 
-# Pixels of one channel that a CPU works on at once: what comes between stays in its cache, and
-# is small enough for the allocator to use the same memory again. In one piece, getting memory
-# from the system takes as long as everything else.
-PIECE = 1 << 15
+# Pixels of one channel that a CPU works on at once: few enough that the allocator uses the same
+# memory again, since getting it from the system takes as long as everything else; and many, since
+# each piece starts a dozen operations.
+PIECE = 1 << 17
 
 
 class AugmentSettings(Settings):

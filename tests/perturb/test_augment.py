@@ -105,6 +105,16 @@ def test_memory_format_is_kept(how):
     torch.testing.assert_close(turned, flat)
 
 
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_views_made_in_pieces_are_those_made_at_once(monkeypatch, layout):
+    images = photos(7).contiguous(memory_format=layout)
+    whole, _ = views_of(images, AugmentSettings(), views=2)
+    # Three images a piece: the last piece of each view has one.
+    monkeypatch.setattr("gratis.perturb.augment.PIECE", 3 * 12 * 12)
+    pieces, _ = views_of(images, AugmentSettings(), views=2)
+    assert torch.equal(pieces, whole)
+
+
 def test_the_images_are_not_changed():
     images = photos()
     views_of(images, AugmentSettings())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.contract import Conditions, Contest
+from benchmarks.base import Conditions, Contest
 from benchmarks.harness import Record, about, held
 from benchmarks.script_loop import top_of
 from benchmarks.suite import CONTESTS, chosen
@@ -23,7 +23,7 @@ Measure how near we come to the bare arithmetic, and how we stand beside others.
 Every line of the table is a ratio of two things that take turns in one run, round after round:
 the median of the rounds, the least and the greatest. What is compared gets equal time, a first
 round warms up, and between its turns a process of its own stands still. A line's meaning is in the
-docstring of its subject's module in benchmarks/. Where there is a GPU it is what is measured;
+docstring of its evaluated's module in benchmarks/. Where there is a GPU it is what is measured;
 with CUDA_VISIBLE_DEVICES= it is the CPU. Linux only.
 """
 
@@ -80,7 +80,7 @@ def rows(record: Record) -> Iterator[str]:
     for line in record["lines"]:
         figures = " | ".join(f"{line[key]:.3f}" for key in ("median", "least", "greatest"))
         reached = {None: "", True: "yes", False: "no"}[line["reached"]]
-        title = f"{record['subject']}/{record['name']}"
+        title = f"{record['evaluated']}/{record['name']}"
         yield f"| {title} | {line['name']} | {figures} | {line['wanted'] or ''} | {reached} |"
 
 
@@ -121,7 +121,7 @@ def main() -> None:
                 write_json(own.json, report)
             yield from rows(record)
 
-    table(["subject", "line", "median", "least", "greatest", "wanted", "reached"], measured())
+    table(["evaluated", "line", "median", "least", "greatest", "wanted", "reached"], measured())
 
 
 if __name__ == "__main__":

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.transforms import InterpolationMode, v2
 
-from benchmarks.contract import Conditions, Contest, Side, at_most, ratio
+from benchmarks.base import Conditions, Contest, Side, at_most, ratio
 from benchmarks.steps import device, timed
+from gratis.augmentation import Augment, AugmentSettings
 from gratis.model.resizing import resized
-from gratis.perturb import Augment, AugmentSettings
 from gratis.seeds import generator
 
 Make = Callable[[], Tensor]

@@ -5,7 +5,7 @@
 Trains the scheduled row of the small Tiny ImageNet profile by the command line, stops it, and
 resumes it. The share of the training time that its checkpoints took is told by the run itself,
 with the default interval; at most 1% is wanted. The time to the next step is from the start of
-the command that resumes, imports included, to the first line in its diary; at most 15 s.
+the command that resumes, imports included, to the first line in its log; at most 15 s.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gratis.train import sealed
+from gratis.training import checkpoint_file
 
 RECIPE = ["contrastive-scheduled", "--profile", "tiny-imagenet-small"]
 # So many epochs that it is stopped before its end, and a line at every step.
@@ -33,9 +33,9 @@ def start(command: list[str]) -> "subprocess.Popen[bytes]":
     )
 
 
-def wait_for_line(diary: Path, size: int, process: "subprocess.Popen[bytes]") -> None:
-    """Wait until the diary is longer than ``size`` bytes."""
-    while not diary.exists() or diary.stat().st_size <= size:
+def wait_for_line(log: Path, size: int, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until the log is longer than ``size`` bytes."""
+    while not log.exists() or log.stat().st_size <= size:
         if process.poll() is not None:
             raise SystemExit(f"the run ended with {process.returncode}")
         time.sleep(0.01)
@@ -57,20 +57,20 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        diary = run / "metrics.jsonl"
+        log = run / "metrics.jsonl"
         train = ["train", *RECIPE, *CHANGES, "--data-root", arguments.data_root, "--out", str(run)]
         process = start(train)
-        wait_for_line(diary, 0, process)
+        wait_for_line(log, 0, process)
         time.sleep(arguments.seconds)
         ending = stop(process)
         size = (run / "checkpoint.safetensors").stat().st_size
-        written = diary.stat().st_size
+        written = log.stat().st_size
         started = time.monotonic()
         process = start(["resume", str(run)])
-        wait_for_line(diary, written, process)
+        wait_for_line(log, written, process)
         resumed = time.monotonic() - started
         stop(process)
-        _, metadata = sealed.read(run / "checkpoint.safetensors")
+        _, metadata = checkpoint_file.read(run / "checkpoint.safetensors")
         position = json.loads(metadata["position"])
     print("| checkpoint | share of training | stop, saved | resume to the next step |")
     print("| --- | --- | --- | --- |")

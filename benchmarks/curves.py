@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from benchmarks.contract import Conditions, Contest, Figures, Line, Side, ratio
+from benchmarks.base import Conditions, Contest, Figures, Line, Side, ratio
 from benchmarks.steps import lasting, recipe_of, timed, trainer_of
 from gratis.run.evaluation import load_once
-from gratis.train.loop import Trainer
+from gratis.training.trainer import Trainer
 
 # A recipe, and what is changed in it.
 Point = tuple[str, Sequence[str]]

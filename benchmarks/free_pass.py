@@ -14,7 +14,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from benchmarks.contract import Conditions, Contest, Side, at_most, ratio
+from benchmarks.base import Conditions, Contest, Side, at_most, ratio
 from benchmarks.steps import LARGE, NARROW, device, timed
 from gratis.adversary import Adversary, Model
 from gratis.adversary.free import FreeSettings
@@ -23,7 +23,7 @@ from gratis.data import Batch
 from gratis.model import Classifier, ModelSettings
 from gratis.objective import Objective
 from gratis.objective.cross_entropy import CrossEntropySettings
-from gratis.train.step import Learner, train_step
+from gratis.training.step import TrainState, train_step
 
 # Settings of the model, images in a batch, their size.
 MODELS = {
@@ -49,7 +49,7 @@ KINDS: dict[str, Callable[[], Adversary]] = {
 }
 
 
-def learner_of(settings: ModelSettings, adversary: Adversary) -> Learner:
+def train_state_of(settings: ModelSettings, adversary: Adversary) -> TrainState:
     """Return everything that a step needs, on the device that there is."""
     fabric = Fabric(accelerator="auto", devices=1)
     torch.manual_seed(0)
@@ -58,7 +58,7 @@ def learner_of(settings: ModelSettings, adversary: Adversary) -> Learner:
     optimizer = torch.optim.SGD(module.parameters(), 0.01, momentum=0.9, fused=True)
     model, optimizer = fabric.setup(module.train(), optimizer)
     objective = Objective({"cross_entropy": CrossEntropySettings()})
-    return Learner(fabric, module, model, adversary, objective, optimizer, None, 0)
+    return TrainState(fabric, module, model, adversary, objective, optimizer, None, 0)
 
 
 def batch_of(images: int, size: int) -> Batch:
@@ -72,10 +72,10 @@ def batch_of(images: int, size: int) -> Batch:
 
 def step_of(kind: str, settings: ModelSettings, batch: Batch) -> Side:
     """Return the side that makes one step of a kind."""
-    learner, numbers = learner_of(settings, KINDS[kind]()), count()
+    train_state, numbers = train_state_of(settings, KINDS[kind]()), count()
 
     def step() -> float:
-        train_step(learner, batch, 0.5, next(numbers))
+        train_step(train_state, batch, 0.5, next(numbers))
         return len(batch)
 
     return lambda: {kind: timed(step)}

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.contract import Conditions, Contest, Figures, Line, Side
+from benchmarks.base import Conditions, Contest, Figures, Line, Side
 from benchmarks.steps import device
 from benchmarks.worker import alone
 from gratis.run.machine import commit, device_name, versions
@@ -43,7 +43,7 @@ def held(contest: Contest, conditions: Conditions, rounds: int) -> Record:
     """
     found = alone(lambda: measured(contest, conditions, rounds))
     return {
-        "subject": contest.subject,
+        "evaluated": contest.evaluated,
         "name": contest.name,
         "unit": contest.unit,
         "figures": {name: [one[name] for one in found] for name in found[0]},

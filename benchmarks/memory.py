@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from benchmarks.contract import Conditions, Contest, Figures, Line, Side, ratio
+from benchmarks.base import Conditions, Contest, Figures, Line, Side, ratio
 from benchmarks.steps import recipe_of, trainer_of
 from benchmarks.worker import Worker
 from gratis.data import load
@@ -64,11 +64,11 @@ def point_of(name: str, recipe: Recipe) -> Side:
         most = dict.fromkeys(KINDS, 0)
         with Worker(lambda: partial(train, recipe)) as worker:
 
-            def watch() -> None:
+            def monitor() -> None:
                 for kind, counter in KINDS.items():
                     most[kind] = max(most[kind], bytes_of(worker.pid, counter))
 
-            counts = worker.turn(watch)
+            counts = worker.turn(monitor)
             found = {"peak": bytes_of(worker.pid, "VmHWM")} | most | counts
         return {f"{name}: {what}": value for what, value in found.items()}
 

@@ -22,7 +22,7 @@ import torch
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from benchmarks.contract import Conditions, Contest, Figures, Side, at_least, ratio
+from benchmarks.base import Conditions, Contest, Figures, Side, at_least, ratio
 from benchmarks.script_loop import link_classes
 from benchmarks.worker import Worker
 from gratis.data import Batches, DataSettings, Split, load

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from benchmarks.contract import Conditions, Contest, Side, at_least, ratio
+from benchmarks.base import Conditions, Contest, Side, at_least, ratio
 from benchmarks.steps import MODELS, device, images_of, lasting, recipe_of, trainer_of
 from benchmarks.worker import Worker
 from gratis.data import Dataset

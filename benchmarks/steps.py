@@ -8,11 +8,11 @@ import timm  # noqa: F401 - once for all processes, each of which would import i
 import torch
 from lightning_fabric import Fabric
 
-from benchmarks.contract import Conditions, Side
+from benchmarks.base import Conditions, Side
 from gratis.data import Dataset
 from gratis.recipe import Recipe, resolve
 from gratis.run.build import build_to_measure
-from gratis.train.loop import Trainer
+from gratis.training.trainer import Trainer
 
 PROFILE = "tiny-imagenet-small"
 # What the models are called, and what makes the profile's rows theirs.

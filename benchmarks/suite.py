@@ -11,10 +11,10 @@ from benchmarks import (
     script_loop,
     training,
 )
-from benchmarks.contract import Contest
+from benchmarks.base import Contest
 
 SUBJECTS = (training, script_loop, free_pass, augmentation, reading, curves, memory)
-CONTESTS: list[Contest] = [contest for subject in SUBJECTS for contest in subject.CONTESTS]
+CONTESTS: list[Contest] = [contest for evaluated in SUBJECTS for contest in evaluated.CONTESTS]
 
 
 def chosen(only: Sequence[str]) -> list[Contest]:
@@ -23,11 +23,11 @@ def chosen(only: Sequence[str]) -> list[Contest]:
     Raises:
         ValueError: there is none of that name.
     """
-    known = {name for contest in CONTESTS for name in (contest.subject, contest.title)}
+    known = {name for contest in CONTESTS for name in (contest.evaluated, contest.title)}
     if unknown := [name for name in only if name not in known]:
         raise ValueError(f"no benchmark {unknown[0]!r}; --help lists them")
     return [
         contest
         for contest in CONTESTS
-        if not only or contest.subject in only or contest.title in only
+        if not only or contest.evaluated in only or contest.title in only
     ]

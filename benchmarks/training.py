@@ -11,7 +11,7 @@ Ten classes of Tiny ImageNet, from the middle of the schedules.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.contract import Conditions, Contest, Side, at_least, at_most, ratio
+from benchmarks.base import Conditions, Contest, Side, at_least, at_most, ratio
 from benchmarks.steps import MODELS, images_of, lasting, recipe_of, trainer_of
 from gratis.run.evaluation import load_once
 from gratis.run.timing import bare_loop

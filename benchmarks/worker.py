@@ -70,20 +70,20 @@ class Worker(Generic[Result]):
         assert self._process.pid is not None
         return self._process.pid
 
-    def turn(self, watch: Callable[[], None] | None = None) -> Result:
-        """Let it have its turn; call ``watch`` every two milliseconds meanwhile.
+    def turn(self, monitor: Callable[[], None] | None = None) -> Result:
+        """Let it have its turn; call ``monitor`` every two milliseconds meanwhile.
 
         Raises:
             Failed: it ended with an error.
         """
         self._signal(signal.SIGCONT)
         self._connection.send(None)
-        return self._receive(watch)
+        return self._receive(monitor)
 
-    def _receive(self, watch: Callable[[], None] | None = None) -> Result:
+    def _receive(self, monitor: Callable[[], None] | None = None) -> Result:
         try:
-            while watch and not self._connection.poll(_INTERVAL):
-                watch()
+            while monitor and not self._connection.poll(_INTERVAL):
+                monitor()
             problem, result = self._connection.recv()
         except EOFError as error:
             raise Failed("the process died") from error

@@ -83,7 +83,7 @@ def train(model: nn.Module, images: Tensor, labels: Tensor, steps: int) -> None:
 
 def report(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     """Print the clean accuracy and that under PGD with 20 steps."""
-    from gratis.perturb import AttackSettings, attack, frozen
+    from gratis.attacks import AttackSettings, attack, frozen
 
     with frozen(model):
         rows = torch.arange(len(labels))

@@ -20,18 +20,18 @@ from PIL import Image
 from torch import nn
 
 from gratis.adversary import ADVERSARIES
-from gratis.catalogue import profile_names, profile_path, recipe_names, recipe_path
 from gratis.data.archive import extract
 from gratis.data.dataset import Split
 from gratis.data.pictures import read_picture
 from gratis.errors import GratisError
-from gratis.evaluate import build, load
 from gratis.files import appearing, sha256
 from gratis.objective import Objective
 from gratis.recipe import Recipe, read_recipe, resolve
 from gratis.recipe.resolution import load_profile
-from gratis.train import checkpoint, sealed
-from gratis.train.step import Learner
+from gratis.registry import profile_names, profile_path, recipe_names, recipe_path
+from gratis.training import checkpoint, checkpoint_file
+from gratis.training.step import TrainState
+from gratis.validation_sets import build, load
 from gratis.yaml_files import dump_yaml, read_yaml
 
 # A file's name, or the part of it that is offered, and its content.
@@ -166,13 +166,13 @@ IDENTITY = {"seed": "0", "data": "toy"}
 
 
 @cache
-def _learner() -> Learner:
+def _train_state() -> TrainState:
     torch.manual_seed(0)
     module = nn.Linear(3, 2)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
     module(torch.ones(1, 3)).sum().backward()
     optimizer.step()
-    return Learner(
+    return TrainState(
         fabric=Fabric(accelerator="cpu", devices=1),
         module=module,
         model=module,
@@ -185,12 +185,12 @@ def _learner() -> Learner:
 
 
 @cache
-def _checkpoint() -> tuple[bytes, sealed.Tensors, sealed.Metadata]:
+def _checkpoint() -> tuple[bytes, checkpoint_file.Tensors, checkpoint_file.Metadata]:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "checkpoint.safetensors"
         position = checkpoint.Position(finished=True, images=3)
-        checkpoint.save(path, _learner(), position, {"steps": torch.tensor(1)}, IDENTITY)
-        return path.read_bytes(), *sealed.read(path)
+        checkpoint.save(path, _train_state(), position, {"steps": torch.tensor(1)}, IDENTITY)
+        return path.read_bytes(), *checkpoint_file.read(path)
 
 
 def _checkpoints(_: str) -> list[Offer]:
@@ -209,7 +209,7 @@ def _read_checkpoint(name: str, content: bytes, folder: Path) -> None:
     module = nn.Linear(3, 2)
     checkpoint.load_weights(path, module, IDENTITY)
     checkpoint.finished(path, IDENTITY)
-    checkpoint.load(path, _learner(), IDENTITY)
+    checkpoint.load(path, _train_state(), IDENTITY)
 
 
 def _seal(path: Path, name: str, text: str) -> None:
@@ -221,7 +221,7 @@ def _seal(path: Path, name: str, text: str) -> None:
             tensors = {new: tensors[old] for old, new in names.items() if isinstance(new, str)}
         except (ValueError, KeyError, AttributeError) as error:
             raise GratisError("no such tensors") from error
-    sealed.write(path, tensors, metadata | ({} if name == "tensors" else {name: text}))
+    checkpoint_file.write(path, tensors, metadata | ({} if name == "tensors" else {name: text}))
 
 
 # Archives

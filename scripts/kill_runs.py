@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from gratis.train import sealed
+from gratis.training import checkpoint_file
 
 RECIPES = {
     "natural, SGD": ["augmented", "train.optimizer=sgd", "train.learning_rate=0.05"],
@@ -39,7 +39,7 @@ RECIPES = {
     "contrastive, averaged weights": ["contrastive-low", "train.average=0.99"],
     "autoencoder": ["contrastive-autoencoder"],
     "PGD": ["pgd"],
-    "N-FGSM": ["fast"],
+    "N-FGSM": ["n-fgsm"],
 }
 EPOCHS = 6
 # A checkpoint every 0.1 s: kills are to find the process writing.
@@ -77,29 +77,29 @@ def changed(folder: Path) -> int:
 
 @dataclass(frozen=True)
 class Reached:
-    """How far a run has come: its steps, and what it wrote into its diary until then.
+    """How far a run has come: its steps, and what it wrote into its log until then.
 
-    The diary's lines hold readings of the clock, so that steps made twice cannot look the same.
+    The log's lines hold readings of the clock, so that steps made twice cannot look the same.
     """
 
     steps: int = 0
-    diary: bytes = b""
+    log: bytes = b""
     finished: bool = False
 
     @classmethod
     def by(cls, folder: Path) -> "Reached":
         """Return how far the run in ``folder`` has come by its newest checkpoint."""
         path = folder / "checkpoint.safetensors"
-        if not sealed.exists(path):
+        if not checkpoint_file.exists(path):
             return cls()
-        _, metadata = sealed.read(path, quiet=True)
+        _, metadata = checkpoint_file.read(path, quiet=True)
         position = json.loads(metadata["position"])
-        diary = (folder / "metrics.jsonl").read_bytes()[: position["metrics_bytes"]]
-        return cls(position["steps"], diary, position["finished"])
+        log = (folder / "metrics.jsonl").read_bytes()[: position["metrics_bytes"]]
+        return cls(position["steps"], log, position["finished"])
 
     def lost(self, later: "Reached") -> bool:
         """Return whether ``later`` does not go on from here."""
-        return later.steps < self.steps or not later.diary.startswith(self.diary)
+        return later.steps < self.steps or not later.log.startswith(self.log)
 
 
 def kill_once(recipe: list[str], folder: Path, wait: float | None) -> str:
@@ -115,7 +115,7 @@ def kill_once(recipe: list[str], folder: Path, wait: float | None) -> str:
     process.kill()
     process.wait()
     newest = folder / "checkpoint.safetensors"
-    if not newest.exists() and sealed.previous(newest).exists():
+    if not newest.exists() and checkpoint_file.previous(newest).exists():
         return RENAMING
     if list(folder.glob(".checkpoint*.partial")):
         return WRITING
@@ -124,17 +124,17 @@ def kill_once(recipe: list[str], folder: Path, wait: float | None) -> str:
 
 def outcome(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], list[dict[str, Any]]]:
     """Return the final tensors, position and metrics of a run, without the clocks' readings."""
-    tensors, metadata = sealed.read(folder / "checkpoint.safetensors")
+    tensors, metadata = checkpoint_file.read(folder / "checkpoint.safetensors")
     position = json.loads(metadata["position"])
     lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-    diary = [{k: v for k, v in line.items() if k not in CLOCKS} for line in lines]
-    return tensors, {name: position[name] for name in POSITION}, diary
+    log = [{k: v for k, v in line.items() if k not in CLOCKS} for line in lines]
+    return tensors, {name: position[name] for name in POSITION}, log
 
 
 def differing(folder: Path, reference: Path) -> list[str]:
     """Return what is not the same in two runs."""
-    tensors, position, diary = outcome(folder)
-    expected, expected_position, expected_diary = outcome(reference)
+    tensors, position, log = outcome(folder)
+    expected, expected_position, expected_log = outcome(reference)
     names = [
         name
         for name in sorted(tensors.keys() | expected.keys())
@@ -143,7 +143,7 @@ def differing(folder: Path, reference: Path) -> list[str]:
         or not torch.equal(tensors[name], expected[name])
     ]
     names += ["position"] if position != expected_position else []
-    return names + (["metrics.jsonl"] if diary != expected_diary else [])
+    return names + (["metrics.jsonl"] if log != expected_log else [])
 
 
 def torment(name: str, kills: int, folder: Path, draw: random.Random) -> Counter[str]:

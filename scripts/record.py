@@ -12,7 +12,7 @@ In order of worth, each job a command of ``gratis`` with a folder below OUT:
 
 A leg ends in time whatever happens: training is interrupted and goes on from its checkpoint, a
 measurement from its last batch. What is finished is not repeated. The table of what is known
-comes last. TO gets results, recipes, diaries and, in shards of at most 15 MiB, the record's
+comes last. TO gets results, recipes, logs and, in shards of at most 15 MiB, the record's
 weights with a checksum.
 """
 
@@ -35,7 +35,7 @@ from gratis.results import Results
 
 JOBS = ("check", "record", "curve", "ladder", "paper")
 BUDGETS = (1, 2, 5, 10)
-ROWS = ("natural", "free", "free-scheduled", "cached", "fast", "random-start", "pgd")
+ROWS = ("natural", "free", "free-scheduled", "cached", "n-fgsm", "fgsm-rs", "pgd")
 LADDER = [f"record-{row}" for row in ROWS]
 FEW = "evaluate.images=1000"
 SHARD = 15 * 2**20

@@ -44,10 +44,10 @@ Report = dict[str, Any]
 Spread = tuple[float, float, float]
 
 
-def contest(report: Report, subject: str, name: str) -> Report:
+def contest(report: Report, evaluated: str, name: str) -> Report:
     """Return what was measured in a contest."""
     (found,) = (
-        one for one in report["contests"] if (one["subject"], one["name"]) == (subject, name)
+        one for one in report["contests"] if (one["evaluated"], one["name"]) == (evaluated, name)
     )
     return dict(found)
 
@@ -137,11 +137,11 @@ def epoch_table(report: Report) -> str:
     return f"{sizes}\n\n{table(['over all sizes', 'value'], lines)}"
 
 
-def lines_of(report: Report, subject: str) -> dict[str, Spread]:
+def lines_of(report: Report, evaluated: str) -> dict[str, Spread]:
     """Return the lines of the contest about the images in the data set."""
     return {
         line["name"]: (line["median"], line["least"], line["greatest"])
-        for line in contest(report, subject, "images")["lines"]
+        for line in contest(report, evaluated, "images")["lines"]
     }
 
 
@@ -160,7 +160,7 @@ def beside_table(report: Report) -> str:
     """Return every line of the contests, and what it was to come to."""
     rows = (
         [
-            f"{found['subject']}/{found['name']}",
+            f"{found['evaluated']}/{found['name']}",
             line["name"],
             shown((line["median"], line["least"], line["greatest"]), 3),
             line["wanted"] or "",
@@ -169,7 +169,9 @@ def beside_table(report: Report) -> str:
         for found in report["contests"]
         for line in found["lines"]
     )
-    return f"{machine(report)}\n\n{table(['subject', 'ratio', 'value', 'wanted', 'reached'], rows)}"
+    return (
+        f"{machine(report)}\n\n{table(['evaluated', 'ratio', 'value', 'wanted', 'reached'], rows)}"
+    )
 
 
 # What stands at the markers, and which file it comes from.

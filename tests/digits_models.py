@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from gratis.attacks import AttackSettings, attack, frozen
 from gratis.data import DataSettings, load, to_float
-from gratis.perturb import AttackSettings, attack, frozen
 
 EPSILON = 38 / 255
 # Single steps of this size make the network forget all others.

@@ -22,7 +22,7 @@ sys.path.append(str(ROOT))
 
 from benchmarks import harness  # noqa: E402
 from benchmarks.__main__ import main  # noqa: E402
-from benchmarks.contract import Conditions, Contest, at_least, ratio  # noqa: E402
+from benchmarks.base import Conditions, Contest, at_least, ratio  # noqa: E402
 from benchmarks.suite import CONTESTS, chosen  # noqa: E402
 from benchmarks.worker import Failed, Worker, alone  # noqa: E402
 
@@ -83,14 +83,14 @@ def test_the_page_of_costs_shows_the_committed_figures():
     }
     page = module.PAGE.read_text(encoding="utf-8")
     assert module.updated(page, reports) == page
-    shown = {name: {one["subject"] for one in told["contests"]} for name, told in reports.items()}
+    shown = {name: {one["evaluated"] for one in told["contests"]} for name, told in reports.items()}
     assert shown[module.CURVES] == {"curves", "memory"}
-    assert set.union(*shown.values()) == {contest.subject for contest in CONTESTS}
+    assert set.union(*shown.values()) == {contest.evaluated for contest in CONTESTS}
     report = reports[module.CURVES]
     for contest in chosen(["curves", "memory"]):
         points = {
             name.partition(":")[0]
-            for name in module.contest(report, contest.subject, contest.name)["figures"]
+            for name in module.contest(report, contest.evaluated, contest.name)["figures"]
         }
         named = contest.name == "images" or all(f"| {point} |" in page for point in points)
         assert named, contest.title
@@ -109,8 +109,8 @@ def test_the_whole_suite_runs_and_every_line_is_told(tree, tmp_path):
         *("device", "threads", "versions", "commit", "rounds", "seconds")
     }
     assert report["about"]["threads"] == 1
-    assert [(one["subject"], one["name"]) for one in report["contests"]] == [
-        (contest.subject, contest.name) for contest in CONTESTS
+    assert [(one["evaluated"], one["name"]) for one in report["contests"]] == [
+        (contest.evaluated, contest.name) for contest in CONTESTS
     ]
     for record, contest in zip(report["contests"], CONTESTS, strict=True):
         assert all(len(values) == 1 for values in record["figures"].values())
@@ -142,7 +142,7 @@ def test_a_wrong_command_is_refused(arguments, said, monkeypatch, capsys):
 
 
 def test_names_choose_subjects_or_single_contests():
-    assert {contest.subject for contest in chosen(["curves"])} == {"curves"}
+    assert {contest.evaluated for contest in chosen(["curves"])} == {"curves"}
     assert [contest.title for contest in chosen(["reading/64px"])] == ["reading/64px"]
     titles = [contest.title for contest in CONTESTS]
     assert chosen([]) == CONTESTS and len(set(titles)) == len(titles)

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gratis
-from gratis.catalogue import profile_names, recipe_names, recipe_path
 from gratis.errors import GratisError
 from gratis.recipe import (
     Recipe,
@@ -20,6 +19,7 @@ from gratis.recipe import (
     with_evaluation,
 )
 from gratis.recipe.resolution import row_name
+from gratis.registry import profile_names, recipe_names, recipe_path
 from gratis.schedule import Constant, Cosine, Linear, Steps
 from gratis.yaml_files import dump_yaml, parse_value, read_yaml
 

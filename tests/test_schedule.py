@@ -83,9 +83,9 @@ contents = st.recursive(
 
 
 @given(contents, progress)
-def test_a_value_never_leaves_the_corners(content, t):
+def test_a_value_never_leaves_the_bounds(content, t):
     schedule = parse(content)
-    assert min(schedule.corners()) <= schedule(t) <= max(schedule.corners())
+    assert min(schedule.bounds()) <= schedule(t) <= max(schedule.bounds())
 
 
 @given(contents)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from benchmarks.referees.material import Asked, Material, accuracy, given, material_of
 from benchmarks.referees.tools import TOOLS, Attack, ours_until_fooled
-from gratis.perturb import AttackSettings
+from gratis.attacks import AttackSettings
 
 COLUMNS = ["model", "attack", *TOOLS, "furthest from ours", "ours until fooled"]
 

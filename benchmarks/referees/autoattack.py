@@ -18,11 +18,11 @@ from benchmarks.referees.material import (
 )
 from benchmarks.referees.speed import process
 from benchmarks.tables import spread
-from gratis.allocator import keep_memory
+from gratis.cli.allocator import keep_memory
 from gratis.data import Split
-from gratis.evaluate.autoattack import PlainGradients
-from gratis.evaluate.subject import Subject
-from gratis.evaluate.suites import EvaluateSettings, trials_of
+from gratis.evaluation.autoattack import PlainGradients
+from gratis.evaluation.evaluated_model import EvaluatedModel
+from gratis.evaluation.suites import EvaluateSettings, tasks_of
 
 COLUMNS = ["model", "tool", "accuracy in percent", "seconds", "times ours"]
 
@@ -92,10 +92,10 @@ def ours(asked: Asked, seed: int) -> tuple[float, float]:
     pixels = (it.images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
     split = Split(np.ascontiguousarray(pixels), it.labels.numpy())
     began = time.perf_counter()
-    subject = Subject(it.model, split, {}, seed, climbed=folded_of(it).model)
-    standing = subject.right(it.images, it.labels).numpy()
-    for trial in trials_of(EvaluateSettings(suite="full", epsilon=it.epsilon)):
-        if trial.threat == "robust" and standing.any() and trial.fits(subject):
+    evaluated = EvaluatedModel(it.model, split, {}, seed, attack_model=folded_of(it).model)
+    standing = evaluated.right(it.images, it.labels).numpy()
+    for task in tasks_of(EvaluateSettings(suite="full", epsilon=it.epsilon)):
+        if task.threat == "robust" and standing.any() and task.fits(evaluated):
             rows = np.flatnonzero(standing)
-            standing[rows] = trial.judge(subject, rows).correct
+            standing[rows] = task.judge(evaluated, rows).correct
     return 100 * float(standing.mean()), time.perf_counter() - began

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from gratis.cpu import folded
 from gratis.data import Split, to_float
-from gratis.evaluate.cascade import FOLDED, evenly_spaced
-from gratis.model import folded, logits_of
+from gratis.evaluation.measure import FOLDED, evenly_spaced
+from gratis.model import logits_of
 from gratis.run import load_run
 
 

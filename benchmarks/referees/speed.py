@@ -18,8 +18,8 @@ from torch import Tensor
 from benchmarks.referees.material import Asked, Material, folded_of, given, material_of, prepare
 from benchmarks.referees.tools import SEED, TOOLS, ours_until_fooled
 from benchmarks.tables import spread
-from gratis.allocator import keep_memory
-from gratis.perturb import AttackSettings, search
+from gratis.attacks import AttackSettings, run_attack
+from gratis.cli.allocator import keep_memory
 
 STOPPED = "ours until fooled"
 OURS = ("ours", STOPPED)
@@ -114,5 +114,5 @@ def ideal_gain(asked: Asked, tiny: bool) -> tuple[float, int]:
 
     how = _settings(it, tiny).model_copy(update={"until_fooled": True})
     rows = torch.arange(len(it.labels))
-    found = search(classify, it.images, it.labels, how, SEED, rows)
+    found = run_attack(classify, it.images, it.labels, how, SEED, rows)
     return len(it.labels) * how.steps / sum(seen), int((~found.fooled).sum())

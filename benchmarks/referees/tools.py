@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gratis.perturb import AttackSettings, attack
+from gratis.attacks import AttackSettings, attack
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

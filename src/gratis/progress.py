@@ -19,6 +19,13 @@ Item = TypeVar("Item")
 
 # Standard error, so that tables on standard output can be piped.
 console = Console(stderr=True, highlight=False)
+_hidden = False
+
+
+def hide_bars(hide: bool) -> None:
+    """Show no progress bars from now on, or show them again where there is a terminal."""
+    global _hidden
+    _hidden = hide
 
 
 @contextmanager
@@ -33,7 +40,7 @@ def bar(title: str, total: float | None, *columns: ProgressColumn) -> Iterator["
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=_hidden or not console.is_terminal,
     )
     with shown:
         yield Bar(shown, title, total)
@@ -66,8 +73,3 @@ def track(items: Iterable[Item], title: str, total: int | None = None) -> Iterat
         for item in items:
             yield item
             shown.advance()
-
-
-def say(message: str) -> None:
-    """Print one line to standard error, above any live bar."""
-    console.print(message, markup=False, soft_wrap=True)

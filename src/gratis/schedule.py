@@ -11,7 +11,8 @@ Progress ``t`` is passes done / passes planned, in [0, 1]. In YAML a schedule is
 
 import math
 from abc import abstractmethod
-from typing import Annotated, Any, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -24,7 +25,15 @@ from pydantic import (
     model_validator,
 )
 
-from gratis.settings import Fraction, Settings, brief, did_you_mean, fraction, problems
+from gratis.settings import (
+    Fraction,
+    Settings,
+    brief,
+    did_you_mean,
+    fraction,
+    problems,
+    validate,
+)
 
 Progress = Annotated[float, Field(ge=0, le=1)]
 
@@ -37,7 +46,7 @@ class Schedule(Settings):
         """Return the value at progress ``t`` in [0, 1]."""
 
     @abstractmethod
-    def corners(self) -> list[float]:
+    def bounds(self) -> list[float]:
         """Return values between which, and never beyond, the schedule moves."""
 
 
@@ -50,7 +59,7 @@ class Constant(Schedule):
         """Return the value."""
         return self.value
 
-    def corners(self) -> list[float]:
+    def bounds(self) -> list[float]:
         """Return the value."""
         return [self.value]
 
@@ -73,7 +82,7 @@ class Linear(Schedule):
         """Return the value at progress ``t``."""
         return _between(self.start, self.stop, self._shape(self._share(t)))
 
-    def corners(self) -> list[float]:
+    def bounds(self) -> list[float]:
         """Return both ends."""
         return [self.start, self.stop]
 
@@ -113,7 +122,7 @@ class Steps(Schedule):
         """Return the value of the last step that ``t`` has reached."""
         return [value for begin, value in self.values.items() if begin <= t][-1]
 
-    def corners(self) -> list[float]:
+    def bounds(self) -> list[float]:
         """Return every value."""
         return list(self.values.values())
 
@@ -131,9 +140,9 @@ class WarmUp(Schedule):
             return self.then(t)
         return _between(self.start, self.then(self.end), t / self.end)
 
-    def corners(self) -> list[float]:
-        """Return the start and the corners of what follows."""
-        return [self.start, *self.then.corners()]
+    def bounds(self) -> list[float]:
+        """Return the start and the bounds of what follows."""
+        return [self.start, *self.then.bounds()]
 
 
 SHAPES: dict[str, type[Schedule]] = {
@@ -195,6 +204,46 @@ Scheduled = Annotated[
 ]
 
 
+# What Python code may pass for a schedule: a number is a constant.
+ScheduleLike: TypeAlias = float | Schedule
+
+
+def linear(start: float, stop: float, *, begin: float = 0.0, end: float = 1.0) -> Schedule:
+    """Return ``start`` until progress ``begin``, then a straight line to ``stop`` at ``end``.
+
+    Raises:
+        GratisError: a progress is not in [0, 1], or ``begin`` does not come before ``end``.
+    """
+    return validate(Linear, {"start": start, "stop": stop, "begin": begin, "end": end}, "linear")
+
+
+def cosine(start: float, stop: float, *, begin: float = 0.0, end: float = 1.0) -> Schedule:
+    """Return half a period of a cosine from ``start`` at ``begin`` to ``stop`` at ``end``.
+
+    Raises:
+        GratisError: as :func:`linear`.
+    """
+    return validate(Cosine, {"start": start, "stop": stop, "begin": begin, "end": end}, "cosine")
+
+
+def steps(values: Mapping[float, float]) -> Schedule:
+    """Return a staircase: each value holds from its progress in [0, 1] to the next.
+
+    Raises:
+        GratisError: a progress is not in [0, 1], or none is 0.
+    """
+    return validate(Steps, {"values": dict(values)}, "steps")
+
+
+def warm_up(end: float, then: ScheduleLike, *, start: float = 0.0) -> Schedule:
+    """Return a straight line from ``start`` to where ``then`` is at ``end``, then ``then``.
+
+    Raises:
+        GratisError: ``end`` is not in (0, 1].
+    """
+    return validate(WarmUp, {"end": end, "then": then, "start": start}, "warm_up")
+
+
 def within(low: float, high: float = math.inf) -> AfterValidator:
     """Return the check that a schedule stays from ``low`` to ``high`` throughout.
 
@@ -202,7 +251,7 @@ def within(low: float, high: float = math.inf) -> AfterValidator:
     """
 
     def check(schedule: Schedule) -> Schedule:
-        for value in schedule.corners():
+        for value in schedule.bounds():
             if not low <= value <= high:
                 upper = "" if high == math.inf else f" and at most {high:g}"
                 raise ValueError(f"must be at least {low:g}{upper}, not {value:g}")

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from gratis.augmentation import Augment, AugmentSettings
 from gratis.data import Batch
-from gratis.perturb import Augment, AugmentSettings
 from gratis.seeds import generator
 
 SPLIT = 16

@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from gratis.adversary.fgsm import FgsmSettings
+from gratis.adversary.n_fgsm import FgsmSettings
 from gratis.adversary.pgd import PgdSettings
-from gratis.perturb import AttackSettings, ascend
+from gratis.attacks import AttackSettings, run_pgd
 
 
 def test_fgsm_without_noise_is_fgsm(model, batch_of):
     batch = batch_of(6, views=2)
     adversary = FgsmSettings.model_validate({"epsilon": 0.05, "noise": 0}).build(0)
     images = adversary.perturb(model, batch, 0.0)
-    expected = ascend(model, batch.views, batch.labels.repeat(2), AttackSettings.fgsm(0.05))
+    expected = run_pgd(model, batch.views, batch.labels.repeat(2), AttackSettings.fgsm(0.05))
     assert torch.equal(images, expected)
 
 

@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from gratis.adversary.cached import CachedSettings
 from gratis.adversary.free import FreeSettings
+from gratis.augmentation import inverse, warp
 from gratis.data import Batch
 from gratis.errors import GratisError
-from gratis.perturb import inverse, warp
 
 EPSILON, SPLIT = 0.05, 10
 UNIT = EPSILON / 127

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from gratis.adversary.free import FreeSettings
-from gratis.perturb import AttackSettings, ascend
+from gratis.attacks import AttackSettings, run_pgd
 
 SIZES = [6, 4, 8, 3, 8]  # grows once, and has short batches
 TS = [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -186,7 +186,7 @@ def test_with_reset_the_second_replay_is_fgsm_on_the_images_of_the_first(views, 
         first, _ = replay(adversary, model, batch)
         assert torch.equal(first, batch.views)
         second, _ = replay(adversary, model, batch)
-        expected = ascend(model, batch.views, batch.labels.repeat(views), fgsm)
+        expected = run_pgd(model, batch.views, batch.labels.repeat(views), fgsm)
         torch.testing.assert_close(second, expected)
 
 

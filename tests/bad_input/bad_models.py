@@ -11,7 +11,7 @@ import torch
 from offer import Case, Place, Trap
 from safetensors.torch import save_file
 
-from gratis.train import sealed
+from gratis.training import checkpoint_file
 
 State = dict[str, torch.Tensor]
 
@@ -59,16 +59,16 @@ def rewritten(
     """Return what seals a checkpoint again, changed, as a stranger can."""
 
     def damage(_: Place, path: Path) -> None:
-        state, kept = sealed.read(path)
-        sealed.write(path, tensors(state), kept | metadata)
+        state, kept = checkpoint_file.read(path)
+        checkpoint_file.write(path, tensors(state), kept | metadata)
 
     return damage
 
 
 def of_another_run(_: Place, path: Path) -> None:
-    state, kept = sealed.read(path)
+    state, kept = checkpoint_file.read(path)
     identity = json.loads(kept["identity"]) | {"seed": "1"}
-    sealed.write(path, state, kept | {"identity": json.dumps(identity)})
+    checkpoint_file.write(path, state, kept | {"identity": json.dumps(identity)})
 
 
 def nan(state: State) -> State:

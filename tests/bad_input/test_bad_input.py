@@ -61,7 +61,7 @@ def test_a_true_process_says_the_same(finished, tmp_path):
 
 
 @pytest.mark.parametrize("left", [None, b"", b"\xff not JSON\n"])
-def test_a_lost_diary_loses_no_run(left, finished, tmp_path):
+def test_a_lost_log_loses_no_run(left, finished, tmp_path):
     run = Place(tmp_path, finished).run()
     (run / "metrics.jsonl").unlink()
     if left is not None:

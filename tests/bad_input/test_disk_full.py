@@ -11,10 +11,10 @@ from offer import TINY, Place, gratis, tree
 from full_disk import at_most
 from gratis.data.dataset import Split
 from gratis.errors import GratisError
-from gratis.evaluate import build
-from gratis.evaluate.measurement import Measurement
 from gratis.report import figure1, write_tables
 from gratis.results import Results
+from gratis.results.measurement import Measurement
+from gratis.validation_sets import build
 
 
 def results(title="t"):

@@ -32,7 +32,7 @@ def png(width: int, height: int, depth: int, kind: int, rows: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + body
 
 
-def corners(path: Path) -> list[int]:
+def bounds(path: Path) -> list[int]:
     """Return the red in the middle of each quarter: top left, top right, bottom left and right."""
     pixels = read_picture(path, 8)
     return [int(pixels[y, x, 0]) for y in (1, 6) for x in (1, 6)]
@@ -68,7 +68,7 @@ def test_a_photograph_is_turned_as_its_exif_data_say(tmp_path, kind, orientation
     exif[0x0112] = orientation
     image.save(tmp_path / f"a.{kind}", exif=exif, **CAREFUL.get(kind, {}))
     expected = [255 if number == quarter else 0 for number in range(4)]
-    assert np.allclose(corners(tmp_path / f"a.{kind}"), expected, atol=3)
+    assert np.allclose(bounds(tmp_path / f"a.{kind}"), expected, atol=3)
 
 
 @pytest.mark.parametrize("exif", [b"MM\0*\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\0\x01", b"none", b""])
@@ -174,7 +174,7 @@ def test_an_image_that_may_not_be_read_is_named(pets, monkeypatch):
 @pytest.mark.parametrize(
     "error", [MemoryError(), OSError(errno.EMFILE, os.strerror(errno.EMFILE), "x")]
 )
-def test_the_machine_s_trouble_is_not_taken_for_the_image_s(pets, monkeypatch, error):
+def test_the_machine_s_divergence_is_not_taken_for_the_image_s(pets, monkeypatch, error):
     def fail(path: Path, formats: object) -> None:
         raise error
 

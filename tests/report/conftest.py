@@ -3,11 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from gratis.evaluate import EvaluateSettings
-from gratis.evaluate.measurement import Measurement
-from gratis.evaluate.suites import trials_of
+from gratis.evaluation import EvaluateSettings
+from gratis.evaluation.suites import tasks_of
 from gratis.report.rows import WORST
-from gratis.results import METRICS, Check, Paper, Results, TrialResult
+from gratis.results import METRICS, Check, Paper, Results, TaskResult
+from gratis.results.measurement import Measurement
 
 
 @pytest.fixture(scope="session")
@@ -44,20 +44,20 @@ def result():
 
 
 @pytest.fixture(scope="session")
-def trials():
-    """Make the results of a suite's trials, faced by all and stood by 1%, 2%, ... of the images."""
+def tasks():
+    """Make the results of a suite's tasks, faced by all and stood by 1%, 2%, ... of the images."""
 
     def make(**settings):
-        of_suite = trials_of(EvaluateSettings(**settings))
-        own = ("name", "threat", "apart")
+        of_suite = tasks_of(EvaluateSettings(**settings))
+        own = ("name", "threat", "standalone")
         return tuple(
-            TrialResult(
-                **trial.model_dump(include=set(own)),
+            TaskResult(
+                **task.model_dump(include=set(own)),
                 accuracy=place / 100,
-                faced=200,
-                settings=trial.model_dump(mode="json", exclude=set(own)),
+                images=200,
+                settings=task.model_dump(mode="json", exclude=set(own)),
             )
-            for place, trial in enumerate(of_suite, 1)
+            for place, task in enumerate(of_suite, 1)
         )
 
     return make
@@ -65,7 +65,7 @@ def trials():
 
 @pytest.fixture(scope="session")
 def check():
-    """Make an honesty check, by default that on catastrophic overfitting."""
+    """Make an sanity check, by default that on catastrophic overfitting."""
 
     def make(passed, name="catastrophic overfitting", **figures):
         return Check(
@@ -99,7 +99,7 @@ def write_run(result):
     """Write the folder of a measured run below another, without a model."""
 
     def write(under, recipe="free", seed=0, **changes):
-        diary = changes.pop("diary", [{"kind": "epoch", "epoch": 1, "loss": 2, "accuracy": 0.5}])
+        log = changes.pop("log", [{"kind": "epoch", "epoch": 1, "loss": 2, "accuracy": 0.5}])
         settings = {"name": recipe, "seed": seed, "adversary": {"free": {}}}
         changes["resolved"] = settings | changes.pop("resolved", {})
         results = result(recipe, seed, **changes)
@@ -111,7 +111,7 @@ def write_run(result):
         measured = {m: share for m, share in every.items() if share is not None}
         correct = {m: np.arange(results.n) < round(a * results.n) for m, a in measured.items()}
         Measurement(np.arange(results.n), correct).save(folder / "correct.safetensors")
-        lines = "".join(f"{json.dumps(line)}\n" for line in diary)
+        lines = "".join(f"{json.dumps(line)}\n" for line in log)
         (folder / "metrics.jsonl").write_text(lines)
         return folder
 
@@ -119,7 +119,7 @@ def write_run(result):
 
 
 @pytest.fixture
-def foreign_folder(write_run):
+def external_folder(write_run):
     """Write the folder of a measured model that was made elsewhere."""
 
     def write(under, name="theirs", **changes):

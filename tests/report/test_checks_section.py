@@ -1,4 +1,4 @@
-"""A figure that an honesty check calls into doubt is not quoted without saying so."""
+"""A figure that an sanity check calls into doubt is not quoted without saying so."""
 
 import re
 from itertools import count
@@ -6,8 +6,8 @@ from itertools import count
 import numpy as np
 import pytest
 
-from gratis.evaluate.evidence import Evidence
-from gratis.evaluate.honesty import CHECKS, too_weak
+from gratis.evaluation.evidence import Evidence
+from gratis.evaluation.sanity_checks import CHECKS, too_weak
 from gratis.report import group, read_runs, write_page
 from gratis.report.checks import WORDS, checked_run
 from gratis.report.overfitting import CHECK
@@ -61,7 +61,7 @@ def test_the_page_shows_what_each_check_found_and_what_to_do(run_folder, check, 
         assert plain.count(remedy) == 1
         assert len(re.findall("Without checks.*b-seed0", section)) == 1
     assert 'href="#checks"' in html and 'id="checks"' in html
-    assert "A §" in html and "B §" not in html and "§ failed honesty checks" in html
+    assert "A §" in html and "B §" not in html and "§ failed sanity checks" in html
 
 
 def test_runs_without_checks_have_no_such_section(run_folder, tmp_path):
@@ -76,9 +76,9 @@ def test_a_model_that_failed_is_first_only_with_the_remark(said, check):
     verdict = said({"pgd": 0.1}, failed)
     assert "is the most robust" not in verdict.headline
     assert verdict.headline.startswith("“R1” comes first of 2 models: ")
-    assert verdict.headline.endswith("But it failed honesty checks.")
+    assert verdict.headline.endswith("But it failed sanity checks.")
     assert verdict.remarks[0] == (
-        "Honesty checks failed; its accuracy under attack cannot be taken at face value: "
+        "Sanity checks failed; its accuracy under attack cannot be taken at face value: "
         "“R1” (gradient)."
     )
 
@@ -101,7 +101,7 @@ def test_the_check_on_overfitting_decides_where_a_run_has_it(said, check):
     assert said(fallen | {"checks": (check(True),)}).remarks == [denied]
     shown = said({"fgsm": 0.2, "pgd": 0.19, "checks": (check(False),)}).remarks
     assert shown[1:] == [
-        "“R0” shows catastrophic overfitting: on the 150 images of the honesty check it withstands "
+        "“R0” shows catastrophic overfitting: on the 150 images of the sanity check it withstands "
         "a single step and falls to many (accuracy under FGSM 60%, accuracy under PGD-50 2.1%)."
     ]
     # Other checks say nothing about it.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from gratis.evaluate import wilson
-from gratis.evaluate.measurement import Measurement
-from gratis.exhibit import Showing
 from gratis.report.classes import rankings
+from gratis.results import wilson
+from gratis.results.measurement import Measurement
+from gratis.results.sample_images import Showing
 
 
 @dataclass

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gratis.attacks import AttackSettings
 from gratis.errors import GratisError
-from gratis.exhibit import Exhibit, Guess, Showing
-from gratis.perturb import AttackSettings
 from gratis.report import read_runs, write_page
 from gratis.report.markup import fence, plain
+from gratis.results.sample_images import Exhibit, Guess, Showing
 
 HOSTILE = "<script>alert(1)</script> $\\frac| `![x](http://evil.example/x.png) ]]> --> \"'&"
 VOID = {"meta", "link", "img", "br", "wbr", "path", "use", "rect", "line", "circle"}
@@ -99,8 +99,8 @@ def rich(write_run, tmp_path_factory):
     change |= {"commit": HOSTILE, "versions": {HOSTILE: HOSTILE}, "baseline": True, "pgd": 0.5}
     change["resolved"] = {"title": HOSTILE, "evaluate": {"images": 200}}
     runs = [
-        write_run(folder / "runs", "r0", diary=DIARY, **change),
-        write_run(folder / "runs", "r1", diary=DIARY, data=HOSTILE),
+        write_run(folder / "runs", "r0", log=DIARY, **change),
+        write_run(folder / "runs", "r1", log=DIARY, data=HOSTILE),
     ]
     found = read_runs(runs)
     shown = {runs[0]: showing(HOSTILE), runs[1]: showing()}
@@ -188,20 +188,20 @@ def test_small_pictures_are_enlarged_pixel_by_pixel(rich):
 
 
 def test_sections_without_content_are_absent(page):
-    html, markdown = page({"diary": []})
+    html, markdown = page({"log": []})
     for text in (html, markdown):
         assert not re.search("Training|Classes|Images|Accuracy against epsilon", text)
     (contents,) = re.findall("<nav.*?</nav>", html, flags=re.DOTALL)
     assert Page(contents).addresses == ["#results", "#figure1", "#provenance"]
 
 
-def test_a_diary_that_says_nothing_gives_empty_curves(page):
-    html, _ = page({"diary": [{"kind": "rollback", "epoch": 1}]})
+def test_a_log_that_says_nothing_gives_empty_curves(page):
+    html, _ = page({"log": [{"kind": "rollback", "epoch": 1}]})
     assert "Training</h2>" in html and "went back" in html
 
 
-def test_a_run_without_a_diary_is_named(page):
-    html, markdown = page({"diary": DIARY}, {"diary": []})
+def test_a_run_without_a_log_is_named(page):
+    html, markdown = page({"log": DIARY}, {"log": []})
     assert "No curves" in html and "r1-seed0" in html.split("No curves")[1].split("</p>")[0]
     assert "No curves" in markdown
 
@@ -227,8 +227,8 @@ def test_a_page_replaces_an_earlier_one_and_nothing_else(page, run_folder, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "out", "report"]
 
 
-def test_a_curve_against_epsilon_is_drawn_where_there_is_one(page, trials):
-    html, markdown = page({"trials": trials(suite="standard", epsilons=[8 / 255])}, {})
+def test_a_curve_against_epsilon_is_drawn_where_there_is_one(page, tasks):
+    html, markdown = page({"tasks": tasks(suite="standard", epsilons=[8 / 255])}, {})
     assert 'href="#epsilon"' in html and "images/epsilon.png" in markdown
     assert len(set(Page(html).ids)) == len(Page(html).ids)
 

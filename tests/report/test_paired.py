@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from gratis.errors import GratisError
-from gratis.evaluate.statistics import mcnemar
 from gratis.report import Comparison, compare, paired_to_markdown
+from gratis.results.statistics import mcnemar
 
 
 def correct(right, n=20, metrics=("clean", "pgd")):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gratis.errors import GratisError
-from gratis.evaluate.measurement import Measurement
 from gratis.report import choose, read_runs
+from gratis.results.measurement import Measurement
 
 
 def named(found):
@@ -18,7 +18,7 @@ def test_a_folder_of_runs_gives_them_in_the_tables_order(run_folder, tmp_path):
     run_folder("early", seed=0, resolved={"row": 2})
     found = read_runs([tmp_path / "out"])
     assert named(found) == [("early", 0), ("early", 1), ("late", 0)]
-    assert [line.loss for line in found.runs[0].diary] == [2]
+    assert [line.loss for line in found.runs[0].log] == [2]
 
 
 def test_named_runs_stay_in_the_given_order_and_count_once(run_folder, tmp_path):
@@ -55,9 +55,9 @@ def damage_schema(folder):
     return "results.json.*evaluate again"
 
 
-def damage_diary(folder):
+def damage_log(folder):
     (folder / "metrics.jsonl").write_text('{"epoch": 1}\n{"epoch": 2, "lo')
-    return "metrics.jsonl: line 2 is no line of a diary"
+    return "metrics.jsonl: line 2 is no line of a log"
 
 
 def damage_value(folder):
@@ -98,7 +98,7 @@ def lack_worst_case(folder):
 def damage_seconds(folder):
     (folder / "evaluation").mkdir()
     (folder / "evaluation" / "seconds.json").write_text('{"fgsm": "long"}')
-    return "seconds.json: holds no seconds of trials.*delete it"
+    return "seconds.json: holds no seconds of tasks.*delete it"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def damage_seconds(folder):
         damage_seconds,
         damage_results,
         damage_schema,
-        damage_diary,
+        damage_log,
         damage_value,
         damage_text,
         lose_measurement,
@@ -123,12 +123,12 @@ def test_a_damaged_file_is_named_with_what_to_do(run_folder, damage):
         read_runs([folder])
 
 
-def test_a_diary_may_be_missing_or_say_more_than_the_page_needs(run_folder):
-    folder = run_folder(diary=[{"epoch": 1, "kind": "new", "held_out": {"clean": 0.5}, "x": [1]}])
+def test_a_log_may_be_missing_or_say_more_than_the_page_needs(run_folder):
+    folder = run_folder(log=[{"epoch": 1, "kind": "new", "held_out": {"clean": 0.5}, "x": [1]}])
     (run,) = read_runs([folder]).runs
-    assert run.diary[0].held_out == {"clean": 0.5}
+    assert run.log[0].held_out == {"clean": 0.5}
     (folder / "metrics.jsonl").unlink()
-    assert read_runs([folder]).runs[0].diary == []
+    assert read_runs([folder]).runs[0].log == []
 
 
 def test_runs_of_one_name_are_one_row_only_if_they_differ_in_nothing_but_the_seed(

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gratis.evaluate.measurement import Measurement
 from gratis.report import group
 from gratis.report.runs import Line, Run
 from gratis.report.verdict import judge
+from gratis.results.measurement import Measurement
 
 ATTACKED = {"resolved": {"adversary": {"free": {}}}}
 
@@ -17,13 +17,13 @@ ATTACKED = {"resolved": {"adversary": {"free": {}}}}
 def runs(result, tmp_path):
     """Make runs of the given changes, named a, b, ...; of n images the first are right."""
 
-    def make(*changes, diary=()):
+    def make(*changes, log=()):
         made = []
         for place, change in enumerate(changes):
             results = result("abcdef"[place], **(ATTACKED | change))
             index = np.arange(results.n)
             correct = {"pgd": index < round(results.pgd * results.n)}
-            made.append(Run(tmp_path, results, Measurement(index, correct), diary))
+            made.append(Run(tmp_path, results, Measurement(index, correct), log))
         return made
 
     return make
@@ -127,14 +127,14 @@ def test_without_white_box_attacks_the_papers_own_set_decides(runs):
 
 
 def test_overfitting_that_only_training_saw_is_named_too(runs):
-    diary = [
+    log = [
         Line(epoch=1, held_out={"clean": 0.9, "fgsm": 0.5, "pgd": 0.4}),
         Line(epoch=2, held_out={"clean": 0.9, "fgsm": 0.8, "pgd": 0.1}),
         Line(epoch=3, held_out={"clean": 0.9, "fgsm": 0.5, "pgd": 0.4}),
     ]
-    (remark,) = verdict(runs({"pgd": 0.2}, diary=diary)).remarks
+    (remark,) = verdict(runs({"pgd": 0.2}, log=log)).remarks
     assert "after epoch 2.0" in remark
-    assert "No model" in verdict(runs({"pgd": 0.2}, diary=diary[:1])).remarks[0]
+    assert "No model" in verdict(runs({"pgd": 0.2}, log=log[:1])).remarks[0]
 
 
 def test_a_subset_says_so_in_the_headline(runs):

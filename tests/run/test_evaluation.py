@@ -4,11 +4,10 @@ import json
 
 import pytest
 
-from gratis.cli.output import print_checks, print_results, print_trials
+from gratis.cli.output import print_checks, print_results, print_tasks
 from gratis.errors import GratisError
-from gratis.evaluate import Measurement
 from gratis.recipe import resolve
-from gratis.results import Results
+from gratis.results import Measurement, Results
 from gratis.run import build_sets, evaluate_run, rescore_run, train
 
 TINY = [
@@ -37,8 +36,8 @@ def test_a_suite_is_written_printed_and_remembered(run, capsys):
     correct = Measurement.load(run / "correct.safetensors").correct
     assert correct["robust"].mean() == pytest.approx(found.robust)
     seconds = json.loads((run / "evaluation" / "seconds.json").read_text())
-    assert seconds.keys() == {trial.name for trial in found.trials}
-    print_trials(found)
+    assert seconds.keys() == {task.name for task in found.tasks}
+    print_tasks(found)
     printed = capsys.readouterr().out
     assert f"{100 * found.robust:.1f}" in printed and "pgd_l2_margin" in printed
     # Of a model that is hardly trained there are two, and the other one fails by itself.
@@ -49,7 +48,7 @@ def test_a_suite_is_written_printed_and_remembered(run, capsys):
     assert all(name in printed for name in [*names, "repeatable", "FAILED"])
     assert f"What to do: {found.checks[0].advice}" in printed
     assert found.checks[1].advice not in printed
-    print_trials(table)
+    print_tasks(table)
     print_checks(table)
     assert table.checks == () and capsys.readouterr().out == ""
 

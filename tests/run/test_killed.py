@@ -10,7 +10,7 @@ import torch
 
 from gratis.recipe import resolve
 from gratis.run.training import train_only
-from gratis.train import sealed
+from gratis.training import checkpoint_file
 
 ROW = ["contrastive-scheduled", "digits"]
 CHANGES = [
@@ -32,7 +32,7 @@ def lines_of(folder):
 
 
 def end_of(folder):
-    tensors, metadata = sealed.read(folder / "checkpoint.safetensors")
+    tensors, metadata = checkpoint_file.read(folder / "checkpoint.safetensors")
     position = json.loads(metadata["position"])
     for clock in ("seconds", "saving", "elapsed", "metrics_bytes"):
         del position[clock]
@@ -47,7 +47,7 @@ def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path):
         time.sleep(0.005)
     victim.kill()
     assert victim.wait() == -signal.SIGKILL
-    _, metadata = sealed.read(tmp_path / "run" / "checkpoint.safetensors")
+    _, metadata = checkpoint_file.read(tmp_path / "run" / "checkpoint.safetensors")
     saved = (tmp_path / "run" / "metrics.jsonl").read_bytes()
     saved = saved[: json.loads(metadata["position"])["metrics_bytes"]]
     recipe = resolve(*ROW, CHANGES)

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from gratis.errors import GratisError, Interrupted
-from gratis.evaluate import perturbed_sets
 from gratis.recipe import resolve, resolve_rows
 from gratis.results import METRICS
 from gratis.run import (
@@ -23,6 +22,7 @@ from gratis.run import (
 )
 from gratis.run.folder import RunFolder
 from gratis.run.reproduction import run_path
+from gratis.validation_sets import perturbed_sets
 
 TINY = [
     *("model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3"),
@@ -268,8 +268,8 @@ def test_reproduce_makes_the_sets_anew_when_the_baseline_is_another(measured, tm
             left.unlink()
     other = baseline.model_copy(update={"seed": 5})
     identity = baseline.identity(evaluation.load_once(baseline.data))
-    trainer, watch = training.build_trainer(other, evaluation.load_once(other.data))
-    assert trainer.run(path, identity, watch=watch)
+    trainer, monitor = training.build_trainer(other, evaluation.load_once(other.data))
+    assert trainer.run(path, identity, monitor=monitor)
     again = reproduce(baseline, rows, tmp_path, 1)
     hashes = [json.loads(text)["baseline"] for text in (made, manifest.read_text())]
     assert hashes[0] != hashes[1]

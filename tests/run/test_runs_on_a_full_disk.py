@@ -7,7 +7,7 @@ from full_disk import at_most
 from gratis.errors import GratisError
 from gratis.recipe import resolve
 from gratis.run import resume, train
-from gratis.train import sealed
+from gratis.training import checkpoint_file
 
 TINY = [
     *("model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3"),
@@ -29,7 +29,7 @@ def undisturbed(recipe, tmp_path_factory):
 
 
 def weights(folder):
-    tensors, _ = sealed.read(folder / "checkpoint.safetensors")
+    tensors, _ = checkpoint_file.read(folder / "checkpoint.safetensors")
     return {name: value for name, value in tensors.items() if name.startswith("model.")}
 
 

@@ -5,7 +5,7 @@ import pytest
 from gratis.data import Batches
 from gratis.recipe import resolve
 from gratis.run import time_recipe
-from gratis.train.metrics import Averages
+from gratis.training.metrics import Averages
 
 TINY = ["model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3", "train.epochs=0.1"]
 TRAINED = {"read", "augment", "forward", "loss", "backward", "optimizer", "log", "other"}

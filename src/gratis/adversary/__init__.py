@@ -1,10 +1,10 @@
-"""Who perturbs a training batch: one file each, free to combine with any objective.
+"""Adversaries: each perturbs training batches in its own way, in one file.
 
 The file's name is the word in a recipe. To add an adversary, add a file with a subclass of
 :class:`AdversarySettings` and one of :class:`Adversary`.
 """
 
-from gratis.adversary.contract import Adversary, AdversarySettings, Model
+from gratis.adversary.base import Adversary, AdversarySettings, Model
 from gratis.settings import discover
 
 __all__ = ["ADVERSARIES", "Adversary", "AdversarySettings", "Model"]

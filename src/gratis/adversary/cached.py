@@ -1,8 +1,7 @@
-"""Free adversarial training whose delta is remembered for every training image.
+"""Free adversarial training with a cached delta for every training image: the paper's future work.
 
-It is the paper's future work. Free training lets delta grow over the replays of a batch, and then
-hands it to other images. Here each image goes on from its own delta of the epoch before, so that
-one replay of a batch may do.
+Free training lets delta grow over the replays of a batch, then applies it to other images. Here
+each image continues from its own delta of the epoch before, so that one replay can be enough.
 """
 
 from typing import Annotated
@@ -10,53 +9,67 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from gratis.adversary.contract import Adversary, AdversarySettings, Model
-from gratis.adversary.leaf import Leaf
+from gratis.adversary.base import Adversary, AdversarySettings, Model
+from gratis.adversary.perturbed_input import PerturbedInput
+from gratis.augmentation import inverse, warp
 from gratis.data import Batch
 from gratis.errors import GratisError
-from gratis.perturb import inverse, warp
-from gratis.schedule import Constant, Schedule, Scheduled, within
+from gratis.schedule import Constant, Scheduled, ScheduleLike, within
+from gratis.settings import validate
 
 # The cache's largest number; minus that is its smallest.
 _LEVELS = 127
 
 
 class CachedSettings(AdversarySettings):
-    """Cached training; every number may be a schedule.
+    """Cached free training; every number may be a schedule.
 
-    ``replays`` is how often a batch is trained on, rounded when it is drawn. ``epsilon`` and
-    ``step_size`` are in [0, 1] units; without a ``step_size`` the step is epsilon.
+    Attributes:
+        replays: how often each batch is trained on; rounded when a batch is drawn.
+        epsilon: the L-infinity norm of delta, in [0, 1] units of pixel value.
+        step_size: the size of the signed step of delta, in the same units. Default: epsilon.
     """
 
     replays: Annotated[Scheduled, within(1)] = Constant(value=1)
     epsilon: Annotated[Scheduled, within(0, 1)] = Constant(value=8 / 255)
     step_size: Annotated[Scheduled, within(0, 1)] | None = None
 
-    def build(self, seed: int) -> "Cached":
-        """Return the adversary; it draws nothing, and ``seed`` changes nothing."""
-        return Cached(self)
+    def build(self, seed: int) -> "CachedFreeAT":
+        """Return the adversary; it draws no random numbers, so ``seed`` has no effect."""
+        return CachedFreeAT(**dict(self))
 
 
-class Cached(Adversary):
-    """Carries one delta per (view, training image) from epoch to epoch, in the image's own frame.
+class CachedFreeAT(Adversary):
+    """Keeps one delta per (view, training image) across epochs, in the image's own frame.
 
-    A delta is warped by the map that made the view before it is used, and back before it is
-    stored; pixels of the image that the view did not show keep theirs, and what it showed beyond
-    the image's edge is not remembered.
+    A delta is warped by the affine map that made the view before it is used, and back before it is
+    stored. Pixels of the image that the view did not show keep their delta.
 
     The cache has one byte per view, image, channel and pixel, on the batches' device: 1.2 GB per
     view for 100,000 images of 64 pixels. It is part of every checkpoint.
     """
 
-    def __init__(self, settings: CachedSettings) -> None:
-        """Start with no cache; it is allocated as zeros for the first batch."""
-        self.settings = settings
-        self._step_size: Schedule = settings.step_size or settings.epsilon
-        # One step of the cache's numbers; where epsilon is always 0, so are they, in any unit.
-        self._unit = max(settings.epsilon.corners()) / _LEVELS or 1.0
+    def __init__(
+        self,
+        *,
+        replays: ScheduleLike = 1,
+        epsilon: ScheduleLike = 8 / 255,
+        step_size: ScheduleLike | None = None,
+    ) -> None:
+        """Take the fields of :class:`CachedSettings`.
+
+        The cache is allocated as zeros for the first batch.
+
+        Raises:
+            GratisError: a value is out of range.
+        """
+        given = {"replays": replays, "epsilon": epsilon, "step_size": step_size}
+        self.settings = validate(CachedSettings, given, "CachedFreeAT")
+        # One step of the cache's integers; where epsilon is always 0, so are they, in any unit.
+        self._unit = max(self.settings.epsilon.bounds()) / _LEVELS or 1.0
         self._cache: Tensor | None = None  # int8 (views, images of the split, 3, height, width)
-        self._delta: Tensor | None = None  # of the views under way, unrounded
-        self._leaf: Leaf | None = None  # of the replay under way
+        self._delta: Tensor | None = None  # of the current views, before rounding
+        self._perturbed: PerturbedInput | None = None  # of the current replay
         self._batch: Batch | None = None
         self._number: int | None = None  # of the batch, which a resumed run draws again
 
@@ -73,26 +86,30 @@ class Cached(Adversary):
         """
         if self._delta is None or batch is not self._batch:
             self._delta = self._draw(batch)
-        self._leaf = Leaf(batch.views, self._delta, self.settings.epsilon(t))
-        return self._leaf.images
+        self._perturbed = PerturbedInput(batch.views, self._delta, self.settings.epsilon(t))
+        return self._perturbed.images
 
     @torch.no_grad()
     def observe(self, batch: Batch, t: float) -> None:
-        """Move delta as free training does, and remember it: this replay may be the last."""
-        if self._leaf is None:
+        """Move delta as free training does, and store it in the cache.
+
+        Raises:
+            GratisError: no backward pass has reached the images of this replay.
+        """
+        if self._perturbed is None:
             return
-        moved = self._leaf.moved(self._step_size(t), self.settings.epsilon(t))
-        if moved is None:
-            return
-        self._delta, self._leaf = moved, None
-        self._remember(batch, moved)
+        step_size = (self.settings.step_size or self.settings.epsilon)(t)
+        self._delta = self._perturbed.stepped_delta(step_size, self.settings.epsilon(t))
+        self._perturbed = None
+        # At every replay, since this one may be the last.
+        self._remember(batch, self._delta)
 
     def describe(self, t: float) -> dict[str, float]:
         """Return epsilon and replays at ``t``."""
         return {"epsilon": self.settings.epsilon(t), "replays": self.replays(t)}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the cache, and delta and number of the batch that may not be done with."""
+        """Return the cache, and the delta and number of the current batch."""
         state = {}
         if self._cache is not None:
             state["cache"] = self._cache
@@ -101,10 +118,10 @@ class Cached(Adversary):
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on with a saved cache.
+        """Continue with a saved cache.
 
         Raises:
-            ValueError: it is no such state.
+            ValueError: the state does not fit.
         """
         cache, delta = state.get("cache"), state.get("delta")
         if cache is not None and (cache.dtype != torch.int8 or cache.dim() != 5):
@@ -113,7 +130,7 @@ class Cached(Adversary):
             raise ValueError(f"a delta of shape {tuple(delta.shape)}")
         self._cache, self._delta = cache, delta
         self._number = int(state["batch"]) if "batch" in state else None
-        self._batch = self._leaf = None
+        self._batch = self._perturbed = None
 
     def _draw(self, batch: Batch) -> Tensor:
         """Return a batch's delta: as it was saved between two replays, or from the cache."""

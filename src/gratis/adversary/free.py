@@ -1,7 +1,7 @@
-"""Free adversarial training (Shafahi et al. 2019), with the paper's schedules and averages.
+"""Free adversarial training (Shafahi et al. 2019), with the paper's schedules and moving average.
 
-One backward pass gives the gradient of the weights and that of the input: the perturbation costs
-nothing but the replays of a batch that let it grow.
+One backward pass gives both the gradient of the weights and that of the images. The perturbation
+grows over the replays of a batch, which replace further passes over the data.
 """
 
 from typing import Annotated
@@ -9,22 +9,26 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from gratis.adversary.contract import Adversary, AdversarySettings, Model
-from gratis.adversary.leaf import Leaf
+from gratis.adversary.base import Adversary, AdversarySettings, Model
+from gratis.adversary.perturbed_input import PerturbedInput
 from gratis.data import Batch
 from gratis.errors import GratisError
-from gratis.schedule import Constant, Schedule, Scheduled, within
+from gratis.schedule import Constant, Scheduled, ScheduleLike, within
 from gratis.seeds import generator
+from gratis.settings import validate
 
 
 class FreeSettings(AdversarySettings):
     """Free training; every number may be a schedule.
 
-    ``replays`` is the paper's m, rounded when a batch is drawn. ``epsilon`` and ``step_size`` are
-    in [0, 1] units; without a ``step_size`` the step is epsilon. ``gamma`` is the probability
-    that a replay uses delta. ``delta_momentum`` is the weight of the old delta in its moving
-    average; 0 is Shafahi's rule. ``reset`` starts delta at zero for each batch, so that the
-    second replay is FGSM on the images of the first.
+    Attributes:
+        replays: how often each batch is trained on, the paper's m; rounded when a batch is drawn.
+        epsilon: the L-infinity norm of delta, in [0, 1] units of pixel value.
+        step_size: the size of the signed step of delta, in the same units. Default: epsilon.
+        gamma: the probability that a replay uses delta at all.
+        delta_momentum: the weight of the old delta in its moving average; 0 is Shafahi's rule.
+        reset: start delta at zero for each batch. With two replays the second one is then FGSM on
+            the same images, from the gradient of the first.
     """
 
     replays: Annotated[Scheduled, within(1)] = Constant(value=4)
@@ -34,21 +38,44 @@ class FreeSettings(AdversarySettings):
     delta_momentum: Annotated[Scheduled, within(0, 1)] = Constant(value=0)
     reset: bool = False
 
-    def build(self, seed: int) -> "Free":
+    def build(self, seed: int) -> "FreeAT":
         """Return the adversary."""
-        return Free(self, seed)
+        return FreeAT(**dict(self), seed=seed)
 
 
-class Free(Adversary):
-    """Carries one delta per (view, image of a batch) from replay to replay and batch to batch."""
+class FreeAT(Adversary):
+    """Keeps one delta per (view, row of a batch), which persists across replays and batches."""
 
-    def __init__(self, settings: FreeSettings, seed: int) -> None:
-        """Start with no delta; it is allocated as zeros for the first batch."""
-        self.settings = settings
-        self._step_size: Schedule = settings.step_size or settings.epsilon
+    def __init__(
+        self,
+        *,
+        replays: ScheduleLike = 4,
+        epsilon: ScheduleLike = 8 / 255,
+        step_size: ScheduleLike | None = None,
+        gamma: ScheduleLike = 1,
+        delta_momentum: ScheduleLike = 0,
+        reset: bool = False,
+        seed: int = 0,
+    ) -> None:
+        """Take the fields of :class:`FreeSettings`, and the seed of gamma's draws.
+
+        Delta is allocated as zeros for the first batch.
+
+        Raises:
+            GratisError: a value is out of range.
+        """
+        given = {
+            "replays": replays,
+            "epsilon": epsilon,
+            "step_size": step_size,
+            "gamma": gamma,
+            "delta_momentum": delta_momentum,
+            "reset": reset,
+        }
+        self.settings = validate(FreeSettings, given, "FreeAT")
         self._gamma_generator = generator("cpu", seed, "gamma")
         self._delta: Tensor | None = None  # (views, largest batch, 3, height, width)
-        self._leaf: Leaf | None = None  # of the replay under way, where it uses delta
+        self._perturbed: PerturbedInput | None = None  # of this replay, where it uses delta
         self._batch: Batch | None = None
         self._number: int | None = None  # of the batch, which a resumed run draws again
 
@@ -57,35 +84,38 @@ class Free(Adversary):
         return max(1, round(self.settings.replays(t)))
 
     def perturb(self, model: Model, batch: Batch, t: float) -> Tensor:
-        """Return the views with delta added, or as they are when gamma's draw says so."""
+        """Return the views with delta added, or unperturbed where gamma's draw says so."""
         if batch is not self._batch:
             self._draw(batch)
-        self._leaf = None
+        self._perturbed = None
         # Drawn at every replay, so that the sequence does not depend on the schedule's values.
         draw = float(torch.rand((), generator=self._gamma_generator))
         if draw >= self.settings.gamma(t):
             return batch.views
-        self._leaf = Leaf(batch.views, self._rows(batch), self.settings.epsilon(t))
-        return self._leaf.images
+        self._perturbed = PerturbedInput(batch.views, self._rows(batch), self.settings.epsilon(t))
+        return self._perturbed.images
 
     @torch.no_grad()
     def observe(self, batch: Batch, t: float) -> None:
-        """Move delta along the sign of the images' gradient: paper, section on free training.
+        """Move delta along the sign of the images' gradient.
 
-        d = clip(delta + step_size * sign(grad), -epsilon, epsilon), then
-        delta <- delta_momentum * delta + (1 - delta_momentum) * d.
+        With d = clip(delta + step_size * sign(grad), -epsilon, epsilon), the new delta is
+        delta_momentum * delta + (1 - delta_momentum) * d (Shafahi et al. 2019, algorithm 1; the
+        moving average is the paper's).
+
+        Raises:
+            GratisError: no backward pass has reached the images of this replay.
         """
-        if self._leaf is None:
+        if self._perturbed is None:
             return
-        moved = self._leaf.moved(self._step_size(t), self.settings.epsilon(t))
-        if moved is None:
-            return
+        step_size = (self.settings.step_size or self.settings.epsilon)(t)
+        moved = self._perturbed.stepped_delta(step_size, self.settings.epsilon(t))
         momentum = self.settings.delta_momentum(t)
         if momentum:
-            moved = torch.lerp(moved, self._leaf.delta, momentum)
+            moved = torch.lerp(moved, self._perturbed.delta, momentum)
         rows = self._rows(batch)
         rows.copy_(moved.view_as(rows))
-        self._leaf = None
+        self._perturbed = None
 
     def describe(self, t: float) -> dict[str, float]:
         """Return epsilon, replays and gamma at ``t``."""
@@ -102,10 +132,10 @@ class Free(Adversary):
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on with a saved delta.
+        """Continue with a saved delta.
 
         Raises:
-            ValueError: it is no such state.
+            ValueError: the state does not fit.
         """
         drawn = state["gamma_generator"]
         if drawn.shape != self._gamma_generator.get_state().shape:

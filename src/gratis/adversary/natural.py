@@ -1,8 +1,8 @@
-"""Nobody perturbs: natural training."""
+"""Natural training: batches are not perturbed."""
 
 from torch import Tensor
 
-from gratis.adversary.contract import Adversary, AdversarySettings, Model
+from gratis.adversary.base import Adversary, AdversarySettings, Model
 from gratis.data import Batch
 
 
@@ -10,12 +10,14 @@ class NaturalSettings(AdversarySettings):
     """Natural training has no settings."""
 
     def build(self, seed: int) -> "Natural":
-        """Return the adversary that leaves every batch as it is."""
+        """Return the adversary."""
         return Natural()
 
 
 class Natural(Adversary):
     """Trains on the views as they are."""
+
+    perturbs = False
 
     def perturb(self, model: Model, batch: Batch, t: float) -> Tensor:
         """Return the views."""

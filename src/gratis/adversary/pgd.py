@@ -1,44 +1,56 @@
-"""Multi-step adversarial training (Madry et al. 2018): strong, and k + 1 times the price."""
+"""PGD training (Madry et al. 2018): several projected steps, k + 1 passes a replay."""
 
 from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
 
-from gratis.adversary.contract import (
-    AdversarySettings,
-    AttackingAdversary,
-    Model,
-    classify_with,
-)
+from gratis.adversary.base import AdversarySettings, Model, classify_with
+from gratis.adversary.random_start import RandomStartAdversary
+from gratis.attacks import AttackSettings, frozen_statistics, run_pgd
 from gratis.data import Batch
-from gratis.perturb import AttackSettings, ascend, frozen_statistics
-from gratis.schedule import Constant, Scheduled, within
+from gratis.schedule import Constant, Scheduled, ScheduleLike, within
+from gratis.settings import validate
 
 
-class PgdSettings(AdversarySettings):
-    """PGD from a uniform random start.
+class PGDSettings(AdversarySettings):
+    """PGD from a uniform random start; ``epsilon`` and ``step_size`` may be schedules.
 
-    ``epsilon`` and ``step_size`` are in [0, 1] units; without a ``step_size`` the step is
-    2.5 * epsilon / steps, and at most epsilon.
+    Attributes:
+        epsilon: the L-infinity norm of the perturbation, in [0, 1] units of pixel value.
+        steps: gradient steps.
+        step_size: the size of one step, in the same units as epsilon. Default:
+            2.5 * epsilon / steps, and at most epsilon.
     """
 
     epsilon: Annotated[Scheduled, within(0, 1)] = Constant(value=8 / 255)
     steps: Annotated[int, Field(ge=1)] = 10
     step_size: Annotated[Scheduled, within(0, 1)] | None = None
 
-    def build(self, seed: int) -> "Pgd":
+    def build(self, seed: int) -> "PGDAT":
         """Return the adversary."""
-        return Pgd(self, seed)
+        return PGDAT(**dict(self), seed=seed)
 
 
-class Pgd(AttackingAdversary):
+class PGDAT(RandomStartAdversary):
     """Trains on images several projected steps up the cross entropy."""
 
-    def __init__(self, settings: PgdSettings, seed: int) -> None:
-        """Start a sequence of random starts from ``seed``."""
+    def __init__(
+        self,
+        *,
+        epsilon: ScheduleLike = 8 / 255,
+        steps: int = 10,
+        step_size: ScheduleLike | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Take the fields of :class:`PGDSettings`, and the seed of the random starts.
+
+        Raises:
+            GratisError: a value is out of range.
+        """
         super().__init__("pgd", seed)
-        self.settings = settings
+        given = {"epsilon": epsilon, "steps": steps, "step_size": step_size}
+        self.settings = validate(PGDSettings, given, "PGDAT")
 
     def passes(self) -> int:
         """Return one pass a step, and one for the training."""
@@ -55,7 +67,7 @@ class Pgd(AttackingAdversary):
         classify, start = classify_with(model), self.uniform(batch.views, epsilon)
         with frozen_statistics(model):
             return batch.by_part(
-                lambda views, start, labels: ascend(classify, views, labels, attack, start),
+                lambda views, start, labels: run_pgd(classify, views, labels, attack, start),
                 batch.views,
                 start,
             )

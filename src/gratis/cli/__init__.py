@@ -4,7 +4,9 @@ import sys
 
 import typer
 
+from gratis.cli.allocator import keep_memory
 from gratis.cli.commands import app
+from gratis.cli.logs import show_messages
 from gratis.errors import GratisError
 
 __all__ = ["app", "main"]
@@ -15,6 +17,8 @@ _LOWER = "out of memory; lower train.batch_size or evaluate.batch_size, or choos
 
 def main() -> None:
     """Run the command line: one clear line and exit code 2 for what the user can mend."""
+    keep_memory()
+    show_messages()
     try:
         app()
     except GratisError as error:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gratis.cli.app import App
 from gratis.cli.options import (
     PROFILE,
     DataName,
@@ -25,14 +26,14 @@ from gratis.cli.options import (
 from gratis.cli.output import (
     print_checks,
     print_results,
+    print_tasks,
     print_timing,
-    print_trials,
     show_runs,
     write_report,
 )
 from gratis.cli.recipes import recipes_app
 
-app = typer.Typer(
+app = App(
     help="Robust image classifiers at the price of ordinary training.",
     epilog="Start with: gratis reproduce",
     no_args_is_help=True,
@@ -159,21 +160,21 @@ def evaluate(
     With --sets also on the baseline's transfer sets. Of a run, only evaluate.* keys can change.
     Interrupt it and run it again as you like: what is finished is not repeated.
     """
-    from gratis.run import Origin, evaluate_foreign, evaluate_run, rescore_run
+    from gratis.run import ModelSource, evaluate_external, evaluate_run, rescore_run
 
     if from_examples is not None:
         typer.echo(rescore_run(Path(model), from_examples))
         return
-    origin = Origin(model, weights, input_size)
+    origin = ModelSource(model, weights, input_size)
     on = data_overrides(data, data_root, skip_broken)
     changes = [*on, *([f"evaluate.suite={suite}"] if suite else []), *(overrides or [])]
     if origin.kind == "run":
         refuse_beside_run(data=data, data_root=data_root, out=out, input_size=input_size)
         results = evaluate_run(Path(model), sets, changes)
     else:
-        results = evaluate_foreign(origin, changes, sets, out)
+        results = evaluate_external(origin, changes, sets, out)
     print_results([results])
-    print_trials(results)
+    print_tasks(results)
     print_checks(results)
 
 

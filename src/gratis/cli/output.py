@@ -8,10 +8,10 @@ import typer
 from gratis.errors import GratisError
 
 if TYPE_CHECKING:
-    from gratis.exhibit import Showing
     from gratis.recipe import Recipe
     from gratis.report import Run
     from gratis.results import Results
+    from gratis.results.sample_images import Showing
     from gratis.run import Timing
 
 
@@ -88,27 +88,27 @@ def print_timing(title: str, timing: "Timing") -> None:
     )
 
 
-def print_trials(results: "Results") -> None:
-    """Print every trial of a suite that goes beyond the table, and the worst cases over them."""
+def print_tasks(results: "Results") -> None:
+    """Print every task of a suite that goes beyond the table, and the worst cases over them."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    from gratis.evaluate import wilson
+    from gratis.results import wilson
 
     if results.suite in ("paper", "transfer", "table"):
         return
     table = Table(title=f"suite {results.suite}", box=box.HORIZONTALS)
-    for column in ("trial", "against", "faced", "stand (%)", "95% interval"):
-        table.add_column(column, justify="left" if column in ("trial", "against") else "right")
+    for column in ("task", "against", "images", "stand (%)", "95% interval"):
+        table.add_column(column, justify="left" if column in ("task", "against") else "right")
 
     def add(name: str, against: str, faced: str, accuracy: float) -> None:
         low, high = wilson(accuracy, results.n)
         interval = f"{100 * low:.1f} to {100 * high:.1f}"
         table.add_row(name, against, faced, f"{100 * accuracy:.1f}", interval)
 
-    for trial in results.trials:
-        add(trial.name, trial.threat, str(trial.faced), trial.accuracy)
+    for task in results.tasks:
+        add(task.name, task.threat, str(task.images), task.accuracy)
     for worst in ("robust", "robust_l2"):
         if (accuracy := getattr(results, worst)) is not None:
             add(f"[bold]{worst}[/bold]", "worst case", str(results.n), accuracy)
@@ -116,7 +116,7 @@ def print_trials(results: "Results") -> None:
 
 
 def print_checks(results: "Results") -> None:
-    """Print the honesty checks, where the suite has them, and what to do about those failed."""
+    """Print the sanity checks, where the suite has them, and what to do about those failed."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -124,7 +124,7 @@ def print_checks(results: "Results") -> None:
     if not results.checks:
         return
     most = max(check.images for check in results.checks)
-    table = Table(title=f"honesty checks, on {most} of the images", box=box.HORIZONTALS)
+    table = Table(title=f"sanity checks, on {most} of the images", box=box.HORIZONTALS)
     for column in ("check", "found", "verdict"):
         table.add_column(column)
     for check in results.checks:

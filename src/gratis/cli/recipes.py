@@ -5,16 +5,17 @@ from typing import Annotated
 
 import typer
 
+from gratis.cli.app import App
 from gratis.cli.options import Overrides, ProfileName, RecipeName, natural_profile
 from gratis.errors import GratisError
 
-recipes_app = typer.Typer(help="List, show and copy the recipes: one a row of the table.")
+recipes_app = App(help="List, show and copy the recipes: one a row of the table.")
 
 
 @recipes_app.command("ls")
 def list_recipes() -> None:
     """List the recipes in the table's order, and the profiles."""
-    from gratis.catalogue import describe
+    from gratis.registry import describe
 
     typer.echo(describe())
 
@@ -37,8 +38,8 @@ def copy_recipe(
     to: Annotated[Path, typer.Argument(metavar="FILE", help="Your own .yaml.")],
 ) -> None:
     """Copy a recipe to a file of your own, to change and train."""
-    from gratis.catalogue import recipe_path
     from gratis.files import write_text
+    from gratis.registry import recipe_path
     from gratis.yaml_files import read_text
 
     if to.exists():

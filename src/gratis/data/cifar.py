@@ -4,6 +4,7 @@ A record is one label (CIFAR-100: a coarse label, then the fine one, which is us
 green and blue planes of the image.
 """
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from gratis.data.published import Published, locate
 from gratis.data.source import DataSettings, first_classes
 from gratis.data.store import Content, stamp, stored
 from gratis.errors import file_error
-from gratis.progress import say
+
+logger = logging.getLogger(__name__)
 
 _SIZE = 32
 _TRAIN, _VALIDATION = 50_000, 10_000
@@ -98,7 +100,7 @@ def read(settings: DataSettings) -> Dataset:
 def _report(name: str, train: int, validation: int) -> None:
     """Say how many images there are where the original has another number."""
     if (train, validation) != (_TRAIN, _VALIDATION):
-        say(
+        logger.info(
             f"{name}: using the {train} of {_TRAIN} training and {validation} of {_VALIDATION} "
             "validation images present"
         )

@@ -1,5 +1,6 @@
 """The cache folder, and whose turn it is to write there."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,7 +9,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_dir
 
-from gratis.progress import say
+logger = logging.getLogger(__name__)
+
 
 CACHE_REMEDY = "set the environment variable GRATIS_CACHE to a folder that can be written"
 
@@ -40,5 +42,5 @@ def _wait(lock: FileLock, name: str) -> None:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        say(f"waiting for another process that makes {name}")
+        logger.info(f"waiting for another process that makes {name}")
         lock.acquire()

@@ -22,7 +22,7 @@ _SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 # Pillow's own limit, at which it only warns.
 _MOST_PIXELS = 89_478_485
-# The machine's trouble, not the image's.
+# The machine's divergence, not the image's.
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 

@@ -6,6 +6,7 @@ One of more than 4 GiB is hashed only when it is made, and by ``gratis data``.
 
 import hashlib
 import json
+import logging
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from gratis.data.decoding import Broken, Undecoded, flush_to_disk, write_array, 
 from gratis.data.folders import CACHE_REMEDY, cache_folder, in_turn
 from gratis.errors import file_error, printable
 from gratis.files import appearing
-from gratis.progress import say
+
+logger = logging.getLogger(__name__)
 
 # Part of every key: a change of the store's layout, or of how images are decoded, raises it.
 _FORMAT = 1
@@ -107,7 +109,7 @@ def stored(content: Content) -> Dataset:
                 dataset = _make(folder, content, dataset)
     if dataset.skipped:
         count = f"{len(dataset.skipped)} broken image{'s' * (len(dataset.skipped) > 1)}"
-        say(f"{printable(str(content.root))}: left out {count}: {few(dataset.skipped)}")
+        logger.info(f"{printable(str(content.root))}: left out {count}: {few(dataset.skipped)}")
     return dataset
 
 
@@ -121,7 +123,7 @@ def remove_if_damaged(dataset: Dataset) -> bool:
     if not isinstance(images, np.memmap) or _is_small(dataset) or _is_intact(dataset):
         return False
     folder = Path(str(images.filename)).parent
-    say(f"{folder}: is damaged (its content was changed); decoding the images anew")
+    logger.info(f"{folder}: is damaged (its content was changed); decoding the images anew")
     shutil.rmtree(folder)
     return True
 
@@ -181,7 +183,7 @@ def _array(path: Path) -> NDArray[Any]:
 def _make(folder: Path, content: Content, problem: str) -> Dataset:
     with appearing(folder, CACHE_REMEDY) as temporary:
         if folder.exists():
-            say(f"{folder}: is damaged ({printable(problem)}); decoding the images anew")
+            logger.info(f"{folder}: is damaged ({printable(problem)}); decoding the images anew")
             # Before the new one is made, which may need its place.
             shutil.rmtree(folder)
         _fill(temporary, content)

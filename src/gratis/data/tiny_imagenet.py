@@ -1,5 +1,6 @@
 """Tiny ImageNet: 200 classes, 500 training and 50 validation images of each, 64x64 pixels."""
 
+import logging
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from gratis.data.published import Published, locate
 from gratis.data.source import DataSettings, first_classes
 from gratis.data.store import Content, Stamp, stamp, stored
 from gratis.errors import file_error, printable
-from gratis.progress import say
+
+logger = logging.getLogger(__name__)
 
 PUBLISHED = Published(
     url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
@@ -155,7 +157,7 @@ def _report(labels: list[int], classes: int) -> None:
         return
     each = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     whole = classes * _IMAGES_A_CLASS
-    say(
+    logger.info(
         f"tiny-imagenet: using the {len(labels)} of {whole} training images present, {each} a class"
     )
 

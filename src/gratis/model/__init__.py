@@ -3,8 +3,7 @@
 from gratis.model.classifier import Classifier, Output, logits_of
 from gratis.model.cost import passes_per_image
 from gratis.model.denoiser import Denoiser, DenoiserSettings
-from gratis.model.folding import folded
-from gratis.model.foreign import Onnx, from_function, from_timm
+from gratis.model.external import Onnx, from_function, from_timm
 from gratis.model.head import Head, HeadSettings
 from gratis.model.settings import ModelSettings
 from gratis.model.weights import read_weights
@@ -18,7 +17,6 @@ __all__ = [
     "ModelSettings",
     "Onnx",
     "Output",
-    "folded",
     "from_function",
     "from_timm",
     "logits_of",

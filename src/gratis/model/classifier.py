@@ -5,12 +5,12 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from gratis.cpu.stem import quicken
 from gratis.model.backbone import build_backbone
 from gratis.model.denoiser import Denoiser
 from gratis.model.head import Head
 from gratis.model.resizing import resized
 from gratis.model.settings import ModelSettings
-from gratis.model.stem import quicken
 
 
 class Output(NamedTuple):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gratis.data import Batch
 from gratis.model import Output
-from gratis.objective.contract import Term, TermSettings
+from gratis.objective.base import Term, TermSettings
 from gratis.settings import discover
 
 __all__ = ["TERMS", "Objective", "Output", "Term", "TermSettings"]

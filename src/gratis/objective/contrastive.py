@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from gratis.data import Batch
 from gratis.model import Output
-from gratis.objective.contract import Term, TermSettings
+from gratis.objective.base import Term, TermSettings
 
 # Below this squared distance two embeddings count as equal: the root's gradient ends there.
 SMALLEST_SQUARE = 1e-12

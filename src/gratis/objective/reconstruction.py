@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from gratis.data import Batch
 from gratis.model import Output
-from gratis.objective.contract import Term, TermSettings
+from gratis.objective.base import Term, TermSettings
 
 
 class ReconstructionSettings(TermSettings):

@@ -8,26 +8,26 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, model_validator
 
 from gratis.adversary import ADVERSARIES, AdversarySettings
+from gratis.augmentation import AugmentSettings
 from gratis.data import Dataset, DataSettings
-from gratis.evaluate import EvaluateSettings
+from gratis.evaluation import EvaluateSettings
 from gratis.model import ModelSettings
 from gratis.objective import TermSettings
-from gratis.perturb import AugmentSettings
 from gratis.recipe.choice import AdversaryChoice, ObjectiveChoice, by_word
 from gratis.results import Paper
 from gratis.settings import Line, Settings, validate
-from gratis.train import TrainSettings
+from gratis.training import TrainSettings
 from gratis.yaml_files import dump_yaml, read_yaml
 
 # What decides the trained weights; and what may change between the legs of a run, because it
-# only reports, or because the decisions that it leads to are part of the checkpoint.
+# only reports, or because the events that it leads to are part of the checkpoint.
 DECIDES = {"seed", "data", "model", "augment", "adversary", "objective", "train"}
 MAY_CHANGE = {
     "data": {"root"},
     "train": {
         "budget",
         "log_every",
-        "watch_every",
+        "monitor_every",
         "checkpoint_minutes",
         "on_divergence",
         "on_overfitting",

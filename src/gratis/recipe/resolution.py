@@ -10,11 +10,11 @@ from typing import Any
 
 from pydantic import Field
 
-from gratis.catalogue import profile_path, recipe_names, recipe_path
 from gratis.data import DataSettings
 from gratis.errors import GratisError
 from gratis.recipe.choice import by_word
 from gratis.recipe.recipe import Recipe
+from gratis.registry import profile_path, recipe_names, recipe_path
 from gratis.schedule import SHAPES
 from gratis.settings import Kind, Line, Settings, brief, did_you_mean, validate
 from gratis.yaml_files import DEEPEST, parse_value, read_yaml

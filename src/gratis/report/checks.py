@@ -1,4 +1,4 @@
-"""The honesty checks as a page shows them: what each looked for, what it found, what to do."""
+"""The sanity checks as a page shows them: what each looked for, what it found, what to do."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -68,7 +68,7 @@ def failures(runs: Sequence[Run], seeds: bool) -> list[str]:
         return []
     whose = "its" if len(failed) == 1 else "their"
     return [
-        f"Honesty checks failed; {whose} accuracy under attack cannot be taken at face value: "
+        f"Sanity checks failed; {whose} accuracy under attack cannot be taken at face value: "
         f"{'; '.join(failed)}."
     ]
 

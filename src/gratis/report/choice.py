@@ -25,10 +25,10 @@ def choose(runs: Sequence[Run], names: Sequence[str]) -> list[Run]:
     if unknown:
         hint = did_you_mean(unknown[0], list(firsts))
         raise GratisError(f"no run of the recipe {unknown[0]!r} is among these{hint}")
-    if foreign := [name for name in names if firsts[name].results.elsewhere]:
-        problem = f"{foreign[0]!r} was made elsewhere, so that no images of it can be shown"
-        raise GratisError(f"{problem}; leave out --show {foreign[0]}")
-    chosen = names or _telling(group([r.results for r in runs if not r.results.elsewhere]))
+    if external := [name for name in names if firsts[name].results.external]:
+        problem = f"{external[0]!r} was made elsewhere, so that no images of it can be shown"
+        raise GratisError(f"{problem}; leave out --show {external[0]}")
+    chosen = names or _telling(group([r.results for r in runs if not r.results.external]))
     return [run for name, run in firsts.items() if name in chosen]
 
 

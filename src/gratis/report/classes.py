@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gratis.exhibit import Showing
 from gratis.report.rows import Cell
 from gratis.report.runs import Run
+from gratis.results.sample_images import Showing
 
 _ALL, _ENDS = 12, 6
 

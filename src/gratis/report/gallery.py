@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from gratis.exhibit import Exhibit, Guess, Showing
-from gratis.exhibit import Picture as Pixels
 from gratis.report.rows import as_text
-from gratis.report.trials import attack_in_words
+from gratis.report.tasks import attack_in_words
+from gratis.results.sample_images import Exhibit, Guess, Showing
+from gratis.results.sample_images import Picture as Pixels
 
 # Small images are enlarged by whole factors until they are at least so wide.
 _PIXELS = 96

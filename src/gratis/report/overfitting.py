@@ -13,7 +13,7 @@ CHECK = "catastrophic overfitting"
 def overfitting(runs: Sequence[Run], seeds: bool) -> list[str]:
     """Return what there is to say, in sentences.
 
-    The honesty check decides where a run has it: it knows on which images FGSM and PGD differ, and
+    The sanity check decides where a run has it: it knows on which images FGSM and PGD differ, and
     tells a model without any defence apart. Elsewhere, for runs that were trained under attack,
     the accuracies of the table do (:func:`gratis.results.collapsed`).
 
@@ -27,7 +27,7 @@ def overfitting(runs: Sequence[Run], seeds: bool) -> list[str]:
         said.append("Where FGSM or PGD was not measured, catastrophic overfitting would not show.")
     if not said and trained:
         said.append("No model that was trained under attack shows catastrophic overfitting.")
-    own = [run for run in runs if not run.results.elsewhere]
+    own = [run for run in runs if not run.results.external]
     if own and not trained:
         models = "these models" if len(own) == len(runs) else "the models that were trained here"
         said.append(f"None of {models} was trained under attack.")
@@ -70,19 +70,19 @@ def _unseen(results: Results) -> bool:
 
 def _elsewhere(runs: Sequence[Run]) -> list[str]:
     """Return what is known of the training of models that were made elsewhere."""
-    foreign = [run.results for run in runs if run.results.elsewhere]
-    if not foreign:
+    external = [run.results for run in runs if run.results.external]
+    if not external:
         return []
-    names = ", ".join(dict.fromkeys(f"“{results.title}”" for results in foreign))
+    names = ", ".join(dict.fromkeys(f"“{results.title}”" for results in external))
     said = f"Whether {names} met attacks in training is not known here"
-    checks = [_check(results) for results in foreign]
+    checks = [_check(results) for results in external]
     if all(check is not None and check.passed for check in checks):
-        said += "; the honesty check finds no catastrophic overfitting"
+        said += "; the sanity check finds no catastrophic overfitting"
     return [f"{said}."]
 
 
 def _collapsed_in_training(run: Run) -> float | None:
-    for line in run.diary:
+    for line in run.log:
         seen = line.held_out or {}
         if {"fgsm", "pgd"} <= seen.keys() and collapsed(seen["fgsm"], seen["pgd"]):
             return line.epoch

@@ -6,7 +6,6 @@ from typing import Any
 
 import jinja2
 
-from gratis.exhibit import Showing
 from gratis.files import appearing
 from gratis.report.charts import Chart
 from gratis.report.checks import CheckedRun, checked_run
@@ -20,9 +19,10 @@ from gratis.report.rows import Row, group
 from gratis.report.runs import Found, Run
 from gratis.report.strength import strength_chart
 from gratis.report.table import header
-from gratis.report.trials import SuiteView, suite_view
+from gratis.report.tasks import SuiteView, suite_view
 from gratis.report.verdict import attack_name, judge, ranked, strongest
 from gratis.report.view import table_view
+from gratis.results.sample_images import Showing
 
 HTML, MARKDOWN, _IMAGES = "report.html", "report.md", "images"
 _CONTENT = frozenset({HTML, MARKDOWN, _IMAGES})
@@ -63,7 +63,7 @@ def _content(found: Found, showings: Mapping[Path, Showing]) -> dict[str, Any]:
         "verdict": verdict,
         "unmeasured": [str(path) for path in found.unmeasured],
         "table": table_view(rows, verdict.best),
-        "equal_compute": not any(row.first.elsewhere for row in ranked(rows)),
+        "equal_compute": not any(row.first.external for row in ranked(rows)),
         "checked": _checked(found.runs),
         "unchecked": [str(run.path) for run in found.runs if not run.results.checks],
         "figure1": figure1_chart(results),
@@ -72,9 +72,9 @@ def _content(found: Found, showings: Mapping[Path, Showing]) -> dict[str, Any]:
         "strength": strength_chart(rows),
         "suites": _suites(rows, found.runs),
         "curves": _curves(rows, found.runs),
-        "rolled_back": any(line.kind == "rollback" for run in found.runs for line in run.diary),
+        "rolled_back": any(line.kind == "rollback" for run in found.runs for line in run.log),
         "no_curves": [
-            str(run.path) for run in found.runs if not run.diary and not run.results.elsewhere
+            str(run.path) for run in found.runs if not run.log and not run.results.external
         ],
         "attack": attack_name(metric, results[0]),
         "classes": [(_title(run), rankings(run, showing, metric)) for run, showing in shown],
@@ -84,7 +84,7 @@ def _content(found: Found, showings: Mapping[Path, Showing]) -> dict[str, Any]:
         "places": places(found.runs),
         "runs": found.runs,
         "recipes": recipes(rows),
-        "elsewhere": any(result.elsewhere for result in results),
+        "elsewhere": any(result.external for result in results),
     }
 
 
@@ -100,13 +100,13 @@ def _curves(rows: Sequence[Row], runs: Sequence[Run]) -> list[tuple[str, Chart]]
 
 
 def _checked(runs: Sequence[Run]) -> list[CheckedRun]:
-    """Return the honesty checks of every run that has some."""
+    """Return the sanity checks of every run that has some."""
     views = (checked_run(run, _title(run)) for run in runs)
     return [view for view in views if view is not None]
 
 
 def _suites(rows: Sequence[Row], runs: Sequence[Run]) -> list[SuiteView]:
-    """Return the trials of every row's first run, where they go beyond the table."""
+    """Return the tasks of every row's first run, where they go beyond the table."""
     firsts = [next(run for run in runs if run.results is row.first) for row in rows]
     views = (suite_view(run, _title(run)) for run in firsts)
     return [view for view in views if view is not None]

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gratis.errors import GratisError
-from gratis.evaluate.statistics import mean_and_std, sign_flip
 from gratis.report.markup import plain
 from gratis.report.rows import WORST
 from gratis.results import METRICS
+from gratis.results.statistics import mean_and_std, sign_flip
 
 _COMPARED = (*METRICS, WORST)
 # Per-image correctness of one run: a boolean array (n,) for every metric.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Self
 
-from gratis.evaluate.statistics import mean_and_std, t_interval, wilson
 from gratis.results import METRICS, Results, collapsed
+from gratis.results.statistics import mean_and_std, t_interval, wilson
 
 # The worst case over all L-infinity attacks of a suite.
 WORST = "robust"
@@ -20,7 +20,7 @@ _MEANINGS = {
     WHITE_BOX: "attacked through this very model: white box here, a transfer attack elsewhere.",
     REFERENCE: "reference, outside the comparison at equal compute.",
     COLLAPSED: "FGSM accuracy that PGD breaks: catastrophic overfitting, or no defence at all.",
-    DOUBTFUL: "failed honesty checks: its accuracy under attack cannot be taken at face value.",
+    DOUBTFUL: "failed sanity checks: its accuracy under attack cannot be taken at face value.",
 }
 
 
@@ -122,14 +122,14 @@ def titles(rows: Sequence[Row]) -> list[str]:
         return plain
     images = [in_common(row.runs, "train_images") for row in rows]
     return [
-        title if row.first.elsewhere else f"{title} [{n} training images]"
+        title if row.first.external else f"{title} [{n} training images]"
         for title, n, row in zip(plain, images, rows, strict=True)
     ]
 
 
 def trained_unlike(results: Sequence[Results]) -> bool:
     """Return whether runs are known to be trained on different numbers of images."""
-    return len({run.train_images for run in results if not run.elsewhere}) > 1
+    return len({run.train_images for run in results if not run.external}) > 1
 
 
 def shown(rows: Sequence[Row]) -> list[str]:
@@ -139,7 +139,7 @@ def shown(rows: Sequence[Row]) -> list[str]:
 
 def measured_on(results: Sequence[Results]) -> str:
     """Return the data, on how many images the rows were trained, if known, and measured."""
-    trained = [run for run in results if not run.elsewhere]
+    trained = [run for run in results if not run.external]
     if trained_unlike(trained):
         images = ["different numbers of training images"]
     else:

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gratis.errors import GratisError, file_error
-from gratis.evaluate.measurement import Measurement
 from gratis.files import read_json
 from gratis.report.rows import WORST
 from gratis.results import METRICS, Results
+from gratis.results.measurement import Measurement
 
 _SECONDS = TypeAdapter(dict[str, float], config=ConfigDict(strict=True, allow_inf_nan=False))
 _RECIPE, _RESULTS = "recipe.yaml", "results.json"
@@ -39,15 +39,15 @@ class Line(BaseModel):
 
 @dataclass(frozen=True)
 class Run:
-    """A measured run: its folder, results, verdict on every image, and diary of training.
+    """A measured run: its folder, results, verdict on every image, and log of training.
 
-    ``seconds`` is what each trial took, by name, as far as that is known.
+    ``seconds`` is what each task took, by name, as far as that is known.
     """
 
     path: Path
     results: Results
     measurement: Measurement
-    diary: Sequence[Line]
+    log: Sequence[Line]
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -119,11 +119,11 @@ def _read_run(path: Path) -> Run:
     results, measurement = Results.read(results_file), Measurement.load(correct_file)
     if not all(_same(getattr(results, m), measurement.accuracy(m)) for m in (*METRICS, WORST)):
         remedy = f"measure the run again: gratis evaluate {path}"
-        if results.elsewhere:
+        if results.external:
             remedy = "delete it and measure the model again with 'gratis evaluate'"
         raise file_error(correct_file, "does not belong to the results beside it", remedy)
-    diary, seconds = _read_diary(path / "metrics.jsonl"), _read_seconds(path / "evaluation")
-    return Run(path, results, measurement, diary, seconds)
+    log, seconds = _read_log(path / "metrics.jsonl"), _read_seconds(path / "evaluation")
+    return Run(path, results, measurement, log, seconds)
 
 
 def _same(a: float | None, b: float | None) -> bool:
@@ -138,10 +138,10 @@ def _read_seconds(folder: Path) -> Mapping[str, float]:
     try:
         return _SECONDS.validate_python(read_json(path, remedy))
     except ValidationError as error:
-        raise file_error(path, "holds no seconds of trials", remedy) from error
+        raise file_error(path, "holds no seconds of tasks", remedy) from error
 
 
-def _read_diary(path: Path) -> list[Line]:
+def _read_log(path: Path) -> list[Line]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -156,7 +156,7 @@ def _read_line(path: Path, number: int, line: str) -> Line:
         return Line.model_validate_json(line)
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
-        raise _damaged(path, f"line {number} is no line of a diary ({problem})") from error
+        raise _damaged(path, f"line {number} is no line of a log ({problem})") from error
 
 
 def _damaged(path: Path, problem: str) -> GratisError:

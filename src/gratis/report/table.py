@@ -124,7 +124,7 @@ def _paper(row: Row, metric: str) -> str:
 
 
 def _costs(row: Row) -> list[str]:
-    if row.first.elsewhere:
+    if row.first.external:
         return ["n/a"] * 3
     return [count(row.mean("passes")), f"{row.mean('epochs'):.1f}", f"{row.mean('seconds'):.0f}"]
 
@@ -193,7 +193,7 @@ def _csv_line(row: Row, metrics: Sequence[str]) -> dict[str, object]:
         "train_images": in_common(row.runs, "train_images").replace(",", ""),
         **{field: round(row.mean(field), 3) for field in ("passes", "epochs", "seconds")},
     }
-    line |= dict.fromkeys(costs) if row.first.elsewhere else costs
+    line |= dict.fromkeys(costs) if row.first.external else costs
     for metric in metrics:
         line |= _csv_numbers(metric, row.cell(metric))
     line |= {f"paper_{metric}": row.paper(metric) for metric in PAPERS}

@@ -47,7 +47,7 @@ def ranked(rows: Sequence[Row]) -> list[Row]:
     They are those at equal compute, without references and models whose compute nobody knows;
     all rows where there are no such.
     """
-    contenders = [r for r in rows if not (r.first.reference or r.first.elsewhere)] or list(rows)
+    contenders = [r for r in rows if not (r.first.reference or r.first.external)] or list(rows)
     metric = strongest(rows)
     return sorted(contenders, key=lambda row: _value(row, metric), reverse=True)
 
@@ -104,7 +104,7 @@ def _headline(contenders: Sequence[Row], metric: str, runs: Sequence[Run], of: i
     )
     doubtful = DOUBTFUL in best.mark
     unattacked = f"Without an attack it is right about {clean.value:.1f}%."
-    unattacked += " But it failed honesty checks." if doubtful else ""
+    unattacked += " But it failed sanity checks." if doubtful else ""
     if len(contenders) == 1:
         return f"“{best.first.title}”: {right}. {unattacked}"
     p = _p_value(best, contenders[1], metric, runs)
@@ -149,7 +149,7 @@ def _outside(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if row in first:
             continue
-        if row.first.elsewhere:
+        if row.first.external:
             cost = ": what its training took is not known"
         else:
             cost = f" with {row.mean('passes') / first[0].mean('passes'):.1f} times the passes"

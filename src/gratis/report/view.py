@@ -54,8 +54,8 @@ def table_view(rows: Sequence[Row], best: Row | None) -> TableView:
             model=f"{row.first.backbone}, {image_size(row)} px",
             seeds=len(row.runs),
             numbers=[Number(row.cell(m), row.mark_of(m), row.paper(m)) for m in metrics],
-            passes="n/a" if row.first.elsewhere else count(row.mean("passes")),
-            seconds="n/a" if row.first.elsewhere else f"{row.mean('seconds'):,.0f}",
+            passes="n/a" if row.first.external else count(row.mean("passes")),
+            seconds="n/a" if row.first.external else f"{row.mean('seconds'):,.0f}",
             best=row is best,
         )
         for title, row in zip(titles(rows), rows, strict=True)
@@ -82,7 +82,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
 
 
 def _elsewhere(rows: Sequence[Row]) -> list[str]:
-    names = ", ".join(f"“{row.first.title}”" for row in rows if row.first.elsewhere)
+    names = ", ".join(f"“{row.first.title}”" for row in rows if row.first.external)
     if not names:
         return []
     return [

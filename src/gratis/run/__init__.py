@@ -1,18 +1,18 @@
 """Runs: from a recipe to the objects it describes, to a folder of results."""
 
 from gratis.run.evaluation import build_sets, evaluate_run, load_run, rescore_run
-from gratis.run.foreign import Origin, evaluate_foreign, evaluate_model
-from gratis.run.gallery import show
+from gratis.run.external import ModelSource, evaluate_external, evaluate_model
 from gratis.run.reproduction import correct_by_seed, reproduce, rows_of
+from gratis.run.sample_images import show
 from gratis.run.timing import Timing, time_recipe
 from gratis.run.training import resume, train
 
 __all__ = [
-    "Origin",
+    "ModelSource",
     "Timing",
     "build_sets",
     "correct_by_seed",
-    "evaluate_foreign",
+    "evaluate_external",
     "evaluate_model",
     "evaluate_run",
     "load_run",

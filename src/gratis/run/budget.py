@@ -1,14 +1,16 @@
 """Choose the epochs of a run from the time that it may take."""
 
+import logging
 import time
 
 from gratis.data import Dataset
 from gratis.errors import GratisError
-from gratis.progress import say
 from gratis.recipe import Recipe
 from gratis.run.build import ENDLESS_EPOCHS, build_to_measure
 from gratis.run.folder import RunFolder
-from gratis.train.loop import Trainer
+from gratis.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
 
 _WARM_UP_SECONDS, _MEASURED_SECONDS = 1.0, 3.0
 # Of the budget: the rest is for checkpoints, and for a machine that slows down a little.
@@ -29,13 +31,15 @@ def fit_to_budget(recipe: Recipe, folder: RunFolder, dataset: Dataset) -> Recipe
         begun = folder.recipe().train
         return _with_epochs(recipe, begun.epochs) if begun.budget == recipe.train.budget else recipe
     budget = recipe.train.budget
-    say(f"measuring for {_WARM_UP_SECONDS + _MEASURED_SECONDS:g} s how fast this machine trains")
-    trainer, watch = build_to_measure(recipe, dataset)
+    logger.info(
+        f"measuring for {_WARM_UP_SECONDS + _MEASURED_SECONDS:g} s how fast this machine trains"
+    )
+    trainer, monitor = build_to_measure(recipe, dataset)
     seconds_a_pass = _seconds_a_pass(trainer)
-    if watch is not None:
+    if monitor is not None:
         started = time.perf_counter()
-        watch(trainer.learner.evaluated)
-        looks = trainer.batches.image_count * recipe.train.watch_every
+        monitor(trainer.train_state.evaluated)
+        looks = trainer.batches.image_count * recipe.train.monitor_every
         seconds_a_pass += (time.perf_counter() - started) / looks
     passes = _SHARE * budget / seconds_a_pass
     epochs = ENDLESS_EPOCHS * passes / trainer.planned
@@ -44,7 +48,7 @@ def fit_to_budget(recipe: Recipe, folder: RunFolder, dataset: Dataset) -> Recipe
             f"train.budget: {budget:g} s is less than one batch takes here; give more time, or "
             "make the model or the batch smaller"
         )
-    say(
+    logger.info(
         f"{1 / seconds_a_pass:.0f} passes/s: {epochs:.3g} epochs in {budget / 60:.3g} minutes, "
         f"instead of the recipe's {recipe.train.epochs:g}"
     )

@@ -1,25 +1,26 @@
 """From a recipe to the objects that it describes."""
 
+import logging
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from gratis.allocator import keep_memory
+from gratis.augmentation import Augment
 from gratis.data import Batches, Dataset, hold_out, to_float
 from gratis.model import Classifier, passes_per_image
 from gratis.objective import Objective
-from gratis.perturb import Augment
-from gratis.progress import say
 from gratis.recipe import Recipe
 from gratis.run.precision import quick_precision
 from gratis.seeds import derive
-from gratis.train.average import Average
-from gratis.train.loop import Trainer
-from gratis.train.settings import TrainSettings
-from gratis.train.step import Learner
-from gratis.train.watch import Watch
+from gratis.training.ema import Average
+from gratis.training.monitor import OverfittingMonitor
+from gratis.training.settings import TrainSettings
+from gratis.training.step import TrainState
+from gratis.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
 
 ENDLESS_EPOCHS = 1e6
 
@@ -28,7 +29,7 @@ def fit_to_data(recipe: Recipe, dataset: Dataset) -> Recipe:
     """Return the recipe without mirroring where a mirrored image no longer shows its class."""
     if dataset.mirrors or recipe.augment is None or recipe.augment.flip == 0:
         return recipe
-    say(f"{dataset.name} must not be mirrored: augment.flip is set to 0")
+    logger.info(f"{dataset.name} must not be mirrored: augment.flip is set to 0")
     unmirrored = recipe.augment.model_copy(update={"flip": 0.0})
     return recipe.model_copy(update={"augment": unmirrored})
 
@@ -44,13 +45,12 @@ def build_model(recipe: Recipe, classes: int) -> Classifier:
     return Classifier(recipe.model, classes).to(memory_format=torch.channels_last)
 
 
-def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | None]:
-    """Return the trainer of a recipe, and the watch over its held-out images.
+def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, OverfittingMonitor | None]:
+    """Return the trainer of a recipe, and the monitor over its held-out images.
 
     Raises:
         GratisError: as :func:`build_model`.
     """
-    keep_memory()
     settings = recipe.train
     precision = quick_precision() if settings.precision == "auto" else settings.precision
     fabric = Fabric(accelerator="auto", devices=1, precision=precision)
@@ -58,7 +58,7 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | No
     cost = passes_per_image(module, dataset.size)
     optimizer = _build_optimizer(module, settings)
     wrapped, optimizer = fabric.setup(module, optimizer)
-    learner = Learner(
+    train_state = TrainState(
         fabric=fabric,
         module=module,
         model=wrapped,
@@ -70,32 +70,34 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | No
     )
     if settings.compile:
         # The compiler takes long to import.
-        from gratis.train.compiling import compile_training
+        from gratis.training.compilation import compile_training
 
         compile_training(module)
     training, held_out = hold_out(dataset.train, settings.held_out)
     batches = Batches(dataset.train, training, settings.batch_size, recipe.seed, fabric.device)
     augment = Augment(recipe.augment) if recipe.augment else None
-    watch = None
+    monitor = None
     if len(held_out):
         kept = dataset.train.take(held_out)
         images = to_float(kept.images, fabric.device)
         labels = torch.from_numpy(kept.labels).to(fabric.device)
-        watch = Watch(images, labels, recipe.evaluate.epsilon, recipe.seed, settings.batch_size)
-    return Trainer(learner, batches, augment, settings, cost), watch
+        monitor = OverfittingMonitor(
+            images, labels, recipe.evaluate.epsilon, recipe.seed, settings.batch_size
+        )
+    return Trainer(train_state, batches, augment, settings, cost), monitor
 
 
-def build_to_measure(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Watch | None]:
+def build_to_measure(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, OverfittingMonitor | None]:
     """Return the trainer of a recipe in the middle of its schedules, with no end to come near.
 
     Raises:
         GratisError: as :func:`build_model`.
     """
     endless = recipe.train.model_copy(update={"epochs": ENDLESS_EPOCHS})
-    trainer, watch = build_trainer(recipe.model_copy(update={"train": endless}), dataset)
+    trainer, monitor = build_trainer(recipe.model_copy(update={"train": endless}), dataset)
     trainer.position.passes = trainer.planned / 2
-    trainer.learner.module.train()
-    return trainer, watch
+    trainer.train_state.module.train()
+    return trainer, monitor
 
 
 def _build_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:

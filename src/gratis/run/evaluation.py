@@ -9,25 +9,17 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from gratis.data import Dataset, load
-from gratis.evaluate import (
-    EvaluateSettings,
-    Examples,
-    PerturbedSets,
-    measure,
-    perturbed_sets,
-    require_libraries,
-    rescore,
-    wilson,
-)
-from gratis.evaluate.measurement import Measurement
+from gratis.evaluation import EvaluateSettings, measure, require_libraries, rescore
 from gratis.files import locked, write_json
 from gratis.model import Classifier
 from gratis.recipe import Recipe, with_evaluation
-from gratis.results import Results
+from gratis.results import Examples, Results, wilson
+from gratis.results.measurement import Measurement
 from gratis.run.build import build_model
 from gratis.run.folder import RunFolder
 from gratis.run.machine import commit, device_name, versions
-from gratis.train.checkpoint import Position, load_weights
+from gratis.training.checkpoint import Position, load_weights
+from gratis.validation_sets import PerturbedSets, perturbed_sets
 
 # The noise of the frozen sets is theirs alone: it must not follow a run's seed.
 SETS_SEED = 0
@@ -201,7 +193,7 @@ def findings(measured: Measurement, dataset: Dataset, settings: EvaluateSettings
         "robust_l2": measured.accuracy("robust_l2"),
         "geometric_worst": measured.accuracy("geometric_worst"),
         "corruptions": _mean_corruption(measured),
-        "trials": measured.trials,
+        "tasks": measured.tasks,
         "checks": measured.checks,
         "n": measured.n,
         "classes": len(dataset.classes),
@@ -215,7 +207,7 @@ def findings(measured: Measurement, dataset: Dataset, settings: EvaluateSettings
 
 def _mean_corruption(measured: Measurement) -> float | None:
     """Return the mean accuracy over all kinds and severities of corruption."""
-    found = [trial.accuracy for trial in measured.trials if "severity" in trial.settings]
+    found = [task.accuracy for task in measured.tasks if "severity" in task.settings]
     return fmean(found) if found else None
 
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from gratis.errors import file_error
-from gratis.evaluate.manifest import MANIFEST
 from gratis.files import make_folder, read_json, sha256, write_json, write_text
 from gratis.recipe import Recipe, read_recipe
 from gratis.results import Results
-from gratis.train.identity import differences
+from gratis.training.identity import differences
+from gratis.validation_sets.manifest import MANIFEST
 
 
 class RunFolder:

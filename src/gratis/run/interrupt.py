@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM stop a run at the next batch; a second Ctrl-C stops it at once."""
 
+import logging
 import signal
 import threading
 import time
@@ -7,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from gratis.progress import say
+logger = logging.getLogger(__name__)
+
 
 # Seconds within which a second signal is the first one's echo.
 SAME_KEYSTROKE = 0.5
@@ -27,7 +29,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
         if not asked.is_set():
             first = time.monotonic()
             asked.set()
-            say("stopping after this batch; once more to quit at once")
+            logger.info("stopping after this batch; once more to quit at once")
 
     if threading.current_thread() is not threading.main_thread():
         # Only the main thread may take signals; elsewhere nobody asks.

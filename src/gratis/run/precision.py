@@ -1,13 +1,15 @@
 """Choose the precision of training by what the device is quick at."""
 
+import logging
 from collections.abc import Callable
 from typing import Literal
 
 import torch
 
-from gratis.progress import say
 from gratis.recipe import Recipe
 from gratis.run.folder import RunFolder
+
+logger = logging.getLogger(__name__)
 
 Precision = Literal["32-true", "bf16-mixed"]
 
@@ -26,7 +28,7 @@ def fit_to_device(recipe: Recipe, folder: RunFolder) -> Recipe:
         chosen = folder.recipe().train.precision
     else:
         chosen = quick_precision()
-        say(f"train.precision: {chosen}, as this device is quickest with")
+        logger.info(f"train.precision: {chosen}, as this device is quickest with")
     train = recipe.train.model_copy(update={"precision": chosen})
     return recipe.model_copy(update={"train": train})
 

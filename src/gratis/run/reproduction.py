@@ -1,5 +1,6 @@
 """All rows of the table: train what is missing, measure everything on the same frozen sets."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -8,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gratis.errors import GratisError
-from gratis.evaluate import require_libraries
-from gratis.evaluate.measurement import Measurement
+from gratis.evaluation import require_libraries
 from gratis.files import locked
-from gratis.progress import say
 from gratis.recipe import Recipe, choose_rows, resolve_rows
 from gratis.results import Results
+from gratis.results.measurement import Measurement
 from gratis.run.evaluation import ensure_sets
 from gratis.run.folder import RunFolder
 from gratis.run.training import train, train_only
+
+logger = logging.getLogger(__name__)
 
 Correct: TypeAlias = Mapping[str, NDArray[np.bool_]]
 
@@ -53,7 +55,7 @@ def reproduce(baseline: Recipe, rows: Sequence[Recipe], out: Path, seeds: int) -
         sets = _make_sets(baseline, out)
         for seed in range(seeds):
             for row in rows:
-                say(f"{row.title} (seed {seed})")
+                logger.info(f"{row.title} (seed {seed})")
                 seeded = row.model_copy(update={"seed": seed})
                 results.append(train(seeded, run_path(out, seeded), sets))
     return results
@@ -79,7 +81,7 @@ def correct_by_seed(recipe: Recipe, out: Path, seeds: int) -> dict[int, Correct]
 
 def _make_sets(baseline: Recipe, out: Path) -> Path:
     """Train the baseline and make the sets from it, unless they are there."""
-    say(f"{baseline.title} (seed {baseline.seed}), whose gradients make the transfer sets")
+    logger.info(f"{baseline.title} (seed {baseline.seed}), whose gradients make the transfer sets")
     path, sets = run_path(out, baseline), out / "perturbed"
     train_only(baseline, path)
     ensure_sets(path, sets)

@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from gratis.augmentation import Augment
 from gratis.data import Batches
 from gratis.model import logits_of
 from gratis.objective import Objective
-from gratis.perturb import Augment
 from gratis.recipe import Recipe
 from gratis.run.build import build_to_measure, fit_to_data
 from gratis.run.evaluation import load_once
 from gratis.run.machine import device_name
-from gratis.train.loop import Trainer
-from gratis.train.metrics import Averages
+from gratis.training.metrics import Averages
+from gratis.training.trainer import Trainer
 
 _ROUNDS = 5
 
@@ -65,7 +65,7 @@ def time_recipe(recipe: Recipe, seconds: float = 10) -> Timing:
     ]
     shares = sorted(ours / limit for ours, limit in pairs)
     passes = statistics.median(ours for ours, _ in pairs)
-    device = trainer.learner.fabric.device
+    device = trainer.train_state.fabric.device
     return Timing(
         milliseconds=_parts(trainer, part),
         images_per_second=passes / trainer.cost,
@@ -79,7 +79,7 @@ def time_recipe(recipe: Recipe, seconds: float = 10) -> Timing:
 
 def _throughput(trainer: Trainer, step: Callable[[], float], seconds: float) -> float:
     """Return the passes a second of steps that return their passes."""
-    device, passes = trainer.learner.fabric.device, 0.0
+    device, passes = trainer.train_state.fabric.device, 0.0
     _wait(device)
     started = time.perf_counter()
     while (taken := time.perf_counter() - started) < seconds or not passes:
@@ -90,41 +90,41 @@ def _throughput(trainer: Trainer, step: Callable[[], float], seconds: float) -> 
 
 def bare_loop(trainer: Trainer) -> Callable[[], float]:
     """Return a step of the bare arithmetic of ``trainer``'s steps, which returns its passes."""
-    learner = trainer.learner
+    train_state = trainer.train_state
     batch = trainer.batches[0]
-    views = batch.images.repeat(learner.objective.views, 1, 1, 1)
-    labels = batch.labels.repeat(learner.objective.views)
+    views = batch.images.repeat(train_state.objective.views, 1, 1, 1)
+    labels = batch.labels.repeat(train_state.objective.views)
     images = views.contiguous(memory_format=torch.channels_last)
     # What costs one pass takes the gradient of the input only for an adversary's sake.
-    takes_input_gradient = "epsilon" in learner.adversary.describe(0.0)
+    takes_input_gradient = "epsilon" in train_state.adversary.describe(0.0)
 
     def step() -> float:
         leaf = images.detach().requires_grad_(takes_input_gradient)
-        logits = logits_of(learner.model(leaf))
-        learner.optimizer.zero_grad()
-        learner.fabric.backward(functional.cross_entropy(logits, labels))
-        learner.optimizer.step()
-        return trainer.cost / learner.adversary.passes() * len(batch)
+        logits = logits_of(train_state.model(leaf))
+        train_state.optimizer.zero_grad()
+        train_state.fabric.backward(functional.cross_entropy(logits, labels))
+        train_state.optimizer.step()
+        return trainer.cost / train_state.adversary.passes() * len(batch)
 
     return step
 
 
 def _parts(trainer: Trainer, seconds: float) -> dict[str, float]:
     """Return the milliseconds of a step by part; what belongs to none is ``other``."""
-    learner = trainer.learner
+    train_state = trainer.train_state
     taken: dict[str, float] = {}
     places = {
         "read": (Batches, "__getitem__"),
         "augment": (Augment, "__call__"),
-        "perturb": (type(learner.adversary), "perturb"),
-        "forward": (type(learner.model), "forward"),
+        "perturb": (type(train_state.adversary), "perturb"),
+        "forward": (type(train_state.model), "forward"),
         "loss": (Objective, "__call__"),
-        "backward": (type(learner.fabric), "backward"),
-        "optimizer": (type(learner.optimizer), "step"),
-        "observe": (type(learner.adversary), "observe"),
+        "backward": (type(train_state.fabric), "backward"),
+        "optimizer": (type(train_state.optimizer), "step"),
+        "observe": (type(train_state.adversary), "observe"),
         "log": (Averages, "add"),
     }
-    device, steps = learner.fabric.device, 0
+    device, steps = train_state.fabric.device, 0
     with ExitStack() as stack:
         for name, (owner, method) in places.items():
             stack.enter_context(_timed(owner, method, name, taken, device))

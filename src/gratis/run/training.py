@@ -1,12 +1,12 @@
 """One run: train a recipe in its folder, then measure it."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from gratis.errors import Interrupted
-from gratis.evaluate import perturbed_sets, require_libraries
+from gratis.evaluation import require_libraries
 from gratis.files import locked
-from gratis.progress import say
 from gratis.recipe import Recipe, with_overrides
 from gratis.results import Results
 from gratis.run.budget import fit_to_budget
@@ -15,7 +15,10 @@ from gratis.run.evaluation import load_once, measure_run
 from gratis.run.folder import RunFolder
 from gratis.run.interrupt import stopping
 from gratis.run.precision import fit_to_device
-from gratis.train import checkpoint
+from gratis.training import checkpoint
+from gratis.validation_sets import perturbed_sets
+
+logger = logging.getLogger(__name__)
 
 
 def train(recipe: Recipe, path: Path, sets: Path | None = None) -> Results:
@@ -38,7 +41,7 @@ def train(recipe: Recipe, path: Path, sets: Path | None = None) -> Results:
         finished = folder.results()
         if finished is None or not _still_holds(finished, folder, sets):
             return measure_run(path, sets)
-        say(f"{path}: already measured")
+        logger.info(f"{path}: already measured")
         return finished
 
 
@@ -76,12 +79,12 @@ def _train(recipe: Recipe, path: Path, sets: Path | None) -> None:
     # Before the folder is claimed: wrong sets or a wrong backbone must leave nothing behind.
     if sets is not None:
         perturbed_sets.load(sets, dataset.validation)
-    trainer, watch = build_trainer(recipe, dataset)
+    trainer, monitor = build_trainer(recipe, dataset)
     folder.claim(recipe, sets)
     # What was measured of other weights, if anything was, does not hold for these.
     folder.results_file.unlink(missing_ok=True)
     with stopping() as stop:
-        finished = trainer.run(path, identity, stop, watch)
+        finished = trainer.run(path, identity, stop, monitor)
         if stop() or not finished:
             raise Interrupted(
                 f"stopped after epoch {trainer.epoch:.1f}, saved; go on with: gratis resume {path}"

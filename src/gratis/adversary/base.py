@@ -1,0 +1,114 @@
+"""The interface of an adversary: it perturbs the batches that a model is trained on."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from gratis.attacks import Classify
+from gratis.data import Batch
+from gratis.model import logits_of
+from gratis.settings import Settings
+
+# Any module from images in [0, 1] to logits, or to an object with ``logits``.
+Model = nn.Module
+
+
+class Adversary(ABC):
+    """Perturbs training batches.
+
+    One batch in a training loop, at progress ``t`` in [0, 1]::
+
+        for x in adversary.replay(model, images, labels, t):
+            loss = functional.cross_entropy(model(x), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    Attributes:
+        perturbs: whether training batches are ever perturbed. Only then can training overfit to
+            a single attack step, and only then is it watched for that.
+    """
+
+    perturbs: ClassVar[bool] = True
+
+    def replays(self, t: float) -> int:
+        """Return how often a batch drawn at ``t`` is trained on: the paper's m."""
+        return 1
+
+    def passes(self) -> int:
+        """Return the passes through the classifier that one replay of one view costs."""
+        return 1
+
+    @abstractmethod
+    def perturb(self, model: Model, batch: Batch, t: float) -> Tensor:
+        """Return the images to train on.
+
+        They are ``batch.views`` perturbed, in [0, 1], of the same shape.
+        """
+
+    def observe(self, batch: Batch, t: float) -> None:  # noqa: B027  most adversaries keep nothing
+        """Read the gradient of the images that :meth:`perturb` returned, after the backward pass.
+
+        Raises:
+            GratisError: the adversary needs that gradient and there is none.
+        """
+
+    def replay(
+        self,
+        model: Model,
+        images: Tensor,
+        labels: Tensor,
+        t: float = 0.0,
+        *,
+        indices: Tensor | None = None,
+        split_size: int | None = None,
+    ) -> Iterator[Tensor]:
+        """Yield the images to train on, once for each replay of a batch.
+
+        The caller makes one training step with each: a forward pass of exactly these images, a
+        backward pass, an optimizer step. The adversary reads the gradient of the images when the
+        loop comes round.
+
+        Args:
+            model: maps images to logits, or to an object with ``logits``.
+            images: float (n, 3, height, width) in [0, 1], not normalised.
+            labels: int64 (n,).
+            t: training progress in [0, 1], which schedules are functions of.
+            indices: int64 (n,), the position of each image in the training set. Only
+                :class:`CachedFreeAT` needs it.
+            split_size: the number of images in the training set, together with ``indices``.
+
+        Raises:
+            GratisError: the last replay made no backward pass through the images.
+            ValueError: as :meth:`gratis.data.Batch.of`.
+        """
+        batch = Batch.of(images, labels, indices, split_size)
+        for _ in range(self.replays(t)):
+            yield self.perturb(model, batch, t)
+            self.observe(batch, t)
+
+    def describe(self, t: float) -> dict[str, float]:
+        """Return the values in force at ``t``, for logs."""
+        return {}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return everything that later batches depend on."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:  # noqa: B027
+        """Continue from a state that :meth:`state_dict` returned."""
+
+
+class AdversarySettings(Settings):
+    """The settings of one kind of adversary."""
+
+    @abstractmethod
+    def build(self, seed: int) -> Adversary:
+        """Return the adversary; all its random numbers derive from ``seed``."""
+
+
+def classify_with(model: Model) -> Classify:
+    """Return ``model`` as a function from images to logits, as attacks take it."""
+    return lambda images: logits_of(model(images))

@@ -1,0 +1,70 @@
+"""Fast-AT (Wong et al. 2020): FGSM from a random start, projected back to epsilon.
+
+Two passes a replay: one for the perturbation, one for the weights.
+"""
+
+from typing import Annotated
+
+from torch import Tensor
+
+from gratis.adversary.base import AdversarySettings, Model
+from gratis.adversary.n_fgsm import signed_step
+from gratis.adversary.random_start import RandomStartAdversary
+from gratis.data import Batch
+from gratis.schedule import Constant, Scheduled, ScheduleLike, within
+from gratis.settings import validate
+
+# The step that the paper recommends, in multiples of epsilon.
+_STEP = 1.25
+
+
+class FGSMRSSettings(AdversarySettings):
+    """FGSM with a random start; both numbers may be schedules.
+
+    Attributes:
+        epsilon: the L-infinity norm of the perturbation, in [0, 1] units of pixel value.
+        step_size: the size of the signed step, in the same units. Default: 1.25 * epsilon.
+    """
+
+    epsilon: Annotated[Scheduled, within(0, 1)] = Constant(value=8 / 255)
+    step_size: Annotated[Scheduled, within(0, 1)] | None = None
+
+    def build(self, seed: int) -> "FGSMRS":
+        """Return the adversary."""
+        return FGSMRS(**dict(self), seed=seed)
+
+
+class FGSMRS(RandomStartAdversary):
+    """Trains on images one signed step from a random start, within epsilon."""
+
+    def __init__(
+        self,
+        *,
+        epsilon: ScheduleLike = 8 / 255,
+        step_size: ScheduleLike | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Take the fields of :class:`FGSMRSSettings`, and the seed of the random starts.
+
+        Raises:
+            GratisError: a value is out of range.
+        """
+        super().__init__("fgsm", seed)
+        given = {"epsilon": epsilon, "step_size": step_size}
+        self.settings = validate(FGSMRSSettings, given, "FGSMRS")
+
+    def passes(self) -> int:
+        """Return 2: one pass for the step, one for the training."""
+        return 2
+
+    def perturb(self, model: Model, batch: Batch, t: float) -> Tensor:
+        """Return the views with a projected perturbation, clipped to [0, 1]."""
+        epsilon, step_size = self.settings.epsilon(t), self.settings.step_size
+        step = _STEP * epsilon if step_size is None else step_size(t)
+        start = self.uniform(batch.views, epsilon)
+        delta = start + signed_step(model, batch, start, step)
+        return (batch.views + delta.clamp(-epsilon, epsilon)).clamp(0, 1)
+
+    def describe(self, t: float) -> dict[str, float]:
+        """Return epsilon at ``t``."""
+        return {"epsilon": self.settings.epsilon(t)}

@@ -1,0 +1,85 @@
+"""N-FGSM (de Jorge et al. 2022): one signed step from wide noise, without projection.
+
+Two passes a replay: one for the perturbation, one for the weights.
+"""
+
+from functools import partial
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from gratis.adversary.base import AdversarySettings, Model, classify_with
+from gratis.adversary.random_start import RandomStartAdversary
+from gratis.attacks import frozen_statistics, input_gradient
+from gratis.data import Batch
+from gratis.schedule import Constant, Scheduled, ScheduleLike, within
+from gratis.settings import validate
+
+
+class NFGSMSettings(AdversarySettings):
+    """N-FGSM; ``epsilon`` and ``step_size`` may be schedules.
+
+    Attributes:
+        epsilon: the size of the perturbation, in [0, 1] units of pixel value.
+        step_size: the size of the signed step, in the same units. Default: epsilon.
+        noise: the width of the random start, in multiples of epsilon. The sum of noise and step
+            may reach (1 + noise) * epsilon where the step is epsilon.
+    """
+
+    epsilon: Annotated[Scheduled, within(0, 1)] = Constant(value=8 / 255)
+    step_size: Annotated[Scheduled, within(0, 1)] | None = None
+    noise: Annotated[float, Field(ge=0)] = 2.0
+
+    def build(self, seed: int) -> "NFGSM":
+        """Return the adversary."""
+        return NFGSM(**dict(self), seed=seed)
+
+
+class NFGSM(RandomStartAdversary):
+    """Trains on images one signed step from wide random noise."""
+
+    def __init__(
+        self,
+        *,
+        epsilon: ScheduleLike = 8 / 255,
+        step_size: ScheduleLike | None = None,
+        noise: float = 2.0,
+        seed: int = 0,
+    ) -> None:
+        """Take the fields of :class:`NFGSMSettings`, and the seed of the noise.
+
+        Raises:
+            GratisError: a value is out of range.
+        """
+        super().__init__("fgsm", seed)
+        given = {"epsilon": epsilon, "step_size": step_size, "noise": noise}
+        self.settings = validate(NFGSMSettings, given, "NFGSM")
+
+    def passes(self) -> int:
+        """Return 2: one pass for the step, one for the training."""
+        return 2
+
+    def perturb(self, model: Model, batch: Batch, t: float) -> Tensor:
+        """Return the views with noise and one step up the cross entropy, clipped to [0, 1]."""
+        epsilon = self.settings.epsilon(t)
+        noise = self.uniform(batch.views, self.settings.noise * epsilon)
+        step_size = (self.settings.step_size or self.settings.epsilon)(t)
+        delta = noise + signed_step(model, batch, noise, step_size)
+        return (batch.views + delta).clamp(0, 1)
+
+    def describe(self, t: float) -> dict[str, float]:
+        """Return epsilon at ``t``."""
+        return {"epsilon": self.settings.epsilon(t)}
+
+
+def signed_step(model: Model, batch: Batch, noise: Tensor, step_size: float) -> Tensor:
+    """Return ``step_size`` times the sign of the cross entropy's gradient, taken at the noise.
+
+    ``noise`` and the result have the shape of the views.
+    """
+    start = (batch.views + noise).clamp(0, 1)
+    with frozen_statistics(model):
+        gradient = batch.by_part(partial(input_gradient, classify_with(model)), start)
+    return step_size * torch.sign(gradient)

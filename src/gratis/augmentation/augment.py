@@ -1,0 +1,213 @@
+"""Random views of a batch: one colour map and one affine map per image, on its device."""
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+from torch.nn import functional
+
+from gratis.augmentation.colour import colour_maps, map_colours, mean_grey
+from gratis.settings import Settings
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+# Uniform draws for a view: four for its colours, eight for its geometry.
+COLOURS, GEOMETRY = 4, 8
+
+# Pixels of one channel that a CPU works on at once: few enough that the allocator uses the same
+# memory again, since getting it from the system takes as long as everything else; and many, since
+# each piece starts a dozen operations.
+PIECE = 1 << 17
+
+
+class AugmentSettings(Settings):
+    """How far views may differ from their image; everything is drawn uniformly.
+
+    Attributes:
+        rotation: at most, either way, in degrees.
+        scale: (low, high) factor on the size of what is seen.
+        shift: at most, either way and along each side, as a share of the side.
+        crop: smallest share of the side that a window, placed at random, keeps; 1 keeps all.
+        flip: probability of a mirrored view (left to right).
+        hue: at most, either way, in turns of the colour wheel.
+        saturation: the factor is drawn from [1 - saturation, 1 + saturation].
+        brightness: the same for brightness.
+        contrast: the same for contrast.
+    """
+
+    rotation: Annotated[float, Field(ge=0, le=180)] = 15.0
+    scale: tuple[Positive, Positive] = (0.9, 1.1)
+    shift: Share = 0.1
+    crop: Annotated[float, Field(gt=0, le=1)] = 0.8
+    flip: Share = 0.5
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    saturation: Share = 0.3
+    brightness: Share = 0.3
+    contrast: Share = 0.3
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = self.scale
+        if low > high:
+            raise ValueError(f"scale must be (low, high), not ({low:g}, {high:g})")
+        return self
+
+    @property
+    def moves(self) -> bool:
+        """Whether any view may differ in geometry."""
+        still = (0, (1, 1), 0, 1, 0)
+        return (self.rotation, self.scale, self.shift, self.crop, self.flip) != still
+
+    @property
+    def recolours(self) -> bool:
+        """Whether any view may differ in colour."""
+        return any((self.hue, self.saturation, self.brightness, self.contrast))
+
+
+class Augment:
+    """Make random views: colours first, at the images' own size, then one resampling.
+
+    Every image of every view has its own draws. Resampling is bilinear; what lies outside the
+    image is black, as in the geometric validation sets and in pictures that were really rotated.
+    """
+
+    def __init__(self, settings: AugmentSettings) -> None:
+        """Make views as far from their images as ``settings`` say."""
+        self.settings = settings
+
+    def __call__(
+        self, images: Tensor, generator: torch.Generator, views: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """Return views and the affine maps that made them.
+
+        Args:
+            images: (n, 3, H, W) in [0, 1].
+            generator: the source of all draws, on the images' device.
+            views: how many of each image.
+
+        Returns:
+            The views, (views * n, 3, H, W) in [0, 1] and in the images' memory format; row
+            k * n + i is view k of image i. With settings that change nothing they equal the
+            images bit for bit. The maps, (views * n, 2, 3), take normalised coordinates of a
+            view to those of its image, as ``affine_grid`` has them with ``align_corners=False``.
+        """
+        n, _, height, width = images.shape
+        draws = torch.rand(
+            (COLOURS + GEOMETRY, views * n),
+            generator=generator,
+            device=images.device,
+            dtype=images.dtype,
+        )
+        maps = self._maps(draws[COLOURS:], height, width)
+        made = torch.empty(
+            (views * n, *images.shape[1:]),
+            device=images.device,
+            dtype=images.dtype,
+            memory_format=_layout(images),
+        )
+        # Autocast would multiply colours in half precision.
+        with torch.autocast(images.device.type, enabled=False):
+            self._make(images, draws[:COLOURS], maps, made)
+        return made, maps
+
+    def _make(self, images: Tensor, draws: Tensor, maps: Tensor, made: Tensor) -> None:
+        """Write the views into ``made``, a piece at a time."""
+        colours = self._colours(images, draws) if self.settings.recolours else None
+        grid = lines(maps, *images.shape[2:]) if self.settings.moves else None
+        for source, target in _pieces(images, len(made)):
+            piece = images[source]
+            if colours is not None:
+                piece = map_colours(piece, *(part[target] for part in colours)).clamp_(0, 1)
+            if grid is not None:
+                piece = _sample(piece, *(line[target] for line in grid))
+            made[target] = piece
+
+    def _colours(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the colour map of every view, (n, 3, 3) and (n, 1, 1), from draws (4, n)."""
+        own = self.settings
+        brightness, contrast, saturation, hue = 2 * draws - 1
+        return colour_maps(
+            mean_grey(images).repeat(draws.shape[1] // max(len(images), 1)),
+            brightness=1 + own.brightness * brightness,
+            contrast=1 + own.contrast * contrast,
+            saturation=1 + own.saturation * saturation,
+            hue=own.hue * hue,
+        )
+
+    def _maps(self, draws: Tensor, height: int, width: int) -> Tensor:
+        """Return the maps from view to image, (n, 2, 3), from uniform draws (8, n).
+
+        Seen from the image: a window is cut, mirrored, rotated, scaled, and shifted. Seen from
+        the view, which is the way resampling looks, each is undone, the last one first.
+        """
+        own = self.settings
+        angle = (2 * draws[0] - 1) * math.radians(own.rotation)
+        scale = own.scale[0] + (own.scale[1] - own.scale[0]) * draws[1]
+        shift = 2 * own.shift * (2 * draws[2:4] - 1)
+        kept = 1 - (1 - own.crop) * draws[4]
+        # No window reads beyond the outermost pixel centres: black would bleed into its edge.
+        across, down = (1 - kept) * (2 * draws[5:7] - 1)
+        centre = torch.stack([across * (1 - 1 / width), down * (1 - 1 / height)])
+        mirror = torch.where(draws[7] < own.flip, -1.0, 1.0)
+
+        cos, sin = kept / scale * angle.cos(), kept / scale * angle.sin()
+        # Coordinates run from -1 to 1 along both sides, whatever their lengths.
+        sin_across, sin_down = sin * height / width, sin * width / height
+        linear = torch.stack(
+            [torch.stack([mirror * cos, -mirror * sin_across]), torch.stack([sin_down, cos])]
+        )
+        moved = centre - (linear * shift).sum(1)
+        return torch.cat([linear, moved[:, None]], dim=1).permute(2, 0, 1).contiguous()
+
+
+def resample(images: Tensor, maps: Tensor) -> Tensor:
+    """Warp each image by its own affine map, bilinearly, with black outside.
+
+    Args:
+        images: (n, 3, H, W) in [0, 1].
+        maps: (n, 2, 3), from normalised output coordinates to input coordinates.
+
+    Returns:
+        (n, 3, H, W) in [0, 1].
+    """
+    return _sample(images, *lines(maps, *images.shape[2:]))
+
+
+def lines(maps: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Return the two terms of every view's grid, (n, 2, 1, width) and (n, 2, height, 1)."""
+    across = maps[:, :, :1] * _centres(width, maps) + maps[:, :, 2:]
+    down = maps[:, :, 1:2] * _centres(height, maps)
+    return across[:, :, None, :], down[:, :, :, None]
+
+
+def _sample(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    # Sums instead of affine_grid's product: exact under autocast and TF32, and less memory.
+    grid = (down + across).permute(0, 2, 3, 1)
+    # The four weights of a pixel may add up to a rounding error more than 1.
+    return functional.grid_sample(images, grid, align_corners=False).clamp_(0, 1)
+
+
+def _pieces(images: Tensor, rows: int) -> Iterator[tuple[slice, slice]]:
+    """Yield which images to take and which of the ``rows`` views they become."""
+    n, _, height, width = images.shape
+    # A CUDA device would only wait for more kernels to start.
+    step = max(PIECE // (height * width), 1) if images.device.type == "cpu" else n
+    for first in range(0, rows, max(n, 1)):
+        for begin in range(0, n, step):
+            end = min(begin + step, n)
+            yield slice(begin, end), slice(first + begin, first + end)
+
+
+def _centres(length: int, like: Tensor) -> Tensor:
+    """Return where pixel centres lie along a side that runs from -1 to 1, (length,)."""
+    return (2 * torch.arange(length, device=like.device, dtype=like.dtype) + 1) / length - 1
+
+
+def _layout(images: Tensor) -> torch.memory_format:
+    if images.is_contiguous(memory_format=torch.channels_last):
+        return torch.channels_last
+    return torch.contiguous_format

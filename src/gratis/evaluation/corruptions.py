@@ -1,0 +1,163 @@
+"""Common corruptions at five severities, by kornia.
+
+The kinds and most strengths are those of CIFAR-10-C (Hendrycks and Dietterich 2019), as far as
+kornia has them; kornia's definitions differ, so the figures compare with each other only.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from gratis.errors import GratisError
+from gratis.evaluation.evaluated_model import EvaluatedModel, Verdict
+from gratis.evaluation.tasks import EvalTask
+from gratis.seeds import generator
+
+Kind = Literal[
+    "gaussian_noise",
+    "impulse_noise",
+    "gaussian_blur",
+    "motion_blur",
+    "brightness",
+    "contrast",
+    "saturation",
+    "jpeg",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+SEVERITIES = range(1, 6)
+
+# By severity: standard deviation; share of the values; standard deviation and length in pixels
+# of a 32-pixel side; what is added; two factors; quality.
+STRENGTHS: dict[Kind, tuple[float, ...]] = {
+    "gaussian_noise": (0.04, 0.06, 0.08, 0.09, 0.10),
+    "impulse_noise": (0.01, 0.02, 0.03, 0.05, 0.07),
+    "gaussian_blur": (0.4, 0.6, 0.7, 0.8, 1.0),
+    "motion_blur": (1.5, 2.5, 3.5, 4.5, 5.5),
+    "brightness": (0.05, 0.10, 0.15, 0.20, 0.30),
+    "contrast": (0.75, 0.5, 0.4, 0.3, 0.15),
+    "saturation": (0.5, 0.3, 0.1, 2.0, 5.0),
+    "jpeg": (80, 65, 58, 50, 40),
+}
+_SIDE = 32
+
+
+class Corruption(EvalTask):
+    """Images under one kind of corruption; random ones are keyed by seed and image."""
+
+    kind: Kind
+    severity: Annotated[int, Field(ge=1, le=5)]
+
+    @property
+    def cost(self) -> float:
+        """One pass."""
+        return 1
+
+    def require(self) -> None:
+        """See that kornia is there."""
+        _library()
+
+    def judge(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
+        """Corrupt and classify."""
+        batch = evaluated.batch(index)
+        keys = (evaluated.seed, "corruption", self.kind)
+        # Drawn on the CPU, one image at a time: the same on every device and in every batch.
+        draws = [
+            torch.rand(
+                _draws(self.kind, batch.images), generator=generator("cpu", *keys, int(place))
+            )
+            for place in index
+        ]
+        images = corrupt(self.kind, self.severity, batch.images, torch.stack(draws))
+        return Verdict(evaluated.right(images, batch.labels).cpu().numpy())
+
+
+def corrupt(kind: Kind, severity: int, images: Tensor, draws: Tensor) -> Tensor:
+    """Return corrupted images.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        severity: from 1 to 5.
+        images: (n, 3, H, W) in [0, 1].
+        draws: uniform in [0, 1), of the shape of the images for noise, else (n, 1).
+
+    Returns:
+        (n, 3, H, W), clipped to [0, 1].
+    """
+    strength = STRENGTHS[kind][severity - 1]
+    corrupted = _HOW[kind](images, strength, draws.to(images))
+    return corrupted.clamp(0, 1).contiguous(memory_format=torch.channels_last)
+
+
+def _draws(kind: Kind, images: Tensor) -> tuple[int, ...]:
+    return tuple(images.shape[1:]) if kind.endswith("noise") else (1,)
+
+
+def _gaussian_noise(images: Tensor, strength: float, draws: Tensor) -> Tensor:
+    # The inverse of the normal distribution; away from 0, where it is infinite.
+    normal: Tensor = torch.special.ndtri(draws.clamp(min=1e-7))
+    return images + strength * normal
+
+
+def _impulse_noise(images: Tensor, strength: float, draws: Tensor) -> Tensor:
+    salted = torch.where(draws > 1 - strength / 2, 1.0, images)
+    peppered: Tensor = torch.where(draws < strength / 2, 0.0, salted)
+    return peppered
+
+
+def _gaussian_blur(images: Tensor, strength: float, draws: Tensor) -> Tensor:
+    sigma = strength * images.shape[-1] / _SIDE
+    size = 2 * max(1, round(3 * sigma)) + 1
+    blurred: Tensor = _library().filters.gaussian_blur2d(
+        images, size, (sigma, sigma), border_type="replicate"
+    )
+    return blurred
+
+
+def _motion_blur(images: Tensor, strength: float, draws: Tensor) -> Tensor:
+    size = 2 * max(1, round(strength * images.shape[-1] / _SIDE / 2)) + 1
+    angles = 180 * draws[:, 0]
+    blurred: Tensor = _library().filters.motion_blur(
+        images, size, angles, torch.zeros_like(angles), border_type="replicate", mode="bilinear"
+    )
+    return blurred
+
+
+def _enhanced(name: str) -> Callable[[Tensor, float, Tensor], Tensor]:
+    def enhance(images: Tensor, strength: float, draws: Tensor) -> Tensor:
+        enhanced: Tensor = getattr(_library().enhance, name)(images, float(strength))
+        return enhanced
+
+    return enhance
+
+
+def _jpeg(images: Tensor, strength: float, draws: Tensor) -> Tensor:
+    quality = torch.full((len(images),), float(strength), device=images.device)
+    coded: Tensor = _library().enhance.jpeg_codec_differentiable(images, quality)
+    return coded
+
+
+_HOW: dict[Kind, Callable[[Tensor, float, Tensor], Tensor]] = {
+    "gaussian_noise": _gaussian_noise,
+    "impulse_noise": _impulse_noise,
+    "gaussian_blur": _gaussian_blur,
+    "motion_blur": _motion_blur,
+    "brightness": _enhanced("adjust_brightness"),
+    "contrast": _enhanced("adjust_contrast"),
+    "saturation": _enhanced("adjust_saturation"),
+    "jpeg": _jpeg,
+}
+
+
+def _library() -> Any:
+    try:
+        import kornia
+    except ImportError as error:
+        raise GratisError(
+            "the full suite needs kornia; install it: pip install 'gratis[full]'"
+        ) from error
+    return kornia

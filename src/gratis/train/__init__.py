@@ -1,8 +1,0 @@
-"""Training: the one step, the loop around it, and its checkpoints.
-
-Only the settings are imported here, so that reading a recipe does not load the engine.
-"""
-
-from gratis.train.settings import TrainSettings
-
-__all__ = ["TrainSettings"]

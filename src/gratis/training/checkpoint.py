@@ -1,0 +1,226 @@
+"""Checkpoints: everything that the rest of a run depends on, in one safetensors file.
+
+Random draws are keyed by position, so the position stands in for every random state but the
+adversary's own.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import torch
+from pydantic import Field, TypeAdapter, ValidationError
+from torch import Tensor, nn
+
+from gratis.errors import file_error
+from gratis.training import checkpoint_file
+from gratis.training.budget import Shortening
+from gratis.training.checkpoint_file import exists as exists
+from gratis.training.divergence import Divergence, Rollback
+from gratis.training.identity import Identity, differences
+from gratis.training.micro_batching import MicroBatching
+from gratis.training.step import TrainState
+
+FORMAT = "2"
+
+Count = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Event: TypeAlias = Rollback | Shortening | MicroBatching
+
+
+@dataclass
+class Position:
+    """How far a run has come: ``passes`` done and ``steps`` (replays) made.
+
+    ``batches`` were trained on to the end; of the next, ``replay`` of its ``replays`` are made.
+    ``images`` is the number of training images; ``seconds`` is the time spent in training, and
+    ``saving`` that in saving all checkpoints before this one, ``elapsed`` that of all legs;
+    ``finished`` says whether the planned passes are spent. ``first_loss`` is that of the first
+    step, before any update. ``events`` were taken on the way.
+    """
+
+    passes: Amount = 0.0
+    batches: Count = 0
+    replay: Count = 0
+    replays: Count = 0
+    steps: Count = 0
+    images: Count = 0
+    seconds: Amount = 0.0
+    saving: Amount = 0.0
+    elapsed: Amount = 0.0
+    metrics_bytes: Count = 0
+    finished: bool = False
+    first_loss: float | None = None
+    events: list[Event] = field(default_factory=list)
+
+
+_POSITION = TypeAdapter(Position)
+_IDENTITY = TypeAdapter(dict[str, str])
+
+
+def save(
+    path: Path,
+    train_state: TrainState,
+    position: Position,
+    metrics: dict[str, Tensor],
+    identity: Identity,
+) -> None:
+    """Write a checkpoint, all or nothing; the one before is kept beside it.
+
+    ``metrics`` are those not yet written; ``identity`` is what may not change between saving and
+    loading.
+
+    Raises:
+        GratisError: the file cannot be written.
+        Divergence: there are numbers that are not finite: never over a checkpoint that can go on.
+    """
+    tensors = {
+        **_prefixed("model", train_state.module.state_dict()),
+        **_prefixed("optimizer", _optimizer_tensors(train_state.optimizer)),
+        **_prefixed("adversary", train_state.adversary.state_dict()),
+        **_prefixed("metrics", metrics),
+    }
+    if train_state.average is not None:
+        tensors |= _prefixed("average", train_state.average.state_dict())
+    if name := _not_finite(tensors):
+        raise Divergence(f"{name} is no longer finite")
+    metadata = {
+        "format": FORMAT,
+        "position": json.dumps(asdict(position)),
+        "identity": json.dumps(dict(identity)),
+    }
+    checkpoint_file.write(path, tensors, metadata)
+
+
+def load(
+    path: Path, train_state: TrainState, identity: Identity
+) -> tuple[Position, dict[str, Tensor]]:
+    """Put a checkpoint's state into ``train_state``; return the position and unwritten metrics.
+
+    A damaged newest checkpoint gives its place to the one before it.
+
+    Raises:
+        GratisError: the file is missing, damaged, or belongs to another recipe or data set.
+    """
+    tensors, position = _read(path, identity, settle=True)
+    try:
+        return position, _put(path, tensors, train_state)
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        # Whole and of this very run by its own account, and yet not: somebody made it up.
+        raise file_error(path, "does not fit this run", checkpoint_file.TRAIN_AGAIN) from error
+
+
+def _put(path: Path, tensors: dict[str, Tensor], train_state: TrainState) -> dict[str, Tensor]:
+    """Put tensors into ``train_state``; return the unwritten metrics."""
+    device = train_state.fabric.device
+    _load_module(path, train_state.module, stripped("model", tensors))
+    if train_state.average is not None:
+        _load_module(path, train_state.average, stripped("average", tensors))
+    _load_optimizer(train_state.optimizer, stripped("optimizer", tensors))
+    # Generators' states stay on the CPU; delta goes where the images are.
+    train_state.adversary.load_state_dict(
+        {k: v.to(device) if v.dim() > 1 else v for k, v in stripped("adversary", tensors).items()}
+    )
+    return {k: v.to(device) for k, v in stripped("metrics", tensors).items()}
+
+
+def finished(path: Path, identity: Identity) -> bool:
+    """Return whether there is a checkpoint at ``path`` and its run is finished.
+
+    Raises:
+        GratisError: the file is damaged, or belongs to another recipe or data set.
+    """
+    return exists(path) and _read(path, identity, quiet=True)[1].finished
+
+
+def load_weights(path: Path, module: nn.Module, identity: Identity) -> Position:
+    """Put the weights that count into ``module``: the averaged ones, if there are any.
+
+    Raises:
+        GratisError: the file is missing or damaged, or belongs to another or an unfinished run.
+    """
+    tensors, position = _read(path, identity)
+    if not position.finished:
+        raise file_error(path, "is of an unfinished run", f"finish it: gratis resume {path.parent}")
+    averaged = stripped("average.module", tensors)
+    _load_module(path, module, averaged or stripped("model", tensors))
+    return position
+
+
+def _read(
+    path: Path, identity: Identity, quiet: bool = False, settle: bool = False
+) -> tuple[dict[str, Tensor], Position]:
+    tensors, metadata = checkpoint_file.read(path, quiet, settle)
+    if metadata.get("format") != FORMAT:
+        raise file_error(path, "is not a checkpoint of this version", checkpoint_file.TRAIN_AGAIN)
+    try:
+        saved = _IDENTITY.validate_json(metadata["identity"])
+        position = _POSITION.validate_json(metadata["position"])
+    except (KeyError, ValidationError) as error:
+        raise file_error(
+            path, "is damaged or not a checkpoint", checkpoint_file.TRAIN_AGAIN
+        ) from error
+    if changed := differences(saved, identity):
+        raise file_error(
+            path,
+            f"belongs to another recipe or data set ({changed})",
+            "train into a new folder with --out",
+        )
+    if name := _not_finite(tensors):
+        raise file_error(
+            path, f"holds numbers that are not finite ({name})", checkpoint_file.TRAIN_AGAIN
+        )
+    return tensors, position
+
+
+def _not_finite(tensors: dict[str, Tensor]) -> str | None:
+    return next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
+
+
+def _load_module(path: Path, module: nn.Module, state: dict[str, Tensor]) -> None:
+    wanted = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    given = {name: tensor.shape for name, tensor in state.items()}
+    if wanted != given:
+        names = sorted(k for k in wanted.keys() | given.keys() if wanted.get(k) != given.get(k))
+        raise file_error(
+            path,
+            f"is a checkpoint of another model ({len(names)} tensors differ, first {names[0]})",
+        )
+    module.load_state_dict(state)
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": value
+        for index, values in state.items()
+        for name, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    # In memory as the parameters are, and as they were: updates of mixed layouts are slow.
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            if not isinstance(value, Tensor) or value.numel() == 1:
+                continue
+            if value.shape != parameter.shape:
+                raise ValueError(f"{name} has shape {tuple(value.shape)}")
+            values[name] = torch.empty_like(parameter).copy_(value)
+
+
+def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{key}": value for key, value in tensors.items()}
+
+
+def stripped(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors below ``prefix``, without it."""
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

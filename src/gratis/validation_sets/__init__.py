@@ -1,0 +1,21 @@
+"""The frozen validation sets: geometric noise, and FGSM through a baseline."""
+
+from gratis.validation_sets.geometric import Geometry, noisy
+from gratis.validation_sets.manifest import MANIFEST, Manifest, split_hash, weights_hash
+from gratis.validation_sets.perturbed_sets import PerturbedSets, build, load, made_from
+from gratis.validation_sets.transfer import attacked, quantise
+
+__all__ = [
+    "MANIFEST",
+    "Geometry",
+    "Manifest",
+    "PerturbedSets",
+    "attacked",
+    "build",
+    "load",
+    "made_from",
+    "noisy",
+    "quantise",
+    "split_hash",
+    "weights_hash",
+]

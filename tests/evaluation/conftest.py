@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gratis.data.dataset import Split
+from gratis.validation_sets import build, load
+
+N, CLASSES = 24, 5
+EPSILON = 8 / 255
+
+
+@pytest.fixture
+def split():
+    """Images of which the network of ``net`` gets most right, near enough to fall to attacks."""
+    source = np.random.default_rng(1)
+    images = source.integers(0, 256, (N, 8, 8, 3), dtype=np.uint8)
+    labels = network()(pixels(images).double()).argmax(1).numpy()
+    labels[::8] = (labels[::8] + 1) % CLASSES
+    return Split(images, labels)
+
+
+def pixels(images):
+    return torch.from_numpy(images).permute(0, 3, 1, 2) / 255
+
+
+def network():
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.GELU(), nn.Flatten(), nn.Linear(288, CLASSES)
+    ).double()
+
+
+class Seen(list):
+    """The sizes of all batches that a network has seen, or a copy of it."""
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+class Doubled(nn.Module):
+    """A network in double precision, whose verdicts do not hang on the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = network()
+        self.seen = Seen()
+
+    def forward(self, images):
+        self.seen.append(len(images))
+        return self.inner(images.double())
+
+
+@pytest.fixture
+def net():
+    return Doubled()
+
+
+@pytest.fixture
+def sets(tmp_path, split, net):
+    build(tmp_path / "sets", split, True, net, EPSILON, seed=0)
+    net.seen.clear()
+    return load(tmp_path / "sets", split)

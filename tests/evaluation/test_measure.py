@@ -1,0 +1,401 @@
+"""Suites as a whole: who faces what, which verdict counts, and what is never done twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gratis.attacks import AttackSettings, Found, attack
+from gratis.errors import GratisError
+from gratis.evaluation import SUITES, EvaluateSettings, cascade, measure, parts, tasks
+from gratis.evaluation.autoattack import AutoAttack
+from gratis.evaluation.evaluated_model import EvaluatedModel, Pictures
+from gratis.evaluation.tasks import GradientAttack, ladder
+
+STANDARD = EvaluateSettings(suite="standard", pgd_steps=4, epsilon_l2=0.3, batch_size=10)
+
+
+def files(folder):
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*.safetensors")}
+
+
+def by_name(found):
+    return {task.name: task for task in found.tasks}
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_suite_is_held_and_says_how(suite, net, split, sets, monkeypatch):
+    if suite in ("autoattack", "full"):
+        pytest.importorskip("kornia")
+        # The library has tests of its own, and is slow.
+        monkeypatch.setattr(AutoAttack, "fits", lambda self, evaluated: False)
+    settings = EvaluateSettings(suite=suite, pgd_steps=2, images=12)
+    found = measure(net, split, sets, settings, 0)
+    names = [task.name for task in found.tasks]
+    assert len(set(names)) == len(names) and names[:3] == ["clean", "geometric", "fgsm_transfer"]
+    for task in found.tasks:
+        assert task.accuracy == found.accuracy(task.name)
+        assert task.images == 12 if not task.threat else task.images <= 12
+    assert set(found.correct) - set(names) <= {"robust", "robust_l2"}
+    # Without AutoAttack its suite has no attack that goes on where others left off.
+    assert ("robust" in found.correct) == (suite in ("standard", "full"))
+
+
+def test_the_suite_of_autoattack_is_the_table_and_its_four_parts():
+    own = EvaluateSettings(suite="autoattack")
+    tried = SUITES["autoattack"](own)
+    assert tried[:-4] == SUITES["table"](own)
+    assert tried[-4:] == SUITES["full"](own)[-4:]
+    assert [task.name for task in tried[-4:]] == ["apgd_ce", "apgd_t", "fab_t", "square"]
+
+
+def test_attacks_within_a_threat_become_no_cheaper():
+    found = SUITES["full"](EvaluateSettings(suite="full"))
+    for threat in ("robust", "robust_l2"):
+        costs = [task.cost for task in found if task.threat == threat]
+        assert len(costs) > 1 and costs == sorted(costs)
+
+
+def test_the_worst_case_is_image_by_image_and_cascades_spare_the_fallen(net, split, sets):
+    found = measure(net, split, sets, STANDARD, 0)
+    how, correct = by_name(found), found.correct
+    apart = correct["fgsm"] & correct["bim"] & correct["pgd"]
+    for name in ("fgsm", "bim", "pgd", "pgd_l2"):
+        assert how[name].standalone and how[name].images == correct["clean"].sum()
+        assert (correct["clean"] | ~correct[name]).all()
+    assert how["pgd_margin"].images == apart.sum() < correct["clean"].sum()
+    assert (apart | ~correct["pgd_margin"]).all()
+    np.testing.assert_array_equal(correct["robust"], correct["pgd_margin"])
+    np.testing.assert_array_equal(correct["robust_l2"], correct["pgd_l2_margin"])
+    assert 0 < correct["robust"].sum() < apart.sum() + 1
+
+
+def test_a_cascade_finds_what_its_attacks_find_alone(net, split, sets):
+    found = measure(net, split, sets, STANDARD, 0)
+    evaluated = EvaluatedModel(net, split, {}, 0)
+    alone = np.ones(len(split), dtype=bool)
+    for task in SUITES["standard"](STANDARD):
+        if task.threat == "robust":
+            alone &= task.judge(evaluated, np.arange(len(split))).correct
+    np.testing.assert_array_equal(found.correct["robust"], alone & found.correct["clean"])
+
+
+def test_a_ladder_falls_and_is_that_of_each_epsilon_alone(net, split, sets):
+    epsilons = (0.0, 2 / 255, 16 / 255, 5 / 255)
+    settings = STANDARD.model_copy(update={"epsilons": epsilons})
+    found = measure(net, split, sets, settings, 0)
+    names = [task.name for task in found.tasks if task.threat == "curve"]
+    assert names == ["pgd 2/255", "pgd 5/255", "pgd 16/255"]
+    evaluated = EvaluatedModel(net, split, {}, 0)
+    last = found.correct["clean"]
+    for name, task in zip(
+        names, ladder("pgd", AttackSettings.pgd(1 / 255, 4), epsilons), strict=True
+    ):
+        assert by_name(found)[name].images == last.sum()
+        alone = task.judge(evaluated, np.arange(len(split))).correct
+        np.testing.assert_array_equal(found.correct[name], alone & last)
+        last = found.correct[name]
+    assert last.sum() < found.correct["pgd 2/255"].sum()
+
+
+# The verdict
+
+
+def test_an_example_outside_its_budget_or_range_fools_nobody(net, split):
+    evaluated = EvaluatedModel(net, split, {}, 0)
+    batch = evaluated.batch(np.arange(len(split)))
+    wrong = evaluated.batch(np.arange(len(split))[::-1].copy()).images
+    fooled = ~evaluated.right(wrong, batch.labels)
+    assert fooled.sum() > len(split) / 2
+    assert torch.equal(evaluated.fooled(batch, wrong, "linf", 1.0), fooled)
+    assert not evaluated.fooled(batch, wrong, "linf", 0.1).any()
+    assert not evaluated.fooled(batch, wrong * 1.5, "linf", 1.0).all()
+    assert not evaluated.fooled(batch, wrong - 2, "l2", 99.0).any()
+    assert not evaluated.fooled(batch, wrong * torch.nan, "linf", 1.0).any()
+
+
+class GradientOnly(nn.Module):
+    """Wrong whenever a gradient is asked for: no attack's own word can be taken for it."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, images):
+        logits = self.inner(images)
+        return -logits if torch.is_grad_enabled() else logits
+
+
+def test_a_claim_that_does_not_hold_is_followed_by_the_whole_pgd_step(net, split, monkeypatch):
+    evaluated = EvaluatedModel(GradientOnly(net), split, {}, 0)
+    how = AttackSettings.bim(16 / 255, steps=4).model_copy(update={"until_fooled": True})
+    everyone = evaluated.batch(np.arange(len(split)))
+    clean = np.flatnonzero(evaluated.right(everyone.images, everyone.labels).numpy())
+    attack_model = []
+
+    def pgd_step(classify, images, *arguments):
+        attack_model.append(len(images))
+        return attack(classify, images, *arguments)
+
+    monkeypatch.setattr(tasks, "attack", pgd_step)
+    verdict = GradientAttack(name="bim", threat="robust", attack=how).judge(evaluated, clean)
+    assert attack_model == [len(clean)] and len(clean) > 15
+    # Upside down the gradient leads to what is right, and so nothing has fallen.
+    assert verdict.correct.all()
+
+
+def test_a_lying_attack_is_not_believed(net, split, monkeypatch):
+    def lie(classify, images, labels, *_):
+        everything = torch.ones(len(labels), dtype=torch.bool)
+        return Found(1 - images, torch.zeros(len(labels)), everything)
+
+    monkeypatch.setattr(tasks, "search", lie)
+    how = AttackSettings.bim(0.0).model_copy(update={"until_fooled": True})
+    evaluated = EvaluatedModel(net, split, {}, 0)
+    verdict = GradientAttack(name="bim", threat="robust", attack=how).judge(
+        evaluated, np.arange(24)
+    )
+    clean = evaluated.right(*evaluated.batch(np.arange(24))[:2]).numpy()
+    np.testing.assert_array_equal(verdict.correct, clean)
+
+
+# What is kept
+
+# Before anything else, the copy that attacks pgd_step is made, and compared with the model.
+COMPARED = 3 * [cascade.FOLDED]
+
+
+def test_what_is_finished_is_not_repeated_and_figures_are_the_same(
+    net, split, sets, tmp_path, monkeypatch
+):
+    undisturbed = measure(net, split, sets, STANDARD, 0)
+    needed = len(net.seen)
+    measure(net, split, sets, STANDARD, 0, tmp_path / "other")
+    batches = len(files(tmp_path / "other"))
+
+    judge, left = GradientAttack.judge, []
+
+    def fail_after(task, evaluated, index):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        return judge(task, evaluated, index)
+
+    monkeypatch.setattr(GradientAttack, "judge", fail_after)
+    folder, before = tmp_path / "parts", {}
+    for _ in range(100):
+        left[:] = [None] * 2
+        try:
+            found = measure(net, split, sets, STANDARD, 0, folder)
+            break
+        except KeyboardInterrupt:
+            assert len(files(folder)) >= len(before) + 2
+            assert before.items() <= files(folder).items()
+            before = files(folder)
+    assert 2 < len(before) < len(files(folder)) == batches
+    for metric, expected in undisturbed.correct.items():
+        np.testing.assert_array_equal(found.correct[metric], expected)
+    assert found.tasks == undisturbed.tasks
+
+    net.seen.clear()
+    again = measure(net, split, sets, STANDARD, 0, folder)
+    assert net.seen == COMPARED and needed > 20
+    assert again.tasks == found.tasks and again.seconds == found.seconds
+
+
+def test_killed_at_any_moment_it_goes_on(tmp_path, split, net, sets):
+    script = textwrap.dedent(
+        """
+        import sys, time
+        from pathlib import Path
+        sys.path.insert(0, sys.argv[1])
+        import numpy as np, torch
+        from conftest import Doubled, network
+        from gratis.data.dataset import Split
+        from gratis.evaluation import EvaluateSettings, measure
+        from gratis.validation_sets import load
+        torch.set_num_threads(1)
+        root = Path(sys.argv[2])
+        split = Split(np.load(root / "images.npy"), np.load(root / "labels.npy"))
+        net = Doubled()
+        net.inner.register_forward_hook(lambda *_: time.sleep(0.005))
+        settings = EvaluateSettings(
+            suite="standard", pgd_steps=4, epsilon_l2=0.3, batch_size=3, examples="float32"
+        )
+        measure(net, split, load(root / "sets", split), settings, 0, root / "parts")
+        """
+    )
+    np.save(tmp_path / "images.npy", split.images)
+    np.save(tmp_path / "labels.npy", split.labels)
+    here, parts = os.path.dirname(__file__), tmp_path / "parts"
+    process = subprocess.Popen([sys.executable, "-c", script, here, str(tmp_path)])
+    while not list(parts.rglob("*.safetensors"))[20:]:
+        assert process.poll() is None, "ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = files(parts)
+    settings = STANDARD.model_copy(update={"batch_size": 3, "examples": "float32"})
+    found = measure(net, split, sets, settings, 0, parts)
+    assert before.items() <= files(parts).items() and len(files(parts)) > len(before)
+    assert not list(parts.rglob("*.partial"))
+    net.seen.clear()
+    undisturbed = measure(net, split, sets, settings, 0)
+    for metric, expected in undisturbed.correct.items():
+        np.testing.assert_array_equal(found.correct[metric], expected)
+    np.testing.assert_array_equal(found.examples.images, undisturbed.examples.images)
+
+
+def other_weights(net, split):
+    with torch.no_grad():
+        net.inner[0].weight[0, 0, 0, 0] += 1e-3
+    return net, split
+
+
+def other_images(net, split):
+    images = split.images.copy()
+    images[0, 0, 0, 0] ^= 1
+    return net, type(split)(images, split.labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "seed"),
+    [
+        (None, {"epsilon_l2": 0.4}, 0),
+        (None, {"pgd_steps": 5}, 0),
+        (None, {"examples": "float32"}, 0),
+        (None, {}, 1),
+        (other_weights, {}, 0),
+        (other_images, {}, 0),
+    ],
+)
+def test_what_was_found_otherwise_is_not_used(net, split, sets, tmp_path, change, settings, seed):
+    measure(net, split, sets, STANDARD, 0, tmp_path / "parts")
+    if change is not None:
+        net, split = change(net, split)
+    settings = STANDARD.model_copy(update=settings)
+    found = measure(net, split, sets, settings, seed, tmp_path / "parts")
+    anew = measure(net, split, sets, settings, seed)
+    assert found.tasks == anew.tasks
+    net.seen.clear()
+    measure(net, split, sets, settings, seed, tmp_path / "parts")
+    assert net.seen == COMPARED
+
+
+def test_another_batch_size_and_more_images_use_what_is_there(
+    net, split, sets, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cascade, "CHECKED", ())  # these are on other images each time
+    few = STANDARD.model_copy(update={"images": 12, "batch_size": 5})
+    measure(net, split, sets, few, 0, tmp_path)
+    found = measure(net, split, sets, STANDARD, 0, tmp_path)
+    together = sum(net.seen)
+    net.seen.clear()
+    anew = measure(net, split, sets, STANDARD, 0)
+    assert together == sum(net.seen)
+    assert found.tasks == anew.tasks
+
+
+def test_other_pictures_under_the_same_name_are_looked_at_again(net, split, tmp_path):
+    still = tasks.FixedSet(name="geometric")
+    keys = {
+        still.key(EvaluatedModel(net, split, {"geometric": Pictures(split.images, digest)}, 0))
+        for digest in ("a", "b")
+    }
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize("damage", ["nonsense", "missing", "outside", "shape"])
+def test_a_damaged_part_is_named(net, split, sets, tmp_path, damage):
+    from safetensors.numpy import load_file, save_file
+
+    measure(net, split, sets, EvaluateSettings(pgd_steps=1), 0, tmp_path / "parts")
+    path = min(tmp_path.rglob("*.safetensors"))
+    part = load_file(path)
+    if damage == "nonsense":
+        path.write_bytes(b"nonsense")
+    elif damage == "missing":
+        save_file({"index": part["index"]}, path)
+    elif damage == "outside":
+        save_file(part | {"index": part["index"] + 24}, path)
+    else:
+        save_file(part | {"correct": part["correct"][:3]}, path)
+    with pytest.raises(GratisError, match=f"{path}: is not part of an evaluation.*; delete this"):
+        measure(net, split, sets, EvaluateSettings(pgd_steps=1), 0, tmp_path / "parts")
+
+
+class Small(nn.Module):
+    """Has memory for a few images."""
+
+    def __init__(self, net, most):
+        super().__init__()
+        self.net, self.most = net, most
+
+    def forward(self, images):
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.net(images)
+
+
+def test_what_does_not_fit_is_done_in_halves(net, split, sets, capsys):
+    wanted = measure(net, split, sets, STANDARD, 0)
+    found = measure(Small(net, 4), split, sets, STANDARD, 0)
+    for name, correct in wanted.correct.items():
+        np.testing.assert_array_equal(found.correct[name], correct)
+    assert found.checks == wanted.checks
+    said = capsys.readouterr().err
+    assert "out of memory with 10 images at a time: going on with 5" in said
+    assert "out of memory with 5 images at a time: going on with 2" in said
+    assert "with 2 images" not in said
+
+
+def test_checks_that_do_not_fit_are_held_in_halves_by_a_resumed_evaluation(
+    net, split, sets, tmp_path, monkeypatch
+):
+    wanted = measure(net, split, sets, STANDARD, 0).checks
+    with monkeypatch.context() as patch:
+        patch.setattr(parts, "run_checks", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            measure(Small(net, 4), split, sets, STANDARD, 0, tmp_path / "kept")
+    assert measure(Small(net, 4), split, sets, STANDARD, 0, tmp_path / "kept").checks == wanted
+
+
+SEEN: list[str] = []
+
+
+class Normed(nn.Module):
+    """Notes what has become of its batch norm."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution, self.norm = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)
+        self.last = nn.Linear(8, 5)
+
+    def forward(self, images):
+        SEEN.append(type(self.norm).__name__)
+        return self.last(self.norm(self.convolution(images)).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize(("suite", "folds"), [("table", False), ("standard", True)])
+def test_attacks_of_the_strong_suites_pgd_step_a_folded_copy(suite, folds, split, sets):
+    model = Normed()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    SEEN.clear()
+    measure(model, split, sets, STANDARD.model_copy(update={"suite": suite}), 0)
+    assert ("Identity" in SEEN) == folds and "BatchNorm2d" in SEEN
+    assert type(model.norm) is nn.BatchNorm2d
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_too_little_memory_for_one_image_is_an_error(net, split, sets):
+    table = STANDARD.model_copy(update={"suite": "table"})
+    with pytest.raises(GratisError, match="too small for the attack on a single image"):
+        measure(Small(net, 0), split, sets, table, 0)

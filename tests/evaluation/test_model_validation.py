@@ -1,0 +1,142 @@
+"""Models that would be measured wrongly are refused with the remedy, and no others."""
+
+import pytest
+import torch
+from torch import nn
+
+import digits_models
+from gratis.errors import GratisError
+from gratis.evaluation.model_validation import validate_model
+
+MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+
+
+def normalised(images):
+    return (images - MEAN) / STD
+
+
+@pytest.fixture(scope="module")
+def expecting():
+    """A network trained on images that somebody else normalises; it pools, as most do."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1, stride=2),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(32, 10),
+    )
+    return digits_models.train(see=normalised, net=net, rate=1e-2)
+
+
+class Behind(nn.Module):
+    """A network with a function before and one behind it."""
+
+    def __init__(self, net, before=lambda images: images, after=lambda logits: logits):
+        super().__init__()
+        self.net, self.before, self.after = net, before, after
+
+    def forward(self, images):
+        return self.after(self.net(self.before(images)))
+
+
+def check(model, attacks=True, batch_size=250):
+    validate_model(model, digits_models.digits(), "theirs", attacks, batch_size)
+
+
+@pytest.mark.parametrize("sound", [digits_models.natural, digits_models.robust])
+def test_a_sound_model_passes_and_is_left_alone(sound):
+    model = sound()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.train()
+    check(model)
+    assert model.training and all(p.requires_grad and p.grad is None for p in model.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    model.eval()
+
+
+def test_no_more_images_than_a_batch_are_asked_about_at_once():
+    sizes = []
+
+    def note(images):
+        sizes.append(len(images))
+        return images
+
+    check(Behind(digits_models.natural(), before=note), batch_size=60)
+    assert max(sizes) == 60 and sizes.count(20) == sizes.count(60) // 3  # 200 images
+
+
+def test_a_model_that_normalises_once_passes(expecting):
+    check(Behind(expecting, normalised))
+
+
+@pytest.mark.parametrize("batch_size", [30, 250])
+def test_a_model_that_expects_normalised_images_is_refused(expecting, batch_size):
+    with pytest.raises(GratisError, match=r"theirs: expects normalised images.*inside the model"):
+        check(expecting, batch_size=batch_size)
+
+
+def test_a_model_that_expects_the_datas_own_statistics_is_refused():
+    pixels = torch.from_numpy(digits_models.digits().train.images).double() / 255
+    mean, std = pixels.mean(), pixels.std()
+    model = digits_models.train(see=lambda images: ((images - mean) / std).float())
+    with pytest.raises(GratisError, match="expects normalised images"):
+        check(model)
+
+
+def test_a_model_that_expects_255_levels_is_refused():
+    model = Behind(digits_models.natural(), lambda images: images / 255)
+    with pytest.raises(GratisError, match=r"expects normalised images.* \[0, 255\]"):
+        check(model)
+
+
+def test_a_model_that_normalises_twice_is_refused(expecting):
+    with pytest.raises(GratisError, match=r"theirs: normalises twice.*ImageNet.*normalise once"):
+        check(Behind(expecting, lambda images: normalised(normalised(images))))
+
+
+@pytest.mark.parametrize(
+    ("after", "message"),
+    [
+        (lambda logits: logits.softmax(1), "returns probabilities.*leave out the softmax"),
+        (lambda logits: logits.softmax(1).half(), "returns probabilities"),
+        (lambda logits: logits[:, :7], "returns 200x7 numbers.*each of the 10 classes"),
+        (lambda logits: torch.cat([logits, logits], 1), "returns 200x20 numbers"),
+        (lambda logits: logits.argmax(1), "returns 200 numbers"),
+        (lambda logits: logits[:, :, None, None], "returns 200x10x1x1 numbers"),
+        (lambda logits: logits / 0, "not finite"),
+        (lambda logits: (logits, logits), "returns tuple; return the logits"),
+        (lambda logits: logits.detach(), "has no gradient.*--suite transfer"),
+        (lambda logits: torch.from_numpy(logits.detach().numpy()), "has no gradient"),
+    ],
+)
+def test_what_comes_out_must_be_logits(after, message):
+    with pytest.raises(GratisError, match=message):
+        check(Behind(digits_models.natural(), after=after))
+
+
+def test_logarithms_of_probabilities_are_as_good_as_logits():
+    check(Behind(digits_models.natural(), after=lambda logits: logits.log_softmax(1)))
+
+
+def test_a_gradient_is_not_asked_for_where_nothing_is_attacked():
+    check(Behind(digits_models.natural(), after=lambda logits: logits.detach()), attacks=False)
+
+
+def test_a_model_that_fails_on_such_images_says_so():
+    with pytest.raises(GratisError, match=r"theirs: fails on .* 3x8x8 .*RuntimeError.*resize"):
+        check(nn.Sequential(nn.Flatten(), nn.Linear(7, 10)))
+
+
+def test_a_models_own_error_stays_on_one_line():
+    def fail(images):
+        raise ValueError("one\ntwo\x1b[31m")
+
+    with pytest.raises(GratisError, match=r"ValueError: one\\ntwo\\x1b\[31m") as refused:
+        check(Behind(digits_models.natural(), fail))
+    assert "\n" not in str(refused.value)

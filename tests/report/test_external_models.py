@@ -1,0 +1,126 @@
+"""Models that were made elsewhere: on the page, and nothing said that nobody knows."""
+
+import csv
+import io
+
+import pytest
+
+from gratis.errors import GratisError
+from gratis.report import choose, group, read_runs, to_csv, to_markdown, write_page
+from gratis.report.verdict import judge
+
+
+def judged(*folders):
+    runs = read_runs(folders).runs
+    return judge(group([run.results for run in runs]), runs, None)
+
+
+def page_of(found, folder):
+    write_page(found, {}, folder)
+    return [(folder / f"report.{kind}").read_text() for kind in ("html", "md")]
+
+
+def test_one_alone_becomes_a_page_without_what_is_not_known(external_folder, tmp_path):
+    found = read_runs([external_folder(tmp_path / "evaluations")])
+    for text in page_of(found, tmp_path / "report"):
+        assert "made elsewhere: “Theirs”" in text and "“Theirs”: under PGD-20" in text
+        for misleading in ("trained under attack", "training images", "No curves", "equal compute"):
+            assert misleading not in text
+        assert "Whether “Theirs” met attacks in training is not known here." in text
+    html, markdown = page_of(found, tmp_path / "report")
+    assert "<td>n/a</td><td>n/a</td>" in html and markdown.count("| n/a | n/a |\n") == 2
+
+
+def test_a_folder_of_several_gives_all(external_folder, tmp_path):
+    for name in ("b", "a"):
+        external_folder(tmp_path / "evaluations", name)
+    found = read_runs([tmp_path / "evaluations"])
+    assert [run.results.recipe for run in found.runs] == ["a", "b"]
+
+
+def test_what_reproduce_left_is_still_its_runs(run_folder, tmp_path):
+    run_folder("a")
+    (tmp_path / "out" / "results.json").write_text('{"rows": []}')
+    assert [run.results.recipe for run in read_runs([tmp_path / "out"]).runs] == ["a"]
+
+
+def test_beside_runs_it_stands_outside_the_comparison(run_folder, external_folder, tmp_path):
+    theirs = external_folder(tmp_path / "evaluations", pgd=0.5, train_images=7)
+    run, weaker = run_folder("r", pgd=0.2), run_folder("w", pgd=0.1)
+    verdict = judged(run, theirs, weaker)
+    assert "“R” " in verdict.headline and "of 2 models" in verdict.headline
+    assert verdict.best is not None and verdict.best.first.recipe == "r"
+    assert verdict.remarks == [
+        "Outside the comparison at equal compute, “Theirs” keeps 50.0%: what its training took is "
+        "not known.",
+        "No model that was trained under attack shows catastrophic overfitting.",
+        "Whether “Theirs” met attacks in training is not known here.",
+    ]
+    found = read_runs([run, theirs])
+    for text in page_of(found, tmp_path / "report"):
+        assert "digits, 1,000 training images" in text and "[7 training" not in text
+        assert "No curves" not in text
+
+
+def test_among_themselves_they_are_compared_but_not_at_equal_compute(external_folder, tmp_path):
+    folders = [external_folder(tmp_path, "a", pgd=0.5), external_folder(tmp_path, "b", pgd=0.1)]
+    assert judged(*folders).headline.startswith("“A” is the most robust of 2 models")
+    for text in page_of(read_runs(folders), tmp_path / "report"):
+        assert "in bold the first under the strongest attack" in text
+        assert "equal compute" not in text
+
+
+def test_a_reference_alone_beside_it_divides_by_no_passes(run_folder, external_folder, tmp_path):
+    verdict = judged(run_folder("r", reference=True), external_folder(tmp_path, pgd=0.5))
+    assert "“Theirs” is the most robust of 2 models" in verdict.headline
+
+
+def test_models_of_no_training_under_attack_are_only_our_own(run_folder, external_folder, tmp_path):
+    natural = run_folder("n", resolved={"adversary": {"natural": {}}})
+    remarks = judged(natural, external_folder(tmp_path)).remarks
+    assert "None of the models that were trained here was trained under attack." in remarks
+
+
+def test_the_check_says_of_it_what_training_cannot(external_folder, check, tmp_path):
+    sound = judged(external_folder(tmp_path / "a", fgsm=0.6, pgd=0.02, checks=(check(True),)))
+    assert sound.remarks == [
+        "Whether “Theirs” met attacks in training is not known here; the sanity check finds no "
+        "catastrophic overfitting."
+    ]
+    fallen = judged(external_folder(tmp_path / "b", checks=(check(False),)))
+    assert fallen.remarks[1].startswith("“Theirs” shows catastrophic overfitting")
+    assert fallen.remarks[2] == "Whether “Theirs” met attacks in training is not known here."
+
+
+def test_it_shows_no_images_and_says_so_where_it_is_asked_to(run_folder, external_folder, tmp_path):
+    theirs = external_folder(tmp_path, pgd=0.5)
+    assert choose(read_runs([theirs]).runs, []) == []
+    runs = read_runs([theirs, run_folder("r")]).runs
+    assert [run.results.recipe for run in choose(runs, [])] == ["r"]
+    with pytest.raises(GratisError, match=r"'theirs' was made elsewhere.*leave out --show theirs"):
+        choose(runs, ["r", "theirs"])
+
+
+def test_the_command_goes_without_its_images(external_folder, within, tmp_path):
+    theirs = external_folder(tmp_path)
+    assert within("report", theirs)[0] == 0
+    assert "<img " not in (theirs / "report" / "report.html").read_text()
+    code, (_, complaint) = within("report", theirs, "--show", "theirs", "--out", tmp_path / "x")
+    assert code == 2 and complaint.count("\n") == 1
+
+
+def test_tables_leave_open_what_its_training_took(external_folder, run_folder, tmp_path):
+    found = read_runs([run_folder("r"), external_folder(tmp_path)])
+    results = [run.results for run in found.runs]
+    assert to_markdown(results).count("| n/a | n/a | n/a |\n") == 1
+    ours, theirs = csv.DictReader(io.StringIO(to_csv(results)))
+    for column in ("train_images", "passes", "epochs", "seconds"):
+        assert ours[column] and not theirs[column]
+
+
+def test_a_external_measurement_is_not_sent_to_measure_a_run(external_folder, tmp_path):
+    theirs = external_folder(tmp_path)
+    other = external_folder(tmp_path, "other", pgd=0.5)
+    (theirs / "correct.safetensors").write_bytes((other / "correct.safetensors").read_bytes())
+    with pytest.raises(GratisError, match=r"does not belong.*measure the model again"):
+        read_runs([theirs])

@@ -1,0 +1,103 @@
+import itertools
+import subprocess
+import sys
+import time
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, ttest_1samp
+
+from gratis.results import mcnemar, mean_and_std, sign_flip, t_interval, wilson
+
+
+@pytest.mark.parametrize("right, n", [(0, 10), (10, 10), (7, 10), (357, 500), (9999, 10000)])
+def test_wilson_agrees_with_scipy(right, n):
+    expected = binomtest(right, n).proportion_ci(method="wilson")
+    assert wilson(right / n, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_wilson_touches_the_ends_and_contains_the_share():
+    assert wilson(0.0, 50)[0] == 0 and wilson(0.0, 50)[1] > 0.05
+    assert wilson(1.0, 50)[1] == 1 and wilson(1.0, 50)[0] < 0.95
+    assert wilson(0.5, 100) == pytest.approx((0.40383, 0.59617), abs=1e-5)
+
+
+@pytest.mark.parametrize("share, n", [(-0.1, 10), (1.1, 10), (0.5, 0)])
+def test_wilson_refuses_what_is_no_share(share, n):
+    with pytest.raises(ValueError, match="share"):
+        wilson(share, n)
+
+
+@pytest.mark.parametrize("only_a, only_b", [(0, 0), (1, 0), (5, 5), (3, 14), (40, 90), (900, 700)])
+def test_mcnemar_agrees_with_the_binomial_test(only_a, only_b):
+    both = 20
+    a = np.repeat([True, False, True], [only_a, only_b, both])
+    b = np.repeat([False, True, True], [only_a, only_b, both])
+    discordant = only_a + only_b
+    expected = binomtest(only_a, discordant).pvalue if discordant else 1.0
+    assert mcnemar(a, b) == pytest.approx(expected, rel=1e-9)
+    assert mcnemar(a, b) == mcnemar(b, a)
+
+
+def test_mcnemar_refuses_different_images():
+    with pytest.raises(ValueError, match="same images"):
+        mcnemar(np.ones(3, dtype=bool), np.ones(4, dtype=bool))
+
+
+def test_mcnemar_of_what_no_float_holds_is_zero():
+    assert mcnemar(np.ones(2000, dtype=bool), np.zeros(2000, dtype=bool)) == 0
+    assert 0 < mcnemar(np.ones(1000, dtype=bool), np.zeros(1000, dtype=bool)) < 1e-300
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_sign_flip_agrees_with_all_sign_patterns(seed):
+    differences = np.random.default_rng(seed).integers(-3, 4 + seed % 3, 11)
+    patterns = np.array(list(itertools.product((-1, 1), repeat=11)))
+    expected = np.mean(abs(patterns @ differences) >= abs(differences.sum()))
+    assert sign_flip(differences) == pytest.approx(expected, rel=1e-12)
+    assert sign_flip(-differences) == sign_flip(differences)
+
+
+def test_sign_flip_counts_an_image_once_however_many_seeds_agree():
+    one = np.repeat([1, -1, 0], [14, 5, 30])
+    assert sign_flip(3 * one) == pytest.approx(binomtest(14, 19).pvalue)
+    assert sign_flip(np.zeros(5, dtype=np.int64)) == sign_flip(np.zeros(0, dtype=np.int64)) == 1
+
+
+def test_sign_flip_is_quick_on_many_images_and_as_the_normal_distribution_has_it():
+    differences = np.random.default_rng(0).integers(-3, 4, 10_000)
+    differences[:200] = 1
+    start = time.perf_counter()
+    p = sign_flip(differences)
+    assert time.perf_counter() - start < 5
+    z = (abs(differences.sum()) - 1) / np.sqrt((differences**2).sum())
+    assert p == pytest.approx(2 * NormalDist().cdf(-z), rel=0.05)
+
+
+def test_the_t_interval_agrees_with_scipy():
+    values = [0.41, 0.44, 0.39]
+    expected = ttest_1samp(values, 0).confidence_interval(0.95)
+    assert t_interval(values) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    with pytest.raises(ValueError, match="at least two"):
+        t_interval([0.5])
+
+
+def test_mean_and_sample_deviation():
+    assert mean_and_std([1.0, 3.0]) == pytest.approx((2.0, 2**0.5))
+    assert mean_and_std([0.4]) == (0.4, 0.0)
+    with pytest.raises(ValueError, match="at least one"):
+        mean_and_std([])
+
+
+def test_statistics_do_not_wait_for_torch():
+    code = "import sys, gratis.evaluate; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_export_is_there():
+    import gratis.evaluate
+
+    assert all(getattr(gratis.evaluate, name) is not None for name in gratis.evaluation.__all__)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = gratis.evaluation.nothing

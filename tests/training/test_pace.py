@@ -1,0 +1,160 @@
+"""A budget of time: the plan is only shortened, and every schedule ends with it."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from pydantic import ValidationError
+
+from gratis.training import TrainSettings, budget, leg, loop
+from gratis.training.budget import Pace, Plan, Shortening, plan_after
+
+RUN = {"run": "x"}
+HALVING = {"linear": {"start": 1, "stop": 0}}
+
+
+@pytest.mark.parametrize(
+    "text, seconds",
+    [
+        ("90s", 90),
+        ("20m", 1200),
+        ("1.5h", 5400),
+        ("2gpuh", 7200),
+        ("45", 45),
+        (30, 30),
+        (" .5 h ", 1800),
+    ],
+)
+def test_how_a_duration_is_written(text, seconds):
+    assert TrainSettings(budget=text).budget == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "1d", "-5m", "0s", "1m30s", "m", 0, -1])
+def test_what_is_no_duration(text):
+    with pytest.raises(ValidationError):
+        TrainSettings(budget=text)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that is set by hand: ``clock.now``."""
+
+    class Clock:
+        now = 0.0
+
+        def monotonic(self):
+            return self.now
+
+    made = Clock()
+    monkeypatch.setattr(budget, "time", made)
+    return made
+
+
+def test_a_run_on_time_is_left_alone(clock):
+    pace = Pace(100, 0, 0)
+    for second in range(1, 100):
+        clock.now = second
+        assert pace.affordable(10 * second, 1000) is None
+
+
+def test_a_run_that_slows_down_ends_within_the_budget(clock):
+    """From 40 s on the machine is half as fast, for a while even slower."""
+    pace, passes, planned, cuts = Pace(100, 0, 0), 0.0, 990.0, 0
+    while passes < planned:
+        clock.now += 0.1
+        speed = 10 if clock.now < 40 else 3 if clock.now < 50 else 5
+        passes += 0.1 * speed
+        affordable = pace.affordable(passes, planned)
+        if affordable is not None:
+            assert passes <= affordable < planned
+            planned, cuts = affordable, cuts + 1
+    # Below, because for how long it would be slowest could not be known.
+    assert 90 < clock.now < 105
+    assert cuts < 20
+
+
+def test_a_run_that_stands_still_ends_at_once(clock):
+    pace = Pace(100, 0, 0)
+    clock.now = 50
+    assert pace.affordable(0.0, 1000) == 0
+
+
+def test_a_resumed_run_has_used_up_its_time(clock):
+    pace = Pace(100, 90, 900)
+    clock.now = 5
+    assert pace.affordable(910, 2000) == pytest.approx(910 + 2 * 4)
+
+
+def test_a_plan_spreads_what_is_left_of_progress():
+    assert Plan(100).at(25) == 0.25
+    shortened = plan_after([Shortening(3, 1, 40, 0.4, 70)], 100)
+    assert [shortened.at(p) for p in (40, 55, 70, 80)] == pytest.approx([0.4, 0.7, 1, 1])
+    spent = plan_after([Shortening(3, 1, 40, 0.4, 40)], 100)
+    assert spent.at(40) == 1
+    assert plan_after([object()], 100) == Plan(100)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Say once, at a step, that fewer passes are affordable."""
+
+    def make(step, share):
+        class Told(Pace):
+            def affordable(self, passes, planned):
+                ask = counted.get("step") == step and not counted.get("told")
+                counted["told"] = counted.get("told") or ask
+                return passes + share * (planned - passes) if ask else None
+
+        counted = {}
+        real = loop.train_step
+
+        def counting(train_state, batch, t, number):
+            counted["step"] = number
+            return real(train_state, batch, t, number)
+
+        monkeypatch.setattr(leg, "Pace", Told)
+        monkeypatch.setattr(loop, "train_step", counting)
+
+    return make
+
+
+def lines(folder, kind):
+    written = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [line for line in written if line["kind"] == kind]
+
+
+def test_a_shortened_run_finishes_its_schedules(slow, trainer_of, tmp_path, capsys):
+    slow(step=10, share=0.5)
+    trainer = trainer_of(learning_rate=HALVING, epochs=6, log_every=1, budget=60)
+    whole = trainer.planned
+    assert trainer.run(tmp_path, RUN)
+    (event,) = lines(tmp_path, "budget")
+    assert event["planned"] == pytest.approx((whole + event["passes"]) / 2)
+    assert trainer.position.passes == pytest.approx(event["planned"], abs=8)
+    assert "slower than planned" in capsys.readouterr().err
+    rates = [line["learning_rate"] for line in lines(tmp_path, "step")]
+    falls = [before - after for before, after in pairwise(rates)]
+    assert falls[-1] == pytest.approx(2 * falls[0], rel=0.2)
+    assert rates[-1] < 0.1
+
+
+def test_a_resumed_run_repeats_the_event(slow, trainer_of, tmp_path):
+    """Stopped right after it was shortened, and resumed on a machine that is fast again."""
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+        slow(step=10, share=0.5)
+        trainer = trainer_of(learning_rate=HALVING, epochs=6, log_every=1, budget=60)
+        left = iter([False] * 11) if name == "parts" else iter([])
+        trainer.run(tmp_path / name, RUN, lambda left=left, name=name: next(left, name == "parts"))
+    slow(step=-1, share=1)
+    resumed = trainer_of(learning_rate=HALVING, epochs=6, log_every=1, budget=60)
+    assert resumed.run(tmp_path / "parts", RUN)
+    drop = {"images_per_second", "passes_per_second"}
+    whole, parts = (
+        [
+            {k: v for k, v in line.items() if k not in drop}
+            for line in lines(tmp_path / name, "step")
+        ]
+        for name in ("whole", "parts")
+    )
+    assert whole == parts

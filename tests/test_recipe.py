@@ -167,7 +167,7 @@ all:
   train: {epochs: 7, learning_rate: 0.5}
 rows:
   free: {train: {momentum: 0.5}, augment: {hue: 0}}
-  resnet18: {augment: {hue: 0}, adversary: {fgsm: {}}}
+  resnet18: {augment: {hue: 0}, adversary: {n_fgsm: {}}}
 """
 
 
@@ -304,7 +304,7 @@ def test_values_are_yaml():
 
 
 without_epsilon = pytest.mark.parametrize(
-    "adversary", ["free", "{fgsm: }", "{pgd: {steps: 2}}", "{free: {replays: 2}}"]
+    "adversary", ["free", "{n_fgsm: }", "{pgd: {steps: 2}}", "{free: {replays: 2}}"]
 )
 
 

@@ -3,14 +3,15 @@
 import pytest
 import torch
 
-from gratis.adversary.n_fgsm import FgsmSettings
-from gratis.adversary.pgd import PgdSettings
+from gratis.adversary.fgsm_rs import FGSMRS, FGSMRSSettings
+from gratis.adversary.n_fgsm import NFGSM, NFGSMSettings
+from gratis.adversary.pgd import PGDAT, PGDSettings
 from gratis.attacks import AttackSettings, run_pgd
 
 
 def test_fgsm_without_noise_is_fgsm(model, batch_of):
     batch = batch_of(6, views=2)
-    adversary = FgsmSettings.model_validate({"epsilon": 0.05, "noise": 0}).build(0)
+    adversary = NFGSM(epsilon=0.05, noise=0)
     images = adversary.perturb(model, batch, 0.0)
     expected = run_pgd(model, batch.views, batch.labels.repeat(2), AttackSettings.fgsm(0.05))
     assert torch.equal(images, expected)
@@ -20,24 +21,22 @@ def test_n_fgsm_leaves_epsilon_and_fast_at_does_not(model, batch_of):
     batch = batch_of(8)
     batch.views = batch.images = batch.views * 0.4 + 0.3  # far from 0 and 1
     reach = {}
-    for project in (False, True):
-        settings = FgsmSettings.model_validate({"epsilon": 0.05, "project": project})
-        images = settings.build(0).perturb(model, batch, 0.0)
-        reach[project] = float((images - batch.views).abs().max())
-    assert 0.13 < reach[False] <= 0.15 + 1e-6
-    assert reach[True] == pytest.approx(0.05, abs=1e-6)
+    for kind in (NFGSM, FGSMRS):
+        images = kind(epsilon=0.05).perturb(model, batch, 0.0)
+        reach[kind] = float((images - batch.views).abs().max())
+    assert 0.13 < reach[NFGSM] <= 0.15 + 1e-6
+    assert reach[FGSMRS] == pytest.approx(0.05, abs=1e-6)
 
 
 def test_pgd_starts_at_random_and_climbs(model, batch_of):
     batch = batch_of(6)
-    settings = PgdSettings.model_validate({"epsilon": 0.05, "steps": 1, "step_size": 0})
-    still = settings.build(0)
+    still = PGDAT(epsilon=0.05, steps=1, step_size=0)
     first, second = (still.perturb(model, batch, 0.0) for _ in range(2))
     assert not torch.equal(first, second)
     assert (first - batch.views).abs().max() > 0.045
 
 
-@pytest.mark.parametrize("settings", [FgsmSettings(), PgdSettings(steps=2)])
+@pytest.mark.parametrize("settings", [NFGSMSettings(), FGSMRSSettings(), PGDSettings(steps=2)])
 def test_the_attack_sees_batch_statistics_not_running_ones(settings, model, batch_of):
     batch = batch_of(8)
     torch.nn.init.constant_(model[1].running_var, 1e6)  # would hide every gradient
@@ -46,7 +45,7 @@ def test_the_attack_sees_batch_statistics_not_running_ones(settings, model, batc
     assert torch.equal(settings.build(0).perturb(model, batch, 0.0), other)
 
 
-@pytest.mark.parametrize("settings", [FgsmSettings(), PgdSettings(steps=2)])
+@pytest.mark.parametrize("settings", [NFGSMSettings(), FGSMRSSettings(), PGDSettings(steps=2)])
 def test_it_works_where_gradients_are_off(settings, model, batch_of):
     batch = batch_of(4)
     expected = settings.build(0).perturb(model, batch, 0.0)

@@ -22,10 +22,8 @@ VARIANTS = {
         {"epsilon": FALLING, "gamma": 0.6, "delta_momentum": 0.5, "step_size": 0.03},
         {"epsilon": FALLING, "replays": 2, "reset": True},
     ],
-    "fgsm": [
-        {"epsilon": FALLING},
-        {"epsilon": FALLING, "noise": 1, "step_size": 0.125, "project": True},
-    ],
+    "n_fgsm": [{"epsilon": FALLING}, {"epsilon": FALLING, "noise": 1, "step_size": 0.125}],
+    "fgsm_rs": [{"epsilon": FALLING}, {"epsilon": FALLING, "step_size": 0.125}],
     "pgd": [{"epsilon": FALLING, "steps": 3}, {"epsilon": FALLING, "steps": 1, "step_size": 0.2}],
 }
 
@@ -34,9 +32,10 @@ BUDGETS = {
     "natural": lambda settings, t: 0.0,
     "cached": lambda settings, t: settings.epsilon(t),
     "free": lambda settings, t: settings.epsilon(t),
-    "fgsm": lambda settings, t: (
-        settings.epsilon(t) * (1 if settings.project else 1 + settings.noise)
+    "n_fgsm": lambda settings, t: (
+        settings.noise * settings.epsilon(t) + (settings.step_size or settings.epsilon)(t)
     ),
+    "fgsm_rs": lambda settings, t: settings.epsilon(t),
     "pgd": lambda settings, t: settings.epsilon(t),
 }
 
@@ -45,7 +44,8 @@ DESCRIPTIONS = {
     "natural": set(),
     "cached": {"epsilon", "replays"},
     "free": {"epsilon", "replays", "gamma"},
-    "fgsm": {"epsilon"},
+    "n_fgsm": {"epsilon"},
+    "fgsm_rs": {"epsilon"},
     "pgd": {"epsilon"},
 }
 

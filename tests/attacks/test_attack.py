@@ -14,8 +14,8 @@ from gratis.attacks import (
     cross_entropy,
     full_precision,
     margin,
+    run_attack,
     run_pgd,
-    search,
 )
 from gratis.attacks.pgd import loss_gradient, pgd_start, pgd_step
 from gratis.seeds import generator
@@ -75,7 +75,7 @@ def start_of(image, how, restart, index):
 @pytest.mark.parametrize("how", ATTACKS.values(), ids=ATTACKS)
 def test_returns_the_first_point_that_fools(exact, how):
     net, images, labels = exact
-    found = search(net, images, labels, until_fooled(how), 0, INDICES)
+    found = run_attack(net, images, labels, until_fooled(how), 0, INDICES)
     assert 0 < found.fooled.sum() < 48
     for row in range(48):
         one = slice(row, row + 1)
@@ -89,8 +89,8 @@ def test_returns_the_first_point_that_fools(exact, how):
 @pytest.mark.parametrize("how", ATTACKS.values(), ids=ATTACKS)
 def test_never_leaves_the_model_more_than_the_whole_climb_does(exact, how):
     net, images, labels = exact
-    early = search(net, images, labels, until_fooled(how), 0, INDICES)
-    late = search(net, images, labels, how, 0, INDICES)
+    early = run_attack(net, images, labels, until_fooled(how), 0, INDICES)
+    late = run_attack(net, images, labels, how, 0, INDICES)
     assert (early.fooled | ~late.fooled).all()
     assert torch.equal(net(late.images).argmax(1) != labels, late.fooled)
     torch.testing.assert_close(late.images, attack(net, images, labels, how, 0, INDICES))
@@ -99,7 +99,7 @@ def test_never_leaves_the_model_more_than_the_whole_climb_does(exact, how):
 @pytest.mark.parametrize("how", ATTACKS.values(), ids=ATTACKS)
 def test_stays_in_the_budget_and_in_range(toy, how):
     net, images, labels = toy
-    found = search(net, images, labels, until_fooled(how), 0, INDICES).images
+    found = run_attack(net, images, labels, until_fooled(how), 0, INDICES).images
     assert found.min() >= 0 and found.max() <= 1
     assert BALLS[how.norm].contains(found - images, how.epsilon).all()
 
@@ -108,7 +108,7 @@ def test_costs_what_stands(exact):
     net, images, labels = exact
     classify, sizes = counting(net)
     how = until_fooled(AttackSettings.bim(0.05, steps=6))
-    found = search(classify, images, labels, how, 0, INDICES)
+    found = run_attack(classify, images, labels, how, 0, INDICES)
     # Who stands at each step, found by climbing with all of them to the end.
     at, standing, expected = images, torch.ones(48, dtype=torch.bool), []
     for _ in range(how.steps):
@@ -123,7 +123,9 @@ def test_costs_what_stands(exact):
 def test_twenty_steps_on_whoever_stands_cost_twenty_one_calls(toy):
     _, images, labels = toy
     classify, sizes = counting(lambda x: x.mean((2, 3)) * 0 + nn.functional.one_hot(labels % 3, 3))
-    found = search(classify, images, labels % 3, until_fooled(AttackSettings.pgd(0.1)), 0, INDICES)
+    found = run_attack(
+        classify, images, labels % 3, until_fooled(AttackSettings.pgd(0.1)), 0, INDICES
+    )
     assert sizes == [48] * 21
     assert not found.fooled.any()
 
@@ -135,8 +137,8 @@ def test_a_later_restart_meets_only_those_that_stand(exact):
         how = AttackSettings.pgd(0.05, steps=2, restarts=2)
         how = how.model_copy(update={"until_fooled": early})
         first = how.model_copy(update={"restarts": 1})
-        fooled = search(net, images, labels, first, 0, INDICES).fooled
-        search(classify, images, labels, how, 0, INDICES)
+        fooled = run_attack(net, images, labels, first, 0, INDICES).fooled
+        run_attack(classify, images, labels, how, 0, INDICES)
         assert 48 - int(fooled.sum()) in sizes[3:]
         assert max(sizes[3:]) == 48 - int(fooled.sum())
 
@@ -144,10 +146,12 @@ def test_a_later_restart_meets_only_those_that_stand(exact):
 def test_batches_and_their_order_change_nothing(exact):
     net, images, labels = exact
     how = until_fooled(ATTACKS["pgd"])
-    whole = search(net, images, labels, how, 0, INDICES)
+    whole = run_attack(net, images, labels, how, 0, INDICES)
     order = torch.randperm(48, generator=torch.Generator().manual_seed(0))
     for size in (1, 20):
-        parts = [search(net, images[p], labels[p], how, 0, INDICES[p]) for p in order.split(size)]
+        parts = [
+            run_attack(net, images[p], labels[p], how, 0, INDICES[p]) for p in order.split(size)
+        ]
         found = torch.cat([part.images for part in parts])
         torch.testing.assert_close(found, whole.images[order], rtol=0, atol=1e-5)
 
@@ -155,7 +159,7 @@ def test_batches_and_their_order_change_nothing(exact):
 def test_an_image_that_is_wrong_from_the_start_is_left_as_it_is(toy):
     net, images, _ = toy
     wrong = net(images).argmax(1) + 1
-    found = search(net, images, wrong % 4, until_fooled(AttackSettings.bim(0.05)), 0, INDICES)
+    found = run_attack(net, images, wrong % 4, until_fooled(AttackSettings.bim(0.05)), 0, INDICES)
     assert found.fooled.all() and torch.equal(found.images, images)
 
 
@@ -168,7 +172,7 @@ def test_channels_last_is_kept_while_the_batch_shrinks(toy):
         return net(batch)
 
     turned = images.contiguous(memory_format=torch.channels_last)
-    found = search(classify, turned, labels, until_fooled(ATTACKS["pgd"]), 0, INDICES)
+    found = run_attack(classify, turned, labels, until_fooled(ATTACKS["pgd"]), 0, INDICES)
     assert found.images.is_contiguous(memory_format=torch.channels_last)
     assert all(seen)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gratis.cpu import folded, packed
+from gratis.cpu import folded, packing
 from gratis.cpu.packing import Packed
 from gratis.model import Classifier, ModelSettings, logits_of
 
@@ -164,7 +164,7 @@ def test_a_model_without_any_norm_gets_quicker_convolutions():
 
 
 def test_where_weights_cannot_be_laid_out_the_rest_is_still_done(monkeypatch):
-    monkeypatch.setattr(packed, "_onednn", None)
+    monkeypatch.setattr(packing, "_onednn", None)
     copied = folded(prepared(Net(nn.Identity())), IMAGES)
     assert kinds(copied, Packed, nn.Conv2d, nn.BatchNorm2d) == [nn.Conv2d]
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from gratis.attacks import AttackSettings, Found, attack
+from gratis.attacks import AttackResult, AttackSettings, attack
 from gratis.errors import GratisError
 from gratis.evaluation import SUITES, EvaluateSettings, cascade, measure, parts, tasks
 from gratis.evaluation.autoattack import AutoAttack
@@ -154,9 +154,9 @@ def test_a_claim_that_does_not_hold_is_followed_by_the_whole_pgd_step(net, split
 def test_a_lying_attack_is_not_believed(net, split, monkeypatch):
     def lie(classify, images, labels, *_):
         everything = torch.ones(len(labels), dtype=torch.bool)
-        return Found(1 - images, torch.zeros(len(labels)), everything)
+        return AttackResult(1 - images, torch.zeros(len(labels)), everything)
 
-    monkeypatch.setattr(tasks, "search", lie)
+    monkeypatch.setattr(tasks, "run_attack", lie)
     how = AttackSettings.bim(0.0).model_copy(update={"until_fooled": True})
     evaluated = EvaluatedModel(net, split, {}, 0)
     verdict = GradientAttack(name="bim", threat="robust", attack=how).judge(

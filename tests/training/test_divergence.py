@@ -154,7 +154,7 @@ def test_weights_that_are_not_finite_from_the_beginning_are_named(trainer_of, tm
 
 @pytest.mark.parametrize("choice", ["warn", "stop", "rollback"])
 def test_what_is_done_about_overfitting_is_a_choice(choice, trainer_of, tmp_path, capsys):
-    trainer = trainer_of("fgsm", epochs=4, on_overfitting=choice)
+    trainer = trainer_of("n_fgsm", epochs=4, on_overfitting=choice)
     looks = iter([COLLAPSE])
     sound = {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7}
     monitor = lambda model: next(looks, sound)  # noqa: E731

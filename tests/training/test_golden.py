@@ -43,7 +43,8 @@ ADVERSARY = {
         "replays": {"steps": {0: 1, 0.7: 2}},
         "epsilon": {"linear": {"start": 0.02, "stop": 0.1}},
     },
-    "fgsm": {"epsilon": 0.05},
+    "n_fgsm": {"epsilon": 0.05},
+    "fgsm_rs": {"epsilon": 0.05},
     "pgd": {"epsilon": 0.05, "steps": 3},
 }
 OBJECTIVE = {
@@ -134,8 +135,8 @@ def test_there_is_no_golden_file_too_many():
         ("free", "reset", True),
         ("cached", "replays", 1),
         ("cached", "step_size", 0.02),
-        ("fgsm", "project", True),
-        ("fgsm", "noise", 1),
+        ("n_fgsm", "noise", 1),
+        ("fgsm_rs", "step_size", 0.05),
         ("pgd", "steps", 2),
     ],
 )

@@ -25,7 +25,7 @@ CASES = {
         "learning_rate": {"cosine": {"start": 0.05, "stop": 0}},
     },
     "cached": {"adversary": {"cached": {"replays": 3}}, "objective": CONTRASTIVE},
-    "fgsm": {"adversary": "fgsm", "optimizer": "adamw", "learning_rate": 0.003},
+    "n_fgsm": {"adversary": "n_fgsm", "optimizer": "adamw", "learning_rate": 0.003},
     "pgd": {"adversary": {"pgd": {"steps": 2}}},
     "autoencoder": {
         "adversary": {"free": {"replays": 2, "reset": True}},

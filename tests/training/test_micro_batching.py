@@ -19,7 +19,8 @@ IMAGES = 7
 TWO_VIEWS = {"cross_entropy": {}, "contrastive": {"weight": 0.1}}
 STEEP = {
     "free": {"epsilon": 0.05, "gamma": 0.7},
-    "fgsm": {"epsilon": 0.05},
+    "n_fgsm": {"epsilon": 0.05},
+    "fgsm_rs": {"epsilon": 0.05},
     "pgd": {"epsilon": 0.05, "steps": 2},
 }
 

@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 from pydantic import ValidationError
 
-from gratis.training import TrainSettings, budget, leg, loop
+from gratis.training import TrainSettings, budget, fit
+from gratis.training import trainer as trainer_module
 from gratis.training.budget import Pace, Plan, Shortening, plan_after
 
 RUN = {"run": "x"}
@@ -106,14 +107,14 @@ def slow(monkeypatch):
                 return passes + share * (planned - passes) if ask else None
 
         counted = {}
-        real = loop.train_step
+        real = trainer_module.train_step
 
         def counting(train_state, batch, t, number):
             counted["step"] = number
             return real(train_state, batch, t, number)
 
-        monkeypatch.setattr(leg, "Pace", Told)
-        monkeypatch.setattr(loop, "train_step", counting)
+        monkeypatch.setattr(fit, "Pace", Told)
+        monkeypatch.setattr(trainer_module, "train_step", counting)
 
     return make
 

@@ -131,7 +131,9 @@ def test_replays_are_read_when_a_batch_is_drawn_and_the_last_are_cut(trainer_of,
     assert trainer.position.batches == -(-trainer.position.steps // 7)
 
 
-@pytest.mark.parametrize("adversary", ["natural", "fgsm", GROWING], ids=["natural", "fgsm", "free"])
+@pytest.mark.parametrize(
+    "adversary", ["natural", "n_fgsm", GROWING], ids=["natural", "n_fgsm", "free"]
+)
 def test_the_learning_rate_reaches_its_end(adversary, trainer_of, dry, tmp_path):
     rate = {"linear": {"start": 1, "stop": 0}}
     trainer = trainer_of(adversary, learning_rate=rate, epochs=30, log_every=1)

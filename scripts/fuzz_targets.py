@@ -23,8 +23,9 @@ from gratis.adversary import ADVERSARIES
 from gratis.data.archive import extract
 from gratis.data.dataset import Split
 from gratis.data.pictures import read_picture
+from gratis.digests import file_digest
 from gratis.errors import GratisError
-from gratis.files import appearing, sha256
+from gratis.files import appearing
 from gratis.objective import Objective
 from gratis.recipe import Recipe, read_recipe, resolve
 from gratis.recipe.resolution import load_profile
@@ -154,7 +155,7 @@ def _read_sets(name: str, content: bytes, folder: Path) -> None:
     if name.endswith(".npy"):
         # The manifest of a malicious folder has the right hashes.
         manifest = json.loads(_sets()["manifest.json"])
-        manifest["files"][Path(name).stem] = sha256(folder / name)
+        manifest["files"][Path(name).stem] = file_digest(folder / name)
         (folder / "manifest.json").write_text(json.dumps(manifest))
     sets = load(folder, _split())
     assert sets.geometric.shape == _split().images.shape

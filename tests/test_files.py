@@ -1,5 +1,4 @@
 import errno
-import hashlib
 import os
 import signal
 import subprocess
@@ -17,7 +16,6 @@ from gratis.files import (
     make_folder,
     read_json,
     replacing,
-    sha256,
     write_json,
     write_text,
 )
@@ -137,11 +135,6 @@ def test_missing_json_is_an_error(tmp_path):
         read_json(tmp_path / "x.json")
     with pytest.raises(GratisError, match="is not readable"):
         read_json(tmp_path)
-
-
-def test_the_hash_is_that_of_the_content(tmp_path):
-    (tmp_path / "x").write_bytes(b"abc" * 1000)
-    assert sha256(tmp_path / "x") == hashlib.sha256(b"abc" * 1000).hexdigest()
 
 
 KNOWN = frozenset({"a.txt"})

@@ -1,7 +1,6 @@
 """Files and folders that are either whole or absent."""
 
 import glob
-import hashlib
 import json
 import os
 import secrets
@@ -220,9 +219,3 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise _unwritable(path, error) from error
     return path
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

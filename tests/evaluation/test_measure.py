@@ -14,7 +14,7 @@ from torch import nn
 
 from gratis.attacks import AttackResult, AttackSettings, attack
 from gratis.errors import GratisError
-from gratis.evaluation import SUITES, EvaluateSettings, cascade, measure, parts, tasks
+from gratis.evaluation import SUITES, EvaluateSettings, measure, tasks
 from gratis.evaluation.autoattack import AutoAttack
 from gratis.evaluation.evaluated_model import EvaluatedModel, Pictures
 from gratis.evaluation.tasks import GradientAttack, ladder
@@ -169,7 +169,7 @@ def test_a_lying_attack_is_not_believed(net, split, monkeypatch):
 # What is kept
 
 # Before anything else, the copy that attacks pgd_step is made, and compared with the model.
-COMPARED = 3 * [cascade.FOLDED]
+COMPARED = 3 * [FOLDED]
 
 
 def test_what_is_finished_is_not_repeated_and_figures_are_the_same(

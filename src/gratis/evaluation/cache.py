@@ -5,7 +5,6 @@ the verdicts. What was found under another model, data set, attack or seed has a
 """
 
 import glob
-import hashlib
 import inspect
 import json
 from contextlib import suppress
@@ -20,17 +19,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 from torch import nn
 
+from gratis.digests import digest, file_digest
 from gratis.errors import file_error
 from gratis.evaluation.evaluated_model import EvaluatedModel, Verdict
 from gratis.evaluation.sanity_checks import run_checks
 from gratis.evaluation.tasks import EvalTask
-from gratis.files import read_json, replacing, sha256, write_json
+from gratis.files import read_json, replacing, write_json
 from gratis.results import Check
 from gratis.settings import validate
 from gratis.validation_sets.manifest import split_hash, weights_hash
 
 # To be raised whenever the same settings begin to find something else.
-_FORMAT = 2
+_FORMAT = 3
 
 
 class Parts:
@@ -150,8 +150,8 @@ class Evaluation:
         """Return how the names of the files begin that such things decide."""
         if self._folder is None:
             return None
-        digest = hashlib.sha256(f"{self._key} {decides}".encode()).hexdigest()[:16]
-        return self._folder / f"{name} {digest}".replace("/", "-").replace(" ", "-")
+        key = digest([self._key, decides])[:16]
+        return self._folder / f"{name} {key}".replace("/", "-").replace(" ", "-")
 
 
 def _files(stem: Path | None) -> list[Path]:
@@ -183,4 +183,4 @@ def _code(model: nn.Module) -> list[str]:
         # What is typed at a prompt, or compiled, has no file.
         with suppress(TypeError):
             files.add(inspect.getsourcefile(kind))
-    return sorted(sha256(Path(file)) for file in files if file and Path(file).is_file())
+    return sorted(file_digest(Path(file)) for file in files if file and Path(file).is_file())

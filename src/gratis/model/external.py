@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gratis.digests import file_digest
 from gratis.errors import GratisError, file_error, printable
-from gratis.files import sha256
 from gratis.model.resizing import resized
 from gratis.model.weights import load_whole
 from gratis.settings import did_you_mean
@@ -112,7 +112,7 @@ class Onnx(nn.Module):
             )
         except Exception as error:
             raise file_error(path, f"cannot be read by onnxruntime ({error})") from error
-        self._digest = sha256(path)
+        self._digest = file_digest(path)
         entry = self._session.get_inputs()[0]
         self._input = entry.name
         self._batch = entry.shape[0] if entry.shape and isinstance(entry.shape[0], int) else None

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from gratis.digests import file_digest
 from gratis.errors import file_error
-from gratis.files import make_folder, read_json, sha256, write_json, write_text
+from gratis.files import make_folder, read_json, write_json, write_text
 from gratis.recipe import Recipe, read_recipe
 from gratis.results import Results
 from gratis.training.identity import differences
@@ -57,7 +58,7 @@ class RunFolder:
         Raises:
             GratisError: the note cannot be written.
         """
-        note = {"sets": str(sets.absolute()), "measured": sha256(sets / MANIFEST)}
+        note = {"sets": str(sets.absolute()), "measured": file_digest(sets / MANIFEST)}
         write_json(self._sets_file, note)
 
     def measured_on(self, sets: Path) -> bool:
@@ -67,7 +68,7 @@ class RunFolder:
             GratisError: the note of it is damaged.
         """
         manifest = sets / MANIFEST
-        return manifest.is_file() and self._noted("measured") == sha256(manifest)
+        return manifest.is_file() and self._noted("measured") == file_digest(manifest)
 
     def sets(self) -> Path | None:
         """Return the folder of perturbed sets that the run is measured on, if it has one.

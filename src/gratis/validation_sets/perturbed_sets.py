@@ -18,8 +18,9 @@ from torch import nn
 
 from gratis.attacks import frozen
 from gratis.data.dataset import Split
+from gratis.digests import file_digest
 from gratis.errors import GratisError, file_error
-from gratis.files import appearing, sha256, write_json
+from gratis.files import appearing, write_json
 from gratis.progress import bar
 from gratis.validation_sets.geometric import Geometry, noisy
 from gratis.validation_sets.manifest import (
@@ -108,7 +109,9 @@ def build(
             baseline=None if baseline is None else weights_hash(baseline),
             device="cpu" if baseline is None else next(baseline.parameters()).device.type,
             versions={kind.__name__: kind.__version__ for kind in (np, torch, torchvision)},
-            files={name: sha256(path) for name, path in _files(partial).items() if path.exists()},
+            files={
+                name: file_digest(path) for name, path in _files(partial).items() if path.exists()
+            },
         )
         write_json(partial / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
@@ -173,7 +176,7 @@ def load(folder: Path, split: Split) -> PerturbedSets:
 
 def _load_array(path: Path, digest: str) -> NDArray[Any]:
     try:
-        if sha256(path) != digest:
+        if file_digest(path) != digest:
             raise file_error(path, "was changed since it was built", rebuild(path.parent))
         _refuse_other_formats(path)
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,5 +1,5 @@
-"""Benchmarks: how near to the bare arithmetic we come, and how we stand beside others.
+"""Benchmarks: the cost of training beside the bare arithmetic and beside other libraries.
 
-``uv run python -m benchmarks --help`` says how to run them. A module of a evaluated exposes its
-``CONTESTS`` (:mod:`benchmarks.base`); :mod:`benchmarks.harness` measures them all alike.
+``uv run python -m benchmarks --help`` shows how to run them. Each module covers one topic and lists
+its ``COMPARISONS`` (:mod:`benchmarks.base`); :mod:`benchmarks.harness` measures them all alike.
 """

@@ -1,20 +1,19 @@
-"""What random views cost beside one bare resampling, kornia and torchvision.
+"""The cost of random views beside one bare resampling, kornia and torchvision.
 
-Everybody makes one view of each image of the same batch: colours changed, rotated, scaled,
-shifted, cropped, mirrored, as far as our defaults say. A figure is the quickest of a round's
-calls, for what others take of the machine only adds. The peers, and what they are given:
+Every side makes one view of each image of the same batch, with changed colours, rotation, scale,
+shift, crop and flip within gratis's default ranges. A figure is the fastest call of a round, since
+other load on the machine can only slow a call down. The peers:
 
-- bare: ``grid_sample`` alone of the same images in the same memory format, channels last, with a
-  grid of one of our batches, ready beforehand;
-- kornia: its layers on the batch, every image with its own draws; contiguous images, which it is
-  quicker with;
-- torchvision per image: its transforms on one contiguous tensor after another, stacked: what a
-  worker of a data loader does;
-- torchvision per batch: the same on the whole batch, which then shares one set of draws.
+- bare: ``grid_sample`` alone on the same images in channels last, with a grid computed beforehand;
+- kornia: its layers on the batch, with random numbers for every image; on contiguous images, on
+  which it is faster;
+- torchvision per image: its transforms on one contiguous image after another, then stacked, as a
+  worker of a ``DataLoader`` does;
+- torchvision per batch: the same transforms on the whole batch, which shares one set of random
+  numbers.
 
-In ``64-to-224px`` everybody's views are then resized as our models do, the bare resampling's as
-well. All work in one process, which trains nothing: the memory allocator is as it comes, and what
-one frees serves the next.
+In ``64-to-224px`` all views, also those of the bare resampling, are resized as the models do it.
+All sides run in one process with the default memory allocator.
 """
 
 import warnings
@@ -26,21 +25,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.transforms import InterpolationMode, v2
 
-from benchmarks.base import Conditions, Contest, Side, at_most, ratio
-from benchmarks.steps import device, timed
+from benchmarks.base import Comparison, Conditions, Side, at_most, ratio
+from benchmarks.steps import device, seconds_per_unit
 from gratis.augmentation import Augment, AugmentSettings
 from gratis.model.resizing import resized
 from gratis.seeds import generator
 
 Make = Callable[[], Tensor]
-# Size of the images, size that the network wants.
+# The images' size, and the network's input size.
 CASES: dict[str, tuple[int, int | None]] = {
     "32px": (32, None),
     "64px": (64, None),
     "64-to-224px": (64, 224),
 }
 OURS = "ours"
-# Peer, and at most how much of its time we want to take.
+# The target for our time as a share of the peer's.
 PEERS = {
     "bare": at_most(1.5),
     "kornia": at_most(0.6),
@@ -51,13 +50,13 @@ HOW = AugmentSettings()
 IMAGES = 128
 
 
-def by_kornia(size: int) -> nn.Module:
-    """Return kornia's layers for images of ``size``."""
+def kornia_layers(size: int) -> nn.Module:
+    """Return kornia's layers for images of ``size`` pixels."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # Here, because it takes long, and other contests need none.
+        # Imported here because it is slow and other comparisons do not need it.
         import kornia.augmentation as layers
-    # Of its two ways to crop, cutting image after image is the quicker.
+    # The faster of its two cropping modes.
     return nn.Sequential(
         layers.ColorJiggle(HOW.brightness, HOW.contrast, HOW.saturation, HOW.hue, p=1.0),
         layers.RandomAffine(HOW.rotation, (HOW.shift, HOW.shift), HOW.scale, p=1.0),
@@ -68,8 +67,8 @@ def by_kornia(size: int) -> nn.Module:
     )
 
 
-def by_torchvision(size: int) -> v2.Transform:
-    """Return torchvision's transforms for images of ``size``."""
+def torchvision_transforms(size: int) -> v2.Transform:
+    """Return torchvision's transforms for images of ``size`` pixels."""
     bilinear = InterpolationMode.BILINEAR
     return v2.Compose(
         [
@@ -83,13 +82,13 @@ def by_torchvision(size: int) -> v2.Transform:
     )
 
 
-def makers(size: int) -> dict[str, Make]:
-    """Return, for us and every peer, what makes the views of one batch of noise."""
+def view_functions(size: int) -> dict[str, Make]:
+    """Return a function for each side that makes the views of one batch of noise."""
     place = device()
     flat = torch.rand((IMAGES, 3, size, size), device=place)
     images = flat.contiguous(memory_format=torch.channels_last)
     source = generator(place, "benchmark")
-    ours, layers, transforms = Augment(HOW), by_kornia(size), by_torchvision(size)
+    ours, layers, transforms = Augment(HOW), kornia_layers(size), torchvision_transforms(size)
     _, maps = ours(images, source)
     grid = functional.affine_grid(maps, list(images.shape), align_corners=False)
     return {
@@ -101,29 +100,29 @@ def makers(size: int) -> dict[str, Make]:
     }
 
 
-def call(name: str, make: Make, input_size: int | None) -> Side:
+def side_of(name: str, make: Make, input_size: int | None) -> Side:
     """Return the side that makes the views of one batch and resizes them."""
-    return lambda: {name: timed(lambda: len(resized(make(), input_size)))}
+    return lambda: {name: seconds_per_unit(lambda: len(resized(make(), input_size)))}
 
 
-def contest_of(case: str) -> Contest:
-    """Return the contest at one size."""
+def comparison_of(case: str) -> Comparison:
+    """Return the comparison of one case."""
     size, input_size = CASES[case]
 
     @contextmanager
     def opened(_: Conditions) -> Iterator[list[Side]]:
-        yield [call(name, make, input_size) for name, make in makers(size).items()]
+        yield [side_of(name, make, input_size) for name, make in view_functions(size).items()]
 
-    return Contest(
+    return Comparison(
         "augmentation",
         case,
         "seconds an image",
         opened,
-        [ratio(OURS, peer, wanted) for peer, wanted in PEERS.items()],
+        [ratio(OURS, peer, target) for peer, target in PEERS.items()],
         lambda turn: (1 + len(PEERS)) * turn,
         pick=min,
         needs_data=False,
     )
 
 
-CONTESTS = [contest_of(case) for case in CASES]
+COMPARISONS = [comparison_of(case) for case in CASES]

@@ -1,21 +1,23 @@
-"""What a benchmark is: sides that take turns, and the lines of the table that come of them."""
+"""What a benchmark is: sides that are measured in turn, and ratios of their figures."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-# What a round measured, by name. A side does a piece of its work and returns what it measured.
+# The figures of one round by name. A side does one piece of work and returns its figures.
 Figures = dict[str, float]
 Side = Callable[[], Figures]
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What every contest is held under.
+    """The conditions that all comparisons share.
 
-    ``root`` holds Tiny ImageNet, if it is at hand; ``seconds`` is how long each side computes in
-    a round, where it can choose; ``threads`` how many threads everybody computes with.
+    Attributes:
+        root: the folder that holds Tiny ImageNet, or ``None``.
+        seconds: how long each side runs in a round, where its duration is free.
+        threads: the number of threads of every side.
     """
 
     root: Path | None
@@ -24,65 +26,71 @@ class Conditions:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a line should come to."""
+class Target:
+    """The bound that a line should keep to."""
 
     bound: float
     at_most: bool
 
-    def reached(self, value: float) -> bool:
-        """Return whether ``value`` is as wanted."""
+    def met(self, value: float) -> bool:
+        """Return whether ``value`` keeps to the bound."""
         return value <= self.bound if self.at_most else value >= self.bound
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return the bound as text, for example ``at most 1.5``."""
         return f"at {'most' if self.at_most else 'least'} {self.bound:g}"
 
 
-def at_most(bound: float) -> Wanted:
-    """Return the wish that a line be no greater."""
-    return Wanted(bound, at_most=True)
+def at_most(bound: float) -> Target:
+    """Return the target of values up to ``bound``."""
+    return Target(bound, at_most=True)
 
 
-def at_least(bound: float) -> Wanted:
-    """Return the wish that a line be no less."""
-    return Wanted(bound, at_most=False)
+def at_least(bound: float) -> Target:
+    """Return the target of values from ``bound`` up."""
+    return Target(bound, at_most=False)
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the table: ``value`` makes it of a round's figures."""
+    """A line of the table: ``value`` computes it from the figures of one round."""
 
     name: str
     value: Callable[[Figures], float]
-    wanted: Wanted | None = None
+    target: Target | None = None
 
 
-def ratio(over: str, under: str, wanted: Wanted | None = None, name: str | None = None) -> Line:
-    """Return the line of one figure over another, under its own name or theirs."""
-    return Line(name or f"{over} / {under}", lambda figures: figures[over] / figures[under], wanted)
+def ratio(over: str, under: str, target: Target | None = None, name: str | None = None) -> Line:
+    """Return the line of ``over`` / ``under``; ``name`` replaces its default name."""
+    return Line(name or f"{over} / {under}", lambda figures: figures[over] / figures[under], target)
 
 
 @dataclass(frozen=True)
-class Contest:
-    """What is compared.
+class Comparison:
+    """A group of sides that are measured in turn, and the lines computed from them.
 
-    ``open`` gives the sides for as long as the contest lasts. ``unit`` is the figures'. In a
-    round every side has one turn; with ``pick`` they have many short turns, of which it picks
-    each figure. ``lasts`` tells about how long a round takes from how long a side computes in
-    it, in seconds. ``needs_data`` is whether Tiny ImageNet is read.
+    Attributes:
+        topic: the module's topic, as ``--only`` takes it.
+        name: the name within the topic.
+        unit: the unit of the figures.
+        open: a context manager that prepares the sides and yields them.
+        lines: the lines of the table.
+        duration: seconds that a round takes, given the seconds of a side's turn.
+        pick: with it, a side has many short turns in a round, and ``pick`` selects one figure of
+            them. Without it, a side has one turn in a round.
+        needs_data: whether Tiny ImageNet is read.
     """
 
-    evaluated: str
+    topic: str
     name: str
     unit: str
     open: Callable[[Conditions], AbstractContextManager[Sequence[Side]]]
     lines: Sequence[Line]
-    lasts: Callable[[float], float]
+    duration: Callable[[float], float]
     pick: Callable[[list[float]], float] | None = None
     needs_data: bool = True
 
     @property
     def title(self) -> str:
-        """EvaluatedModel and name, as ``--only`` takes them."""
-        return f"{self.evaluated}/{self.name}"
+        """Topic and name, as ``--only`` takes them."""
+        return f"{self.topic}/{self.name}"

@@ -1,11 +1,11 @@
-"""What checkpoints cost, and how soon a stopped run goes on.
+"""Measures the cost of checkpoints and the time to resume a stopped run.
 
     uv run python -m benchmarks.checkpoint_cost --data-root DIR
 
 Trains the scheduled row of the small Tiny ImageNet profile by the command line, stops it, and
-resumes it. The share of the training time that its checkpoints took is told by the run itself,
-with the default interval; at most 1% is wanted. The time to the next step is from the start of
-the command that resumes, imports included, to the first line in its log; at most 15 s.
+resumes it. The run itself reports the share of the training time that checkpoints took at the
+default interval; the target is at most 1%. The time to resume runs from the start of the command,
+imports included, to the first new line in its log; the target is at most 15 s.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from gratis.training import checkpoint_file
 
 RECIPE = ["contrastive-scheduled", "--profile", "tiny-imagenet-small"]
-# So many epochs that it is stopped before its end, and a line at every step.
+# More epochs than it reaches, and a log line at every step.
 CHANGES = ["train.epochs=1000", "train.log_every=1"]
 
 
@@ -42,7 +42,7 @@ def wait_for_line(log: Path, size: int, process: "subprocess.Popen[bytes]") -> N
 
 
 def stop(process: "subprocess.Popen[bytes]") -> float:
-    """Interrupt a run; return how long it took to save and end, in seconds."""
+    """Interrupt a run; return the seconds that it took to save and end."""
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
     process.wait()
@@ -50,7 +50,7 @@ def stop(process: "subprocess.Popen[bytes]") -> float:
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-root", required=True)
     parser.add_argument("--seconds", type=float, default=330, help="of training")

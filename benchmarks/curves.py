@@ -1,8 +1,8 @@
-"""What time depends on: replays, schedule, views, batch and data set.
+"""The time of a pass against replays, schedule, views, batch size and data set.
 
-The narrow ResNet-18 at 32 px, free training with m = 4, but for what a curve changes. All points
-of a curve train in one process, in turn. Against the number of images it is one epoch that is
-timed, as many passes as there are training images, and a straight line that is put through.
+Every point is free training of the narrow ResNet-18 at 32 px with m = 4, except for what its curve
+varies. All points of a curve train in one process, in turn. The curve against the number of images
+measures an epoch, which has as many passes as there are training images, and fits a straight line.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,15 +10,15 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from benchmarks.base import Conditions, Contest, Figures, Line, Side, ratio
-from benchmarks.steps import lasting, recipe_of, timed, trainer_of
+from benchmarks.base import Comparison, Conditions, Figures, Line, Side, ratio
+from benchmarks.steps import for_seconds, recipe_of, seconds_per_unit, trainer_of
 from gratis.run.evaluation import load_once
 from gratis.training.trainer import Trainer
 
-# A recipe, and what is changed in it.
+# A recipe and its overrides.
 Point = tuple[str, Sequence[str]]
 LINEAR = "adversary.free.epsilon={linear: {start: 0, stop: 8/255}}"
-# Each curve's points; the other points stand beside the first.
+# The points of each curve. The first one is the reference of the others.
 CURVES: dict[str, dict[str, Point]] = {
     "replays": {f"m = {m}": ("free", [f"adversary.free.replays={m}"]) for m in (1, 2, 4, 8)},
     "epsilon": {"constant epsilon": ("free", []), "linear epsilon": ("free", [LINEAR])},
@@ -32,19 +32,19 @@ CLASSES = (2, 5, 10, 20)
 
 
 def images_in(classes: int) -> str:
-    """Return the figure that tells how many training images so many classes have."""
+    """Return the name of the figure: training images of the first classes."""
     return f"{classes} classes: images"
 
 
 def seconds_with(classes: int) -> str:
-    """Return the figure that tells how long an epoch of so many classes takes."""
+    """Return the name of the figure: seconds of an epoch of the first classes."""
     return f"{classes} classes: seconds"
 
 
 def straight_line(figures: Figures) -> tuple[float, float]:
-    """Return R2 of the straight line through the epochs, and where it starts.
+    """Return R2 of the straight line fitted to the epochs, and its intercept.
 
-    The latter is its value at no images as a share of the longest epoch.
+    The intercept is given as a share of the longest epoch.
     """
     images = np.array([figures[images_in(classes)] for classes in CLASSES])
     seconds = np.array([figures[seconds_with(classes)] for classes in CLASSES])
@@ -55,7 +55,7 @@ def straight_line(figures: Figures) -> tuple[float, float]:
 
 
 def seconds_an_image(figures: Figures) -> float:
-    """Return what an image costs in the largest data set beside the smallest."""
+    """Return the time of an image in the largest data set, over that in the smallest."""
     least, most = (
         figures[seconds_with(classes)] / figures[images_in(classes)]
         for classes in (CLASSES[0], CLASSES[-1])
@@ -73,11 +73,14 @@ def epoch_of(trainer: Trainer, classes: int) -> Side:
             passes += trainer.step()
         return passes
 
-    return lambda: {images_in(classes): images, seconds_with(classes): images * timed(epoch)}
+    return lambda: {
+        images_in(classes): images,
+        seconds_with(classes): images * seconds_per_unit(epoch),
+    }
 
 
-def curve(name: str) -> Contest:
-    """Return the contest of a curve's points."""
+def curve(name: str) -> Comparison:
+    """Return the comparison of a curve's points."""
     points = CURVES[name]
     first, *others = points
 
@@ -87,10 +90,10 @@ def curve(name: str) -> Contest:
         for point, (recipe, changes) in points.items():
             settings = recipe_of(recipe, changes, conditions)
             trainer = trainer_of(settings, load_once(settings.data))
-            sides.append(lasting(point, trainer.step, conditions.seconds))
+            sides.append(for_seconds(point, trainer.step, conditions.seconds))
         yield sides
 
-    return Contest(
+    return Comparison(
         "curves",
         name,
         "seconds a pass",
@@ -109,19 +112,19 @@ def _epochs(conditions: Conditions) -> Iterator[list[Side]]:
     yield sides
 
 
-CONTESTS = [
+COMPARISONS = [
     *(curve(name) for name in CURVES),
-    Contest(
+    Comparison(
         "curves",
         "images",
         "seconds an epoch, images",
         _epochs,
         [
             Line("R2 of a straight line", lambda figures: straight_line(figures)[0]),
-            Line("its start / the longest epoch", lambda figures: straight_line(figures)[1]),
+            Line("intercept / the longest epoch", lambda figures: straight_line(figures)[1]),
             Line(f"an image, {CLASSES[-1]} / {CLASSES[0]} classes", seconds_an_image),
         ],
-        # An epoch of 10,000 images takes about so long on one thread.
+        # About the time of an epoch of 10,000 images on one thread.
         lambda turn: 20.0,
     ),
 ]

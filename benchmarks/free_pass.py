@@ -1,8 +1,8 @@
-"""What a pass of free adversarial training costs beside a natural one.
+"""The cost of a pass of free adversarial training beside a natural one.
 
-Three kinds of step of the same model on the same small batch take turns, step by step: natural
-training, natural training that also takes the gradient of the input, and free training. A figure
-is the median step of a round.
+Three kinds of step of the same model on the same small batch alternate, step by step: natural
+training, natural training that also computes the gradient of the input, and free training. A
+figure is the median step of a round.
 """
 
 import statistics
@@ -14,8 +14,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from benchmarks.base import Conditions, Contest, Side, at_most, ratio
-from benchmarks.steps import LARGE, NARROW, device, timed
+from benchmarks.base import Comparison, Conditions, Side, at_most, ratio
+from benchmarks.steps import LARGE, NARROW, device, seconds_per_unit
 from gratis.adversary import Adversary, Model
 from gratis.adversary.free import FreeSettings
 from gratis.adversary.natural import Natural
@@ -25,7 +25,7 @@ from gratis.objective import Objective
 from gratis.objective.cross_entropy import CrossEntropySettings
 from gratis.training.step import TrainState, train_step
 
-# Settings of the model, images in a batch, their size.
+# The model's settings, the images in a batch and their size.
 MODELS = {
     NARROW: (ModelSettings(stem="small", channels=(16, 32, 64, 128)), 16, 32),
     LARGE: (ModelSettings(stem="small"), 8, 64),
@@ -35,10 +35,10 @@ NATURAL, GRADIENT, FREE = "natural", "natural with input gradient", "free"
 
 
 class InputGradient(Natural):
-    """Natural training that asks for the gradient of the input too, and does nothing with it."""
+    """Natural training that also computes the gradient of the input, and ignores it."""
 
     def perturb(self, model: Model, batch: Batch, t: float) -> Tensor:
-        """Return the views as a leaf."""
+        """Return the views as a leaf tensor, which gets a gradient."""
         return batch.views.detach().requires_grad_()
 
 
@@ -50,7 +50,7 @@ KINDS: dict[str, Callable[[], Adversary]] = {
 
 
 def train_state_of(settings: ModelSettings, adversary: Adversary) -> TrainState:
-    """Return everything that a step needs, on the device that there is."""
+    """Return the state of training a model with an adversary, on :func:`device`."""
     fabric = Fabric(accelerator="auto", devices=1)
     torch.manual_seed(0)
     module = Classifier(settings, CLASSES).to(memory_format=torch.channels_last)
@@ -62,7 +62,7 @@ def train_state_of(settings: ModelSettings, adversary: Adversary) -> TrainState:
 
 
 def batch_of(images: int, size: int) -> Batch:
-    """Return a batch of noise, in memory as images are."""
+    """Return a batch of noise in channels last, the memory format of images."""
     source = torch.Generator().manual_seed(0)
     noise = torch.rand((images, 3, size, size), generator=source)
     labels = torch.randint(CLASSES, (images,), generator=source)
@@ -71,18 +71,18 @@ def batch_of(images: int, size: int) -> Batch:
 
 
 def step_of(kind: str, settings: ModelSettings, batch: Batch) -> Side:
-    """Return the side that makes one step of a kind."""
+    """Return the side whose turn is one step of a kind."""
     train_state, numbers = train_state_of(settings, KINDS[kind]()), count()
 
     def step() -> float:
         train_step(train_state, batch, 0.5, next(numbers))
         return len(batch)
 
-    return lambda: {kind: timed(step)}
+    return lambda: {kind: seconds_per_unit(step)}
 
 
-def contest_of(model: str) -> Contest:
-    """Return the contest of the three kinds of step of one model."""
+def comparison_of(model: str) -> Comparison:
+    """Return the comparison of the three kinds of step with one model."""
 
     @contextmanager
     def opened(_: Conditions) -> Iterator[list[Side]]:
@@ -90,7 +90,7 @@ def contest_of(model: str) -> Contest:
         batch = batch_of(images, size)
         yield [step_of(kind, settings, batch) for kind in KINDS]
 
-    return Contest(
+    return Comparison(
         "free-pass",
         model,
         "seconds an image",
@@ -102,4 +102,4 @@ def contest_of(model: str) -> Contest:
     )
 
 
-CONTESTS = [contest_of(model) for model in MODELS]
+COMPARISONS = [comparison_of(model) for model in MODELS]

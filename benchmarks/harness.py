@@ -1,4 +1,4 @@
-"""Holds the contests, one like the other: a round that warms up, then rounds that count."""
+"""Measures every comparison alike: one round to warm up, then the rounds that count."""
 
 import statistics
 import time
@@ -8,25 +8,25 @@ from typing import Any
 
 import torch
 
-from benchmarks.base import Conditions, Contest, Figures, Line, Side
+from benchmarks.base import Comparison, Conditions, Figures, Line, Side
 from benchmarks.steps import device
-from benchmarks.worker import alone
+from benchmarks.worker import in_own_process
 from gratis.run.machine import commit, device_name, versions
 
-# What is written of a contest or of the machine.
+# A JSON object about a comparison or the machine.
 Record = dict[str, Any]
 
 
 def about(conditions: Conditions, rounds: int) -> Record:
-    """Return what was measured on, with what, and how."""
+    """Return the machine, the versions and the conditions of the measurement."""
 
-    def named() -> str:
+    def name() -> str:
         torch.set_num_threads(conditions.threads)
         return device_name(device())
 
     return {
-        # In a process that ends: one that has looked for a GPU cannot be forked.
-        "device": alone(named),
+        # In a process that ends: a process that has looked for a GPU cannot be forked.
+        "device": in_own_process(name),
         "threads": conditions.threads,
         "versions": versions(),
         "commit": commit(),
@@ -35,47 +35,47 @@ def about(conditions: Conditions, rounds: int) -> Record:
     }
 
 
-def held(contest: Contest, conditions: Conditions, rounds: int) -> Record:
-    """Hold a contest in a process of its own; return all its figures and its lines.
+def record_of(comparison: Comparison, conditions: Conditions, rounds: int) -> Record:
+    """Measure a comparison in a new process; return its figures and its lines.
 
     Raises:
-        Failed: it ended with an error.
+        WorkerError: the process ended with an error.
     """
-    found = alone(lambda: measured(contest, conditions, rounds))
+    found = in_own_process(lambda: measured(comparison, conditions, rounds))
     return {
-        "evaluated": contest.evaluated,
-        "name": contest.name,
-        "unit": contest.unit,
-        "figures": {name: [one[name] for one in found] for name in found[0]},
-        "lines": [_told(line, found) for line in contest.lines],
+        "topic": comparison.topic,
+        "name": comparison.name,
+        "unit": comparison.unit,
+        "figures": {name: [figures[name] for figures in found] for name in found[0]},
+        "lines": [_line_record(line, found) for line in comparison.lines],
     }
 
 
-def measured(contest: Contest, conditions: Conditions, rounds: int) -> list[Figures]:
-    """Hold a contest in this process; return the figures of the rounds that count."""
+def measured(comparison: Comparison, conditions: Conditions, rounds: int) -> list[Figures]:
+    """Measure a comparison in this process; return the figures of the rounds that count."""
     torch.set_num_threads(conditions.threads)
     torch.manual_seed(0)
-    with contest.open(conditions) as sides:
-        # Forwards, then backwards, so that nobody always follows the same other one.
+    with comparison.open(conditions) as sides:
+        # Alternate the order, so that no side always follows the same other side.
         orders = [list(sides), list(sides)[::-1]]
-        found = [_round(contest, orders, conditions.seconds) for _ in range(1 + rounds)]
+        found = [_round(comparison, orders, conditions.seconds) for _ in range(1 + rounds)]
     return found[1:]
 
 
-def _round(contest: Contest, orders: list[list[Side]], seconds: float) -> Figures:
-    taken: dict[str, list[float]] = defaultdict(list)
+def _round(comparison: Comparison, orders: list[list[Side]], seconds: float) -> Figures:
+    found: dict[str, list[float]] = defaultdict(list)
     began = time.perf_counter()
-    lasts = seconds * len(orders[0])
-    while not taken or (contest.pick and time.perf_counter() - began < lasts):
+    duration = seconds * len(orders[0])
+    while not found or (comparison.pick and time.perf_counter() - began < duration):
         for side in orders[0]:
             for name, value in side().items():
-                taken[name].append(value)
+                found[name].append(value)
         orders.reverse()
-    pick = contest.pick or statistics.mean
-    return {name: pick(values) for name, values in taken.items()}
+    pick = comparison.pick or statistics.mean
+    return {name: pick(values) for name, values in found.items()}
 
 
-def _told(line: Line, rounds: Sequence[Figures]) -> Record:
+def _line_record(line: Line, rounds: Sequence[Figures]) -> Record:
     values = [line.value(figures) for figures in rounds]
     median = statistics.median(values)
     return {
@@ -84,6 +84,6 @@ def _told(line: Line, rounds: Sequence[Figures]) -> Record:
         "median": median,
         "least": min(values),
         "greatest": max(values),
-        "wanted": str(line.wanted) if line.wanted else None,
-        "reached": line.wanted.reached(median) if line.wanted else None,
+        "target": str(line.target) if line.target else None,
+        "met": line.target.met(median) if line.target else None,
     }

@@ -1,17 +1,15 @@
-"""What memory depends on: the images in the data set, the batch, the replays; on a CPU.
+"""Memory against the images in the data set, the batch size and the replays; on a CPU.
 
-Every point is a process of its own, which opens the data set, reads every image once and makes
-eight steps of free training with the narrow ResNet-18 at 32 px. Three figures are told of it,
-which the system counts:
+Every point is a new process that opens the data set, reads every image once and makes eight steps
+of free training with the narrow ResNet-18 at 32 px. The operating system provides three figures:
 
-- peak: the most that lay in memory at once (``VmHWM``). The memory-mapped images are in it once
-  they have been read, though the system may drop them when others want the room;
-- anonymous: the most that was its own and could not be dropped (``RssAnon``, looked at every two
-  milliseconds);
-- file: the most that was mapped from files, images and program (``RssFile``, likewise).
+- peak: the largest resident set (``VmHWM``). It includes the memory-mapped images that have been
+  read, although the system can drop them when other processes need memory;
+- anonymous: the largest amount of private memory (``RssAnon``, sampled every 2 ms);
+- file: the largest amount mapped from files, images and program (``RssFile``, sampled likewise).
 
-``getrusage`` would tell the same peak, but begins with that of the process that started this one.
-The first round decodes the images where no earlier run has, and does not count.
+``getrusage`` also gives a peak, but it starts from the peak of the parent process. The first round
+decodes the images if no earlier run has, and does not count.
 """
 
 import os
@@ -20,13 +18,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from benchmarks.base import Conditions, Contest, Figures, Line, Side, ratio
+from benchmarks.base import Comparison, Conditions, Figures, Line, Side, ratio
 from benchmarks.steps import recipe_of, trainer_of
 from benchmarks.worker import Worker
 from gratis.data import load
 from gratis.recipe import Recipe
 
-# Each curve's points and what they change; the other points stand beside the first.
+# The points of each curve and their overrides. The first one is the reference of the others.
 CURVES = {
     "images": {f"{classes} classes": f"data.classes={classes}" for classes in (10, 20, 50)},
     "batch": {f"batches of {size}": f"train.batch_size={size}" for size in (32, 128, 512)},
@@ -34,12 +32,12 @@ CURVES = {
 }
 STEPS = 8
 KINDS = {"anonymous": "RssAnon", "file": "RssFile"}
-GAIN = "anonymous bytes gained / bytes of the images added"
+GROWTH = "growth of anonymous memory / bytes of the added images"
 
 
 def train(recipe: Recipe) -> Figures:
-    """Read all images and train a little; return how many images there are, and their bytes."""
-    # Batches would go to a GPU, and the images with them.
+    """Read all images and make a few steps; return the number of images and their bytes."""
+    # Otherwise the batches, and with them the images, go to a GPU.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     dataset = load(recipe.data)
     trainer = trainer_of(recipe, dataset)
@@ -51,14 +49,14 @@ def train(recipe: Recipe) -> Figures:
 
 
 def bytes_of(pid: int, counter: str) -> int:
-    """Return what Linux counts of a process in bytes."""
+    """Return a memory counter of a process in bytes, as Linux reports it."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith(f"{counter}:"))
     return 1024 * int(line.split()[1])
 
 
 def point_of(name: str, recipe: Recipe) -> Side:
-    """Return the side whose turn is a process that trains."""
+    """Return the side whose turn is a new process that trains."""
 
     def turn() -> Figures:
         most = dict.fromkeys(KINDS, 0)
@@ -75,15 +73,15 @@ def point_of(name: str, recipe: Recipe) -> Side:
     return turn
 
 
-def gained(figures: Figures) -> float:
-    """Return how far anonymous memory grows with the images, as a share of their bytes."""
+def growth(figures: Figures) -> float:
+    """Return the growth of anonymous memory with the images, as a share of their bytes."""
     first, *_, last = CURVES["images"]
     memory = figures[f"{last}: anonymous"] - figures[f"{first}: anonymous"]
     return memory / (figures[f"{last}: image bytes"] - figures[f"{first}: image bytes"])
 
 
-def curve(name: str) -> Contest:
-    """Return the contest of a curve's points."""
+def curve(name: str) -> Comparison:
+    """Return the comparison of a curve's points."""
     points = CURVES[name]
     first, *others = points
 
@@ -97,9 +95,9 @@ def curve(name: str) -> Contest:
         for kind in ("peak", *KINDS)
         for at in others
     ]
-    gain = [Line(GAIN, gained)] if name == "images" else []
-    # Three short trainings.
-    return Contest("memory", name, "bytes, images", opened, ratios + gain, lambda turn: 10.0)
+    growths = [Line(GROWTH, growth)] if name == "images" else []
+    # Three short training runs.
+    return Comparison("memory", name, "bytes, images", opened, ratios + growths, lambda turn: 10.0)
 
 
-CONTESTS = [curve(name) for name in CURVES]
+COMPARISONS = [curve(name) for name in CURVES]

@@ -1,12 +1,12 @@
-"""How fast images come from the store, beside a ``DataLoader`` over an ``ImageFolder``.
+"""The speed of reading images from the store beside a ``DataLoader`` over an ``ImageFolder``.
 
-The first ten classes of Tiny ImageNet at 64 px. A reading hands out every training image once, as
-float32 in [0, 1], in shuffled batches. Ours is read three times: the first run decodes the images,
-and those of validation, into an empty store; a later run looks whether the store is sound, maps
-it into memory and reads; then it reads on, epoch after epoch. The ``DataLoader`` has been opened
-before, and decodes every time, with two workers that stay.
+The images are the first ten classes of Tiny ImageNet at 64 px. A reading yields every training
+image once, as float32 in [0, 1], in shuffled batches. The store is read three times: the first run
+decodes the training and validation images into an empty store; a later run verifies the store,
+maps it into memory and reads it; a further epoch only reads it. The ``DataLoader`` is opened
+beforehand and decodes at every reading, with two persistent workers.
 
-Each side reads in a process of its own that trains nothing, with the memory allocator as it comes.
+Each side reads in its own process, which trains nothing and has the default memory allocator.
 """
 
 import json
@@ -22,19 +22,19 @@ import torch
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from benchmarks.base import Conditions, Contest, Figures, Side, at_least, ratio
+from benchmarks.base import Comparison, Conditions, Figures, Side, at_least, ratio
 from benchmarks.script_loop import link_classes
 from benchmarks.worker import Worker
 from gratis.data import Batches, DataSettings, Split, load
 from gratis.recipe import resolve_data
 
 CLASSES, BATCH, WORKERS = 10, 128, 2
-FIRST, LATER, FURTHER = "first run, decoding", "later run, with its opening", "further epochs"
+FIRST, LATER, FURTHER = "first run, decoding", "later run, opening included", "further epochs"
 LOADER = "DataLoader"
 
 
 def seconds_of(settings: DataSettings, opened: Split | None = None) -> float:
-    """Return the seconds an image of one reading; the data set is opened if it is not yet."""
+    """Return the seconds per image of one reading; open the data set unless ``opened`` is given."""
     began = time.perf_counter()
     split = opened or load(settings).train
     indices = torch.arange(len(split)).numpy()
@@ -59,7 +59,7 @@ def store(settings: DataSettings) -> Side:
 
 
 def loader(folder: Path) -> Side:
-    """Return the side that goes through a ``DataLoader``."""
+    """Return the side that reads through a ``DataLoader``."""
     batches = DataLoader(
         datasets.ImageFolder(str(folder), transforms.ToTensor()),
         batch_size=BATCH,
@@ -89,18 +89,18 @@ def _opened(conditions: Conditions) -> Iterator[list[Side]]:
         yield [stack.enter_context(Worker(side)).turn for side in sides]
 
 
-_WANTED = {FIRST: None, LATER: None, FURTHER: at_least(20)}
-CONTESTS = [
-    Contest(
+_TARGETS = {FIRST: None, LATER: None, FURTHER: at_least(20)}
+COMPARISONS = [
+    Comparison(
         "reading",
         "64px",
         "seconds an image",
         _opened,
         [
-            ratio(LOADER, row, wanted, f"images a second, {row} / {LOADER}")
-            for row, wanted in _WANTED.items()
+            ratio(LOADER, row, target, f"images a second, {row} / {LOADER}")
+            for row, target in _TARGETS.items()
         ],
-        # Decoding 5,000 images twice takes about so long.
+        # About the time to decode 5,000 images twice.
         lambda turn: 12.0,
     )
 ]

@@ -1,12 +1,12 @@
-"""Free training beside a loop written the way that public scripts of free training are.
+"""Free training beside a loop written like the public scripts of free training.
 
-The script: a ``DataLoader`` with two workers over an ``ImageFolder``, transforms of each picture
-by itself, plain memory format, a loss that is read at every step. Ten classes, the same model.
+The script has a ``DataLoader`` with two workers over an ``ImageFolder``, transforms of one image at
+a time, the contiguous memory format, and reads the loss at every step. Both sides train the same
+model on ten classes.
 
-Each side trains in a process of its own, ours as ``gratis train`` does, the script with torch and
-the C library as they come: whatever our trainer settles for its process, such as how memory is
-kept, must not help the script. The line of bf16 has other arithmetic than the script, and is
-named so. Under ``defaults`` nobody sets a number of threads, whatever ``--threads`` says.
+Each side trains in its own process. Ours sets up its process as ``gratis train`` does; the script
+keeps the defaults of torch and the C library. The bf16 line compares different arithmetic and says
+so in its name. Under ``defaults`` no side sets a number of threads, regardless of ``--threads``.
 """
 
 import os
@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from benchmarks.base import Conditions, Contest, Side, at_least, ratio
-from benchmarks.steps import MODELS, device, images_of, lasting, recipe_of, trainer_of
+from benchmarks.base import Comparison, Conditions, Side, at_least, ratio
+from benchmarks.steps import MODELS, device, for_seconds, images_of, recipe_of, trainer_of
 from benchmarks.worker import Worker
 from gratis.data import Dataset
 from gratis.model import Classifier, logits_of
@@ -31,19 +31,19 @@ from gratis.run.evaluation import load_once
 
 REPLAYS, EPSILON, WORKERS = 4, 8 / 255, 2
 OURS, BF16, SCRIPT = "ours", "ours in bf16", "script"
-# The sides of each contest. In the one of fixed threads all have as many as everywhere else.
+# The sides of each comparison. With fixed threads all sides use ``--threads``.
 FIXED, DEFAULTS = "fixed", "defaults"
 NAMES = {FIXED: (OURS, BF16, SCRIPT), DEFAULTS: (OURS, SCRIPT)}
-WANTED = {OURS: at_least(1.5), BF16: None}
-# As torch has it; every process sets a number, which those that it starts inherit.
+TARGETS = {OURS: at_least(1.5), BF16: None}
+# torch's default; recorded here because every process sets a number that its children inherit.
 DEFAULT_THREADS = torch.get_num_threads()
 
 
 class Script:
-    """Free training the way that scripts have it: one batch after the other, each replayed."""
+    """Free training as public scripts write it: one batch after another, each replayed."""
 
     def __init__(self, recipe: Recipe, dataset: Dataset, folder: Path) -> None:
-        """Train a recipe's model on the images in ``folder``."""
+        """Prepare to train a recipe's model on the images in ``folder``."""
         self._device = device()
         self._model = Classifier(recipe.model, len(dataset.classes)).train().to(self._device)
         images = datasets.ImageFolder(str(folder), views_of(recipe))
@@ -64,7 +64,7 @@ class Script:
         self.losses: list[float] = []
 
     def __call__(self) -> float:
-        """Train on one replay; return its images."""
+        """Train on one replay; return its number of images."""
         images, labels = next(self._replays)
         noise = self._noise[: len(images)].clone().requires_grad_()
         seen = (images + noise).clamp(0, 1)
@@ -88,49 +88,49 @@ class Script:
 
 
 def views_of(recipe: Recipe) -> transforms.Compose:
-    """Return a script's transforms, picture by picture, of about what the recipe augments with."""
+    """Return a script's transforms of one image, close to the recipe's augmentation."""
     size = recipe.data.size
-    own = recipe.augment
-    assert own is not None
+    how = recipe.augment
+    assert how is not None
     return transforms.Compose(
         [
             transforms.Resize(size),
-            transforms.ColorJitter(own.brightness, own.contrast, own.saturation, own.hue),
-            transforms.RandomAffine(own.rotation, (own.shift, own.shift), own.scale),
-            transforms.RandomResizedCrop(size, (own.crop**2, 1.0)),
-            transforms.RandomHorizontalFlip(own.flip),
+            transforms.ColorJitter(how.brightness, how.contrast, how.saturation, how.hue),
+            transforms.RandomAffine(how.rotation, (how.shift, how.shift), how.scale),
+            transforms.RandomResizedCrop(size, (how.crop**2, 1.0)),
+            transforms.RandomHorizontalFlip(how.flip),
             transforms.ToTensor(),
         ]
     )
 
 
-def top_of(root: Path) -> Path | None:
-    """Return the folder of Tiny ImageNet, ``root`` or in it; ``None`` where there is none."""
+def find_tiny_imagenet(root: Path) -> Path | None:
+    """Return the folder of Tiny ImageNet, which is ``root`` or lies in it, or ``None``."""
     places = (root, root / "tiny-imagenet-200")
     return next((place for place in places if (place / "wnids.txt").exists()), None)
 
 
 def link_classes(root: Path, classes: int, folder: Path) -> None:
     """Link the first classes' training images into ``folder``, one folder each."""
-    top = top_of(root)
+    top = find_tiny_imagenet(root)
     assert top is not None
     for name in (top / "wnids.txt").read_text().split()[:classes]:
         os.symlink((top / "train" / name / "images").resolve(), folder / name)
 
 
 def side_of(name: str, recipe: Recipe, folder: Path, seconds: float, threads: int) -> Side:
-    """Return a side of ours or of the script, whose images are in ``folder``."""
+    """Return the side called ``name``, whose images are in ``folder``."""
     torch.set_num_threads(threads)
     dataset = load_once(recipe.data)
     if name == SCRIPT:
-        return lasting(name, Script(recipe, dataset, folder), seconds)
+        return for_seconds(name, Script(recipe, dataset, folder), seconds)
     if name == BF16:
         recipe = with_overrides(recipe, ["train.precision=bf16-mixed"])
-    return lasting(name, images_of(trainer_of(recipe, dataset)), seconds)
+    return for_seconds(name, images_of(trainer_of(recipe, dataset)), seconds)
 
 
-def contest_of(word: str, model: str) -> Contest:
-    """Return the contest of free training in several ways."""
+def comparison_of(word: str, model: str) -> Comparison:
+    """Return the comparison of free training by gratis and by the script."""
     names = NAMES[word]
 
     @contextmanager
@@ -149,11 +149,11 @@ def contest_of(word: str, model: str) -> Contest:
             yield [stack.enter_context(Worker(side)).turn for side in sides]
 
     lines = [
-        ratio(SCRIPT, name, WANTED[name], f"images a second, {name} / {SCRIPT}")
+        ratio(SCRIPT, name, TARGETS[name], f"images a second, {name} / {SCRIPT}")
         for name in names
         if name != SCRIPT
     ]
-    return Contest(
+    return Comparison(
         "script",
         f"{word}-{model}",
         "seconds an image",
@@ -163,4 +163,4 @@ def contest_of(word: str, model: str) -> Contest:
     )
 
 
-CONTESTS = [contest_of(word, model) for model in MODELS for word in NAMES]
+COMPARISONS = [comparison_of(word, model) for model in MODELS for word in NAMES]

@@ -1,4 +1,4 @@
-"""All contests, in the order of the table."""
+"""All comparisons, in the order of the table."""
 
 from collections.abc import Sequence
 
@@ -11,23 +11,25 @@ from benchmarks import (
     script_loop,
     training,
 )
-from benchmarks.base import Contest
+from benchmarks.base import Comparison
 
-SUBJECTS = (training, script_loop, free_pass, augmentation, reading, curves, memory)
-CONTESTS: list[Contest] = [contest for evaluated in SUBJECTS for contest in evaluated.CONTESTS]
+MODULES = (training, script_loop, free_pass, augmentation, reading, curves, memory)
+COMPARISONS: list[Comparison] = [
+    comparison for module in MODULES for comparison in module.COMPARISONS
+]
 
 
-def chosen(only: Sequence[str]) -> list[Contest]:
-    """Return the contests of the subjects, or with the titles, in ``only``; all if it is empty.
+def chosen(only: Sequence[str]) -> list[Comparison]:
+    """Return the comparisons whose topic or title is in ``only``; all of them if it is empty.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: no topic or comparison has that name.
     """
-    known = {name for contest in CONTESTS for name in (contest.evaluated, contest.title)}
+    known = {name for comparison in COMPARISONS for name in (comparison.topic, comparison.title)}
     if unknown := [name for name in only if name not in known]:
         raise ValueError(f"no benchmark {unknown[0]!r}; --help lists them")
     return [
-        contest
-        for contest in CONTESTS
-        if not only or contest.evaluated in only or contest.title in only
+        comparison
+        for comparison in COMPARISONS
+        if not only or comparison.topic in only or comparison.title in only
     ]

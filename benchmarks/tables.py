@@ -1,4 +1,4 @@
-"""How benchmarks show what they measured."""
+"""Markdown tables of what was measured."""
 
 import statistics
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ def spread(values: list[float], scale: float = 1, digits: int = 2) -> str:
 
 
 def table(columns: list[str], lines: Iterable[str]) -> None:
-    """Print a Markdown table, each line when it is there."""
+    """Print a Markdown table, each line as soon as it is measured."""
     print(f"\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     for line in lines:
         print(line, flush=True)

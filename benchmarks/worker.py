@@ -1,4 +1,4 @@
-"""A process of one's own, which stands still while it is not its turn."""
+"""Worker processes that are stopped while it is not their turn."""
 
 import multiprocessing
 import os
@@ -12,36 +12,36 @@ from typing import Generic, Self, TypeVar, cast
 
 Result = TypeVar("Result")
 
-# Inherits what it does, whatever that is, and all that has been imported.
+# A forked process inherits the function to run and all imported modules.
 _FORK = multiprocessing.get_context("fork")
-# In seconds: how long one may take to end, and how often it is looked at.
+# Seconds that a process may take to end, and between two calls of a turn's monitor.
 _PATIENCE, _INTERVAL = 10.0, 0.002
 
 
-class Failed(Exception):
-    """The work of a worker ended with an error."""
+class WorkerError(Exception):
+    """A worker process failed; the message says why."""
 
 
 class Worker(Generic[Result]):
-    """A process that prepares something to do and then does it, turn by turn.
+    """A process that runs a function once a turn and is stopped between its turns.
 
-    It is forked from one that has imported modules and computed nothing: its memory allocator is
-    as the C library has it, and its threads as torch has them. Between its turns it is stopped
-    with all processes that it has started, so that nothing works ahead in another's time.
+    It is forked from a process that has imported modules and computed nothing, so that its memory
+    allocator and its threads have their defaults. Its child processes are stopped with it, so
+    that none of them reads ahead during another worker's turn.
     """
 
     def __init__(self, prepare: Callable[[], Callable[[], Result]]) -> None:
-        """Start it when the block is entered; ``prepare`` then returns what a turn does."""
+        """Store ``prepare``, which the process calls first: it returns the function of a turn."""
         self._prepare = prepare
         self._connection, self._theirs = _FORK.Pipe()
-        # It may have processes of its own, which a daemon may not.
+        # Not a daemon, because a daemon may not start processes.
         self._process = _FORK.Process(target=self._work, daemon=False)
 
     def __enter__(self) -> Self:
-        """Wait until it is prepared, and stop it.
+        """Start the process, wait until it is prepared, and stop it.
 
         Raises:
-            Failed: it could not prepare.
+            WorkerError: ``prepare`` failed.
         """
         self._process.start()
         self._theirs.close()
@@ -58,7 +58,7 @@ class Worker(Generic[Result]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End it and its processes; in the middle of its turn, by an interrupt."""
+        """End the process and its children; interrupt it if the block ends with an error."""
         self._signal(signal.SIGCONT)
         if kind is not None:
             self._signal(signal.SIGINT)
@@ -66,15 +66,15 @@ class Worker(Generic[Result]):
 
     @property
     def pid(self) -> int:
-        """Its number with the system."""
+        """The process id."""
         assert self._process.pid is not None
         return self._process.pid
 
     def turn(self, monitor: Callable[[], None] | None = None) -> Result:
-        """Let it have its turn; call ``monitor`` every two milliseconds meanwhile.
+        """Run one turn and return its result; call ``monitor`` every 2 ms meanwhile.
 
         Raises:
-            Failed: it ended with an error.
+            WorkerError: the turn failed, or the process died.
         """
         self._signal(signal.SIGCONT)
         self._connection.send(None)
@@ -86,9 +86,9 @@ class Worker(Generic[Result]):
                 monitor()
             problem, result = self._connection.recv()
         except EOFError as error:
-            raise Failed("the process died") from error
+            raise WorkerError("the process died") from error
         if problem is not None:
-            raise Failed(problem)
+            raise WorkerError(problem)
         self._signal(signal.SIGSTOP)
         return cast(Result, result)
 
@@ -103,25 +103,25 @@ class Worker(Generic[Result]):
         self._process.join()
 
     def _work(self) -> None:
-        """Prepare, and do a turn for every message, until there are no more."""
-        # So that a signal reaches its processes too; those that it starts belong to the group.
+        """Prepare, then run one turn for each message until the connection is closed."""
+        # A process group of its own, so that signals also reach its children.
         os.setpgid(0, 0)
         self._connection.close()
         try:
             do = self._prepare()
             self._theirs.send((None, None))
-            while _asked(self._theirs):
+            while _next_turn(self._theirs):
                 self._theirs.send((None, do()))
         except (KeyboardInterrupt, BrokenPipeError):
-            # It is not to go on, or nobody is there to be told.
+            # Interrupted, or the parent process has ended.
             return
         except Exception as error:
             traceback.print_exc()
             self._theirs.send((f"{type(error).__name__}: {error}", None))
 
 
-def _asked(connection: Connection) -> bool:
-    """Wait for a message; return whether one came before the other end was closed."""
+def _next_turn(connection: Connection) -> bool:
+    """Wait for a message; return ``False`` if the other end was closed instead."""
     try:
         connection.recv()
     except EOFError:
@@ -129,11 +129,11 @@ def _asked(connection: Connection) -> bool:
     return True
 
 
-def alone(do: Callable[[], Result]) -> Result:
-    """Do something once in a process of its own; return what it returned.
+def in_own_process(do: Callable[[], Result]) -> Result:
+    """Call ``do`` in a new process and return its result.
 
     Raises:
-        Failed: it ended with an error.
+        WorkerError: ``do`` failed, or the process died.
     """
     with Worker(lambda: do) as worker:
         return worker.turn()

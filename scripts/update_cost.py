@@ -1,10 +1,12 @@
-"""Put what the benchmarks measured into docs/cost.md, as tables and charts.
+"""Write the committed figures of the benchmarks into docs/cost.md, as tables and charts.
 
-uv run python -m benchmarks --only curves memory --data-root DIR \
+The commands::
+
+    uv run python -m benchmarks --only curves memory --data-root DIR \
         --json docs/results/cost/curves.json
-uv run python -m benchmarks --only training script free-pass augmentation reading \
+    uv run python -m benchmarks --only training script free-pass augmentation reading \
         --data-root DIR --json docs/results/cost/beside.json
-uv run python scripts/update_cost.py
+    uv run python scripts/update_cost.py
 """
 
 import json
@@ -24,7 +26,7 @@ PAGE = ROOT / "docs" / "cost.md"
 FOLDER = ROOT / "docs" / "results" / "cost"
 MIB = 2**20
 DPI = 110
-# The curves of time whose points stand beside the first, and those that are drawn.
+# The curves of time in the table, and those that are drawn.
 TIMES = {
     "replays": "replays",
     "epsilon": "schedule",
@@ -44,10 +46,10 @@ Report = dict[str, Any]
 Spread = tuple[float, float, float]
 
 
-def contest(report: Report, evaluated: str, name: str) -> Report:
-    """Return what was measured in a contest."""
+def comparison(report: Report, topic: str, name: str) -> Report:
+    """Return the record of a comparison."""
     (found,) = (
-        one for one in report["contests"] if (one["evaluated"], one["name"]) == (evaluated, name)
+        one for one in report["comparisons"] if (one["topic"], one["name"]) == (topic, name)
     )
     return dict(found)
 
@@ -64,8 +66,8 @@ def number(name: str) -> int:
 
 
 def times(report: Report, name: str) -> dict[str, Spread]:
-    """Return the time of every point as so many times that of the first, round by round."""
-    figures = contest(report, "curves", name)["figures"]
+    """Return the time of every point as a multiple of the first, round by round."""
+    figures = comparison(report, "curves", name)["figures"]
     points = sorted(figures, key=number) if name in DRAWN else sorted(figures)
     first = figures[points[0]]
     return {
@@ -74,8 +76,8 @@ def times(report: Report, name: str) -> dict[str, Spread]:
 
 
 def epochs(report: Report) -> dict[int, Spread]:
-    """Return, by images, the time of an epoch as so many times the shortest."""
-    figures = contest(report, "curves", "images")["figures"]
+    """Return the time of an epoch as a multiple of the shortest, by number of images."""
+    figures = comparison(report, "curves", "images")["figures"]
     points = sorted({name.partition(":")[0] for name in figures}, key=number)
     first = figures[f"{points[0]}: seconds"]
     return {
@@ -87,8 +89,8 @@ def epochs(report: Report) -> dict[int, Spread]:
 
 
 def memories(report: Report, name: str) -> dict[str, dict[str, Spread]]:
-    """Return the MiB of every point, by kind; the number of images stands for the classes."""
-    figures = contest(report, "memory", name)["figures"]
+    """Return the MiB of every point by kind; points of the images are named by their number."""
+    figures = comparison(report, "memory", name)["figures"]
     found = {}
     for point in sorted({name.partition(":")[0] for name in figures}, key=number):
         images = round(figures[f"{point}: images"][0])
@@ -111,7 +113,7 @@ def shown(values: Spread, digits: int) -> str:
 
 
 def machine(report: Report) -> str:
-    """Return what was measured on, and how."""
+    """Return the machine and the conditions of a report."""
     about = report["about"]
     return (
         f"{about['device']}; torch {about['versions']['torch']}; commit {about['commit']};"
@@ -120,7 +122,7 @@ def machine(report: Report) -> str:
 
 
 def time_table(report: Report) -> str:
-    """Return the time of a pass at every point."""
+    """Return the table of the time of a pass."""
     rows = (
         [title, point, shown(values, 3)]
         for name, title in TIMES.items()
@@ -130,54 +132,52 @@ def time_table(report: Report) -> str:
 
 
 def epoch_table(report: Report) -> str:
-    """Return the time of an epoch at every size of the data set, and the straight line."""
+    """Return the tables of the time of an epoch and of the straight line through them."""
     rows = ([f"{images:,}", shown(values, 2)] for images, values in epochs(report).items())
     lines = ([name, shown(values, 4)] for name, values in lines_of(report, "curves").items())
     sizes = table(["images", "time of an epoch, times the first"], rows)
     return f"{sizes}\n\n{table(['over all sizes', 'value'], lines)}"
 
 
-def lines_of(report: Report, evaluated: str) -> dict[str, Spread]:
-    """Return the lines of the contest about the images in the data set."""
+def lines_of(report: Report, topic: str) -> dict[str, Spread]:
+    """Return the lines of a topic's comparison over the number of images."""
     return {
         line["name"]: (line["median"], line["least"], line["greatest"])
-        for line in contest(report, evaluated, "images")["lines"]
+        for line in comparison(report, topic, "images")["lines"]
     }
 
 
 def memory_table(report: Report) -> str:
-    """Return the memory at every point."""
+    """Return the table of memory."""
     rows = (
         [title, point, *(shown(found[kind], 0) for kind in KINDS)]
         for name, title in MEMORIES.items()
         for point, found in memories(report, name).items()
     )
-    *_, (gain, values) = lines_of(report, "memory").items()
-    return f"{table(['against', 'point', *KINDS], rows)}\n\n{gain}: {shown(values, 3)}."
+    *_, (growth, values) = lines_of(report, "memory").items()
+    return f"{table(['against', 'point', *KINDS], rows)}\n\n{growth}: {shown(values, 3)}."
 
 
 def beside_table(report: Report) -> str:
-    """Return every line of the contests, and what it was to come to."""
+    """Return the table of all lines with their targets."""
     rows = (
         [
-            f"{found['evaluated']}/{found['name']}",
+            f"{found['topic']}/{found['name']}",
             line["name"],
             shown((line["median"], line["least"], line["greatest"]), 3),
-            line["wanted"] or "",
-            {None: "", True: "yes", False: "no"}[line["reached"]],
+            line["target"] or "",
+            {None: "", True: "yes", False: "no"}[line["met"]],
         ]
-        for found in report["contests"]
+        for found in report["comparisons"]
         for line in found["lines"]
     )
-    return (
-        f"{machine(report)}\n\n{table(['evaluated', 'ratio', 'value', 'wanted', 'reached'], rows)}"
-    )
+    return f"{machine(report)}\n\n{table(['comparison', 'line', 'value', 'target', 'met'], rows)}"
 
 
-# What stands at the markers, and which file it comes from.
+# The tables by marker, and the file that each comes from.
 CURVES, BESIDE = "curves.json", "beside.json"
 SOURCES = {"machine": CURVES, "time": CURVES, "epochs": CURVES, "memory": CURVES, "beside": BESIDE}
-PARTS: dict[str, Callable[[Report], str]] = {
+TABLES: dict[str, Callable[[Report], str]] = {
     "machine": machine,
     "time": time_table,
     "epochs": epoch_table,
@@ -187,10 +187,10 @@ PARTS: dict[str, Callable[[Report], str]] = {
 
 
 def updated(page: str, reports: dict[str, Report]) -> str:
-    """Return the page with every part at its marker, from the reports by file."""
-    for name, part in PARTS.items():
+    """Return the page with every table at its marker, from the reports by file name."""
+    for name, to_text in TABLES.items():
         between = re.compile(f"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page = between.sub(rf"\1\n{part(reports[SOURCES[name]])}\n\n\2", page)
+        page = between.sub(rf"\1\n{to_text(reports[SOURCES[name]])}\n\n\2", page)
     return page
 
 
@@ -243,7 +243,7 @@ def memory_chart(report: Report) -> bytes:
                 draw(axes, {number(at): found[kind] for at, found in points.items()}, colour, kind)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.set_xlabel(title)
-        # They share it, so that it fits all of them only now.
+        # Only after all charts are drawn, since they share the axis.
         places[0].set_ylim(bottom=0)
         places[0].set_ylabel("MiB")
         places[0].legend(frameon=False, loc=(0.45, 0.2))

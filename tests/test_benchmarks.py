@@ -1,4 +1,4 @@
-"""The benchmarks run by one command, and every line is there; nothing is asked of the times."""
+"""All benchmarks run by one command and report every line. No test depends on measured times."""
 
 import importlib.util
 import itertools
@@ -22,12 +22,12 @@ sys.path.append(str(ROOT))
 
 from benchmarks import harness  # noqa: E402
 from benchmarks.__main__ import main  # noqa: E402
-from benchmarks.base import Conditions, Contest, at_least, ratio  # noqa: E402
-from benchmarks.suite import CONTESTS, chosen  # noqa: E402
-from benchmarks.worker import Failed, Worker, alone  # noqa: E402
+from benchmarks.base import Comparison, Conditions, at_least, ratio  # noqa: E402
+from benchmarks.suite import COMPARISONS, chosen  # noqa: E402
+from benchmarks.worker import Worker, WorkerError, in_own_process  # noqa: E402
 
 CLASSES, IMAGES = 50, 4
-# The command, with models and batches that take no time.
+# The command, with tiny models and batches.
 TINY = """
 import runpy
 from benchmarks import augmentation, free_pass, steps
@@ -44,7 +44,7 @@ runpy.run_module("benchmarks", run_name="__main__")
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    """The official layout of Tiny ImageNet: as many classes as any benchmark reads."""
+    """The official layout of Tiny ImageNet with as many classes as the benchmarks read."""
     root = tmp_path_factory.mktemp("tree") / "tiny-imagenet-200"
     random = np.random.default_rng(0)
     wnids = [f"n{number:02}" for number in range(CLASSES)]
@@ -72,7 +72,7 @@ def run(cache, *arguments):
     )
 
 
-def test_the_page_of_costs_shows_the_committed_figures():
+def test_cost_page_shows_the_committed_figures():
     path = ROOT / "scripts" / "update_cost.py"
     spec = importlib.util.spec_from_file_location("update_cost", path)
     module = importlib.util.module_from_spec(spec)
@@ -83,49 +83,51 @@ def test_the_page_of_costs_shows_the_committed_figures():
     }
     page = module.PAGE.read_text(encoding="utf-8")
     assert module.updated(page, reports) == page
-    shown = {name: {one["evaluated"] for one in told["contests"]} for name, told in reports.items()}
+    shown = {
+        name: {one["topic"] for one in report["comparisons"]} for name, report in reports.items()
+    }
     assert shown[module.CURVES] == {"curves", "memory"}
-    assert set.union(*shown.values()) == {contest.evaluated for contest in CONTESTS}
+    assert set.union(*shown.values()) == {comparison.topic for comparison in COMPARISONS}
     report = reports[module.CURVES]
-    for contest in chosen(["curves", "memory"]):
+    for comparison in chosen(["curves", "memory"]):
         points = {
             name.partition(":")[0]
-            for name in module.contest(report, contest.evaluated, contest.name)["figures"]
+            for name in module.comparison(report, comparison.topic, comparison.name)["figures"]
         }
-        named = contest.name == "images" or all(f"| {point} |" in page for point in points)
-        assert named, contest.title
+        named = comparison.name == "images" or all(f"| {point} |" in page for point in points)
+        assert named, comparison.title
 
 
 @pytest.mark.slow
-def test_the_whole_suite_runs_and_every_line_is_told(tree, tmp_path):
+def test_all_benchmarks_run_and_report_every_line(tree, tmp_path):
     file = tmp_path / "benchmarks.json"
-    done = run(
+    result = run(
         tmp_path / "cache",
         *("--data-root", tree, "--rounds", 1, "--seconds", 0.01, "--threads", 1, "--json", file),
     )
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     report = json.loads(file.read_text())
     assert report["about"].keys() == {
         *("device", "threads", "versions", "commit", "rounds", "seconds")
     }
     assert report["about"]["threads"] == 1
-    assert [(one["evaluated"], one["name"]) for one in report["contests"]] == [
-        (contest.evaluated, contest.name) for contest in CONTESTS
+    assert [(one["topic"], one["name"]) for one in report["comparisons"]] == [
+        (comparison.topic, comparison.name) for comparison in COMPARISONS
     ]
-    for record, contest in zip(report["contests"], CONTESTS, strict=True):
+    for record, comparison in zip(report["comparisons"], COMPARISONS, strict=True):
         assert all(len(values) == 1 for values in record["figures"].values())
         figures = {name: values[0] for name, values in record["figures"].items()}
-        for told, line in zip(record["lines"], contest.lines, strict=True):
-            assert told["name"] == line.name
-            # What the table says follows from the figures beside it.
-            assert told["values"] == [pytest.approx(line.value(figures), nan_ok=True)]
-            assert told["wanted"] == (str(line.wanted) if line.wanted else None)
-            title = f"| {contest.title} | {line.name} | "
-            assert title in done.stdout
+        for reported, line in zip(record["lines"], comparison.lines, strict=True):
+            assert reported["name"] == line.name
+            # The values follow from the figures beside them.
+            assert reported["values"] == [pytest.approx(line.value(figures), nan_ok=True)]
+            assert reported["target"] == (str(line.target) if line.target else None)
+            title = f"| {comparison.title} | {line.name} | "
+            assert title in result.stdout
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--only", "trianing"], "no benchmark 'trianing'"),
         (["--only", "reading"], "--data-root is needed"),
@@ -133,60 +135,62 @@ def test_the_whole_suite_runs_and_every_line_is_told(tree, tmp_path):
         (["--rounds", "0", "--only", "augmentation"], "at least 1"),
     ],
 )
-def test_a_wrong_command_is_refused(arguments, said, monkeypatch, capsys):
+def test_wrong_arguments_are_refused(arguments, message, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_names_choose_subjects_or_single_contests():
-    assert {contest.evaluated for contest in chosen(["curves"])} == {"curves"}
-    assert [contest.title for contest in chosen(["reading/64px"])] == ["reading/64px"]
-    titles = [contest.title for contest in CONTESTS]
-    assert chosen([]) == CONTESTS and len(set(titles)) == len(titles)
+def test_only_selects_topics_and_comparisons():
+    assert {comparison.topic for comparison in chosen(["curves"])} == {"curves"}
+    assert [comparison.title for comparison in chosen(["reading/64px"])] == ["reading/64px"]
+    titles = [comparison.title for comparison in COMPARISONS]
+    assert chosen([]) == COMPARISONS and len(set(titles)) == len(titles)
 
 
-def test_a_round_takes_turns_and_its_lines_are_medians():
+def test_sides_alternate_and_lines_are_medians_over_rounds():
     turns = []
 
     @contextmanager
     def opened(_):
-        # Every turn of a takes one more than that before, and b twice as much.
+        # Each turn returns one more than the turn before, and twice that for b.
         yield [lambda: count("a", 1), lambda: count("b", 2)]
 
     def count(name, times):
         turns.append(name)
         return {name: float(times * (1 + turns.count(name)))}
 
-    contest = Contest("s", "n", "u", opened, [ratio("b", "a", at_least(2))], lambda turn: turn)
-    record = harness.held(contest, Conditions(None, 1.0, 1), rounds=3)
-    # The first round, with 2 and 4, only warms up.
+    comparison = Comparison(
+        "s", "n", "u", opened, [ratio("b", "a", at_least(2))], lambda turn: turn
+    )
+    record = harness.record_of(comparison, Conditions(None, 1.0, 1), rounds=3)
+    # The first round, with 2 and 4, warms up and does not count.
     assert record["figures"] == {"a": [3, 4, 5], "b": [6, 8, 10]}
     (line,) = record["lines"]
-    assert (line["median"], line["wanted"], line["reached"]) == (2, "at least 2", True)
-    # It was held in a process of its own.
+    assert (line["median"], line["target"], line["met"]) == (2, "at least 2", True)
+    # It ran in a process of its own.
     assert turns == []
-    harness.measured(contest, Conditions(None, 1.0, 1), 1)
+    harness.measured(comparison, Conditions(None, 1.0, 1), 1)
     assert turns == ["a", "b", "b", "a"]
 
 
-def test_short_turns_fill_a_round_and_one_of_them_is_picked(monkeypatch):
+def test_short_turns_fill_a_round_and_pick_selects_one(monkeypatch):
     values, clock = iter([9.0, 9.0, 9.0, 7.0, 3.0, 5.0]), itertools.count()
 
     @contextmanager
     def opened(_):
         yield [lambda: {"a": next(values)}]
 
-    # Every look at the clock is a second later.
+    # Every reading of the clock is a second later.
     monkeypatch.setattr(harness, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    contest = Contest("s", "n", "u", opened, [], lambda turn: turn, pick=min)
-    assert harness.measured(contest, Conditions(None, 3, 1), 1) == [{"a": 3.0}]
+    comparison = Comparison("s", "n", "u", opened, [], lambda turn: turn, pick=min)
+    assert harness.measured(comparison, Conditions(None, 3, 1), 1) == [{"a": 3.0}]
     assert next(values, None) is None
 
 
-def test_a_worker_and_its_processes_stand_still_between_its_turns():
+def test_worker_and_its_children_are_stopped_between_turns():
     def prepare():
         child = multiprocessing.get_context("fork").Process(target=signal.pause, daemon=True)
         child.start()
@@ -203,7 +207,7 @@ def test_a_worker_and_its_processes_stand_still_between_its_turns():
 
 
 def state(pid):
-    """Return the letter that Linux has for what a process does; none where there is no such."""
+    """Return the state letter of a process, as Linux reports it, or ``None`` if there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -217,14 +221,14 @@ def until_stopped(*pids):
         time.sleep(0.01)
 
 
-def test_what_goes_wrong_in_a_process_is_told(capfd):
+def test_errors_in_a_worker_are_reported(capfd):
     def fail():
         raise ValueError("no such thing")
 
-    with pytest.raises(Failed, match="ValueError: no such thing"):
-        alone(fail)
-    with pytest.raises(Failed, match="ValueError"), Worker(fail):
+    with pytest.raises(WorkerError, match="ValueError: no such thing"):
+        in_own_process(fail)
+    with pytest.raises(WorkerError, match="ValueError"), Worker(fail):
         pass
-    with pytest.raises(Failed, match="the process died"):
-        alone(lambda: os._exit(3))
+    with pytest.raises(WorkerError, match="the process died"):
+        in_own_process(lambda: os._exit(3))
     assert "no such thing" in capfd.readouterr().err

@@ -1,1 +1,1 @@
-"""The parts of ``attack_referees.py``: material, tools, and what is measured with them."""
+"""The modules of ``attack_referees.py``: models and images, tools, and one module per table."""

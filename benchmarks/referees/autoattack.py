@@ -1,4 +1,4 @@
-"""AutoAttack by our cascade and by pyautoattack, each time in a process of its own."""
+"""AutoAttack by our full suite and by pyautoattack, each run in a new process."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from benchmarks.referees.material import (
-    Asked,
+    AttackSetup,
     Material,
     accuracy,
     folded_of,
@@ -27,46 +27,46 @@ from gratis.evaluation.suites import EvaluateSettings, tasks_of
 COLUMNS = ["model", "tool", "accuracy in percent", "seconds", "times ours"]
 
 
-def autoattack(asked: Asked, repeats: int, states: Sequence[str]) -> Iterator[str]:
-    """Return how our verdict and pyautoattack's compare, in accuracy and in seconds.
+def autoattack(setup: AttackSetup, repeats: int, states: Sequence[str]) -> Iterator[str]:
+    """Yield the table's lines: accuracy and seconds of our verdict and of pyautoattack's.
 
-    Tools take turns, pyautoattack in each of the ``states`` of the model; every repeat has
+    The tools run in turn, pyautoattack in each of the ``states`` of the model. Every repeat has
     another seed.
     """
     tools = {f"pyautoattack, {state}": STATES[state] for state in states} | {OURS: ours}
     found: dict[str, list[tuple[float, float]]] = {tool: [] for tool in tools}
     for seed in range(repeats):
         for tool, run in tools.items():
-            with process() as alone:
-                found[tool].append(alone.submit(run, asked, seed).result())
-            robust, took = found[tool][-1]
-            # Hours may pass before the table has a line.
-            told = f"{asked.run.name}, {tool}, seed {seed}: {robust:.2f}%, {took:.1f} s"
-            print(told, file=sys.stderr, flush=True)
-    own = [seconds for _, seconds in found[OURS]]
+            with process() as pool:
+                found[tool].append(pool.submit(run, setup, seed).result())
+            robust, seconds = found[tool][-1]
+            # Progress, because the table can take hours.
+            line = f"{setup.run.name}, {tool}, seed {seed}: {robust:.2f}%, {seconds:.1f} s"
+            print(line, file=sys.stderr, flush=True)
+    ours_seconds = [seconds for _, seconds in found[OURS]]
     for tool, runs in found.items():
-        accuracies, seconds = (list(values) for values in zip(*runs, strict=True))
-        times = [one / mine for one, mine in zip(seconds, own, strict=True)]
-        cells = f"{spread(accuracies)} | {spread(seconds, digits=1)} | {spread(times)}"
-        yield f"| {asked.run.name} | {tool} | {cells} |"
+        accuracies, times = (list(values) for values in zip(*runs, strict=True))
+        ratios = [one / mine for one, mine in zip(times, ours_seconds, strict=True)]
+        cells = f"{spread(accuracies)} | {spread(times, digits=1)} | {spread(ratios)}"
+        yield f"| {setup.run.name} | {tool} | {cells} |"
 
 
-OURS = "ours, full cascade"
+OURS = "ours, full suite"
 
 
-def plainly(asked: Asked, seed: int) -> tuple[float, float]:
-    """Return pyautoattack's verdict on the model as it is loaded, in percent, and its seconds."""
-    it = given(material_of(asked))
+def given_model(setup: AttackSetup, seed: int) -> tuple[float, float]:
+    """Return pyautoattack's accuracy in percent on the model as loaded, and its seconds."""
+    it = given(material_of(setup))
     return _official(it, it.model, seed)
 
 
-def prepared(asked: Asked, seed: int) -> tuple[float, float]:
-    """Return pyautoattack's verdict on our prepared model, in percent, and its seconds."""
-    it = prepare(material_of(asked))
+def prepared_model(setup: AttackSetup, seed: int) -> tuple[float, float]:
+    """Return pyautoattack's accuracy in percent on our prepared model, and its seconds."""
+    it = prepare(material_of(setup))
     return _official(it, PlainGradients(it.model), seed)
 
 
-STATES = {"given": plainly, "prepared": prepared}
+STATES = {"given": given_model, "prepared": prepared_model}
 
 
 def _official(it: Material, model: torch.nn.Module, seed: int) -> tuple[float, float]:
@@ -81,21 +81,21 @@ def _official(it: Material, model: torch.nn.Module, seed: int) -> tuple[float, f
     return accuracy(it, found), seconds
 
 
-def ours(asked: Asked, seed: int) -> tuple[float, float]:
-    """Return our verdict, in percent, and its seconds.
+def ours(setup: AttackSetup, seed: int) -> tuple[float, float]:
+    """Return our accuracy in percent under the full suite, and its seconds.
 
-    It is by all L-infinity attacks of the full suite, AutoAttack last. Each meets only what
-    stands, while ``measure`` holds FGSM, BIM and PGD on all images.
+    Only its L-infinity attacks run, AutoAttack last, each on the survivors of those before it. An
+    evaluation instead runs FGSM, BIM and PGD on all images.
     """
-    keep_memory()  # as ``measure`` does
-    it = prepare(material_of(asked))
+    keep_memory()  # as the command line does
+    it = prepare(material_of(setup))
     pixels = (it.images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
     split = Split(np.ascontiguousarray(pixels), it.labels.numpy())
     began = time.perf_counter()
     evaluated = EvaluatedModel(it.model, split, {}, seed, attack_model=folded_of(it).model)
-    standing = evaluated.right(it.images, it.labels).numpy()
+    survives = evaluated.right(it.images, it.labels).numpy()
     for task in tasks_of(EvaluateSettings(suite="full", epsilon=it.epsilon)):
-        if task.threat == "robust" and standing.any() and task.fits(evaluated):
-            rows = np.flatnonzero(standing)
-            standing[rows] = task.judge(evaluated, rows).correct
-    return 100 * float(standing.mean()), time.perf_counter() - began
+        if task.threat == "robust" and survives.any() and task.fits(evaluated):
+            rows = np.flatnonzero(survives)
+            survives[rows] = task.judge(evaluated, rows).correct
+    return 100 * float(survives.mean()), time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""The models and images that all tools attack, as they are loaded and as ours prepares them."""
+"""The models and images that all tools attack, as loaded and as prepared by our evaluation."""
 
 import functools
 from dataclasses import dataclass, replace
@@ -15,8 +15,8 @@ from gratis.run import load_run
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Whose model, how many of its images, within which epsilon (its own if ``None``)."""
+class AttackSetup:
+    """A run, the number of images, the epsilon (default: the run's) and the threads."""
 
     run: Path
     images: int
@@ -26,7 +26,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Material:
-    """A run's model, with logits alone, and the images that it is attacked on."""
+    """A run's model, which returns logits only, and the images to attack."""
 
     name: str
     model: nn.Module
@@ -37,7 +37,7 @@ class Material:
 
 
 class Logits(nn.Module):
-    """A model that returns logits alone."""
+    """A model that returns logits only."""
 
     def __init__(self, model: nn.Module) -> None:
         """Wrap ``model``."""
@@ -50,42 +50,42 @@ class Logits(nn.Module):
 
 
 @functools.cache
-def material_of(asked: Asked) -> Material:
-    """Return what a run's folder holds, once in a process, which is set to its threads."""
-    torch.set_num_threads(asked.threads)
-    model, _, recipe, dataset = load_run(asked.run)
+def material_of(setup: AttackSetup) -> Material:
+    """Load a run and set this process's threads; cached within the process."""
+    torch.set_num_threads(setup.threads)
+    model, _, recipe, dataset = load_run(setup.run)
     split = dataset.validation
-    index = evenly_spaced(len(split), asked.images)
+    index = evenly_spaced(len(split), setup.images)
     return Material(
-        asked.run.name,
-        # As a whole: torchattacks leaves every part in the mode that the whole was in.
+        setup.run.name,
+        # All of it in evaluation mode: torchattacks gives every submodule the mode of the whole.
         Logits(model).to(memory_format=torch.contiguous_format).eval(),
         split,
         to_float(split.images[index], "cpu").contiguous(),
         torch.from_numpy(split.labels[index]),
-        recipe.evaluate.epsilon if asked.epsilon is None else asked.epsilon,
+        recipe.evaluate.epsilon if setup.epsilon is None else setup.epsilon,
     )
 
 
 def prepare(it: Material) -> Material:
-    """Return the same with frozen parameters and channels last; the model itself is changed."""
+    """Return it with frozen parameters and in channels last; changes the model in place."""
     model = it.model.requires_grad_(False).to(memory_format=torch.channels_last)
     images = it.images.contiguous(memory_format=torch.channels_last)
     return replace(it, model=model, images=images)
 
 
 def folded_of(it: Material) -> Material:
-    """Return the same with batch norms folded, as our evaluation does it by itself."""
+    """Return it with batch norms folded, as our evaluation folds them."""
     return replace(it, model=folded(it.model, it.images[:FOLDED]))
 
 
 def given(it: Material) -> Material:
-    """Return the same as it is loaded."""
+    """Return it as loaded; changes the model in place."""
     model = it.model.requires_grad_(True).to(memory_format=torch.contiguous_format)
     return replace(it, model=model, images=it.images.contiguous())
 
 
 def accuracy(it: Material, adversarial: Tensor) -> float:
-    """Return the percentage of images that the model gets right."""
+    """Return the percentage of images that the model classifies correctly."""
     with torch.no_grad():
         return 100 * float((it.model(adversarial).argmax(1) == it.labels).float().mean())

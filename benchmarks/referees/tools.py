@@ -23,49 +23,49 @@ SEED = 0
 
 
 def ours(model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings) -> Tensor:
-    """Climb to the last step."""
+    """Attack with gratis, all steps on all images."""
     return attack(model, images, labels, how, SEED, torch.arange(len(labels)))
 
 
 def ours_until_fooled(
     model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings
 ) -> Tensor:
-    """Leave whoever has fallen alone."""
+    """Attack with gratis, and stop at each image once it is fooled."""
     return ours(model, images, labels, how.model_copy(update={"until_fooled": True}))
 
 
-def by_torchattacks(
+def torchattacks_attack(
     model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings
 ) -> Tensor:
-    """Attack by torchattacks."""
+    """Attack with torchattacks."""
     step = {"alpha": how.resolved_step_size, "steps": how.steps}
     kind: Any = torchattacks
     if how.norm == "l2":
-        made = kind.PGDL2(model, eps=how.epsilon, random_start=how.random_start, **step)
+        tool = kind.PGDL2(model, eps=how.epsilon, random_start=how.random_start, **step)
     elif how.steps == 1:
-        made = kind.FGSM(model, eps=how.epsilon)
+        tool = kind.FGSM(model, eps=how.epsilon)
     elif how.random_start:
-        made = kind.PGD(model, eps=how.epsilon, random_start=True, **step)
+        tool = kind.PGD(model, eps=how.epsilon, random_start=True, **step)
     else:
-        made = kind.BIM(model, eps=how.epsilon, **step)
-    found: Tensor = made(images, labels)
+        tool = kind.BIM(model, eps=how.epsilon, **step)
+    found: Tensor = tool(images, labels)
     return found
 
 
-def by_foolbox(model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings) -> Tensor:
-    """Attack by foolbox."""
+def foolbox_attack(model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings) -> Tensor:
+    """Attack with foolbox."""
     kind = LinfPGD if how.norm == "linf" else L2PGD
-    made = kind(abs_stepsize=how.resolved_step_size, steps=how.steps, random_start=how.random_start)
-    given = PyTorchModel(model, bounds=(0, 1), device=images.device)
-    found: Tensor = made.run(given, images, labels, epsilon=how.epsilon)
+    tool = kind(abs_stepsize=how.resolved_step_size, steps=how.steps, random_start=how.random_start)
+    wrapped = PyTorchModel(model, bounds=(0, 1), device=images.device)
+    found: Tensor = tool.run(wrapped, images, labels, epsilon=how.epsilon)
     return found
 
 
-def by_art(model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings) -> Tensor:
-    """Attack by ART."""
+def art_attack(model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings) -> Tensor:
+    """Attack with ART."""
     with torch.no_grad():
         classes = model(images[:1]).shape[1]
-    given = PyTorchClassifier(
+    wrapped = PyTorchClassifier(
         model,
         loss=nn.CrossEntropyLoss(),
         input_shape=tuple(images.shape[1:]),
@@ -73,8 +73,8 @@ def by_art(model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings
         clip_values=(0, 1),
         device_type="gpu" if images.is_cuda else "cpu",
     )
-    made = evasion.ProjectedGradientDescentPyTorch(
-        given,
+    tool = evasion.ProjectedGradientDescentPyTorch(
+        wrapped,
         norm=np.inf if how.norm == "linf" else 2,
         eps=how.epsilon,
         eps_step=how.resolved_step_size,
@@ -83,13 +83,13 @@ def by_art(model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings
         batch_size=len(images),
         verbose=False,
     )
-    found = made.generate(images.cpu().numpy(), labels.cpu().numpy())
+    found = tool.generate(images.cpu().numpy(), labels.cpu().numpy())
     return torch.from_numpy(found).to(images)
 
 
 TOOLS: dict[str, Attack] = {
     "ours": ours,
-    "torchattacks": by_torchattacks,
-    "foolbox": by_foolbox,
-    "ART": by_art,
+    "torchattacks": torchattacks_attack,
+    "foolbox": foolbox_attack,
+    "ART": art_attack,
 }

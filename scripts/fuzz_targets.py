@@ -27,8 +27,7 @@ from gratis.digests import file_digest
 from gratis.errors import GratisError
 from gratis.files import appearing
 from gratis.objective import Objective
-from gratis.recipe import Recipe, read_recipe, resolve
-from gratis.recipe.resolution import load_profile
+from gratis.recipe import Recipe, load_profile, read_recipe, resolve
 from gratis.registry import profile_names, profile_path, recipe_names, recipe_path
 from gratis.training import checkpoint, checkpoint_file
 from gratis.training.step import TrainState

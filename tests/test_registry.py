@@ -6,8 +6,14 @@ import pytest
 
 import gratis
 from gratis.errors import GratisError
-from gratis.recipe.resolution import row_name
-from gratis.registry import describe, profile_names, profile_path, recipe_names, recipe_path
+from gratis.registry import (
+    describe,
+    profile_names,
+    profile_path,
+    recipe_names,
+    recipe_path,
+    row_name,
+)
 from gratis.yaml_files import read_yaml
 
 ROOT = Path(gratis.__file__).parent

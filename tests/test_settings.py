@@ -104,7 +104,7 @@ def test_the_message_names_the_key_and_the_remedy(content, line):
     ],
 )
 def test_nested_keys_of_a_recipe_get_a_hint_too(changes, line):
-    content = {"name": "n", "title": "t", "adversary": "natural", "objective": "cross_entropy"}
+    content = {"name": "n", "title": "t", "adversary": {}, "objective": {}}
     assert line in problems_of(content | changes, Recipe)
 
 
@@ -172,7 +172,7 @@ def test_discovery_finds_every_module_with_settings_and_only_those():
     from gratis.objective import TermSettings
 
     adversaries = discover("gratis.adversary", AdversarySettings)
-    assert set(adversaries) == {"natural", "free", "cached", "fgsm", "pgd"}
+    assert set(adversaries) == {"natural", "free", "cached", "n_fgsm", "fgsm_rs", "pgd"}
     terms = discover("gratis.objective", TermSettings)
     assert set(terms) == {"cross_entropy", "contrastive", "reconstruction"}
     for word, kind in (adversaries | terms).items():

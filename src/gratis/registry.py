@@ -1,9 +1,10 @@
-"""The packaged recipes and profiles, by name; nothing here needs torch."""
+"""The packaged recipes and profiles, by name. This module does not import torch."""
 
 from importlib import resources
 from pathlib import Path
 
 from gratis.errors import GratisError, file_error
+from gratis.renames import current
 from gratis.settings import did_you_mean
 from gratis.yaml_files import read_yaml
 
@@ -11,13 +12,19 @@ from gratis.yaml_files import read_yaml
 def recipe_names(folder: str | None = None) -> list[str]:
     """Return the names of the packaged recipes, in the order of their tables.
 
-    The rows of a table lie in one ``folder``: those of the paper's at the top, in ``""``. Without
-    a folder all are returned, one table after the other.
+    Args:
+        folder: the folder with the recipes of one table, such as ``record``; ``""`` is the paper's
+            table. Default: all tables, one after the other.
     """
     rows = {name: read_yaml(path).get("row", 0) for name, path in _packaged("recipes").items()}
     tables = {name: name.rpartition("/")[0] for name in rows}
     wanted = [name for name in rows if folder is None or tables[name] == folder]
     return sorted(wanted, key=lambda name: (tables[name], rows[name]))
+
+
+def row_name(name: str) -> str:
+    """Return the name of a packaged recipe as a row of its table, and as a folder of runs."""
+    return name.replace("/", "-")
 
 
 def profile_names() -> list[str]:
@@ -31,7 +38,7 @@ def recipe_path(name: str) -> Path:
     Raises:
         GratisError: there is no such recipe.
     """
-    return _find("recipe", name)
+    return _find("recipe", current(name))
 
 
 def profile_path(name: str) -> Path:
@@ -44,7 +51,7 @@ def profile_path(name: str) -> Path:
 
 
 def describe() -> str:
-    """Return the packaged recipes and profiles, a line each: name and title."""
+    """Return the names and titles of the packaged recipes and profiles, one a line."""
     lines = ["recipes"]
     lines += [f"  {name:26}{_title(recipe_path(name))}" for name in recipe_names()]
     lines += ["profiles"]

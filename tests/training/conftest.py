@@ -3,7 +3,7 @@ import pytest
 from lightning_fabric import Fabric
 
 from gratis.data import Dataset, Split
-from gratis.recipe import Recipe
+from gratis.recipe import parse_recipe
 from gratis.run import build
 from gratis.run.build import build_trainer
 
@@ -40,7 +40,7 @@ def recipe_of():
     """Make a recipe for the small data: ``recipe_of(adversary, objective, denoiser, **train)``."""
 
     def make(adversary="natural", objective="cross_entropy", denoiser=False, augment=True, **train):
-        return Recipe.model_validate(
+        return parse_recipe(
             {
                 "name": "small",
                 "title": "small",
@@ -56,7 +56,8 @@ def recipe_of():
                     "log_every": 3,
                 }
                 | train,
-            }
+            },
+            "recipe",
         )
 
     return make

@@ -1,9 +1,11 @@
 """Recipes: the YAML of a row, profiles that resize rows, and overrides."""
 
-from gratis.recipe.recipe import Recipe, read_recipe
+from gratis.recipe.profile import load_profile
+from gratis.recipe.recipe import Recipe
 from gratis.recipe.resolution import (
     choose_rows,
-    load_profile,
+    parse_recipe,
+    read_recipe,
     resolve,
     resolve_data,
     resolve_rows,
@@ -16,6 +18,7 @@ __all__ = [
     "Recipe",
     "choose_rows",
     "load_profile",
+    "parse_recipe",
     "read_recipe",
     "resolve",
     "resolve_data",

@@ -1,4 +1,4 @@
-"""Settings of one kind or several, each under the word that is its file's name."""
+"""Settings by the word that is their file's name: an adversary, or the terms of an objective."""
 
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,12 +10,7 @@ from gratis.settings import Settings
 
 
 class Choice(Settings):
-    """Settings of some kinds, each under its word: ``{free: {replays: 4}}``, or a word alone."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _word_alone(cls, content: object) -> object:
-        return by_word(content)
+    """Settings of one or several kinds, each under its word: ``{free: {replays: 4}}``."""
 
     @model_validator(mode="after")
     def _at_least_one(self) -> Self:
@@ -28,20 +23,11 @@ class Choice(Settings):
         return {word: settings for word, settings in self if settings is not None}
 
 
-def by_word(choice: object) -> object:
-    """Return a word alone, or with nothing behind it, with the defaults that it means."""
-    if isinstance(choice, str):
-        return {choice: {}}
-    if isinstance(choice, dict):
-        return {word: {} if body is None else body for word, body in choice.items()}
-    return choice
-
-
 class OneChoice(Choice):
     """Settings of exactly one kind."""
 
     @model_validator(mode="after")
-    def _not_more(self) -> Self:
+    def _at_most_one(self) -> Self:
         if len(self.chosen()) > 1:
             raise ValueError(f"choose one of {', '.join(self.chosen())}, not several")
         return self

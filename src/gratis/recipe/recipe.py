@@ -2,26 +2,28 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, model_validator
 
-from gratis.adversary import ADVERSARIES, AdversarySettings
+from gratis.adversary import AdversarySettings
 from gratis.augmentation import AugmentSettings
 from gratis.data import Dataset, DataSettings
 from gratis.evaluation import EvaluateSettings
 from gratis.model import ModelSettings
 from gratis.objective import TermSettings
-from gratis.recipe.choice import AdversaryChoice, ObjectiveChoice, by_word
+from gratis.recipe.choice import AdversaryChoice, ObjectiveChoice
+from gratis.recipe.profile import RowName
 from gratis.results import Paper
-from gratis.settings import Line, Settings, validate
+from gratis.schedule import Constant
+from gratis.settings import Line, Settings
 from gratis.training import TrainSettings
-from gratis.yaml_files import dump_yaml, read_yaml
+from gratis.yaml_files import dump_yaml
 
-# What decides the trained weights; and what may change between the legs of a run, because it
-# only reports, or because the events that it leads to are part of the checkpoint.
+# The keys that determine the trained weights.
 DECIDES = {"seed", "data", "model", "augment", "adversary", "objective", "train"}
+# Keys below them that may change when a run is resumed: they affect reports only, or events that
+# the checkpoint records.
 MAY_CHANGE = {
     "data": {"root"},
     "train": {
@@ -35,29 +37,41 @@ MAY_CHANGE = {
 }
 
 
-def _no_path(name: str) -> str:
-    """Refuse a name that would lead a run's folder elsewhere."""
+def _plain_name(name: str) -> str:
+    """Refuse a name that is not a plain folder name: runs are kept in folders of that name."""
     if not name or name.startswith(".") or "/" in name or "\\" in name:
-        raise ValueError("must be a plain name, without slashes or a dot in front")
+        raise ValueError("must be a plain name, without slashes or a leading dot")
     return name
 
 
 class Recipe(Settings):
     """One row of the table.
 
-    ``row`` is its place there, ``paper`` what the paper reports, in percent. The ``baseline``'s
-    gradients make the transfer sets. A ``reference`` row stands outside the comparison at equal
-    passes. ``builds_on`` names the row that it is compared with, image by image. An adversary
-    without an ``epsilon`` trains at that of the evaluation.
+    Attributes:
+        name: the row's name in folders and results.
+        title: what the table shows.
+        row: the place in the table.
+        paper: what the paper reports, in percent.
+        baseline: whether this row's gradients make the transfer sets.
+        reference: whether the row is outside the comparison at equal passes.
+        builds_on: the row that this one is compared with, image by image.
+        seed: the source of all random numbers.
+        data: what to train on.
+        model: the network.
+        augment: how views differ from their image; ``None`` is not at all.
+        adversary: what perturbs training batches; exactly one.
+        objective: the terms of the loss; at least one.
+        train: how long to train, and with which optimizer.
+        evaluate: how to measure the trained model.
     """
 
-    name: Annotated[Line, AfterValidator(_no_path)]
+    name: Annotated[Line, AfterValidator(_plain_name)]
     title: Line
     row: int = 0
     paper: Paper = Paper()
     baseline: bool = False
     reference: bool = False
-    builds_on: str | None = None
+    builds_on: RowName | None = None
     seed: int = 0
     data: DataSettings = DataSettings(name="digits")
     model: ModelSettings = ModelSettings()
@@ -67,27 +81,26 @@ class Recipe(Settings):
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _epsilon_of_the_evaluation(cls, content: Any) -> Any:
-        """Give the adversary the epsilon of the evaluation unless it has its own."""
-        try:
-            ((word, body),) = by_word(content["adversary"]).items()  # type: ignore[attr-defined]
-            body = dict(body)
-            epsilon = content["evaluate"]["epsilon"]
-            takes = "epsilon" in ADVERSARIES[word].model_fields
-        except (AttributeError, TypeError, ValueError, KeyError):
-            return content
-        if takes:
-            body.setdefault("epsilon", epsilon)
-        return content | {"adversary": {word: body}}
-
     @model_validator(mode="after")
     def _terms_fit_the_model(self) -> Self:
         for word, settings in self.terms.items():
             if settings.build().needs_denoiser and self.model.denoiser is None:
                 raise ValueError(f"objective.{word} needs model.denoiser")
         return self
+
+    def with_epsilon(self) -> "Recipe":
+        """Return the recipe with the epsilon that its adversary trains at.
+
+        An adversary without an ``epsilon`` trains at that of the evaluation.
+        """
+        ((word, settings),) = self.adversary.chosen().items()
+        if "epsilon" in settings.model_fields_set or "epsilon" not in type(settings).model_fields:
+            return self
+        epsilon = Constant(value=self.evaluate.epsilon)
+        trained = settings.model_copy(update={"epsilon": epsilon})
+        return self.model_copy(
+            update={"adversary": self.adversary.model_copy(update={word: trained})}
+        )
 
     @property
     def adversary_settings(self) -> AdversarySettings:
@@ -106,29 +119,23 @@ class Recipe(Settings):
         return dump_yaml(self.model_dump(mode="json", exclude_none=True))
 
     def decides(self) -> dict[str, str]:
-        """Return what decides the trained weights, by dotted path; wherever the data is kept."""
+        """Return the values that determine the trained weights, as JSON by dotted path.
+
+        The folder that the data is in is not among them.
+        """
         content = self.model_dump(
             mode="json", include=DECIDES, exclude=MAY_CHANGE, exclude_none=True
         )
         return dict(_flat(content))
 
     def identity(self, dataset: Dataset) -> dict[str, str]:
-        """Return what may not change between the legs of a run, by dotted path: recipe and data."""
+        """Return what may not change when a run is resumed: :meth:`decides`, and the data."""
         return self.decides() | {
             "dataset.classes": str(len(dataset.classes)),
             "dataset.train_images": str(len(dataset.train)),
             "dataset.validation_images": str(len(dataset.validation)),
             "dataset.pixels": dataset.fingerprint,
         }
-
-
-def read_recipe(path: Path) -> Recipe:
-    """Return a resolved recipe from a run's folder.
-
-    Raises:
-        GratisError: the file is missing, or a key in it is wrong.
-    """
-    return validate(Recipe, read_yaml(path), str(path))
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

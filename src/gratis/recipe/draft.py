@@ -1,0 +1,82 @@
+"""The one path from YAML to settings: normalise each layer, merge it, validate the whole."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from gratis.errors import GratisError
+from gratis.recipe.merging import merge
+from gratis.recipe.normalisation import Content, normalise
+from gratis.recipe.overrides import Override, parse_overrides
+from gratis.settings import Kind, validate
+
+
+class Draft:
+    """Content of settings while layers are merged into it: a file, a profile, overrides."""
+
+    def __init__(self, content: Content) -> None:
+        """Begin with the content of a file.
+
+        Raises:
+            GratisError: as :func:`gratis.recipe.normalisation.normalise`.
+        """
+        self._renamed: dict[str, str] = {}
+        self.content = self._normalise(content)
+
+    def resize(self, layer: Content) -> None:
+        """Merge a layer that adds no optional part.
+
+        Raises:
+            GratisError: as :func:`gratis.recipe.normalisation.normalise`.
+        """
+        self.content = merge(self.content, self._normalise(layer), adds=False)
+
+    def override(self, override: Override, *, adds: bool = True) -> bool:
+        """Merge an override, and return whether this draft has its key.
+
+        Raises:
+            GratisError: as :func:`gratis.recipe.normalisation.normalise`.
+        """
+        content = self._normalise(override.content)
+        if override.replaces:
+            self.content = self.content | content
+            return True
+        # Objects that equal nothing show where the override arrives, whatever its value.
+        arrives = merge(self.content, _marked(content), adds=adds) != self.content
+        self.content = merge(self.content, content, adds=adds)
+        return arrives
+
+    def override_all(self, texts: Iterable[str]) -> "Draft":
+        """Merge ``key=value`` overrides, and return this draft.
+
+        Raises:
+            GratisError: as :func:`gratis.recipe.overrides.parse_overrides` or :meth:`override`.
+        """
+        for override in parse_overrides(texts):
+            self.override(override)
+        return self
+
+    def validated(self, kind: type[Kind], source: str) -> Kind:
+        """Return the settings of ``kind``.
+
+        Raises:
+            GratisError: wrong keys or values, all at once; ``source`` heads the message.
+        """
+        try:
+            return validate(kind, self.content, source)
+        except GratisError as error:
+            message = str(error)
+            for present, written in self._renamed.items():
+                message = message.replace(present, written)
+            raise GratisError(message) from error
+
+    def _normalise(self, layer: Content) -> Content:
+        content, renamed = normalise(layer)
+        self._renamed |= renamed
+        return content
+
+
+def _marked(value: Any) -> Any:
+    """Return nested mappings with an object that equals nothing in place of every value."""
+    if isinstance(value, dict) and value:
+        return {key: _marked(inner) for key, inner in value.items()}
+    return object()

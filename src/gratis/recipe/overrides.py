@@ -1,0 +1,52 @@
+"""``key=value`` overrides, as they are typed on the command line."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from gratis.errors import GratisError
+from gratis.recipe.normalisation import CHOICES, Content
+from gratis.settings import brief
+from gratis.yaml_files import DEEPEST, parse_value
+
+
+class Override(NamedTuple):
+    """One override.
+
+    Attributes:
+        text: the override as it was typed.
+        key: its dotted key.
+        value: what the YAML behind the equals sign means.
+    """
+
+    text: str
+    key: str
+    value: Any
+
+    @property
+    def content(self) -> Content:
+        """The override as nested mappings."""
+        content = self.value
+        for part in reversed(self.key.split(".")):
+            content = {part: content}
+        assert isinstance(content, dict)
+        return content
+
+    @property
+    def replaces(self) -> bool:
+        """Whether it is a word alone, such as ``adversary=free``: it replaces, and never merges."""
+        return self.key in CHOICES and isinstance(self.value, str)
+
+
+def parse_overrides(texts: Iterable[str]) -> list[Override]:
+    """Return the overrides that ``texts`` mean.
+
+    Raises:
+        GratisError: one is not ``key=value``, is nested too deeply, or its value is not YAML.
+    """
+    split = [(text, *text.partition("=")) for text in texts]
+    wrong = [text for text, key, equals, _ in split if not equals or not all(key.split("."))]
+    if wrong:
+        raise GratisError(f"not of the form key=value: {', '.join(map(brief, wrong))}")
+    if deep := [text for text, key, _, _ in split if key.count(".") >= DEEPEST]:
+        raise GratisError(f"nested too deeply: {', '.join(map(brief, deep))}")
+    return [Override(text, key, parse_value(text, value)) for text, key, _, value in split]

@@ -1,0 +1,43 @@
+"""Profiles: what resizes every row for a data set and a machine."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from gratis.registry import profile_path
+from gratis.renames import current
+from gratis.settings import Line, Settings, validate
+from gratis.yaml_files import read_yaml
+
+RowName = Annotated[str, AfterValidator(current)]
+
+
+class Profile(Settings):
+    """How to resize rows.
+
+    A profile changes what a row has. It never adds an adversary, a term of the objective, an
+    augmentation or a denoiser to a row without one.
+
+    Attributes:
+        title: one line for people.
+        recipes: the folder of packaged recipes that are the rows; empty for the paper's table.
+        all: changes to every row.
+        rows: changes to single rows, by name.
+        leave_out: the rows that ``gratis reproduce`` skips.
+    """
+
+    title: Line
+    recipes: str = ""
+    all: dict[str, Any] = Field(default_factory=dict)
+    rows: dict[RowName, dict[str, Any]] = Field(default_factory=dict)
+    leave_out: tuple[RowName, ...] = ()
+
+
+def load_profile(name: str) -> Profile:
+    """Return a packaged profile, or the user's own: a path that ends in .yaml.
+
+    Raises:
+        GratisError: there is no such profile, or a key in it is wrong.
+    """
+    path = profile_path(name)
+    return validate(Profile, read_yaml(path), str(path))

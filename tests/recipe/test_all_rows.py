@@ -1,0 +1,68 @@
+import pytest
+
+from gratis.errors import GratisError
+from gratis.recipe import choose_rows, load_profile, resolve, resolve_rows
+from gratis.registry import recipe_names, row_name
+from gratis.yaml_files import dump_yaml
+
+
+@pytest.mark.parametrize("profile", ["digits", "tiny-imagenet-small", "record-small"])
+def test_all_rows_of_a_profile_in_the_order_of_the_table(profile):
+    left_out = load_profile(profile).leave_out
+    expected = {
+        row_name(n): n
+        for n in recipe_names(load_profile(profile).recipes)
+        if row_name(n) not in left_out
+    }
+    rows = resolve_rows(profile)
+    assert [row.name for row in rows] == list(expected)
+    assert all(row == resolve(expected[row.name], profile) for row in rows)
+
+
+def test_a_profile_of_a_folder_without_recipes_is_refused(own):
+    with pytest.raises(GratisError, match="recipes: no packaged recipes in 'recrod'"):
+        resolve_rows(own("title: t\nrecipes: recrod"))
+
+
+def test_an_override_changes_the_rows_that_have_the_part_and_no_other():
+    plain = resolve_rows("digits")
+    rows = resolve_rows("digits", ["augment.rotation=30", "adversary.pgd.steps=2"])
+    for row, before in zip(rows, plain, strict=True):
+        assert (row.augment is None) == (before.augment is None)
+        assert row.augment is None or row.augment.rotation == 30
+        assert row.adversary.chosen().keys() == before.adversary.chosen().keys()
+        if before.augment is None:
+            assert row == before
+    assert any(row.augment is None for row in rows)
+    (attacked,) = {row.adversary.pgd.steps for row in rows if row.adversary.pgd}
+    assert attacked == 2
+
+
+def test_an_override_of_all_rows_reaches_all():
+    assert {row.train.epochs for row in resolve_rows("digits", ["train.epochs=2"])} == {2}
+    assert {row.data.classes for row in resolve_rows("digits", ["data.classes=3"])} == {3}
+
+
+def test_an_override_that_no_row_has_is_refused(own):
+    others = [name for name in recipe_names() if not name.startswith("pgd")]
+    without = [name for name in recipe_names() if name not in others]
+    profile = own(dump_yaml({"title": "t", "leave_out": without}))
+    with pytest.raises(GratisError, match=r"adversary\.pgd\.steps=2: no row has this key"):
+        resolve_rows(profile, ["train.epochs=2", "adversary.pgd.steps=2"])
+    with pytest.raises(GratisError, match=r"train\.epoch: unknown key; did you mean 'epochs'"):
+        resolve_rows("digits", ["train.epoch=2"])
+    with pytest.raises(GratisError, match="not of the form key=value: 'a', 'b'"):
+        resolve_rows("digits", ["a", "b"])
+
+
+def test_a_profile_cannot_leave_out_what_is_not_there(own):
+    with pytest.raises(GratisError, match="no row to leave out 'fre'; did you mean 'free'"):
+        resolve_rows(own("title: t\nleave_out: [fre]"))
+
+
+def test_rows_are_chosen_by_name():
+    rows = resolve_rows("digits")
+    assert choose_rows(rows, []) == rows
+    assert [row.name for row in choose_rows(rows, ["free", "augmented"])] == ["augmented", "free"]
+    with pytest.raises(GratisError, match="no row 'fre'; did you mean 'free'"):
+        choose_rows(rows, ["augmented", "fre"])

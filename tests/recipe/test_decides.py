@@ -1,0 +1,85 @@
+import pytest
+
+from gratis.errors import GratisError
+from gratis.recipe import resolve, with_evaluation
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seed=1",
+        "train.epochs=3",
+        "train.learning_rate=0.5",
+        "model.input_size=32",
+        "augment.flip=0",
+        "augment=null",
+        "adversary.free.replays=2",
+        "adversary=natural",
+        "objective.cross_entropy.smoothing=0.1",
+        "evaluate.epsilon=1/255",  # which free training follows
+    ],
+)
+def test_what_decides_the_weights_changes_the_identity(change):
+    recipe = resolve("resnet18", None, ["augment={}", "adversary=free"])
+    other = resolve("resnet18", None, ["augment={}", "adversary=free", change])
+    assert other != recipe
+    assert other.decides() != recipe.decides()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "data.root=/elsewhere",
+        "evaluate.pgd_steps=3",
+        "evaluate.images=10",
+        "evaluate.epsilon=1/255",
+        "title=other",
+        "name=other",
+        "row=99",
+    ],
+)
+def test_what_does_not_leaves_it(change):
+    recipe, other = resolve("resnet18", "digits"), resolve("resnet18", "digits", [change])
+    assert other != recipe
+    assert other.decides() == recipe.decides()
+
+
+@pytest.mark.parametrize(
+    "change, alike",
+    [
+        ("title=other", True),
+        ("data.root=/elsewhere", True),
+        ("evaluate.pgd_steps=3", True),
+        ("train.log_every=3", True),
+        ("builds_on=resnet18", True),
+        ("data.classes=3", False),
+        ("seed=1", False),
+        ("train.epochs=3", False),
+    ],
+)
+def test_which_recipes_train_alike(change, alike):
+    recipe = resolve("free", "digits")
+    assert (resolve("free", "digits", [change]).decides() == recipe.decides()) == alike
+
+
+def test_only_the_evaluation_of_a_trained_run_may_change():
+    recipe = resolve("free", "digits")
+    changed = with_evaluation(recipe, ["evaluate.pgd_steps=3", "evaluate.epsilon=8/255"])
+    assert (changed.evaluate.pgd_steps, changed.evaluate.epsilon) == (3, 8 / 255)
+    assert changed.model_copy(update={"evaluate": recipe.evaluate}) == recipe
+    assert changed.decides() == recipe.decides()
+    assert with_evaluation(recipe, []) == recipe
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["train.epochs=1", "train.log_every=1", "seed=1", "title=t", "name=n", "data.root=/a", "row=3"],
+)
+def test_nothing_else_of_a_trained_run_may_change(change):
+    with pytest.raises(GratisError, match=r"can only change evaluate\.\* keys"):
+        with_evaluation(resolve("free", "digits"), ["evaluate.pgd_steps=3", change])
+
+
+def test_wrong_keys_of_the_evaluation_are_refused():
+    with pytest.raises(GratisError, match="did you mean 'pgd_steps'"):
+        with_evaluation(resolve("free", "digits"), ["evaluate.pgd_step=3"])

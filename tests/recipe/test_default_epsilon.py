@@ -1,0 +1,39 @@
+import pytest
+
+from gratis.recipe import resolve
+from gratis.schedule import Constant, Linear
+
+without_epsilon = pytest.mark.parametrize(
+    "adversary", ["free", "{n_fgsm: }", "{pgd: {steps: 2}}", "{free: {replays: 2}}"]
+)
+
+
+@without_epsilon
+def test_an_adversary_without_epsilon_follows_the_evaluation(adversary, own):
+    row = f"title: t\nadversary: {adversary}\nobjective: cross_entropy\nevaluate: "
+    recipe = resolve(own(row + "{epsilon: 2/255}"))
+    assert recipe.adversary_settings.epsilon == Constant(value=2 / 255)
+
+
+@without_epsilon
+def test_so_does_one_from_an_override(adversary):
+    changes = ["adversary=null", f"adversary={adversary}"]
+    recipe = resolve("resnet18", "digits", changes)
+    assert recipe.adversary_settings.epsilon == Constant(value=38 / 255)
+
+
+def test_an_adversary_with_its_own_epsilon_keeps_it():
+    changes = ["adversary.free.epsilon=1/255", "evaluate.epsilon=2/255"]
+    assert resolve("free", None, changes).adversary_settings.epsilon(0) == 1 / 255
+    grows = resolve("contrastive-scheduled", None, ["evaluate.epsilon=2/255"])
+    assert grows.adversary_settings.epsilon == Linear(start=0, stop=8 / 255, end=0.6)
+
+
+def test_natural_training_has_no_epsilon():
+    recipe = resolve("resnet18", None, ["evaluate.epsilon=2/255"])
+    assert recipe.adversary_settings.model_dump() == {}
+
+
+def test_both_default_epsilons_agree():
+    recipe = resolve("free")
+    assert recipe.adversary_settings.epsilon(0) == recipe.evaluate.epsilon == 8 / 255

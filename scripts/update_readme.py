@@ -1,7 +1,14 @@
-"""Put the measured tables into README.md: uv run python scripts/update_readme.py."""
+"""Write the tables of docs/results and README.md from the committed results.
+
+The command::
+
+    uv run python scripts/update_readme.py
+"""
 
 import json
 import re
+import statistics
+from collections.abc import Iterable
 from pathlib import Path
 
 from gratis.report import to_markdown
@@ -9,25 +16,55 @@ from gratis.results import Results
 from gratis.settings import validate
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
+# The results that the README summarises.
+SUMMARISED = "three-seeds"
+MARKERS = re.compile(r"(<!-- results -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def table(folder: Path) -> str:
-    """Return the table of the results in ``folder``."""
+def runs_of(folder: Path) -> list[Results]:
+    """Return the results of all runs in ``folder``."""
     rows = json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"]
-    return to_markdown([validate(Results, row, str(folder)) for row in rows])
+    return [validate(Results, row, str(folder)) for row in rows]
 
 
-def updated(readme: str, results: Path) -> str:
-    """Return the README with the table of every folder of ``results`` at its marker."""
-    for folder in sorted(path.parent for path in results.glob("*/results.json")):
-        marker = re.escape(f"<!-- {folder.name} -->")
-        between = re.compile(f"({marker}\n).*?(<!-- end -->)", re.DOTALL)
-        # The table's own backslashes must not be taken for groups.
-        content = f"\n{table(folder).strip()}\n\n".replace("\\", r"\\")
-        readme = between.sub(rf"\1{content}\2", readme)
-    return readme
+def tables() -> dict[Path, str]:
+    """Return the content of every ``table.md`` in docs/results by its path."""
+    folders = sorted(path.parent for path in RESULTS.glob("*/results.json"))
+    return {folder / "table.md": to_markdown(runs_of(folder)) for folder in folders}
+
+
+def summary(runs: Iterable[Results]) -> str:
+    """Return the README's table: one row a recipe, mean and standard deviation over the seeds."""
+    by_recipe: dict[str, list[Results]] = {}
+    for run in runs:
+        by_recipe.setdefault(run.recipe, []).append(run)
+    lines = [
+        "| recipe | clean | geometric | PGD-20 | training |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for recipe, seeds in by_recipe.items():
+        cells = [
+            _percent([run.clean for run in seeds]),
+            _percent([run.geometric for run in seeds]),
+            _percent([run.pgd for run in seeds if run.pgd is not None]),
+            f"{statistics.fmean(run.seconds for run in seeds) / 60:.1f} min",
+        ]
+        lines.append(f"| `{recipe}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _percent(shares: list[float]) -> str:
+    return f"{100 * statistics.fmean(shares):.1f} ±{100 * statistics.stdev(shares):.1f}"
+
+
+def updated(readme: str) -> str:
+    """Return the README with the summary between its markers."""
+    return MARKERS.sub(rf"\1\n{summary(runs_of(RESULTS / SUMMARISED))}\n\n\2", readme)
 
 
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    path.write_text(updated(path.read_text(encoding="utf-8"), ROOT / "docs" / "results"), "utf-8")
+    for path, content in tables().items():
+        path.write_text(content, encoding="utf-8")
+    page = ROOT / "README.md"
+    page.write_text(updated(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,30 +1,68 @@
-"""The README shows what was measured, and its commands exist."""
+"""README and docs show what was measured, their commands exist and their links lead somewhere."""
 
 import importlib.util
 import re
 from pathlib import Path
 
+import pytest
 from typer.main import get_command
 
 from gratis.cli import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+INDEX = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+# A gratis command at the start of a line or of a code span.
+COMMAND = re.compile(r"(?:^ {4}|`)(?:uv run )?gratis ([a-z]+)", re.MULTILINE)
 
 
-def test_the_tables_are_those_of_the_committed_results():
+@pytest.fixture(scope="module")
+def script():
     path = ROOT / "scripts" / "update_readme.py"
     spec = importlib.util.spec_from_file_location("update_readme", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.updated(README, ROOT / "docs" / "results") == README
+    return module
 
 
-def test_every_command_shown_exists_and_every_command_is_shown():
-    shown = set(re.findall(r"^ {4}.*?gratis ([a-z]+)", README, re.MULTILINE))
-    assert shown == set(get_command(app).commands)
+def test_readme_table_is_that_of_the_committed_results(script):
+    assert script.updated(README) == README
+    rows = re.findall(r"^\| `.*", README, re.MULTILINE)
+    assert 1 <= len(rows) <= 8
+    assert {row.count("|") - 1 for row in rows} == {5}
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)", README):
-        assert (ROOT / target).exists(), target
+def test_tables_in_docs_are_those_of_the_committed_results(script):
+    tables = script.tables()
+    assert tables
+    for path, content in tables.items():
+        assert path.read_text(encoding="utf-8") == content, path
+
+
+def test_commands_exist_and_the_index_shows_all_of_them():
+    commands = set(get_command(app).commands)
+    shown = {path: set(COMMAND.findall(path.read_text(encoding="utf-8"))) for path in PAGES}
+    assert all(found <= commands for path, found in shown.items() if path.name != "LOG.md")
+    assert shown[ROOT / "docs" / "README.md"] == commands
+    assert shown[ROOT / "README.md"] == {"reproduce", "train", "evaluate", "report"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings(page):
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text("utf-8")):
+        path = page.parent / target if target else page
+        assert path.exists(), target
+        if anchor:
+            assert anchor in anchors(path), f"{target}#{anchor}"
+
+
+def anchors(page):
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_index_links_every_page():
+    linked = {(ROOT / "docs" / target).resolve() for target in re.findall(r"\]\(([^)#]+)", INDEX)}
+    assert {page for page in (ROOT / "docs").glob("*.md") if page.name != "README.md"} <= linked

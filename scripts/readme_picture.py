@@ -1,0 +1,158 @@
+"""Draw the pictures of README.md from the committed results and from two models of digits.
+
+The command trains both models, about a minute each on one core, unless OUT already holds them::
+
+    uv run python scripts/readme_picture.py --out out/readme
+
+``docs/images/accuracy.png`` shows the results of docs/results/three-seeds.
+``docs/images/digits.png`` shows the first validation image of each digit: clean, and attacked by
+PGD-20 through each model. Below an image is the prediction, of both models for a clean image.
+"""
+
+import argparse
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from update_readme import RESULTS, ROOT, SUMMARISED, runs_of
+
+from gratis.attacks import AttackSettings, attack, frozen
+from gratis.data import Dataset, to_float
+from gratis.model import logits_of
+from gratis.recipe import resolve
+from gratis.report.charts import BLUE, GREEN, INK, MUTED, RED, SKY, as_png, new_figure, style
+from gratis.results import Results
+from gratis.run import load_run, train
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+IMAGES = ROOT / "docs" / "images"
+# The recipes of the two models, and how the picture calls them.
+MODELS = {"augmented": "natural training", "contrastive-scheduled": "scheduled free training"}
+EPSILON, STEPS = 38 / 255, 20
+COLOURS = {"clean": SKY, "geometric": BLUE, "pgd": RED}
+THIN = {"elinewidth": 1, "ecolor": INK}
+DPI = 160
+
+
+def accuracy_chart(runs: Sequence[Results]) -> bytes:
+    """Return the chart of the accuracies of every recipe as PNG."""
+    recipes = list(dict.fromkeys(run.recipe for run in runs))
+    with style():
+        figure = new_figure(8.4, 2.9)
+        axes = figure.subplots()
+        for place, (metric, colour) in enumerate(COLOURS.items()):
+            for row, recipe in enumerate(recipes):
+                shares = [100 * getattr(run, metric) for run in runs if run.recipe == recipe]
+                middle, spread = statistics.fmean(shares), statistics.stdev(shares)
+                at = row + 0.27 * (place - 1)
+                label = {"pgd": "PGD-20"}.get(metric, metric) if row == 0 else None
+                axes.barh(at, middle, 0.25, xerr=spread, color=colour, label=label, error_kw=THIN)
+                axes.text(middle + spread + 0.6, at, f"{middle:.1f}", va="center", fontsize=8)
+        axes.set_yticks(range(len(recipes)), recipes)
+        axes.invert_yaxis()
+        axes.set_xlim(right=65)
+        axes.set_xlabel("accuracy in percent")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, loc="lower right")
+        first, seeds = runs[0], len(runs) // len(recipes)
+        title = f"{first.classes} classes of Tiny ImageNet at {first.image_size} px, {seeds} seeds"
+        title += f"; attacks within epsilon {255 * first.epsilon:g}/255"
+        axes.set_title(title, fontsize=10, loc="left")
+        return as_png(figure, DPI)
+
+
+def trained(recipe: str, folder: Path) -> tuple[nn.Module, Dataset]:
+    """Return a recipe's model of digits, trained in ``folder``, and the data set."""
+    train(resolve(recipe, "digits", []), folder)
+    model, _, _, dataset = load_run(folder)
+    return Logits(model), dataset
+
+
+def first_of_each_class(dataset: Dataset) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the first validation image of each class, its label and its index."""
+    split = dataset.validation
+    index = np.array(
+        [np.flatnonzero(split.labels == label)[0] for label in np.unique(split.labels)]
+    )
+    return (
+        to_float(split.images[index], "cpu"),
+        torch.from_numpy(split.labels[index]),
+        torch.from_numpy(index),
+    )
+
+
+class Logits(nn.Module):
+    """A model that returns logits only."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Wrap ``model``."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (n, classes) of images in [0, 1]."""
+        return logits_of(self.model(images))
+
+
+def predictions(model: nn.Module, images: Tensor) -> list[int]:
+    """Return the class that the model predicts for each image."""
+    with torch.no_grad():
+        return [int(label) for label in model(images).argmax(1)]
+
+
+def draw_row(
+    axes: Sequence["Axes"], images: Tensor, labels: Tensor, *guesses: Sequence[int]
+) -> None:
+    """Draw one row of images with the models' predictions below, red where one is wrong."""
+    for place, image, label, *guess in zip(axes, images, labels.tolist(), *guesses, strict=True):
+        place.imshow(image.permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="nearest")
+        place.set_xticks([])
+        place.set_yticks([])
+        place.spines[:].set_visible(False)
+        found = sorted(set(guess))
+        colour, weight = (GREEN, "normal") if found == [label] else (RED, "bold")
+        place.set_xlabel(" or ".join(map(str, found)), color=colour, fontweight=weight, labelpad=2)
+
+
+def digits_picture(out: Path) -> bytes:
+    """Return the picture of clean and attacked digits as PNG; train the models in ``out``."""
+    with style():
+        figure = new_figure(8.4, 2.9)
+        grid = figure.subplots(1 + len(MODELS), 10)
+        clean = []
+        for row, (recipe, title) in enumerate(MODELS.items(), start=1):
+            model, dataset = trained(recipe, out / recipe)
+            images, labels, index = first_of_each_class(dataset)
+            with frozen(model):
+                pgd = AttackSettings.pgd(EPSILON, STEPS)
+                attacked = attack(model, images, labels, pgd, 0, index)
+                draw_row(grid[row], attacked, labels, predictions(model, attacked))
+                clean.append(predictions(model, images))
+            _name(grid[row][0], f"attacked,\n{title}")
+        draw_row(grid[0], images, labels, *clean)
+        _name(grid[0][0], "clean")
+        return as_png(figure, DPI)
+
+
+def _name(axes: "Axes", title: str) -> None:
+    axes.set_ylabel(title, rotation=0, ha="right", va="center", labelpad=8, color=MUTED)
+
+
+def main() -> None:
+    """Draw both pictures."""
+    parser = argparse.ArgumentParser(description="Draw the pictures of README.md.")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the two runs")
+    args = parser.parse_args()
+    IMAGES.mkdir(exist_ok=True)
+    (IMAGES / "accuracy.png").write_bytes(accuracy_chart(runs_of(RESULTS / SUMMARISED)))
+    (IMAGES / "digits.png").write_bytes(digits_picture(args.out))
+
+
+if __name__ == "__main__":
+    main()

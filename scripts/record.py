@@ -1,19 +1,20 @@
-"""Everything that is measured on a GPU, in legs: run it again and again until nothing is left.
+"""Run all measurements that need a GPU, in sessions of limited length.
 
-    uv run python scripts/record.py --data-root DIR --out OUT --minutes 9 --bring TO
+    uv run python scripts/record.py --data-root DIR --out OUT --minutes 9 --export TO
 
-In order of worth, each job a command of ``gratis`` with a folder below OUT:
+Repeat the command until it prints ``left: nothing``. The jobs, most important first, each a
+``gratis`` command with its own folder below OUT:
 
-- ``check``: what only a GPU can show, in the tests; then a step's time from scratch and at 224 px;
-- ``record``: the record recipe, its budget spent, measured by AutoAttack on all images;
-- ``curve``: the same with budgets of 1, 2, 5 and 10 minutes, measured on 1,000 images;
-- ``ladder``: every adversary for 3 minutes, measured on 1,000 images;
+- ``check``: the tests that need a GPU, and the time of a step from scratch and at 224 px;
+- ``record``: the record recipe with its full budget, evaluated by AutoAttack on all images;
+- ``curve``: the same with budgets of 1, 2, 5 and 10 minutes, evaluated on 1,000 images;
+- ``ladder``: every adversary for 3 minutes, evaluated on 1,000 images;
 - ``paper``: all rows of the paper's table from scratch at 64 px.
 
-A leg ends in time whatever happens: training is interrupted and goes on from its checkpoint, a
-measurement from its last batch. What is finished is not repeated. The table of what is known
-comes last. TO gets results, recipes, logs and, in shards of at most 15 MiB, the record's
-weights with a checksum.
+A session ends on time: a job is interrupted, and continues in the next session from its last
+checkpoint or evaluated batch. Finished jobs are not repeated. Every session ends with a table of
+the results so far. TO gets the results, recipes and logs, and the record's weights with a checksum
+in shards of at most 15 MiB.
 """
 
 import argparse
@@ -41,14 +42,14 @@ FEW = "evaluate.images=1000"
 SHARD = 15 * 2**20
 SMALL = {"results.json", "recipe.yaml", "metrics.jsonl", "seconds.json", "table.md", "paired.md"}
 COLUMNS = ("run", "clean", "pgd", "robust", "minutes", "epochs", "images", "training set", "device")
-# Seconds that a command has to save what it has, before it is killed.
+# Seconds that an interrupted command has to save its state before it is killed.
 GRACE = 25
 GRATIS = [sys.executable, "-m", "gratis.cli"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command, and the file that says that it is finished."""
+    """A command, and the file that exists once it is finished."""
 
     name: str
     command: list[str]
@@ -56,65 +57,65 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the job is finished."""
         return self.done.exists()
 
 
-def jobs(own: argparse.Namespace) -> Iterator[Job]:
-    """Yield what is to be done, in order of worth; ``own.only`` chooses."""
-    root, out = ["--data-root", str(own.data_root)], own.out
-    for kind in own.only:
+def jobs(args: argparse.Namespace) -> Iterator[Job]:
+    """Yield the jobs, most important first; ``args.only`` selects kinds."""
+    root, out = ["--data-root", str(args.data_root)], args.out
+    for kind in args.only:
         if kind == "check":
-            yield from checks(root, out, own.overrides)
+            yield from checks(root, out, args.overrides)
         elif kind == "record":
-            yield train("record", [*root, *own.overrides], out)
+            yield train("record", [*root, *args.overrides], out)
         elif kind == "curve":
             for minutes in BUDGETS:
                 yield train(
                     f"curve-{minutes}m",
-                    [*root, f"train.budget={minutes}m", FEW, *own.overrides],
+                    [*root, f"train.budget={minutes}m", FEW, *args.overrides],
                     out,
                 )
         else:
-            yield reproduce(kind, [*root, *own.overrides], out)
+            yield reproduce(kind, [*root, *args.overrides], out)
 
 
 def checks(root: list[str], out: Path, overrides: list[str]) -> Iterator[Job]:
-    """Yield the tests that want a GPU, and a step's time in both of the large settings."""
-    tests = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-n", "0"]
-    yield noted("check-tests", tests, out)
+    """Yield the tests that need a GPU, and the timing of the large settings."""
+    tests = [sys.executable, "-m", "pytest", "-q", "-m", "gpu"]
+    yield with_output("check-tests", tests, out)
     for name, words in {
         "scratch": ["contrastive-scheduled", "--profile", "tiny-imagenet-scratch"],
         "record": ["record/tiny-imagenet"],
         "224": ["free", "--profile", "tiny-imagenet", "model.pretrained=false"],
     }.items():
-        yield noted(f"check-{name}", [*GRATIS, "timing", *words, *root, *overrides], out)
+        yield with_output(f"check-{name}", [*GRATIS, "timing", *words, *root, *overrides], out)
 
 
-def noted(name: str, command: list[str], out: Path) -> Job:
-    """Return a job that is finished when what it printed is kept."""
+def with_output(name: str, command: list[str], out: Path) -> Job:
+    """Return a job whose output goes to a file, which exists once the job has succeeded."""
     return Job(name, command, out / f"{name}.txt")
 
 
 def train(name: str, words: list[str], out: Path) -> Job:
-    """Return the training of the record recipe, with changes."""
+    """Return the job that trains the record recipe with overrides."""
     command = [*GRATIS, "train", "record/tiny-imagenet", *words, "--out", str(out / name)]
     return Job(name, command, out / name / "results.json")
 
 
 def reproduce(kind: str, words: list[str], out: Path) -> Job:
-    """Return all rows of the ladder, or of the paper's table."""
-    own = {
-        # Without the reference, whose equal epochs a budget would undo.
+    """Return the job that reproduces the ladder or the paper's table."""
+    selection = {
+        # Without the reference row: a budget of time contradicts its equal epochs.
         "ladder": [*LADDER, "--profile", "record", "train.budget=3m", FEW],
         "paper": ["--profile", "tiny-imagenet-scratch"],
     }[kind]
-    command = [*GRATIS, "reproduce", *own, *words, "--out", str(out / kind)]
+    command = [*GRATIS, "reproduce", *selection, *words, "--out", str(out / kind)]
     return Job(kind, command, out / kind / "table.md")
 
 
 def run(job: Job, deadline: float) -> bool:
-    """Run a job until it ends, well or not, or the time is up; return whether it ended."""
+    """Run a job until it ends or the deadline passes; return whether it ended."""
     print(f"== {job.name}", flush=True)
     printed = job.done.suffix == ".txt"
     stream = subprocess.PIPE if printed else None
@@ -137,14 +138,14 @@ def run(job: Job, deadline: float) -> bool:
 
 
 def results(out: Path) -> dict[str, Results]:
-    """Return the results below a folder, by their run's place there."""
+    """Return the results of all runs below a folder, by the run's path in it."""
     found = sorted(out.rglob("results.json"))
     runs = [path for path in found if (path.parent / "recipe.yaml").exists()]
     return {str(path.parent.relative_to(out)): Results.read(path) for path in runs}
 
 
 def line(name: str, found: Results) -> str:
-    """Return a run's line of the table."""
+    """Return the table's line for a run."""
     shares = (found.clean, found.pgd, found.robust)
     cells = ["n/a" if share is None else f"{100 * share:.2f}" for share in shares]
     cells += [f"{found.seconds / 60:.1f}", f"{found.epochs:.1f}"]
@@ -152,67 +153,80 @@ def line(name: str, found: Results) -> str:
     return f"| {name} | {' | '.join(cells)} |"
 
 
-def bring(out: Path, home: Path) -> None:
-    """Copy what is small, and the record's weights in shards, into ``home``."""
-    home.mkdir(parents=True, exist_ok=True)
+def export(out: Path, target: Path) -> None:
+    """Copy results, recipes and logs to ``target``, and the record's weights in shards."""
+    target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        bring_small(out, Path(folder), home)
+        export_small(out, Path(folder), target)
     if (out / "record" / "results.json").exists():
-        bring_weights(out / "record" / "checkpoint.safetensors", home)
+        export_weights(out / "record" / "checkpoint.safetensors", target)
 
 
-def bring_small(out: Path, listing: Path, home: Path) -> None:
-    """Pack what is small into one archive: few files travel, and not from deep folders."""
+def export_small(out: Path, staging: Path, target: Path) -> None:
+    """Pack results, recipes and logs into one archive, staged in ``staging``."""
     small = [path for path in out.rglob("*") if path.name in SMALL or path.suffix == ".txt"]
     for path in small:
-        to = listing / path.relative_to(out)
+        to = staging / path.relative_to(out)
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, to)
-    shutil.make_archive(str(home / "files"), "gztar", listing)
+    shutil.make_archive(str(target / "files"), "gztar", staging)
 
 
-def bring_weights(checkpoint: Path, home: Path) -> None:
+def export_weights(checkpoint: Path, target: Path) -> None:
     """Write the averaged weights as shards of one safetensors file, with its checksum."""
     prefix = "average.module."
     with safe_open(checkpoint, "pt") as file:
-        # Not a mapping, whatever it looks like.
+        # The file is not a mapping, so there is no iteration over it.
         names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
         content = save({name.removeprefix(prefix): file.get_tensor(name) for name in names})
     for number, start in enumerate(range(0, len(content), SHARD)):
-        (home / f"weights-{number}").write_bytes(content[start : start + SHARD])
+        (target / f"weights-{number}").write_bytes(content[start : start + SHARD])
     digest = hashlib.sha256(content).hexdigest()
-    (home / "weights.sha256").write_text(f"{digest}  weights.safetensors\n", encoding="utf-8")
+    (target / "weights.sha256").write_text(f"{digest}  weights.safetensors\n", encoding="utf-8")
 
 
 def arguments() -> argparse.Namespace:
-    """Return what was asked for."""
-    parser = argparse.ArgumentParser(description="What is measured on a GPU, in legs.")
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(
+        description="Run all measurements that need a GPU, in sessions."
+    )
     parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="kept between legs")
-    parser.add_argument("--minutes", type=float, default=9.0, help="of this leg")
-    parser.add_argument("--only", nargs="+", choices=JOBS, default=list(JOBS), metavar="JOB")
-    parser.add_argument("--bring", type=Path, metavar="TO", help="copy results and weights there")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of every recipe")
+    parser.add_argument("--out", type=Path, required=True, help="kept between sessions")
+    parser.add_argument(
+        "--minutes", type=float, default=9.0, help="length of the session (default: 9)"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=JOBS,
+        default=list(JOBS),
+        metavar="JOB",
+        help="kinds of jobs (default: all)",
+    )
+    parser.add_argument("--export", type=Path, metavar="TO", help="copy results and weights to TO")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="overrides of every recipe"
+    )
     return parser.parse_intermixed_args()
 
 
 def main() -> None:
-    """Do as much as fits, and print what is known."""
-    own = arguments()
-    deadline = time.monotonic() + 60 * own.minutes - GRACE
-    own.out.mkdir(parents=True, exist_ok=True)
-    todo = [job for job in jobs(own) if not job.finished]
+    """Run as many jobs as fit, and print the results so far."""
+    args = arguments()
+    deadline = time.monotonic() + 60 * args.minutes - GRACE
+    args.out.mkdir(parents=True, exist_ok=True)
+    todo = [job for job in jobs(args) if not job.finished]
     failed = False
     while todo and time.monotonic() < deadline and run(todo[0], deadline):
-        # Whatever one ended with, the others are worth as much.
+        # A failed job does not stop the others.
         failed |= not todo[0].finished
         todo = todo[1:]
-    if own.bring is not None:
-        bring(own.out, own.bring)
+    if args.export is not None:
+        export(args.out, args.export)
     print(f"\n| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
-    for each in results(own.out).items():
+    for each in results(args.out).items():
         print(line(*each))
-    left = ", ".join(job.name for job in jobs(own) if not job.finished)
+    left = ", ".join(job.name for job in jobs(args) if not job.finished)
     print(f"left: {left or 'nothing'}")
     sys.exit(1 if failed else 0)
 

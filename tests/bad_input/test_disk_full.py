@@ -85,7 +85,7 @@ COMMANDS = {
     "recipe.yaml": ["train", "free", "--out", "run", *TINY],
     "mine.yaml": ["recipes", "copy", "free", "mine.yaml"],
     "perturbed": ["perturb", "run", "--out", "perturbed"],
-    "results.json": ["evaluate", "run"],
+    "evaluation/sample_images.safetensors": ["evaluate", "run"],
 }
 
 

@@ -44,7 +44,7 @@ def test_every_check_there_is_has_words_for_people():
 def test_the_page_shows_what_each_check_found_and_what_to_do(run_folder, check, tmp_path):
     checks = (check(True), check(False, "gradient", vanished=0.125))
     found = read_runs([run_folder("a", suite="full", checks=checks), run_folder("b")])
-    write_page(found, {}, tmp_path / "report")
+    write_page(found, [], tmp_path / "report")
     html, markdown = (
         (tmp_path / "report" / f"report.{kind}").read_text() for kind in ("html", "md")
     )
@@ -67,7 +67,7 @@ def test_the_page_shows_what_each_check_found_and_what_to_do(run_folder, check, 
 def test_runs_without_checks_have_no_such_section(run_folder, tmp_path):
     found = read_runs([run_folder()])
     assert checked_run(found.runs[0], "title") is None
-    write_page(found, {}, tmp_path / "report")
+    write_page(found, [], tmp_path / "report")
     assert "believed" not in (tmp_path / "report" / "report.html").read_text()
 
 

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from gratis.report.classes import rankings
-from gratis.results import wilson
-from gratis.results.measurement import Measurement
-from gratis.results.sample_images import Showing
+from gratis.results import Measurement, SampleImages, wilson
 
 
 @dataclass
@@ -16,14 +14,14 @@ class Measured:
     measurement: Measurement
 
 
-def test_classes_are_ranked_by_what_stands_the_attack():
+def test_classes_are_ranked_by_accuracy_under_attack():
     # Validation images 2 to 7 of ten; class 3 has none among them.
     labels = np.array([3, 3, 0, 1, 2, 0, 1, 2, 3, 3])
     right = {"clean": [1, 1, 1, 1, 1, 0], "pgd": [1, 0, 0, 1, 1, 0]}
     index = np.arange(2, 8)
     correct = {metric: np.array(verdicts, dtype=bool) for metric, verdicts in right.items()}
-    showing = Showing(("a", "b", "c", "d"), labels, {}, [])
-    (ranking,) = rankings(Measured(Measurement(index, correct)), showing, "pgd")
+    samples = SampleImages(("a", "b", "c", "d"), labels, None, [])
+    (ranking,) = rankings(Measured(Measurement(index, correct)), samples, "pgd")
     assert [(c.name, c.images, c.clean.value, c.attacked.value) for c in ranking.classes] == [
         ("a", 2, 100.0, 100.0),
         ("b", 2, 100.0, 50.0),
@@ -37,7 +35,7 @@ def test_of_many_classes_both_ends_are_shown():
     labels = np.repeat(np.arange(20), 20)
     pgd = np.concatenate([np.arange(20) < number for number in range(20)])
     every = Measurement(np.arange(400), {"clean": np.ones(400, dtype=bool), "pgd": pgd})
-    showing = Showing([str(number) for number in range(20)], labels, {}, [])
-    most, least = rankings(Measured(every), showing, "pgd")
+    samples = SampleImages([str(number) for number in range(20)], labels, None, [])
+    most, least = rankings(Measured(every), samples, "pgd")
     assert [c.name for c in most.classes] == ["19", "18", "17", "16", "15", "14"]
     assert [c.name for c in least.classes] == ["5", "4", "3", "2", "1", "0"]

@@ -1,5 +1,7 @@
 """``gratis report`` as a user meets it: on true runs, and with every bad input."""
 
+import os
+import shutil
 import subprocess
 import sys
 
@@ -46,14 +48,22 @@ def test_the_named_recipe_shows_its_images(out, within, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-def test_without_a_checkpoint_the_page_goes_without_images(run_folder, within, tmp_path):
+def test_a_run_without_stored_images_shows_none_and_the_page_says_so(run_folder, within, tmp_path):
     run = run_folder()
-    code, (_, complaint) = within("report", run, "--out", tmp_path / "page")
+    assert within("report", run, "--out", tmp_path / "page")[0] == 0
+    for name in ("report.html", "report.md"):
+        text = (tmp_path / "page" / name).read_text()
+        assert "images/gallery" not in text and "<img " not in text
+        assert "No classes and images, because none are stored" in text
+    code, (_, complaint) = within("report", run, "--show", "free", "--out", tmp_path / "other")
     assert code == 2 and complaint.count("\n") == 1
-    assert str(run) in complaint and complaint.endswith("--no-images\n")
-    assert not (tmp_path / "page").exists()
-    assert within("report", run, "--no-images", "--out", tmp_path / "page")[0] == 0
-    assert "<img " not in (tmp_path / "page" / "report.html").read_text()
+    assert f"{run}: no sample images of 'free' are stored; evaluate it again" in complaint
+
+
+def test_images_can_be_left_out(out, within, tmp_path):
+    assert within("report", out, "--no-images", "--out", tmp_path / "page")[0] == 0
+    html = (tmp_path / "page" / "report.html").read_text()
+    assert "<img " not in html and "none are stored" not in html
 
 
 def test_what_is_wrong_is_said_in_one_line(run_folder, within, tmp_path):
@@ -62,19 +72,40 @@ def test_what_is_wrong_is_said_in_one_line(run_folder, within, tmp_path):
     for arguments, expected in (
         ((tmp_path / "none",), "is not the folder of a run"),
         ((run,), f"measure it: gratis resume {run}"),
-        ((run_folder("b"), "--no-images", "--out", run), "already holds"),
+        ((run_folder("b"), "--out", run), "already holds"),
     ):
         code, (_, complaint) = within("report", *arguments)
         assert code == 2 and expected in complaint and complaint.count("\n") == 1
 
 
-def test_a_page_without_images_needs_no_torch(run_folder, tmp_path):
-    code = (
-        f"import sys; sys.argv = ['gratis', 'report', {str(run_folder())!r}, '--no-images']\n"
-        "from gratis import cli\n"
-        "try: cli.main()\n"
-        "except SystemExit as stop: assert stop.code == 0\n"
-        "assert not {'torch', 'timm', 'lightning_fabric'} & sys.modules.keys()\n"
+WITHOUT_TORCH = """
+import sys
+class Forbidden:
+    def find_spec(self, name, *_):
+        if name in ("torch", "timm", "lightning_fabric", "gratis.data", "gratis.model"):
+            raise ImportError(f"{name} is not there")
+sys.meta_path.insert(0, Forbidden())
+sys.argv = ["gratis", "report", *sys.argv[1:]]
+from gratis import cli
+try:
+    cli.main()
+except SystemExit as stop:
+    assert stop.code == 0
+"""
+
+
+def test_a_page_with_images_needs_no_torch_no_data_and_no_checkpoint(out, tmp_path):
+    shutil.copytree(out / "runs", tmp_path / "runs")
+    for run in (tmp_path / "runs").iterdir():
+        (run / "checkpoint.safetensors").unlink()
+        shutil.rmtree(run / "geometric")
+    page = tmp_path / "page"
+    command = [sys.executable, "-c", WITHOUT_TORCH, tmp_path, "--out", page]
+    # No data is found in an empty home.
+    empty = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | empty
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    html = (page / "report.html").read_text()
+    assert "Images</h2>" in html and html.count("<img ") in (2 * 3 * 4, 1 * 3 * 4)

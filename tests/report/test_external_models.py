@@ -4,6 +4,7 @@ import csv
 import io
 
 import pytest
+from sampled import store_sample_images
 
 from gratis.errors import GratisError
 from gratis.report import choose, group, read_runs, to_csv, to_markdown, write_page
@@ -16,14 +17,14 @@ def judged(*folders):
 
 
 def page_of(found, folder):
-    write_page(found, {}, folder)
+    write_page(found, [], folder)
     return [(folder / f"report.{kind}").read_text() for kind in ("html", "md")]
 
 
 def test_one_alone_becomes_a_page_without_what_is_not_known(external_folder, tmp_path):
     found = read_runs([external_folder(tmp_path / "evaluations")])
     for text in page_of(found, tmp_path / "report"):
-        assert "made elsewhere: “Theirs”" in text and "“Theirs”: under PGD-20" in text
+        assert "only evaluated here: “Theirs”" in text and "“Theirs”: under PGD-20" in text
         for misleading in ("trained under attack", "training images", "No curves", "equal compute"):
             assert misleading not in text
         assert "Whether “Theirs” met attacks in training is not known here." in text
@@ -92,21 +93,14 @@ def test_the_check_says_of_it_what_training_cannot(external_folder, check, tmp_p
     assert fallen.remarks[2] == "Whether “Theirs” met attacks in training is not known here."
 
 
-def test_it_shows_no_images_and_says_so_where_it_is_asked_to(run_folder, external_folder, tmp_path):
+def test_it_shows_images_alone_or_where_it_is_named(run_folder, external_folder, tmp_path):
     theirs = external_folder(tmp_path, pgd=0.5)
-    assert choose(read_runs([theirs]).runs, []) == []
+    store_sample_images(theirs)
+    chosen = choose(read_runs([theirs]).runs, [])
+    assert [run.results.recipe for run in chosen] == ["theirs"]
     runs = read_runs([theirs, run_folder("r")]).runs
     assert [run.results.recipe for run in choose(runs, [])] == ["r"]
-    with pytest.raises(GratisError, match=r"'theirs' was made elsewhere.*leave out --show theirs"):
-        choose(runs, ["r", "theirs"])
-
-
-def test_the_command_goes_without_its_images(external_folder, within, tmp_path):
-    theirs = external_folder(tmp_path)
-    assert within("report", theirs)[0] == 0
-    assert "<img " not in (theirs / "report" / "report.html").read_text()
-    code, (_, complaint) = within("report", theirs, "--show", "theirs", "--out", tmp_path / "x")
-    assert code == 2 and complaint.count("\n") == 1
+    assert [run.results.recipe for run in choose(runs, ["theirs"])] == ["theirs"]
 
 
 def test_tables_leave_open_what_its_training_took(external_folder, run_folder, tmp_path):

@@ -6,12 +6,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from PIL import Image
+from sampled import sample_images, store_sample_images
 
-from gratis.attacks import AttackSettings
 from gratis.errors import GratisError
 from gratis.report import read_runs, write_page
 from gratis.report.markup import fence, plain
-from gratis.results.sample_images import Exhibit, Guess, Showing
 
 HOSTILE = "<script>alert(1)</script> $\\frac| `![x](http://evil.example/x.png) ]]> --> \"'&"
 VOID = {"meta", "link", "img", "br", "wbr", "path", "use", "rect", "line", "circle"}
@@ -53,24 +52,8 @@ class Page(HTMLParser):
         self.words.append(text)
 
 
-def showing(name="cat", n=200):
-    """Return what a run shows: two images of three classes, with every kind of picture."""
-    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    kinds = ("clean", "geometric", "adversarial", "perturbation", "denoised")
-    guesses = {kind: Guess(name, 0.876) for kind in kinds[:3]}
-    return Showing(
-        classes=("dog", name, "emu"),
-        labels=np.arange(n) % 3,
-        attack=AttackSettings.pgd(8 / 255).model_dump(mode="json"),
-        exhibits=[
-            Exhibit(place, ("dog", name)[place], dict.fromkeys(kinds, pixels), guesses)
-            for place in range(2)
-        ],
-    )
-
-
 UNMEASURED = {"suite": "paper", **dict.fromkeys(("transfer", "fgsm", "pgd"))}
-DIARY = [
+LOG = [
     {"kind": "step", "epoch": 0.5, "loss": 2.0, "accuracy": 0.2, "epsilon": 0.01, "replays": 1},
     {"kind": "rollback", "epoch": 0.7, "reason": "the loss exploded"},
     {"kind": "epoch", "epoch": 1, "loss": 1.0, "held_out": {"clean": 0.9, "fgsm": 0.5, "pgd": 0.4}},
@@ -84,7 +67,7 @@ def page(run_folder, tmp_path):
 
     def make(*changes):
         folders = [run_folder(f"r{i}", **change) for i, change in enumerate(changes)]
-        write_page(read_runs(folders), {}, tmp_path / "report")
+        write_page(read_runs(folders), [], tmp_path / "report")
         files = (tmp_path / "report" / name for name in ("report.html", "report.md"))
         return [file.read_text() for file in files]
 
@@ -99,12 +82,13 @@ def rich(write_run, tmp_path_factory):
     change |= {"commit": HOSTILE, "versions": {HOSTILE: HOSTILE}, "baseline": True, "pgd": 0.5}
     change["resolved"] = {"title": HOSTILE, "evaluate": {"images": 200}}
     runs = [
-        write_run(folder / "runs", "r0", log=DIARY, **change),
-        write_run(folder / "runs", "r1", log=DIARY, data=HOSTILE),
+        write_run(folder / "runs", "r0", log=LOG, **change),
+        write_run(folder / "runs", "r1", log=LOG, data=HOSTILE),
     ]
+    store_sample_images(runs[0], HOSTILE)
+    store_sample_images(runs[1])
     found = read_runs(runs)
-    shown = {runs[0]: showing(HOSTILE), runs[1]: showing()}
-    write_page(found, shown, folder / "report")
+    write_page(found, found.runs, folder / "report")
     return folder / "report"
 
 
@@ -183,7 +167,7 @@ def test_charts_take_their_ink_from_the_page(html):
 def test_small_pictures_are_enlarged_pixel_by_pixel(rich):
     with Image.open(rich / "images" / "gallery-1-0-clean.png") as image:
         shown = np.asarray(image.convert("RGB"))
-    (original, *_) = (exhibit.pictures["clean"] for exhibit in showing().exhibits)
+    (original, *_) = (image.pictures["clean"] for image in sample_images().images)
     assert (shown == original.repeat(12, axis=0).repeat(12, axis=1)).all()
 
 
@@ -201,7 +185,7 @@ def test_a_log_that_says_nothing_gives_empty_curves(page):
 
 
 def test_a_run_without_a_log_is_named(page):
-    html, markdown = page({"log": DIARY}, {"log": []})
+    html, markdown = page({"log": LOG}, {"log": []})
     assert "No curves" in html and "r1-seed0" in html.split("No curves")[1].split("</p>")[0]
     assert "No curves" in markdown
 
@@ -209,20 +193,20 @@ def test_a_run_without_a_log_is_named(page):
 def test_a_page_replaces_an_earlier_one_and_nothing_else(page, run_folder, tmp_path, monkeypatch):
     first = page({})[0]
     found = read_runs([tmp_path / "out" / "runs" / "r0-seed0"])
-    write_page(found, {}, tmp_path / "report")
+    write_page(found, [], tmp_path / "report")
     assert (tmp_path / "report" / "report.html").read_text() == first
 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
     with pytest.raises(GratisError, match=r"mine: already holds thesis\.tex"):
-        write_page(found, {}, tmp_path / "mine")
+        write_page(found, [], tmp_path / "mine")
 
     def fail(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.write_bytes", fail)
     with pytest.raises(GratisError, match="No space left"):
-        write_page(found, {}, tmp_path / "report")
+        write_page(found, [], tmp_path / "report")
     assert (tmp_path / "report" / "report.html").read_text() == first
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "out", "report"]
 
@@ -235,14 +219,16 @@ def test_a_curve_against_epsilon_is_drawn_where_there_is_one(page, tasks):
 
 def test_the_attack_behind_a_picture_is_named_whatever_the_verdict_counts(write_run, tmp_path):
     run = write_run(tmp_path, "r0", suite="standard", robust=0.05)
-    write_page(read_runs([run]), {run: showing()}, tmp_path / "report")
+    store_sample_images(run)
+    found = read_runs([run])
+    write_page(found, found.runs, tmp_path / "report")
     html, markdown = (
         (tmp_path / "report" / f"report.{kind}").read_text() for kind in ("html", "md")
     )
     for text in (html, markdown):
         assert (
-            "Adversarial: PGD-20 at epsilon 8/255; what stands it need not stand all L-infinity "
-            "attacks of the suite “standard” at epsilon 8/255."
+            "Adversarial: PGD-20 at epsilon 8/255; an image that survives it need not survive all "
+            "L-infinity attacks of the suite “standard” at epsilon 8/255."
         ) in text
         assert "under all L-infinity attacks of the suite “standard” at epsilon 8/255" in text
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sampled import store_sample_images
 
 from gratis.errors import GratisError
 from gratis.report import choose, read_runs
@@ -72,7 +73,7 @@ def damage_text(folder):
 
 def lose_measurement(folder):
     (folder / "correct.safetensors").unlink()
-    return "correct.safetensors: does not exist; evaluate the run"
+    return "correct.safetensors: does not exist; evaluate the run again"
 
 
 def damage_measurement(folder):
@@ -95,6 +96,16 @@ def lack_worst_case(folder):
     return "correct.safetensors: does not belong to the results"
 
 
+def damage_sample_images(folder):
+    store_sample_images(folder).write_bytes(b"nothing")
+    return "sample_images.safetensors: holds no sample images.*delete it"
+
+
+def swap_sample_images(folder):
+    store_sample_images(folder, n=100)
+    return "sample_images.safetensors: shows images that were not measured; evaluate again"
+
+
 def damage_seconds(folder):
     (folder / "evaluation").mkdir()
     (folder / "evaluation" / "seconds.json").write_text('{"fgsm": "long"}')
@@ -105,6 +116,8 @@ def damage_seconds(folder):
     "damage",
     [
         lack_worst_case,
+        damage_sample_images,
+        swap_sample_images,
         damage_seconds,
         damage_results,
         damage_schema,
@@ -159,6 +172,10 @@ def test_images_are_those_of_the_most_robust_the_baseline_and_a_denoiser(run_fol
     runs = read_runs([tmp_path / "out"]).runs
     chosen = [(run.results.recipe, run.results.seed) for run in choose(runs, [])]
     assert chosen == [("baseline", 0), ("denoiser", 0), ("robust", 1)]
+    with pytest.raises(GratisError, match="reference-seed0: no sample images of 'reference'"):
+        choose(runs, ["reference"])
+    store_sample_images(tmp_path / "out" / "runs" / "reference-seed0")
+    runs = read_runs([tmp_path / "out"]).runs
     assert [run.results.recipe for run in choose(runs, ["reference"])] == ["reference"]
     with pytest.raises(GratisError, match="did you mean 'robust'"):
         choose(runs, ["robus"])

@@ -32,7 +32,7 @@ def test_what_was_saved_is_loaded(tmp_path):
 def test_other_arrays_are_refused(tmp_path, arrays):
     path = tmp_path / "x.safetensors"
     path.write_bytes(save(arrays))
-    with pytest.raises(GratisError, match=r"x\.safetensors: is not a measurement.*; delete"):
+    with pytest.raises(GratisError, match=r"x\.safetensors: is not a measurement.*; evaluate"):
         Measurement.load(path)
 
 

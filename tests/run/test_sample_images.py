@@ -1,16 +1,18 @@
-"""What a run shows on a page, against its data, its sets and its verdicts."""
+"""The sample images of a run, against its data, its perturbed sets and its measurement."""
 
 import shutil
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from gratis.data import load
-from gratis.errors import GratisError
 from gratis.recipe import resolve
-from gratis.results import Measurement
-from gratis.run import evaluate_run, show, train
+from gratis.results import Measurement, SampleAttack, SampleImages
+from gratis.run import evaluate_run, train
 from gratis.run.folder import RunFolder
+from gratis.run.sample_images import sample_images
 from gratis.validation_sets import perturbed_sets
 
 TINY = [
@@ -27,54 +29,58 @@ def run(tmp_path_factory):
     return folder
 
 
+def read(run):
+    return SampleImages.load(run / "evaluation" / "sample_images.safetensors")
+
+
 @pytest.fixture(scope="module")
-def showing(run):
-    return show(run)
+def samples(run):
+    return read(run)
 
 
-def test_one_measured_image_of_each_class_is_shown(run, showing):
+def test_one_measured_image_of_each_class_is_shown(run, samples):
     validation = load(RunFolder(run).recipe().data).validation
     measured = Measurement.load(run / "correct.safetensors").index
-    assert showing.classes == ("0", "1", "2", "3")
-    assert (showing.labels == validation.labels).all()
-    assert [exhibit.label for exhibit in showing.exhibits] == ["0", "1", "2", "3"]
-    for exhibit in showing.exhibits:
-        of_class = measured[validation.labels[measured] == int(exhibit.label)]
-        assert exhibit.index == of_class[0]
-        assert (exhibit.pictures["clean"] == validation.images[exhibit.index]).all()
+    assert samples.classes == ("0", "1", "2", "3")
+    assert (samples.labels == validation.labels).all()
+    assert [image.label for image in samples.images] == ["0", "1", "2", "3"]
+    for image in samples.images:
+        of_class = measured[validation.labels[measured] == int(image.label)]
+        assert image.index == of_class[0]
+        assert (image.pictures["clean"] == validation.images[image.index]).all()
 
 
-def test_the_geometric_picture_is_that_of_the_runs_set(run, showing):
+def test_the_geometric_picture_is_that_of_the_runs_set(run, samples):
     sets = perturbed_sets.load(run / "geometric", load(RunFolder(run).recipe().data).validation)
-    for exhibit in showing.exhibits:
-        assert (exhibit.pictures["geometric"] == sets.geometric[exhibit.index]).all()
+    for image in samples.images:
+        assert (image.pictures["geometric"] == sets.geometric[image.index]).all()
 
 
-def test_the_perturbation_is_what_the_attack_did_within_its_budget(run, showing):
+def test_the_perturbation_is_what_the_attack_did_within_epsilon(run, samples):
     epsilon = 255 * RunFolder(run).recipe().evaluate.epsilon
-    for exhibit in showing.exhibits:
-        pictures = {name: levels.astype(float) for name, levels in exhibit.pictures.items()}
+    for image in samples.images:
+        pictures = {name: levels.astype(float) for name, levels in image.pictures.items()}
         delta = pictures["adversarial"] - pictures["clean"]
         assert 0 < np.abs(delta).max() <= epsilon + 0.5
         magnified = 127.5 + delta * (127.5 / epsilon)
         # One level of rounding in delta is so many levels in the picture, which rounds again.
         assert np.abs(magnified - pictures["perturbation"]).max() <= 0.5 * 127.5 / epsilon + 0.51
-        assert exhibit.pictures["denoised"].shape == exhibit.pictures["clean"].shape
-        assert (exhibit.pictures["denoised"] != exhibit.pictures["adversarial"]).any()
+        assert image.pictures["denoised"].shape == image.pictures["clean"].shape
+        assert (image.pictures["denoised"] != image.pictures["adversarial"]).any()
 
 
-def test_the_guesses_agree_with_the_verdicts_of_the_evaluation(run, showing):
+def test_the_predictions_agree_with_the_verdicts_of_the_evaluation(run, samples):
     measured = Measurement.load(run / "correct.safetensors")
-    for exhibit in showing.exhibits:
-        (place,) = np.flatnonzero(measured.index == exhibit.index)
-        for kind, guess in exhibit.guesses.items():
+    for image in samples.images:
+        (place,) = np.flatnonzero(measured.index == image.index)
+        for kind, prediction in image.predictions.items():
             metric = {"adversarial": "pgd"}.get(kind, kind)
-            right = guess.name == exhibit.label
+            right = prediction.name == image.label
             # An image that is wrong without an attack is not attacked: it counts as fooled.
             expected = measured.correct[metric][place]
             assert right == expected or (metric == "pgd" and not measured.correct["clean"][place])
-            assert 1 / 4 <= guess.confidence <= 1
-    assert set(showing.exhibits[0].guesses) == {"clean", "geometric", "adversarial"}
+            assert 1 / 4 <= prediction.confidence <= 1
+    assert set(samples.images[0].predictions) == {"clean", "geometric", "adversarial"}
 
 
 def test_the_attack_is_the_pgd_of_the_suite_whatever_else_it_holds(run, tmp_path):
@@ -82,51 +88,59 @@ def test_the_attack_is_the_pgd_of_the_suite_whatever_else_it_holds(run, tmp_path
     few = ["evaluate.images=12", "evaluate.suite=standard"]
     results = evaluate_run(tmp_path / "run", overrides=few)
     (held,) = (task.settings["attack"] for task in results.tasks if task.name == "pgd")
-    again = show(tmp_path / "run")
-    assert again.attack == held and held["restarts"] == 2
+    again = read(tmp_path / "run")
+    assert again.attack == SampleAttack.model_validate(held) and again.attack.restarts == 2
     measured = Measurement.load(tmp_path / "run" / "correct.safetensors")
-    for exhibit in again.exhibits:
-        (place,) = np.flatnonzero(measured.index == exhibit.index)
+    for image in again.images:
+        (place,) = np.flatnonzero(measured.index == image.index)
         if measured.correct["clean"][place]:
-            right = exhibit.guesses["adversarial"].name == exhibit.label
+            right = image.predictions["adversarial"].name == image.label
             assert right == measured.correct["pgd"][place]
 
 
-def test_a_suite_without_pgd_shows_the_tables(run, showing, tmp_path):
+def test_a_suite_without_pgd_shows_the_tables(run, samples, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     evaluate_run(tmp_path / "run", overrides=["evaluate.suite=paper"])
-    again = show(tmp_path / "run")
-    assert again.attack == showing.attack and again.attack["steps"] == 2
-    for exhibit, before in zip(again.exhibits, showing.exhibits, strict=True):
-        assert (exhibit.pictures["adversarial"] == before.pictures["adversarial"]).all()
+    again = read(tmp_path / "run")
+    assert again.attack == samples.attack and again.attack.steps == 2
+    for image, before in zip(again.images, samples.images, strict=True):
+        assert (image.pictures["adversarial"] == before.pictures["adversarial"]).all()
 
 
 def test_a_model_without_a_denoiser_shows_no_denoised_picture(tmp_path):
     train(resolve("resnet18", "digits", [*TINY, "train.epochs=1"]), tmp_path / "run")
-    showing = show(tmp_path / "run")
-    assert "denoised" not in showing.exhibits[0].pictures
+    samples = read(tmp_path / "run")
+    assert "denoised" not in samples.images[0].pictures
 
 
-def test_a_budget_of_nothing_shows_a_grey_perturbation(run, tmp_path):
+def test_an_epsilon_of_zero_shows_a_grey_perturbation(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     evaluate_run(tmp_path / "run", overrides=["evaluate.epsilon=0"])
-    for exhibit in show(tmp_path / "run").exhibits:
-        assert (exhibit.pictures["perturbation"] == 128).all()
+    for image in read(tmp_path / "run").images:
+        assert (image.pictures["perturbation"] == 128).all()
 
 
-def test_what_is_missing_is_named(run, tmp_path):
-    for name in ("checkpoint.safetensors", "correct.safetensors", "geometric", "recipe.yaml"):
-        copy = tmp_path / name / "run"
-        shutil.copytree(run, copy)
-        (copy / name).rename(tmp_path / name / "elsewhere")
-        with pytest.raises(GratisError, match=rf"{copy}"):
-            show(copy)
+class WithoutGradient(nn.Module):
+    def forward(self, images):
+        with torch.no_grad():
+            return images.flatten(1)[:, :4]
 
 
-def test_a_measurement_of_other_images_is_refused(run, tmp_path):
-    shutil.copytree(run, tmp_path / "run")
-    measured = Measurement.load(run / "correct.safetensors")
-    moved = Measurement(measured.index + 10_000, measured.correct)
-    moved.save(tmp_path / "run" / "correct.safetensors")
-    with pytest.raises(GratisError, match=r"correct\.safetensors: is of other images"):
-        show(tmp_path / "run")
+def test_a_model_without_gradients_has_no_adversarial_picture(run):
+    recipe = RunFolder(run).recipe()
+    dataset = load(recipe.data)
+    sets = perturbed_sets.load(run / "geometric", dataset.validation)
+    measured = np.arange(len(dataset.validation))
+    samples = sample_images(WithoutGradient(), dataset, sets, recipe.evaluate, 0, measured)
+    assert samples.attack is None
+    assert {tuple(image.pictures) for image in samples.images} == {("clean", "geometric")}
+
+
+def test_a_model_is_left_as_it_was(run):
+    recipe = RunFolder(run).recipe()
+    dataset = load(recipe.data)
+    sets = perturbed_sets.load(run / "geometric", dataset.validation)
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(3 * dataset.size**2, 4)).train()
+    sample_images(model, dataset, sets, recipe.evaluate, 0, np.arange(60))
+    assert model.training and model[1].training and model[2].weight.requires_grad
+    assert model[2].weight.grad is None

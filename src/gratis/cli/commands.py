@@ -28,7 +28,6 @@ from gratis.cli.output import (
     print_results,
     print_tasks,
     print_timing,
-    show_runs,
     write_report,
 )
 from gratis.cli.recipes import recipes_app
@@ -245,13 +244,10 @@ def report(
     ] = None,
     show: Annotated[
         list[str] | None,
-        typer.Option(help="Show images of this recipe; may come again.", metavar="RECIPE"),
+        typer.Option(help="Show images of this recipe; repeatable.", metavar="RECIPE"),
     ] = None,
     images: Annotated[
-        bool,
-        typer.Option(
-            "--images/--no-images", help="Images and classes, which need data and checkpoints."
-        ),
+        bool, typer.Option("--images/--no-images", help="With images and classes, or without.")
     ] = True,
 ) -> None:
     """Write a page about what was measured: report.html in one file, and report.md with images.
@@ -262,9 +258,9 @@ def report(
     from gratis.report import choose, read_runs, write_page
 
     found = read_runs(runs)
-    chosen = choose(found.runs, show or [])
+    chosen = choose(found.runs, show or []) if images else []
     folder = out or runs[0] / "report"
-    write_page(found, show_runs(chosen) if images else {}, folder)
+    write_page(found, chosen, folder)
     typer.echo(f"in {folder}: report.html, report.md")
 
 

@@ -5,13 +5,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gratis.errors import GratisError
-
 if TYPE_CHECKING:
     from gratis.recipe import Recipe
-    from gratis.report import Run
     from gratis.results import Results
-    from gratis.results.sample_images import Showing
     from gratis.run import Timing
 
 
@@ -39,20 +35,6 @@ def _compare(rows: "list[Recipe]", folder: Path, seeds: int) -> None:
     ]
     # Always written: an earlier comparison of other rows must not stay beside this table.
     write_text(folder / "paired.md", paired_to_markdown(comparisons))
-
-
-def show_runs(runs: "list[Run]") -> "dict[Path, Showing]":
-    """Return what runs show of themselves on a page, by their folder.
-
-    Raises:
-        GratisError: a run's data, checkpoint or perturbed sets are not at hand.
-    """
-    from gratis.run import show
-
-    try:
-        return {run.path: show(run.path) for run in runs}
-    except GratisError as error:
-        raise GratisError(f"{error}; or go without images: --no-images") from error
 
 
 def print_results(results: "list[Results]") -> None:

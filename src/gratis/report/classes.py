@@ -7,7 +7,7 @@ import numpy as np
 
 from gratis.report.rows import Cell
 from gratis.report.runs import Run
-from gratis.results.sample_images import Showing
+from gratis.results import SampleImages
 
 _ALL, _ENDS = 12, 6
 
@@ -28,9 +28,9 @@ class Ranking(NamedTuple):
     classes: Sequence[ClassAccuracy]
 
 
-def rankings(run: Run, showing: Showing, metric: str) -> list[Ranking]:
+def rankings(run: Run, samples: SampleImages, metric: str) -> list[Ranking]:
     """Return a run's classes by their accuracy in ``metric``: all, or of many both ends."""
-    ranked = _ranked(run, showing, metric)
+    ranked = _ranked(run, samples, metric)
     if len(ranked) <= _ALL:
         return [Ranking("All classes, the most robust first", ranked)]
     return [
@@ -39,13 +39,13 @@ def rankings(run: Run, showing: Showing, metric: str) -> list[Ranking]:
     ]
 
 
-def _ranked(run: Run, showing: Showing, metric: str) -> list[ClassAccuracy]:
-    labels = showing.labels[run.measurement.index]
+def _ranked(run: Run, samples: SampleImages, metric: str) -> list[ClassAccuracy]:
+    labels = samples.labels[run.measurement.index]
     accuracies = []
     for number in np.unique(labels).tolist():
         of_class = labels == number
         shares = [float(run.measurement.correct[m][of_class].mean()) for m in ("clean", metric)]
         images = int(np.count_nonzero(of_class))
         clean, attacked = (Cell.of(share, images) for share in shares)
-        accuracies.append(ClassAccuracy(showing.classes[number], images, clean, attacked))
+        accuracies.append(ClassAccuracy(samples.classes[number], images, clean, attacked))
     return sorted(accuracies, key=lambda c: (c.attacked.value, c.clean.value), reverse=True)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from gratis.report.rows import as_text
 from gratis.report.tasks import attack_in_words
-from gratis.results.sample_images import Exhibit, Guess, Showing
+from gratis.results import Prediction, SampleImage, SampleImages
 from gratis.results.sample_images import Picture as Pixels
 
 # Small images are enlarged by whole factors until they are at least so wide.
@@ -21,13 +21,13 @@ _PIXELS = 96
 class Picture:
     """One picture: ``name`` is a file's stem, ``kind`` what it shows, ``png`` the file's content.
 
-    ``guess`` is what the model takes it for, if it was asked, and ``right`` whether it is that.
+    ``prediction`` is the model's, if it classified the picture, and ``right`` whether it is right.
     """
 
     name: str
     kind: str
     png: bytes
-    guess: Guess | None
+    prediction: Prediction | None
     right: bool
 
     @property
@@ -37,7 +37,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Exhibited:
+class GalleryLine:
     """One validation image: its place in the split, its class, its pictures."""
 
     index: int
@@ -50,25 +50,26 @@ class Gallery(NamedTuple):
 
     title: str
     attack: str
-    lines: Sequence[Exhibited]
+    lines: Sequence[GalleryLine]
 
 
-def gallery(number: int, title: str, showing: Showing) -> Gallery:
+def gallery(number: int, title: str, samples: SampleImages) -> Gallery:
     """Return the ``number``-th gallery of a page."""
-    epsilon = as_text("epsilon", showing.attack["epsilon"])
-    attack = f"{attack_in_words(showing.attack)} at epsilon {epsilon}"
-    lines = [_exhibited(number, exhibit) for exhibit in showing.exhibits]
-    return Gallery(title, attack, lines)
+    attack = ""
+    if samples.attack is not None:
+        epsilon = as_text("epsilon", samples.attack.epsilon)
+        attack = f"{attack_in_words(samples.attack.model_dump())} at epsilon {epsilon}"
+    return Gallery(title, attack, [_line(number, image) for image in samples.images])
 
 
-def _exhibited(number: int, exhibit: Exhibit) -> Exhibited:
+def _line(number: int, image: SampleImage) -> GalleryLine:
     pictures = []
-    for kind, pixels in exhibit.pictures.items():
-        guess = exhibit.guesses.get(kind)
-        right = guess is not None and guess.name == exhibit.label
-        name = f"gallery-{number}-{exhibit.index}-{kind}"
-        pictures.append(Picture(name, kind, _to_png(pixels), guess, right))
-    return Exhibited(exhibit.index, exhibit.label, pictures)
+    for kind, pixels in image.pictures.items():
+        prediction = image.predictions.get(kind)
+        right = prediction is not None and prediction.name == image.label
+        name = f"gallery-{number}-{image.index}-{kind}"
+        pictures.append(Picture(name, kind, _to_png(pixels), prediction, right))
+    return GalleryLine(image.index, image.label, pictures)
 
 
 def _to_png(pixels: Pixels) -> bytes:

@@ -40,7 +40,7 @@ def _sign(run: Run, seeds: bool) -> str | None:
     check = _check(run.results)
     if check is not None and not check.passed:
         return (
-            f"{name} shows catastrophic overfitting: on the {check.images} images of the honesty "
+            f"{name} shows catastrophic overfitting: on the {check.images} images of the sanity "
             f"check it withstands a single step and falls to many ({', '.join(figures(check))})."
         )
     if not _meets_attacks(run.results):

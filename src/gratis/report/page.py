@@ -22,26 +22,25 @@ from gratis.report.table import header
 from gratis.report.tasks import SuiteView, suite_view
 from gratis.report.verdict import attack_name, judge, ranked, strongest
 from gratis.report.view import table_view
-from gratis.results.sample_images import Showing
 
 HTML, MARKDOWN, _IMAGES = "report.html", "report.md", "images"
 _CONTENT = frozenset({HTML, MARKDOWN, _IMAGES})
 
 
-def write_page(found: Found, showings: Mapping[Path, Showing], folder: Path) -> None:
+def write_page(found: Found, chosen: Sequence[Run], folder: Path) -> None:
     """Write ``report.html``, ``report.md`` and the latter's ``images`` into ``folder``.
 
     The folder appears whole or not at all; an earlier report in it is replaced.
 
     Args:
         found: the runs, from :func:`gratis.report.read_runs`.
-        showings: what some of the runs show of themselves, by their folder.
+        chosen: the runs whose classes and sample images the page shows.
         folder: where the page goes.
 
     Raises:
         GratisError: the folder holds something else, or cannot be written.
     """
-    content = _content(found, showings)
+    content = _content(found, chosen)
     with appearing(folder, replaces=_CONTENT) as partial:
         for name, escape in ((HTML, True), (MARKDOWN, False)):
             text = _environment(escape).get_template(f"{name}.jinja").render(content)
@@ -51,12 +50,12 @@ def write_page(found: Found, showings: Mapping[Path, Showing], folder: Path) -> 
             (partial / _IMAGES / f"{name}.png").write_bytes(image)
 
 
-def _content(found: Found, showings: Mapping[Path, Showing]) -> dict[str, Any]:
+def _content(found: Found, chosen: Sequence[Run]) -> dict[str, Any]:
     results = [run.results for run in found.runs]
     rows = group(results)
     metric = strongest(rows)
-    shown = [(run, showings[run.path]) for run in found.runs if run.path in showings]
-    images = {len(showing.labels) for showing in showings.values()}
+    shown = [(run, run.sample_images) for run in chosen if run.sample_images is not None]
+    images = {len(run.sample_images.labels) for run in found.runs if run.sample_images is not None}
     verdict = judge(rows, found.runs, images.pop() if len(images) == 1 else None)
     return {
         "facts": header(results),
@@ -77,10 +76,11 @@ def _content(found: Found, showings: Mapping[Path, Showing]) -> dict[str, Any]:
             str(run.path) for run in found.runs if not run.log and not run.results.external
         ],
         "attack": attack_name(metric, results[0]),
-        "classes": [(_title(run), rankings(run, showing, metric)) for run, showing in shown],
+        "classes": [(_title(run), rankings(run, samples, metric)) for run, samples in shown],
         "galleries": [
-            gallery(number, _title(run), showing) for number, (run, showing) in enumerate(shown, 1)
+            gallery(number, _title(run), samples) for number, (run, samples) in enumerate(shown, 1)
         ],
+        "no_images": [str(run.path) for run in chosen if run.sample_images is None],
         "places": places(found.runs),
         "runs": found.runs,
         "recipes": recipes(rows),

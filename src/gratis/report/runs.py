@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from gratis.errors import GratisError, file_error
 from gratis.files import read_json
 from gratis.report.rows import WORST
-from gratis.results import METRICS, Results
-from gratis.results.measurement import Measurement
+from gratis.results import METRICS, Measurement, Results, SampleImages
+from gratis.results.sample_images import FILE
 
 _SECONDS = TypeAdapter(dict[str, float], config=ConfigDict(strict=True, allow_inf_nan=False))
 _RECIPE, _RESULTS = "recipe.yaml", "results.json"
@@ -39,9 +39,15 @@ class Line(BaseModel):
 
 @dataclass(frozen=True)
 class Run:
-    """A measured run: its folder, results, verdict on every image, and log of training.
+    """An evaluated run or external model, read from its folder.
 
-    ``seconds`` is what each task took, by name, as far as that is known.
+    Attributes:
+        path: the folder.
+        results: the results.
+        measurement: which images are classified correctly, by metric.
+        log: the JSON-lines log of training.
+        seconds: the duration of each task, by name, where known.
+        sample_images: the sample images; ``None`` if none are stored.
     """
 
     path: Path
@@ -49,6 +55,7 @@ class Run:
     measurement: Measurement
     log: Sequence[Line]
     seconds: Mapping[str, float] = field(default_factory=dict)
+    sample_images: SampleImages | None = None
 
 
 class Found(NamedTuple):
@@ -123,7 +130,20 @@ def _read_run(path: Path) -> Run:
             remedy = "delete it and measure the model again with 'gratis evaluate'"
         raise file_error(correct_file, "does not belong to the results beside it", remedy)
     log, seconds = _read_log(path / "metrics.jsonl"), _read_seconds(path / "evaluation")
-    return Run(path, results, measurement, log, seconds)
+    sample_images = _read_sample_images(path / "evaluation" / FILE, measurement)
+    return Run(path, results, measurement, log, seconds, sample_images)
+
+
+def _read_sample_images(path: Path, measurement: Measurement) -> SampleImages | None:
+    if not path.exists():
+        return None
+    found = SampleImages.load(path)
+    measured = set(measurement.index.tolist())
+    if not measured.issuperset(image.index for image in found.images) or not all(
+        0 <= index < len(found.labels) for index in measured
+    ):
+        raise file_error(path, "shows images that were not measured", "evaluate again")
+    return found
 
 
 def _same(a: float | None, b: float | None) -> bool:

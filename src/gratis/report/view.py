@@ -86,6 +86,6 @@ def _elsewhere(rows: Sequence[Row]) -> list[str]:
     if not names:
         return []
     return [
-        f"Measured here, but made elsewhere: {names}. What training took is not known, and the "
-        "page, which cannot rebuild such a model, has no curves, classes or images of it."
+        f"External models, only evaluated here: {names}. Their training is unknown, so that there "
+        "are no passes, seconds and curves."
     ]

@@ -1,8 +1,8 @@
-"""What a run measured: the schema, the verdict on every image, and statistics; never torch."""
+"""What an evaluation found: schema, measurement, sample images and statistics, without torch."""
 
 from gratis.results.examples import Examples
 from gratis.results.measurement import Measurement
-from gratis.results.sample_images import Exhibit, Guess, Picture, Showing
+from gratis.results.sample_images import Prediction, SampleAttack, SampleImage, SampleImages
 from gratis.results.schema import (
     METRICS,
     Check,
@@ -17,13 +17,13 @@ __all__ = [
     "METRICS",
     "Check",
     "Examples",
-    "Exhibit",
-    "Guess",
     "Measurement",
     "Paper",
-    "Picture",
+    "Prediction",
     "Results",
-    "Showing",
+    "SampleAttack",
+    "SampleImage",
+    "SampleImages",
     "TaskResult",
     "collapsed",
     "mcnemar",

@@ -1,4 +1,4 @@
-"""Adversarial examples as a file that anyone can score again."""
+"""Adversarial examples in a file, to score again or to publish."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,22 +6,26 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from gratis.errors import file_error
-from gratis.files import replacing
+from gratis.results.arrays import load_arrays, save_arrays
 
+_PROBLEM = "holds no adversarial examples"
 _REMEDY = "evaluate again with evaluate.examples=uint8"
 
 
 @dataclass(frozen=True)
 class Examples:
-    """One image for each that was asked about: what fooled the model, or the image as it was.
+    """One image for each evaluated image: an adversarial example, or the image unchanged.
 
-    ``images`` is float32 (n, 3, height, width) in [0, 1] or uint8 (n, height, width, 3); the
-    share of it that a model gets right is its robust accuracy. ``index`` (n,) is each image's
-    place in the validation split, ``labels`` (n,) its class, ``epsilon`` the L-infinity budget.
+    A model's accuracy on them is its robust accuracy.
+
+    Attributes:
+        images: float32 (n, 3, height, width) in [0, 1], or uint8 (n, height, width, 3). An image
+            is unchanged where no attack fooled the model.
+        index: (n,), the position of each image in the validation split.
+        labels: (n,), the class of each image.
+        epsilon: the L-infinity bound of the attacks, in [0, 1] units of pixel value.
     """
 
     images: NDArray[np.float32] | NDArray[np.uint8]
@@ -36,9 +40,7 @@ class Examples:
             GratisError: the file cannot be written.
         """
         arrays = {"images": self.images, "index": self.index, "labels": self.labels}
-        # As bytes: the library's own writing reports a full disk as damage.
-        with replacing(path) as temporary:
-            temporary.write_bytes(save(arrays, metadata={"epsilon": repr(self.epsilon)}))
+        save_arrays(path, arrays, {"epsilon": repr(self.epsilon)})
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -47,17 +49,14 @@ class Examples:
         Raises:
             GratisError: the file is missing or holds something else.
         """
+        arrays, metadata = load_arrays(path, _PROBLEM, _REMEDY)
         try:
-            with safe_open(path, "numpy") as file:
-                images, index, labels = map(file.get_tensor, ("images", "index", "labels"))
-                epsilon = float(file.metadata()["epsilon"])
-        except FileNotFoundError as error:
-            raise file_error(path, "does not exist", _REMEDY) from error
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise file_error(path, f"holds no adversarial examples ({error})", _REMEDY) from error
-        examples = cls(images, index, labels, epsilon)
+            epsilon = float(metadata["epsilon"])
+            examples = cls(arrays["images"], arrays["index"], arrays["labels"], epsilon)
+        except (KeyError, ValueError) as error:
+            raise file_error(path, f"{_PROBLEM} ({error})", _REMEDY) from error
         if not examples._consistent():
-            raise file_error(path, "holds no adversarial examples", _REMEDY)
+            raise file_error(path, _PROBLEM, _REMEDY)
         return examples
 
     def _consistent(self) -> bool:

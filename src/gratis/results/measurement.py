@@ -1,4 +1,4 @@
-"""What a measurement found, image by image, so that models can be compared on the same images."""
+"""What an evaluation found, image by image, so that models can be compared on the same images."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,25 +6,29 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save
 
 from gratis.errors import file_error
-from gratis.files import replacing
+from gratis.results.arrays import load_arrays, save_arrays
 from gratis.results.examples import Examples
 from gratis.results.schema import METRICS, Check, TaskResult
 
-_REMEDY = "delete this file and evaluate the run again"
+_PROBLEM = "is not a measurement"
+_REMEDY = "evaluate the run again"
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Which images a model classified correctly, by metric.
+    """Which images a model classifies correctly, by metric.
 
-    ``index`` is int64 of shape (n,), each image's place in the validation split; ``correct`` gives
-    a boolean array of shape (n,) for every metric that was measured. These two are what
-    :meth:`save` writes; ``tasks`` says how each was found, ``seconds`` what each took,
-    ``examples`` holds what fooled the model, where that was asked for, and ``checks`` say whether
-    the figures can be believed.
+    :meth:`save` writes ``index`` and ``correct`` only.
+
+    Attributes:
+        index: int64 (n,), the position of each image in the validation split.
+        correct: a boolean array (n,) for every metric that was measured.
+        tasks: the result of every task of the suite.
+        seconds: the duration of every task, by name.
+        examples: the adversarial examples, if the evaluation kept them.
+        checks: the sanity checks, if the suite has them.
     """
 
     index: NDArray[np.int64]
@@ -54,10 +58,7 @@ class Measurement:
         Raises:
             GratisError: the file cannot be written.
         """
-        content = save({"index": self.index, **self.correct})
-        # Not by safetensors itself, whose error on a full disk is not an OSError.
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
+        save_arrays(path, {"index": self.index, **self.correct})
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -66,23 +67,17 @@ class Measurement:
         Raises:
             GratisError: the file is missing or holds something else.
         """
-        try:
-            arrays = load_file(path)
-            index = arrays.pop("index")
-        except FileNotFoundError as error:
-            raise file_error(path, "does not exist", "evaluate the run") from error
-        # A type that numpy lacks is a KeyError, and so on: the file may be anybody's.
-        except Exception as error:
-            raise file_error(path, f"is not a measurement ({error})", _REMEDY) from error
-        if not _is_measurement(index, arrays):
-            raise file_error(path, "is not a measurement", _REMEDY)
-        return cls(index, arrays)
+        correct = load_arrays(path, _PROBLEM, _REMEDY).arrays
+        index = correct.pop("index", None)
+        if index is None or not _is_measurement(index, correct):
+            raise file_error(path, _PROBLEM, _REMEDY)
+        return cls(index, correct)
 
 
-def _is_measurement(index: NDArray[Any], arrays: dict[str, NDArray[Any]]) -> bool:
+def _is_measurement(index: NDArray[Any], correct: dict[str, NDArray[Any]]) -> bool:
     return (
         index.ndim == 1
         and len(index) > 0
         and index.dtype == np.int64
-        and all(array.shape == index.shape and array.dtype == bool for array in arrays.values())
+        and all(array.shape == index.shape and array.dtype == bool for array in correct.values())
     )

@@ -1,47 +1,163 @@
-"""What a page shows of a run beside its numbers: images, and what the model takes them for."""
+"""The sample images of an evaluation, which a report shows without the model or its data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, ValidationError
 
+from gratis.errors import file_error
+from gratis.results.arrays import Arrays, load_arrays, save_arrays
+from gratis.results.schema import Accuracy
+from gratis.settings import Settings
+
+FILE = "sample_images.safetensors"
+
+Kind = Literal["clean", "geometric", "adversarial", "perturbation", "denoised"]
+KINDS: tuple[Kind, ...] = ("clean", "geometric", "adversarial", "perturbation", "denoised")
 Picture = NDArray[np.uint8]
 
+_PROBLEM = "holds no sample images"
+_REMEDY = "delete it, or evaluate again: without it the report shows no images"
 
-@dataclass(frozen=True)
-class Guess:
+
+class SampleAttack(Settings, extra="ignore"):
+    """The attack behind the adversarial pictures, with the names of a task's settings."""
+
+    epsilon: float
+    steps: int
+    restarts: int
+    random_start: bool
+    loss: str
+
+
+class Prediction(Settings):
     """The class that a model finds most likely, by name, and its probability in [0, 1]."""
 
     name: str
-    confidence: float
+    confidence: Accuracy
+
+
+class _Description(Settings):
+    """The part of the file that is JSON."""
+
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    attack: SampleAttack | None
+    predictions: dict[Kind, tuple[Prediction, ...]]
 
 
 @dataclass(frozen=True)
-class Exhibit:
-    """One validation image and what was made of it.
+class SampleImage:
+    """One validation image, what was made of it, and what the model predicts.
 
-    ``index`` is its place in the validation split, ``label`` its class by name. ``pictures`` are
-    uint8 (height, width, 3) by what they show; ``guesses`` are those on the pictures that the
-    model was asked about.
+    Attributes:
+        index: its position in the validation split.
+        label: its class, by name.
+        pictures: uint8 (height, width, 3), by kind: ``clean``, ``geometric``, ``adversarial``,
+            ``perturbation`` (from -epsilon, black, to epsilon, white) and ``denoised`` (the
+            denoiser's output for the adversarial picture).
+        predictions: the prediction for each kind that the model classified.
     """
 
     index: int
     label: str
-    pictures: Mapping[str, Picture]
-    guesses: Mapping[str, Guess]
+    pictures: Mapping[Kind, Picture]
+    predictions: Mapping[Kind, Prediction]
 
 
 @dataclass(frozen=True)
-class Showing:
-    """What a run shows: its classes by name, the label of every validation image, some of them.
+class SampleImages:
+    """The sample images of one evaluation, with the labels of the whole validation split.
 
-    ``labels`` is int64 of shape (n,), each the place of a name in ``classes``; ``attack`` holds the
-    settings of the attack that made the adversarial pictures, as those of a task in the results.
+    Attributes:
+        classes: the names of the classes.
+        labels: int64 (N,), the class number of every validation image.
+        attack: the attack behind the adversarial pictures; ``None`` if there are none.
+        images: the sample images.
     """
 
     classes: Sequence[str]
     labels: NDArray[np.int64]
-    attack: Mapping[str, Any]
-    exhibits: Sequence[Exhibit]
+    attack: SampleAttack | None
+    images: Sequence[SampleImage]
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file, all or nothing.
+
+        Raises:
+            GratisError: the file cannot be written.
+        """
+        kinds, asked = self.images[0].pictures, self.images[0].predictions
+        arrays: dict[str, NDArray[Any]] = {
+            kind: np.stack([image.pictures[kind] for image in self.images]) for kind in kinds
+        }
+        arrays["labels"] = self.labels
+        arrays["index"] = np.array([image.index for image in self.images], dtype=np.int64)
+        description = _Description(
+            classes=tuple(self.classes),
+            attack=self.attack,
+            predictions={k: tuple(image.predictions[k] for image in self.images) for k in asked},
+        )
+        save_arrays(path, arrays, {"description": description.model_dump_json()})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            GratisError: the file is missing or holds something else.
+        """
+        content = load_arrays(path, _PROBLEM, _REMEDY)
+        try:
+            text = content.metadata.get("description", "")
+            description = _Description.model_validate_json(text)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            raise file_error(path, f"{_PROBLEM} ({problem})", _REMEDY) from error
+        if not _consistent(content.arrays, description):
+            raise file_error(path, _PROBLEM, _REMEDY)
+        labels = content.arrays["labels"]
+        return cls(description.classes, labels, description.attack, _images(content, description))
+
+
+def _images(content: Arrays, description: _Description) -> list[SampleImage]:
+    arrays = content.arrays
+    pictures: dict[Kind, NDArray[Any]] = {kind: arrays[kind] for kind in KINDS if kind in arrays}
+    return [
+        SampleImage(
+            index=index,
+            label=description.classes[arrays["labels"][index]],
+            pictures={kind: array[row] for kind, array in pictures.items()},
+            predictions={kind: each[row] for kind, each in description.predictions.items()},
+        )
+        for row, index in enumerate(arrays["index"].tolist())
+    ]
+
+
+def _consistent(arrays: Mapping[str, NDArray[Any]], description: _Description) -> bool:
+    pictures = {name: array for name, array in arrays.items() if name not in ("labels", "index")}
+    if not {"labels", "index", "clean"} <= arrays.keys() or pictures.keys() - set(KINDS):
+        return False
+    labels, index, shape = arrays["labels"], arrays["index"], arrays["clean"].shape
+    return (
+        all(array.shape == shape and array.dtype == np.uint8 for array in pictures.values())
+        and len(shape) == 4
+        and shape[-1] == 3
+        and min(shape) > 0
+        and _numbers(labels, len(description.classes))
+        and _numbers(index, len(labels))
+        and len(index) == shape[0]
+        and description.predictions.keys() <= pictures.keys()
+        and all(len(each) == shape[0] for each in description.predictions.values())
+        and (description.attack is not None or "adversarial" not in pictures)
+    )
+
+
+def _numbers(array: NDArray[Any], limit: int) -> bool:
+    """Return whether an array holds integers in [0, limit) and nothing else."""
+    if array.dtype != np.int64 or array.ndim != 1 or not len(array):
+        return False
+    return bool(array.min() >= 0 and array.max() < limit)

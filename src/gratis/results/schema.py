@@ -1,4 +1,4 @@
-"""The schema of ``results.json``: what one run measured, on what, and at what cost."""
+"""The schema of ``results.json``."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,25 +16,25 @@ METRICS = ("clean", "geometric", "fgsm_transfer", "transfer", "fgsm", "pgd")
 
 
 class Paper(Settings):
-    """What the paper's Table 1 gives for a row, in percent; ``None`` where it gives nothing."""
+    """The values of a row in the paper's Table 1, in percent; ``None`` where it has none."""
 
     geometric: float | None = None
     fgsm_transfer: float | None = None
 
 
 class TaskResult(Settings):
-    """One task of a suite: what it found, and how.
+    """The result of one task of a suite.
 
     Attributes:
-        name: the metric that it gives.
-        accuracy: the share of all images that stood it. A task of a cascade counts those that
-            stood every earlier task of its threat too.
+        name: the metric that the task measures.
+        accuracy: the share of all images that survive. In a cascade, an image also has to survive
+            the earlier tasks of the same threat.
         threat: the metric that is the worst case over its tasks; ``curve`` for accuracy against
-            epsilon; empty for what is no attack.
-        standalone: whether it faced all images that are right without an attack, or only those that
-            earlier tasks of its threat had left.
-        images: on how many images it was held.
-        settings: how it was held: the attack, or the kind of corruption.
+            epsilon; empty for a task that is no attack.
+        standalone: whether the task attacked every image that is correct without an attack, or
+            only those that survived the earlier tasks of its threat.
+        images: the number of images that the task was run on.
+        settings: the settings of the attack, or the kind of corruption.
     """
 
     name: str
@@ -46,15 +46,15 @@ class TaskResult(Settings):
 
 
 class Check(Settings):
-    """One sanity check: whether an accuracy under attack can be believed.
+    """One sanity check: whether the accuracy under attack is credible.
 
     Attributes:
-        name: what was looked for.
-        passed: whether the model shows no sign of it.
-        figures: what was found, by name; shares in [0, 1] unless the name says otherwise.
-        rule: when the check fails, and why there.
+        name: the name of the check.
+        passed: whether the model passes.
+        figures: the measured values, by name; shares in [0, 1] unless the name says otherwise.
+        rule: when the check fails, and why.
         advice: what to do if it fails, in one sentence.
-        images: on how many images it was held.
+        images: the number of images that the check was run on.
     """
 
     name: Line
@@ -66,16 +66,16 @@ class Check(Settings):
 
 
 class Results(Settings):
-    """What one run measured.
+    """The results of one evaluation: what was measured, how, on what, and the cost of training.
 
     Accuracies are shares in [0, 1] over ``n`` validation images; ``epsilon`` is the L-infinity
-    budget of every attack, in [0, 1] units of pixel value; ``resolved`` is the whole recipe.
+    bound of every attack, in [0, 1] units of pixel value; ``resolved`` is the whole recipe.
 
     ``robust`` is the worst case over all L-infinity attacks of ``suite``, image by image,
-    ``robust_l2`` that over its L2 attacks, ``geometric_worst`` that over random positions, and
+    ``robust_l2`` over its L2 attacks, ``geometric_worst`` over random positions, and
     ``corruptions`` the mean over all kinds and severities; ``None`` where the suite has none.
-    ``checks`` say whether these figures can be believed, in the suites beyond ``table``. A model
-    that was made elsewhere has 0 ``passes``, ``epochs`` and ``seconds``.
+    Suites beyond ``table`` have sanity ``checks``. An external model has 0 ``passes``, ``epochs``
+    and ``seconds``.
     """
 
     recipe: Line
@@ -122,7 +122,7 @@ class Results(Settings):
 
     @property
     def curve(self) -> list[tuple[float, float]]:
-        """Accuracy under PGD against epsilon, in [0, 1] units, from 0 on; empty if not drawn."""
+        """Pairs of epsilon, in [0, 1] units, and accuracy under PGD; empty if not measured."""
         points = [
             (float(task.settings["attack"]["epsilon"]), task.accuracy)
             for task in self.tasks
@@ -132,7 +132,7 @@ class Results(Settings):
 
     @property
     def external(self) -> bool:
-        """Whether the model was made elsewhere, so that nothing is known of its training."""
+        """Whether this is an external model, whose training is unknown."""
         return not self.passes
 
     @property
@@ -157,9 +157,9 @@ class Results(Settings):
 def collapsed(fgsm: float | None, pgd: float | None) -> bool:
     """Return whether two accuracies, in [0, 1], show catastrophic overfitting.
 
-    A model that has learned to withstand single steps only looks robust under FGSM and is not
-    (Wong, Rice and Kolter 2020). The rule: PGD accuracy is more than 15 points below FGSM
-    accuracy, and less than half of it. What was not measured shows nothing.
+    A model that survives only single-step attacks looks robust under FGSM and is not (Wong, Rice
+    and Kolter 2020). The rule: PGD accuracy is more than 15 points below FGSM accuracy, and less
+    than half of it. Without both values the answer is no.
     """
     if fgsm is None or pgd is None:
         return False

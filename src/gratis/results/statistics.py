@@ -1,95 +1,98 @@
-"""What a measured accuracy is worth: intervals and paired tests."""
+"""Confidence intervals and paired tests for measured accuracies.
+
+scipy is slow to import, so each function imports what it needs.
+"""
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist, fmean, stdev
+from statistics import fmean, stdev
 
 import numpy as np
 from numpy.typing import NDArray
 
-_Z = NormalDist().inv_cdf(0.975)
 
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Return the 95% Wilson score interval of a share (Wilson 1927).
 
-def wilson(correct_share: float, n: int) -> tuple[float, float]:
-    """Return the 95% Wilson score interval of a share.
-
-    It stays inside [0, 1] and has a width at 0 and 1 too (Wilson 1927).
+    The interval lies within [0, 1], and is not empty at a share of 0 or 1.
 
     Args:
-        correct_share: share of the images that are classified correctly, in [0, 1].
-        n: number of images, at least 1.
+        share: the share of the images that are classified correctly, in [0, 1].
+        n: the number of images, at least 1.
 
     Returns:
-        The lower and the upper end, in [0, 1].
+        The lower and the upper bound, in [0, 1].
 
     Raises:
         ValueError: the share or ``n`` is out of range.
     """
-    if n < 1 or not 0 <= correct_share <= 1:
-        raise ValueError(f"needs a share in [0, 1] and n >= 1, not {correct_share} and {n}")
-    stretch = 1 + _Z**2 / n
-    middle = (correct_share + _Z**2 / (2 * n)) / stretch
-    variance = correct_share * (1 - correct_share) / n + _Z**2 / (4 * n**2)
-    half = _Z * math.sqrt(variance) / stretch
-    # At the ends the exact interval touches 0 or 1; rounding must not carry it past the share.
-    low, high = max(0.0, middle - half), min(1.0, middle + half)
-    return min(low, correct_share), max(high, correct_share)
+    from scipy.stats import binomtest
+
+    if n < 1 or not 0 <= share <= 1:
+        raise ValueError(f"needs a share in [0, 1] and n >= 1, not {share} and {n}")
+    interval = binomtest(round(share * n), n).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def mcnemar(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Return the p-value of the exact two-sided McNemar test.
+    """Return the p-value of the exact two-sided McNemar test (McNemar 1947).
 
-    The null hypothesis is that two models are right equally often; only the images on which
-    exactly one of them is right tell anything (McNemar 1947).
+    The null hypothesis is that two models have the same accuracy. The test uses the images that
+    exactly one of the models classifies correctly.
 
     Args:
-        a: shape (n,), whether the first model is right about each image.
-        b: shape (n,), the same of the second model, on the same images in the same order.
+        a: (n,), whether the first model is correct on each image.
+        b: (n,), the same for the second model, on the same images in the same order.
 
     Returns:
-        The probability, in [0, 1], of a split at least as uneven under a fair coin; 0 where it is
-        too small for a float.
+        The probability, in [0, 1], of a split at least as uneven if both are equally accurate;
+        0 where it is too small for a float.
 
     Raises:
         ValueError: the shapes differ.
     """
+    from scipy.stats import binomtest
+
     if a.shape != b.shape:
         raise ValueError(f"needs the same images of both models, not {a.shape} and {b.shape}")
-    return sign_flip(a.astype(np.int64) - b)
+    only_a, only_b = np.count_nonzero(a & ~b), np.count_nonzero(b & ~a)
+    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
 def sign_flip(differences: NDArray[np.int64]) -> float:
     """Return the p-value of the exact two-sided sign-flip test of a sum of differences.
 
-    The null hypothesis is that each difference is as likely to be ``d`` as ``-d`` and that they
-    are independent of each other (Fisher 1935); what each is the sum of need not be independent.
-    With differences of 1, 0 and -1 it is the exact McNemar test.
+    The null hypothesis is that the differences are independent of each other, and that each is as
+    likely to be ``d`` as ``-d`` (Fisher 1935). With differences of 1, 0 and -1 this is the exact
+    McNemar test. scipy has no exact version for more differences than it can enumerate.
 
     Args:
-        differences: whole numbers, shape (n,).
+        differences: integers of shape (n,).
 
     Returns:
         The share of all sign patterns, in [0, 1], whose sum is at least as far from 0; 0 where it
         is too small for a float.
     """
     sizes, counts = np.unique(np.abs(differences), return_counts=True)
-    # Of all sizes together, so much may be positive at most for a sum as low as was found.
+    # The sum is at most as low as the observed one if the positive differences add up to `cut`
+    # at most. probabilities[s] is the probability that those of the sizes so far add up to s.
     cut = int(sizes @ counts - abs(int(differences.sum()))) // 2
-    below = np.zeros(cut + 1)  # the probability that 0 ... cut are positive, size after size
-    below[0] = 1.0
+    probabilities = np.zeros(cut + 1)
+    probabilities[0] = 1.0
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
         if size:
-            below = _tossed(below, size, count)
-    return min(1.0, 2 * math.fsum(below))
+            probabilities = _add_flips(probabilities, size, count)
+    return min(1.0, 2 * math.fsum(probabilities))
 
 
-def _tossed(below: NDArray[np.float64], size: int, count: int) -> NDArray[np.float64]:
-    """Return the distribution ``below`` after ``count`` more fair coins that are worth ``size``."""
-    after = np.zeros_like(below)
+def _add_flips(probabilities: NDArray[np.float64], size: int, count: int) -> NDArray[np.float64]:
+    """Return the distribution of the sum after ``count`` more fair coins, each worth ``size``."""
+    after = np.zeros_like(probabilities)
     ways = 1
-    for heads in range(min(count, (len(below) - 1) // size) + 1):
-        # Whole numbers until here: no rounding, however many images.
-        after[heads * size :] += ways / (1 << count) * below[: len(below) - heads * size]
+    for heads in range(min(count, (len(probabilities) - 1) // size) + 1):
+        # `ways` is an integer, so that many images cause no rounding.
+        shift = heads * size
+        after[shift:] += ways / (1 << count) * probabilities[: len(probabilities) - shift]
         ways = ways * (count - heads) // (heads + 1)
     return after
 
@@ -106,12 +109,11 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the 95% interval of the mean that Student's t distribution gives.
+    """Return the 95% confidence interval of the mean by Student's t distribution.
 
     Raises:
         ValueError: there are fewer than two values.
     """
-    # Imported here because it is slow, and one seed does without.
     from scipy.special import stdtrit
 
     if len(values) < 2:

@@ -3,7 +3,6 @@
 from gratis.run.evaluation import build_sets, evaluate_run, load_run, rescore_run
 from gratis.run.external import ModelSource, evaluate_external, evaluate_model
 from gratis.run.reproduction import correct_by_seed, reproduce, rows_of
-from gratis.run.sample_images import show
 from gratis.run.timing import Timing, time_recipe
 from gratis.run.training import resume, train
 
@@ -20,7 +19,6 @@ __all__ = [
     "rescore_run",
     "resume",
     "rows_of",
-    "show",
     "time_recipe",
     "train",
 ]

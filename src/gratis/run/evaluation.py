@@ -18,6 +18,7 @@ from gratis.results.measurement import Measurement
 from gratis.run.build import build_model
 from gratis.run.folder import RunFolder
 from gratis.run.machine import commit, device_name, versions
+from gratis.run.sample_images import sample_images
 from gratis.training.checkpoint import Position, load_weights
 from gratis.validation_sets import PerturbedSets, perturbed_sets
 
@@ -76,6 +77,8 @@ def measure_run(path: Path, sets: Path | None = None, overrides: Sequence[str] =
         model, dataset.validation, loaded, recipe.evaluate, recipe.seed, folder.evaluation
     )
     keep(folder, measured)
+    samples = sample_images(model, dataset, loaded, recipe.evaluate, recipe.seed, measured.index)
+    samples.save(folder.sample_images)
     results = _results(recipe, dataset, model, position, measured, device_name(device))
     results.write(folder.results_file)
     if sets is not None:

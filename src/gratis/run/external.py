@@ -25,6 +25,7 @@ from gratis.results import Results
 from gratis.run.evaluation import evaluate_run, findings, keep, load_once, load_sets
 from gratis.run.folder import RunFolder
 from gratis.run.machine import commit, device_name, versions
+from gratis.run.sample_images import sample_images
 from gratis.settings import Settings, validate
 
 Kind = Literal["run", "timm", "onnx", "function"]
@@ -194,6 +195,8 @@ def _measure_into(folder: RunFolder, model: nn.Module, name: str, asked: _Asked)
     sets = load_sets(folder.geometric, dataset, settings.epsilon, asked.sets)
     measured = measure(model, dataset.validation, sets, settings, asked.seed, folder.evaluation)
     keep(folder, measured)
+    samples = sample_images(model, dataset, sets, settings, asked.seed, measured.index)
+    samples.save(folder.sample_images)
     results = Results(
         recipe=name,
         title=name,

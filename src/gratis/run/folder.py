@@ -6,7 +6,7 @@ from gratis.digests import file_digest
 from gratis.errors import file_error
 from gratis.files import make_folder, read_json, write_json, write_text
 from gratis.recipe import Recipe, read_recipe
-from gratis.results import Results
+from gratis.results import Results, sample_images
 from gratis.training.identity import differences
 from gratis.validation_sets.manifest import MANIFEST
 
@@ -23,6 +23,7 @@ class RunFolder:
         self.correct = path / "correct.safetensors"
         self.geometric = path / "geometric"
         self.evaluation = path / "evaluation"
+        self.sample_images = self.evaluation / sample_images.FILE
         self.examples = path / "examples.safetensors"
         self._sets_file = path / "sets.json"
 

@@ -1,124 +1,114 @@
-"""What a run shows on a page: a few fixed validation images, clean, perturbed and denoised."""
+"""The sample images of an evaluation: clean, perturbed and denoised."""
 
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from gratis.attacks import AttackSettings, attack, frozen
+from gratis.attacks import AttackSettings, attack, frozen, full_precision
 from gratis.data import Dataset, to_float
-from gratis.errors import file_error
+from gratis.evaluation.evaluated_model import device_of
 from gratis.evaluation.measure import evenly_spaced
 from gratis.evaluation.suites import EvaluateSettings, tasks_of
 from gratis.evaluation.tasks import GradientAttack
-from gratis.model import Classifier, logits_of
-from gratis.results import Measurement
-from gratis.results.sample_images import Exhibit, Guess, Picture, Showing
-from gratis.run.evaluation import load_run
-from gratis.run.folder import RunFolder
-from gratis.validation_sets import PerturbedSets, perturbed_sets
+from gratis.model import logits_of
+from gratis.results import Prediction, SampleAttack, SampleImage, SampleImages
+from gratis.results.sample_images import Kind, Picture
+from gratis.validation_sets import PerturbedSets
 
 IMAGES = 6
 
 
-def show(path: Path) -> Showing:
-    """Return what the run in the folder ``path`` shows on a page.
+def sample_images(
+    model: nn.Module,
+    dataset: Dataset,
+    sets: PerturbedSets,
+    settings: EvaluateSettings,
+    seed: int,
+    measured: NDArray[np.int64],
+) -> SampleImages:
+    """Return the sample images of an evaluation.
 
-    The images are the first measured ones of evenly spaced classes: the same for every run on the
-    same data. Their pictures are ``clean``, ``geometric``, ``adversarial`` (by the run's own PGD,
-    whatever else its suite holds), ``perturbation`` (from -epsilon, black, to epsilon, white)
-    and, where the model has a denoiser, ``denoised`` (what it makes of the adversarial image).
+    They are the first measured image of up to six evenly spaced classes, so that all models on the
+    same data show the same images. The attack is the suite's own PGD, or that of the suite
+    ``table``; a model without gradients has no adversarial pictures.
 
-    Raises:
-        GratisError: as :func:`gratis.run.load_run`, or the run or its perturbed sets are missing.
+    Args:
+        model: the evaluated model, on its device. It is left as it was.
+        dataset: the data set that it was measured on.
+        sets: the perturbed sets that it was measured on.
+        settings: the settings of the evaluation.
+        seed: the seed of the evaluation.
+        measured: int64 (n,), the positions of the measured images in the validation split.
     """
-    folder = RunFolder(path)
-    model, _, recipe, dataset = load_run(path)
-    sets = perturbed_sets.load(folder.sets() or folder.geometric, dataset.validation)
-    measured = Measurement.load(folder.correct).index
-    if measured.min() < 0 or measured.max() >= len(dataset.validation):
-        raise file_error(folder.correct, "is of other images", f"run: gratis evaluate {path}")
-    index = _fixed(dataset.validation.labels, measured)
-    how = _pgd(recipe.evaluate)
-    return Showing(
-        classes=dataset.classes,
-        labels=dataset.validation.labels,
-        attack=how.model_dump(mode="json"),
-        exhibits=_exhibits(model, how, recipe.seed, dataset, sets, index),
-    )
+    labels = dataset.validation.labels
+    _, first = np.unique(labels[measured], return_index=True)
+    index = measured[first[evenly_spaced(len(first), IMAGES)]]
+    with frozen(model):
+        how = _pgd(settings) if _differentiable(model, dataset, index[:1]) else None
+        # One by one: all together they may not fit into memory.
+        images = [_sample(model, dataset, sets, how, seed, one) for one in index[:, None]]
+    shown = None if how is None else SampleAttack.model_validate(how.model_dump(mode="json"))
+    return SampleImages(dataset.classes, labels, shown, images)
 
 
 def _pgd(own: EvaluateSettings) -> AttackSettings:
-    """Return PGD as the run was measured with; a suite without it shows the table's."""
     suites = (own, own.model_copy(update={"suite": "table"}))
     tasks = chain.from_iterable(map(tasks_of, suites))
     return next(t.attack for t in tasks if isinstance(t, GradientAttack) and t.name == "pgd")
 
 
-def _fixed(labels: NDArray[np.int64], measured: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the first measured image of up to ``IMAGES`` evenly spaced classes."""
-    _, first = np.unique(labels[measured], return_index=True)
-    return measured[first[evenly_spaced(len(first), IMAGES)]]
+def _differentiable(model: nn.Module, dataset: Dataset, index: NDArray[np.int64]) -> bool:
+    images = to_float(dataset.validation.images[index], device_of(model)).requires_grad_()
+    with torch.enable_grad():
+        return logits_of(model(images)).requires_grad
 
 
-def _exhibits(
-    model: Classifier,
-    how: AttackSettings,
-    seed: int,
+def _sample(
+    model: nn.Module,
     dataset: Dataset,
     sets: PerturbedSets,
+    how: AttackSettings | None,
+    seed: int,
     index: NDArray[np.int64],
-) -> list[Exhibit]:
-    device = Fabric(accelerator="auto", devices=1).device
-    model.to(device).to(memory_format=torch.channels_last)
-    labels = torch.from_numpy(dataset.validation.labels[index]).to(device)
-    clean = to_float(dataset.validation.images[index], device)
-    with frozen(model), torch.no_grad():
-        adversarial = attack(
-            lambda images: logits_of(model(images)),
-            clean,
-            labels,
+) -> SampleImage:
+    """Return the sample of the one image at ``index``."""
+    device, label = device_of(model), dataset.validation.labels[index]
+    images: dict[Kind, Tensor] = {
+        "clean": to_float(dataset.validation.images[index], device),
+        "geometric": to_float(sets.geometric[index], device),
+    }
+    if how is not None:
+        images["adversarial"] = attack(
+            lambda batch: logits_of(model(batch)),
+            images["clean"],
+            torch.from_numpy(label).to(device),
             how,
             seed,
             torch.from_numpy(index),
         )
-        asked = {
-            "clean": clean,
-            "geometric": to_float(sets.geometric[index], device),
-            "adversarial": adversarial,
-        }
-        outputs = {name: model(images) for name, images in asked.items()}
-    looks = asked | {"perturbation": _magnified(adversarial - clean, how.epsilon)}
-    if (denoised := outputs["adversarial"].denoised) is not None:
-        looks["denoised"] = denoised
-    pictures = {name: _to_pictures(images) for name, images in looks.items()}
-    guesses = {name: _guesses(output.logits, dataset) for name, output in outputs.items()}
-    return [
-        Exhibit(
-            index=int(place),
-            label=dataset.classes[int(dataset.validation.labels[place])],
-            pictures={name: of_all[row] for name, of_all in pictures.items()},
-            guesses={name: of_all[row] for name, of_all in guesses.items()},
-        )
-        for row, place in enumerate(index)
-    ]
+    with torch.no_grad(), full_precision(device):
+        outputs = {kind: model(batch) for kind, batch in images.items()}
+    if how is not None:
+        delta = images["adversarial"] - images["clean"]
+        images["perturbation"] = 0.5 + delta * (0.5 / how.epsilon if how.epsilon else 0.0)
+        if (denoised := getattr(outputs["adversarial"], "denoised", None)) is not None:
+            images["denoised"] = denoised
+    return SampleImage(
+        index=int(index[0]),
+        label=dataset.classes[int(label[0])],
+        pictures={kind: _picture(batch) for kind, batch in images.items()},
+        predictions={kind: _predict(output, dataset) for kind, output in outputs.items()},
+    )
 
 
-def _magnified(delta: Tensor, epsilon: float) -> Tensor:
-    """Return delta so that -epsilon is black, 0 grey and epsilon white."""
-    return 0.5 + delta * (0.5 / epsilon if epsilon else 0.0)
+def _picture(image: Tensor) -> Picture:
+    levels: Picture = image[0].clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
+    return np.ascontiguousarray(levels.transpose(1, 2, 0))
 
 
-def _to_pictures(images: Tensor) -> list[Picture]:
-    levels = images.clamp(0, 1).mul(255).round().to(torch.uint8)
-    return list(levels.permute(0, 2, 3, 1).cpu().numpy())
-
-
-def _guesses(logits: Tensor, dataset: Dataset) -> list[Guess]:
-    confidences, classes = logits.float().softmax(1).max(1)
-    pairs = zip(classes.tolist(), confidences.tolist(), strict=True)
-    return [Guess(dataset.classes[number], confidence) for number, confidence in pairs]
+def _predict(output: Tensor, dataset: Dataset) -> Prediction:
+    confidence, number = logits_of(output)[0].float().softmax(0).max(0)
+    return Prediction(name=dataset.classes[int(number)], confidence=min(1.0, float(confidence)))

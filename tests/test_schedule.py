@@ -6,7 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gratis.errors import GratisError
-from gratis.schedule import Constant, Schedule, Scheduled, Steps, WarmUp, parse, to_yaml, within
+from gratis.schedule import (
+    Constant,
+    Schedule,
+    Scheduled,
+    Steps,
+    WarmUp,
+    cosine,
+    linear,
+    parse,
+    steps,
+    to_yaml,
+    warm_up,
+    within,
+)
 from gratis.settings import Settings, validate
 from gratis.yaml_files import dump_yaml, parse_value
 
@@ -99,7 +112,7 @@ def test_a_schedule_survives_yaml(content):
 
 
 @given(lines())
-def test_lines_start_and_stop_where_they_say(content):
+def test_lines_begin_at_start_and_end_at_stop(content):
     schedule = parse(content)
     ((_, body),) = content.items()
     assert schedule(0) == body["start"] and schedule(body["begin"]) == body["start"]
@@ -122,8 +135,8 @@ def test_parsing_leaves_a_schedule_as_it_is():
         ({"linear": {"strat": 0, "stop": 1}}, "linear.strat: unknown key; did you mean 'start'?"),
         ({"linear": None}, "linear: input should be"),
         ({"linear": {"start": True, "stop": 1}}, "linear.start: must not be true"),
-        ({"steps": {0.5: 1}}, "steps: steps must say what holds from 0"),
-        ({"steps": {}}, "steps must say what holds from 0"),
+        ({"steps": {0.5: 1}}, "steps: must have a value from 0"),
+        ({"steps": {}}, "steps: must have a value from 0"),
         ({"steps": {0: 1, 2: 3}}, "steps.2"),
         ({"steps": {0: "x"}}, "steps.0: 'x' is not a number"),
         ({"steps": 3}, "steps: input should be a valid dictionary"),
@@ -184,3 +197,72 @@ def test_a_schedule_within_its_range_passes():
 def test_a_schedule_is_abstract():
     with pytest.raises(TypeError):
         Schedule()
+
+
+@pytest.mark.parametrize(
+    "schedule, content",
+    [
+        (linear(0, 8 / 255, end=0.6), {"linear": {"start": 0, "stop": "8/255", "end": 0.6}}),
+        (linear(4, 1, begin=0.25), {"linear": {"start": 4, "stop": 1, "begin": 0.25}}),
+        (cosine(0.1, 0), {"cosine": {"start": 0.1, "stop": 0}}),
+        (cosine(1, 2, begin=0.5, end=0.75), {"cosine": dict(start=1, stop=2, begin=0.5, end=0.75)}),
+        (steps({0.5: 2, 0: 1}), {"steps": {0: 1, 0.5: 2}}),
+        (warm_up(0.1, 3), {"warm_up": {"end": 0.1, "then": 3}}),
+        (
+            warm_up(0.1, cosine(0.1, 0), start=0.01),
+            {"warm_up": {"end": 0.1, "start": 0.01, "then": {"cosine": {"start": 0.1, "stop": 0}}}},
+        ),
+    ],
+)
+def test_a_function_makes_what_yaml_means(schedule, content):
+    assert schedule == parse(content)
+    for t in (0, 0.05, 0.3, 0.7, 1):
+        assert schedule(t) == parse(content)(t)
+
+
+def test_functions_give_values_computed_by_hand():
+    assert [linear(0, 8, begin=0.25, end=0.75)(t) for t in (0, 0.25, 0.5, 1)] == [0, 0, 4, 8]
+    assert [steps({0: 1, 0.5: 2, 0.75: 4})(t) for t in (0, 0.49, 0.5, 0.75, 1)] == [1, 1, 2, 4, 4]
+    assert cosine(2, 0)(1 / 3) == pytest.approx(1.5)
+    assert [warm_up(0.5, 3, start=1)(t) for t in (0, 0.25, 0.5, 1)] == [1, 2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    "make, problem",
+    [
+        (lambda: linear(0, 1, begin=0.5, end=0.5), "linear: begin (0.5) must come before end"),
+        (lambda: linear(0, 1, end=1.5), "linear: end: input should be less than or equal to 1"),
+        (lambda: linear(0, math.nan), "linear: stop: input should be a finite number"),
+        (lambda: cosine(0, 1, begin=-1), "cosine: begin: input should be greater than or equal"),
+        (lambda: cosine(0, 1, begin=1), "cosine: begin (1) must come before end (1)"),
+        (lambda: steps({0.5: 1}), "steps: values: must have a value from 0"),
+        (lambda: steps({}), "steps: values: must have a value from 0"),
+        (lambda: steps({0: 1, 2: 3}), "steps: values.2"),
+        (lambda: warm_up(0, 1), "warm_up: end: input should be greater than 0 (got 0)"),
+        (lambda: warm_up(2, 1), "warm_up: end: input should be less than or equal to 1"),
+        (lambda: warm_up(0.1, math.inf), "warm_up: then: must be a finite number"),
+    ],
+)
+def test_a_function_refuses_wrong_values_in_one_line(make, problem):
+    with pytest.raises(GratisError) as caught:
+        make()
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_the_type_checker_accepts_a_number_for_a_schedule(tmp_path):
+    api = pytest.importorskip("mypy.api")
+    code = tmp_path / "code.py"
+    code.write_text(
+        "from gratis.schedule import ScheduleLike, linear, warm_up\n"
+        "epsilon: ScheduleLike = 0.5\n"
+        "replays: ScheduleLike = 4\n"
+        "schedule: ScheduleLike = linear(0, 1, end=0.6)\n"
+        "rate = warm_up(0.1, 3)\n"
+        "wrong: ScheduleLike = 'growing'\n"
+    )
+    cache = f"--cache-dir={tmp_path / 'cache'}"
+    found, _, _ = api.run(["--strict", "--follow-imports=silent", cache, str(code)])
+    assert found.splitlines()[:-1] == [line for line in found.splitlines() if "code.py:6:" in line]
+    assert "Found 1 error" in found

@@ -104,7 +104,8 @@ def test_the_message_names_the_key_and_the_remedy(content, line):
     ],
 )
 def test_nested_keys_of_a_recipe_get_a_hint_too(changes, line):
-    content = {"name": "n", "title": "t", "adversary": {}, "objective": {}}
+    chosen = {"adversary": {"natural": {}}, "objective": {"cross_entropy": {}}}
+    content = {"name": "n", "title": "t"} | chosen
     assert line in problems_of(content | changes, Recipe)
 
 
@@ -201,7 +202,7 @@ def test_a_line_is_one_line_and_does_not_steer_the_terminal(title):
 
 @pytest.mark.parametrize(
     "where, problem",
-    [("~nobody-here/x", "no such user"), ("a\0b", "is no path"), ("a\udcff", "not UTF-8")],
+    [("~nobody-here/x", "unknown user"), ("a\0b", "is not a valid path"), ("a\udcff", "not UTF-8")],
 )
 def test_a_path_that_leads_nowhere_is_refused(where, problem):
     with pytest.raises(GratisError, match=problem):

@@ -1,4 +1,4 @@
-"""The base of all settings: strict, frozen, and with every error reported at once."""
+"""The base class of all settings: strict and frozen, with every error reported at once."""
 
 import difflib
 import importlib
@@ -25,14 +25,14 @@ _SHOWN, _LINE = 60, 500
 
 
 class Settings(BaseModel):
-    """Settings that refuse an unknown key and a value of the wrong type, and never change."""
+    """Immutable settings that refuse unknown keys and values of the wrong type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_as_a_number(cls, value: object, info: ValidationInfo) -> object:
-        """Refuse ``epochs: yes``, which YAML reads as true and pydantic as 1."""
+    def _refuse_boolean_as_number(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse ``epochs: yes``: YAML reads it as true, and pydantic takes true as 1."""
         if isinstance(value, bool):
             annotation = cls.model_fields[str(info.field_name)].annotation
             if bool not in (annotation, *get_args(annotation)):
@@ -41,8 +41,8 @@ class Settings(BaseModel):
 
     @field_validator("*", mode="after")
     @classmethod
-    def _no_endless_integer(cls, value: object) -> object:
-        """Refuse what no tensor can hold: it would fail much later, or never end."""
+    def _refuse_large_integer(cls, value: object) -> object:
+        """Refuse integers that no tensor can hold: they would fail late, or never finish."""
         if isinstance(value, int) and not -_INTEGERS <= value < _INTEGERS:
             raise ValueError("must fit into 64 bits")
         return value
@@ -54,12 +54,12 @@ def _line(text: str) -> str:
     return text
 
 
-# What is shown to people, in tables and on terminals.
+# Text for tables and terminals.
 Line = Annotated[str, AfterValidator(_line)]
 
 
 def brief(value: object) -> str:
-    """Return how Python writes a value, cut to what an error message has room for."""
+    """Return the ``repr`` of a value, cut to a length that fits an error message."""
     return _cut(repr(value), _SHOWN)
 
 
@@ -68,7 +68,11 @@ def _cut(text: str, limit: int) -> str:
 
 
 def fraction(value: object) -> object:
-    """Return ``"8/255"`` or ``"1e-3"`` as a number; anything else for pydantic to judge."""
+    """Return ``"8/255"`` or ``"1e-3"`` as a number, and what is no text unchanged.
+
+    Raises:
+        ValueError: the text is not a number or a fraction, or the value is a boolean.
+    """
     if isinstance(value, bool):
         raise ValueError(f"must not be {str(value).lower()}")
     if not isinstance(value, str):
@@ -80,29 +84,29 @@ def fraction(value: object) -> object:
         raise ValueError(f"{brief(value)} is not a number") from error
 
 
-# A number that YAML may also give as a fraction, the way budgets are written: 8/255.
+# A number that YAML may also give as a fraction, such as an epsilon of 8/255.
 Fraction = Annotated[float, BeforeValidator(fraction)]
 
 
 def absolute(path: Path) -> Path:
-    """Return a path that means the same in whatever folder a run is resumed.
+    """Return the absolute path, with ``~`` expanded, so that a run can resume from any folder.
 
     Raises:
-        GratisError: it names a user who does not exist, or is no text that a recipe can hold.
+        GratisError: the path names a user who does not exist, or is not UTF-8 text.
     """
     try:
         if "\0" in str(path):
-            raise file_error(path, "is no path")
+            raise file_error(path, "is not a valid path")
         str(path).encode()
         return path.expanduser().absolute()
     except UnicodeEncodeError as error:
         raise file_error(path, "is not UTF-8", "rename it") from error
     except RuntimeError as error:
-        raise file_error(path, "there is no such user's home folder") from error
+        raise file_error(path, "names the home folder of an unknown user") from error
 
 
 def did_you_mean(word: str, choices: list[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the choice nearest to ``word``, or the choices."""
+    """Return ``"; did you mean 'x'?"`` for the choice nearest to ``word``, or all choices."""
     near = difflib.get_close_matches(word, choices, n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
@@ -113,7 +117,7 @@ def validate(kind: type[Kind], content: object, source: str) -> Kind:
     """Return ``content`` as settings of ``kind``.
 
     Raises:
-        GratisError: with a line for every key at fault, by its dotted path.
+        GratisError: ``source``, and one line for every wrong key, by its dotted path.
     """
     try:
         return kind.model_validate(content)
@@ -126,13 +130,12 @@ def validate(kind: type[Kind], content: object, source: str) -> Kind:
 
 
 def problems(error: ValidationError, kind: type[BaseModel], *above: str) -> list[str]:
-    """Return a line for every key of ``kind`` at fault, by its dotted path from ``above``."""
+    """Return one line for every wrong key of ``kind``, by its dotted path below ``above``."""
     lines: dict[str, None] = {}
     for problem in error.errors():
         path = ".".join(str(part) for part in (*above, *problem["loc"]))
-        lines[_cut(printable((f"{path}: " if path else "") + _describe(problem, kind)), _LINE)] = (
-            None
-        )
+        line = printable((f"{path}: " if path else "") + _describe(problem, kind))
+        lines[_cut(line, _LINE)] = None
     return list(lines)
 
 
@@ -149,7 +152,7 @@ def _describe(problem: Any, kind: type[BaseModel]) -> str:
 
 
 def _settings_at(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel] | None:
-    """Follow the keys of ``location`` down to the settings that own the last of them."""
+    """Return the settings that have the last key of ``location``, if they are settings."""
     for part in location:
         field = kind.model_fields.get(str(part))
         if field is None:
@@ -163,16 +166,16 @@ def _settings_at(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseM
 
 
 def discover(package: str, base: type[Kind]) -> dict[str, type[Kind]]:
-    """Return the settings in each module of ``package`` by the module's name.
+    """Return the subclass of ``base`` in each module of ``package``, by the module's name.
 
-    This is what makes a new adversary or objective one new file: the file's name is the word in
-    YAML, and its one subclass of ``base`` its settings.
+    A new adversary or term of the objective is therefore one new file: the file's name is the
+    word in YAML, and the subclass holds its settings.
     """
     found = {}
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        contents = vars(importlib.import_module(f"{package}.{module.name}")).values()
-        for kind in contents:
-            own = getattr(kind, "__module__", "") == f"{package}.{module.name}"
-            if own and isinstance(kind, type) and issubclass(kind, base) and kind is not base:
+        name = f"{package}.{module.name}"
+        for kind in vars(importlib.import_module(name)).values():
+            defined_here = isinstance(kind, type) and kind.__module__ == name
+            if defined_here and issubclass(kind, base) and kind is not base:
                 found[module.name] = kind
     return found

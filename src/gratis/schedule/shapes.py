@@ -1,18 +1,9 @@
-"""Progress to number: how epsilon, replays, rates and weights change through training.
-
-Progress ``t`` is passes done / passes planned, in [0, 1]. In YAML a schedule is a plain number
-(or a fraction such as ``8/255``), or one key that names its shape::
-
-    epsilon: 8/255
-    epsilon: {linear: {start: 0, stop: 8/255, begin: 0.2, end: 0.8}}
-    replays: {steps: {0: 1, 0.5: 2, 0.75: 4}}
-    learning_rate: {warm_up: {end: 0.1, then: {cosine: {start: 0.1, stop: 0}}}}
-"""
+"""The shapes of schedules, and how YAML writes them."""
 
 import math
+import sys
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Annotated, Any, Self, TypeAlias
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -25,15 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from gratis.settings import (
-    Fraction,
-    Settings,
-    brief,
-    did_you_mean,
-    fraction,
-    problems,
-    validate,
-)
+from gratis.settings import Fraction, Settings, brief, did_you_mean, fraction, problems
 
 Progress = Annotated[float, Field(ge=0, le=1)]
 
@@ -47,11 +30,11 @@ class Schedule(Settings):
 
     @abstractmethod
     def bounds(self) -> list[float]:
-        """Return values between which, and never beyond, the schedule moves."""
+        """Return values whose least and greatest bound every value of the schedule."""
 
 
 class Constant(Schedule):
-    """The same value throughout."""
+    """The same value at every progress."""
 
     value: Fraction
 
@@ -65,7 +48,10 @@ class Constant(Schedule):
 
 
 class Linear(Schedule):
-    """``start`` until ``begin``, then in a straight line to ``stop``, reached at ``end``."""
+    """A straight line from ``start`` at progress ``begin`` to ``stop`` at ``end``.
+
+    Before ``begin`` the value is ``start``, after ``end`` it is ``stop``.
+    """
 
     start: Fraction
     stop: Fraction
@@ -80,34 +66,34 @@ class Linear(Schedule):
 
     def __call__(self, t: float) -> float:
         """Return the value at progress ``t``."""
-        return _between(self.start, self.stop, self._shape(self._share(t)))
+        return _between(self.start, self.stop, self._eased(self._fraction(t)))
 
     def bounds(self) -> list[float]:
         """Return both ends."""
         return [self.start, self.stop]
 
-    def _share(self, t: float) -> float:
+    def _fraction(self, t: float) -> float:
         return min(1.0, max(0.0, (t - self.begin) / (self.end - self.begin)))
 
-    def _shape(self, share: float) -> float:
-        return share
+    def _eased(self, done: float) -> float:
+        return done
 
 
 class Cosine(Linear):
-    """As linear, but slow at both ends: half a period of a cosine."""
+    """Half a period of a cosine from ``start`` to ``stop``: slow at both ends."""
 
-    def _shape(self, share: float) -> float:
-        return (1 - math.cos(math.pi * share)) / 2
+    def _eased(self, done: float) -> float:
+        return (1 - math.cos(math.pi * done)) / 2
 
 
-def _between(start: float, stop: float, share: float) -> float:
-    """Return what lies at ``share`` of the way; rounding must not lead beyond the ends."""
-    value = start + (stop - start) * share
+def _between(start: float, stop: float, done: float) -> float:
+    """Return the value at ``done``, in [0, 1], of the way; rounding never passes the ends."""
+    value = start + (stop - start) * done
     return min(max(value, min(start, stop)), max(start, stop))
 
 
 class Steps(Schedule):
-    """A staircase: each value holds from its progress to that of the next."""
+    """A staircase: each value holds from its progress to the next."""
 
     values: dict[Progress, Fraction]
 
@@ -115,11 +101,11 @@ class Steps(Schedule):
     @classmethod
     def _from_the_start(cls, values: dict[float, float]) -> dict[float, float]:
         if 0 not in values:
-            raise ValueError("steps must say what holds from 0")
+            raise ValueError("must have a value from 0")
         return dict(sorted(values.items()))
 
     def __call__(self, t: float) -> float:
-        """Return the value of the last step that ``t`` has reached."""
+        """Return the value of the last step at or before ``t``."""
         return [value for begin, value in self.values.items() if begin <= t][-1]
 
     def bounds(self) -> list[float]:
@@ -128,7 +114,7 @@ class Steps(Schedule):
 
 
 class WarmUp(Schedule):
-    """In a straight line from ``start`` to where ``then`` stands at ``end``, then as ``then``."""
+    """A straight line from ``start`` to the value of ``then`` at ``end``, and then ``then``."""
 
     end: Annotated[float, Field(gt=0, le=1)]
     then: "Scheduled"
@@ -154,16 +140,18 @@ SHAPES: dict[str, type[Schedule]] = {
 
 
 def parse(content: object) -> Schedule:
-    """Return the schedule that a YAML value means.
+    """Return the schedule of a YAML value: a number, a fraction, or a shape by its word.
 
     Raises:
-        ValueError: it is neither a number nor one of the shapes.
+        ValueError: it is none of them, or the shape's keys or values are wrong.
     """
     if isinstance(content, Schedule):
         return content
     content = fraction(content)
     if isinstance(content, int | float):
-        return Constant(value=_finite(content))
+        if not abs(content) <= sys.float_info.max:  # nan compares as false
+            raise ValueError("must be a finite number")
+        return Constant(value=content)
     if not isinstance(content, dict) or len(content) != 1:
         raise ValueError(f"must be a number or one of {', '.join(SHAPES)}, not {brief(content)}")
     ((word, body),) = content.items()
@@ -179,18 +167,8 @@ def parse(content: object) -> Schedule:
         raise ValueError("; ".join(lines)) from error
 
 
-def _finite(number: float) -> float:
-    try:
-        value = float(number)
-    except OverflowError:
-        value = math.inf
-    if not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    return value
-
-
 def to_yaml(schedule: Schedule) -> Any:
-    """Return the YAML value from which :func:`parse` makes ``schedule`` again."""
+    """Return the YAML value that :func:`parse` turns into ``schedule``."""
     if isinstance(schedule, Constant):
         return schedule.value
     word = next(word for word, shape in SHAPES.items() if type(schedule) is shape)
@@ -204,51 +182,8 @@ Scheduled = Annotated[
 ]
 
 
-# What Python code may pass for a schedule: a number is a constant.
-ScheduleLike: TypeAlias = float | Schedule
-
-
-def linear(start: float, stop: float, *, begin: float = 0.0, end: float = 1.0) -> Schedule:
-    """Return ``start`` until progress ``begin``, then a straight line to ``stop`` at ``end``.
-
-    Raises:
-        GratisError: a progress is not in [0, 1], or ``begin`` does not come before ``end``.
-    """
-    return validate(Linear, {"start": start, "stop": stop, "begin": begin, "end": end}, "linear")
-
-
-def cosine(start: float, stop: float, *, begin: float = 0.0, end: float = 1.0) -> Schedule:
-    """Return half a period of a cosine from ``start`` at ``begin`` to ``stop`` at ``end``.
-
-    Raises:
-        GratisError: as :func:`linear`.
-    """
-    return validate(Cosine, {"start": start, "stop": stop, "begin": begin, "end": end}, "cosine")
-
-
-def steps(values: Mapping[float, float]) -> Schedule:
-    """Return a staircase: each value holds from its progress in [0, 1] to the next.
-
-    Raises:
-        GratisError: a progress is not in [0, 1], or none is 0.
-    """
-    return validate(Steps, {"values": dict(values)}, "steps")
-
-
-def warm_up(end: float, then: ScheduleLike, *, start: float = 0.0) -> Schedule:
-    """Return a straight line from ``start`` to where ``then`` is at ``end``, then ``then``.
-
-    Raises:
-        GratisError: ``end`` is not in (0, 1].
-    """
-    return validate(WarmUp, {"end": end, "then": then, "start": start}, "warm_up")
-
-
 def within(low: float, high: float = math.inf) -> AfterValidator:
-    """Return the check that a schedule stays from ``low`` to ``high`` throughout.
-
-    Use it as ``Annotated[Scheduled, within(0, 1)]``.
-    """
+    """Return a validator for ``Scheduled`` that refuses values outside [low, high]."""
 
     def check(schedule: Schedule) -> Schedule:
         for value in schedule.bounds():

@@ -92,10 +92,10 @@ def ours(setup: AttackSetup, seed: int) -> tuple[float, float]:
     pixels = (it.images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
     split = Split(np.ascontiguousarray(pixels), it.labels.numpy())
     began = time.perf_counter()
-    evaluated = EvaluatedModel(it.model, split, {}, seed, attack_model=folded_of(it).model)
-    survives = evaluated.right(it.images, it.labels).numpy()
+    evaluated = EvaluatedModel(it.model, split, {}, seed, attack_copy=folded_of(it).model)
+    survives = evaluated.is_correct(it.images, it.labels).numpy()
     for task in tasks_of(EvaluateSettings(suite="full", epsilon=it.epsilon)):
-        if task.threat == "robust" and survives.any() and task.fits(evaluated):
+        if task.threat == "robust" and survives.any() and task.applies_to(evaluated):
             rows = np.flatnonzero(survives)
-            survives[rows] = task.judge(evaluated, rows).correct
+            survives[rows] = task.run(evaluated, rows).correct
     return 100 * float(survives.mean()), time.perf_counter() - began

@@ -12,13 +12,13 @@ from gratis.attacks import (
     AttackSettings,
     attack,
     cross_entropy,
-    full_precision,
     margin,
     run_attack,
     run_pgd,
 )
 from gratis.attacks.pgd import loss_gradient, pgd_start, pgd_step
 from gratis.seeds import generator
+from gratis.torch_state import full_precision
 
 ATTACKS = {
     "fgsm": AttackSettings.fgsm(0.05),

@@ -16,8 +16,12 @@ from gratis.attacks import AttackResult, AttackSettings, attack
 from gratis.errors import GratisError
 from gratis.evaluation import SUITES, EvaluateSettings, measure, tasks
 from gratis.evaluation.autoattack import AutoAttack
-from gratis.evaluation.evaluated_model import EvaluatedModel, Pictures
-from gratis.evaluation.tasks import GradientAttack, ladder
+from gratis.evaluation.evaluated_model import EvaluatedModel, FixedImages
+from gratis.evaluation.measure import FOLDED
+from gratis.evaluation.tasks import GradientAttack, epsilon_curve
+
+# The package has a function of this name too.
+measuring = sys.modules["gratis.evaluation.measure"]
 
 STANDARD = EvaluateSettings(suite="standard", pgd_steps=4, epsilon_l2=0.3, batch_size=10)
 
@@ -35,7 +39,7 @@ def test_every_suite_is_held_and_says_how(suite, net, split, sets, monkeypatch):
     if suite in ("autoattack", "full"):
         pytest.importorskip("kornia")
         # The library has tests of its own, and is slow.
-        monkeypatch.setattr(AutoAttack, "fits", lambda self, evaluated: False)
+        monkeypatch.setattr(AutoAttack, "applies_to", lambda self, evaluated: False)
     settings = EvaluateSettings(suite=suite, pgd_steps=2, images=12)
     found = measure(net, split, sets, settings, 0)
     names = [task.name for task in found.tasks]
@@ -83,7 +87,7 @@ def test_a_cascade_finds_what_its_attacks_find_alone(net, split, sets):
     alone = np.ones(len(split), dtype=bool)
     for task in SUITES["standard"](STANDARD):
         if task.threat == "robust":
-            alone &= task.judge(evaluated, np.arange(len(split))).correct
+            alone &= task.run(evaluated, np.arange(len(split))).correct
     np.testing.assert_array_equal(found.correct["robust"], alone & found.correct["clean"])
 
 
@@ -96,10 +100,10 @@ def test_a_ladder_falls_and_is_that_of_each_epsilon_alone(net, split, sets):
     evaluated = EvaluatedModel(net, split, {}, 0)
     last = found.correct["clean"]
     for name, task in zip(
-        names, ladder("pgd", AttackSettings.pgd(1 / 255, 4), epsilons), strict=True
+        names, epsilon_curve("pgd", AttackSettings.pgd(1 / 255, 4), epsilons), strict=True
     ):
         assert by_name(found)[name].images == last.sum()
-        alone = task.judge(evaluated, np.arange(len(split))).correct
+        alone = task.run(evaluated, np.arange(len(split))).correct
         np.testing.assert_array_equal(found.correct[name], alone & last)
         last = found.correct[name]
     assert last.sum() < found.correct["pgd 2/255"].sum()
@@ -110,15 +114,15 @@ def test_a_ladder_falls_and_is_that_of_each_epsilon_alone(net, split, sets):
 
 def test_an_example_outside_its_budget_or_range_fools_nobody(net, split):
     evaluated = EvaluatedModel(net, split, {}, 0)
-    batch = evaluated.batch(np.arange(len(split)))
-    wrong = evaluated.batch(np.arange(len(split))[::-1].copy()).images
-    fooled = ~evaluated.right(wrong, batch.labels)
+    batch = evaluated.batch_at(np.arange(len(split)))
+    wrong = evaluated.batch_at(np.arange(len(split))[::-1].copy()).images
+    fooled = ~evaluated.is_correct(wrong, batch.labels)
     assert fooled.sum() > len(split) / 2
-    assert torch.equal(evaluated.fooled(batch, wrong, "linf", 1.0), fooled)
-    assert not evaluated.fooled(batch, wrong, "linf", 0.1).any()
-    assert not evaluated.fooled(batch, wrong * 1.5, "linf", 1.0).all()
-    assert not evaluated.fooled(batch, wrong - 2, "l2", 99.0).any()
-    assert not evaluated.fooled(batch, wrong * torch.nan, "linf", 1.0).any()
+    assert torch.equal(evaluated.is_fooled(batch, wrong, "linf", 1.0), fooled)
+    assert not evaluated.is_fooled(batch, wrong, "linf", 0.1).any()
+    assert not evaluated.is_fooled(batch, wrong * 1.5, "linf", 1.0).all()
+    assert not evaluated.is_fooled(batch, wrong - 2, "l2", 99.0).any()
+    assert not evaluated.is_fooled(batch, wrong * torch.nan, "linf", 1.0).any()
 
 
 class GradientOnly(nn.Module):
@@ -136,8 +140,8 @@ class GradientOnly(nn.Module):
 def test_a_claim_that_does_not_hold_is_followed_by_the_whole_pgd_step(net, split, monkeypatch):
     evaluated = EvaluatedModel(GradientOnly(net), split, {}, 0)
     how = AttackSettings.bim(16 / 255, steps=4).model_copy(update={"until_fooled": True})
-    everyone = evaluated.batch(np.arange(len(split)))
-    clean = np.flatnonzero(evaluated.right(everyone.images, everyone.labels).numpy())
+    everyone = evaluated.batch_at(np.arange(len(split)))
+    clean = np.flatnonzero(evaluated.is_correct(everyone.images, everyone.labels).numpy())
     attack_model = []
 
     def pgd_step(classify, images, *arguments):
@@ -145,7 +149,7 @@ def test_a_claim_that_does_not_hold_is_followed_by_the_whole_pgd_step(net, split
         return attack(classify, images, *arguments)
 
     monkeypatch.setattr(tasks, "attack", pgd_step)
-    verdict = GradientAttack(name="bim", threat="robust", attack=how).judge(evaluated, clean)
+    verdict = GradientAttack(name="bim", threat="robust", attack=how).run(evaluated, clean)
     assert attack_model == [len(clean)] and len(clean) > 15
     # Upside down the gradient leads to what is right, and so nothing has fallen.
     assert verdict.correct.all()
@@ -159,10 +163,8 @@ def test_a_lying_attack_is_not_believed(net, split, monkeypatch):
     monkeypatch.setattr(tasks, "run_attack", lie)
     how = AttackSettings.bim(0.0).model_copy(update={"until_fooled": True})
     evaluated = EvaluatedModel(net, split, {}, 0)
-    verdict = GradientAttack(name="bim", threat="robust", attack=how).judge(
-        evaluated, np.arange(24)
-    )
-    clean = evaluated.right(*evaluated.batch(np.arange(24))[:2]).numpy()
+    verdict = GradientAttack(name="bim", threat="robust", attack=how).run(evaluated, np.arange(24))
+    clean = evaluated.is_correct(*evaluated.batch_at(np.arange(24))[:2]).numpy()
     np.testing.assert_array_equal(verdict.correct, clean)
 
 
@@ -180,15 +182,15 @@ def test_what_is_finished_is_not_repeated_and_figures_are_the_same(
     measure(net, split, sets, STANDARD, 0, tmp_path / "other")
     batches = len(files(tmp_path / "other"))
 
-    judge, left = GradientAttack.judge, []
+    run, left = GradientAttack.run, []
 
     def fail_after(task, evaluated, index):
         if not left:
             raise KeyboardInterrupt
         left.pop()
-        return judge(task, evaluated, index)
+        return run(task, evaluated, index)
 
-    monkeypatch.setattr(GradientAttack, "judge", fail_after)
+    monkeypatch.setattr(GradientAttack, "run", fail_after)
     folder, before = tmp_path / "parts", {}
     for _ in range(100):
         left[:] = [None] * 2
@@ -292,7 +294,7 @@ def test_what_was_found_otherwise_is_not_used(net, split, sets, tmp_path, change
 def test_another_batch_size_and_more_images_use_what_is_there(
     net, split, sets, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(cascade, "CHECKED", ())  # these are on other images each time
+    monkeypatch.setattr(measuring, "CHECKED", ())  # these are on other images each time
     few = STANDARD.model_copy(update={"images": 12, "batch_size": 5})
     measure(net, split, sets, few, 0, tmp_path)
     found = measure(net, split, sets, STANDARD, 0, tmp_path)
@@ -306,7 +308,7 @@ def test_another_batch_size_and_more_images_use_what_is_there(
 def test_other_pictures_under_the_same_name_are_looked_at_again(net, split, tmp_path):
     still = tasks.FixedSet(name="geometric")
     keys = {
-        still.key(EvaluatedModel(net, split, {"geometric": Pictures(split.images, digest)}, 0))
+        still.key(EvaluatedModel(net, split, {"geometric": FixedImages(split.images, digest)}, 0))
         for digest in ("a", "b")
     }
     assert len(keys) == 2
@@ -344,16 +346,16 @@ class Small(nn.Module):
         return self.net(images)
 
 
-def test_what_does_not_fit_is_done_in_halves(net, split, sets, capsys):
+def test_what_does_not_fit_is_done_in_halves(net, split, sets, caplog):
+    caplog.set_level("INFO")
     wanted = measure(net, split, sets, STANDARD, 0)
     found = measure(Small(net, 4), split, sets, STANDARD, 0)
     for name, correct in wanted.correct.items():
         np.testing.assert_array_equal(found.correct[name], correct)
     assert found.checks == wanted.checks
-    said = capsys.readouterr().err
-    assert "out of memory with 10 images at a time: going on with 5" in said
-    assert "out of memory with 5 images at a time: going on with 2" in said
-    assert "with 2 images" not in said
+    assert "out of memory with 10 images at a time: continuing with 5" in caplog.text
+    assert "out of memory with 5 images at a time: continuing with 2" in caplog.text
+    assert "with 2 images" not in caplog.text
 
 
 def test_checks_that_do_not_fit_are_held_in_halves_by_a_resumed_evaluation(
@@ -361,7 +363,7 @@ def test_checks_that_do_not_fit_are_held_in_halves_by_a_resumed_evaluation(
 ):
     wanted = measure(net, split, sets, STANDARD, 0).checks
     with monkeypatch.context() as patch:
-        patch.setattr(parts, "run_checks", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(measuring, "run_checks", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             measure(Small(net, 4), split, sets, STANDARD, 0, tmp_path / "kept")
     assert measure(Small(net, 4), split, sets, STANDARD, 0, tmp_path / "kept").checks == wanted
@@ -397,5 +399,5 @@ def test_attacks_of_the_strong_suites_pgd_step_a_folded_copy(suite, folds, split
 
 def test_too_little_memory_for_one_image_is_an_error(net, split, sets):
     table = STANDARD.model_copy(update={"suite": "table"})
-    with pytest.raises(GratisError, match="too small for the attack on a single image"):
+    with pytest.raises(GratisError, match="out of memory with a single image"):
         measure(Small(net, 0), split, sets, table, 0)

@@ -11,7 +11,7 @@ import digits_models
 from digits_models import EPSILON, LARGE
 from gratis.attacks import frozen
 from gratis.evaluation import EvaluateSettings, measure
-from gratis.evaluation.evaluated_model import EvaluatedModel, Pictures
+from gratis.evaluation.evaluated_model import EvaluatedModel, FixedImages
 from gratis.evaluation.evidence import Evidence
 from gratis.evaluation.measure import evenly_spaced
 from gratis.evaluation.sanity_checks import (
@@ -131,7 +131,7 @@ def test_a_masked_model_falls_to_anothers_gradients():
     split = digits_models.digits().validation
     with frozen(digits_models.natural()):
         images = attacked(digits_models.natural(), split, EPSILON)
-    still = Pictures(images, "")
+    still = FixedImages(images, "")
     assert failed(checks_of(digits_models.robust(), transfer=still)) == set()
     assert failed(checks_of(digits_models.natural(), transfer=still)) == set()
     masked = Planted(digits_models.natural(), before=whole_levels)
@@ -192,7 +192,7 @@ def test_a_model_no_better_than_guessing_is_too_weak_to_judge_and_not_accused_of
 def test_the_border_of_weakness_is_beyond_chance(right, weak):
     """Of 200 images in ten classes 11% are no sign that anything was learned; 15% are."""
     seen = evidence(right)
-    assert (too_weak(replace(seen, asked=200)) is not None) == weak
+    assert (too_weak(replace(seen, images=200)) is not None) == weak
 
 
 def test_few_or_no_images_accuse_nobody():

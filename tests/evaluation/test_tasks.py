@@ -42,10 +42,10 @@ def worst(**how):
 def test_what_reaches_beyond_every_position_stands_and_what_just_fits_falls():
     evaluated = EvaluatedModel(Corner(), squares([8, 3, 8, 3]), {}, 0)
     index = np.arange(4)
-    assert evaluated.right(*evaluated.batch(index)[:2]).all()
-    assert worst(degrees=0, shift=0).judge(evaluated, index).correct.all()
+    assert evaluated.is_correct(*evaluated.batch_at(index)[:2]).all()
+    assert worst(degrees=0, shift=0).run(evaluated, index).correct.all()
     np.testing.assert_array_equal(
-        worst(draws=20).judge(evaluated, index).correct, [True, False, True, False]
+        worst(draws=20).run(evaluated, index).correct, [True, False, True, False]
     )
 
 
@@ -53,8 +53,8 @@ def test_a_model_is_not_asked_about_no_images(net, split):
     evaluated = EvaluatedModel(net, split, {}, 0)
     attack = AttackSettings.pgd(0.0, steps=2).model_copy(update={"until_fooled": True})
     # Within nothing nobody falls, and there is no point to look at again.
-    clean = evaluated.right(*evaluated.batch(np.arange(len(split)))[:2]).numpy()
-    judged = GradientAttack(name="pgd", threat="robust", attack=attack).judge(
+    clean = evaluated.is_correct(*evaluated.batch_at(np.arange(len(split)))[:2]).numpy()
+    judged = GradientAttack(name="pgd", threat="robust", attack=attack).run(
         evaluated, clean.nonzero()[0]
     )
     assert judged.correct.all() and 0 not in net.seen
@@ -62,23 +62,23 @@ def test_a_model_is_not_asked_about_no_images(net, split):
 
 def test_more_draws_are_never_better_and_do_not_depend_on_the_batch(net, split):
     evaluated, index = EvaluatedModel(net, split, {}, 5), np.arange(len(split))
-    few, more = (worst(draws=n).judge(evaluated, index).correct for n in (1, 6))
+    few, more = (worst(draws=n).run(evaluated, index).correct for n in (1, 6))
     assert (few | ~more).all() and more.sum() < few.sum()
     order = np.random.default_rng(0).permutation(index)
-    np.testing.assert_array_equal(worst(draws=6).judge(evaluated, order).correct, more[order])
-    one = np.concatenate([worst(draws=6).judge(evaluated, index[i : i + 1]).correct for i in index])
+    np.testing.assert_array_equal(worst(draws=6).run(evaluated, order).correct, more[order])
+    one = np.concatenate([worst(draws=6).run(evaluated, index[i : i + 1]).correct for i in index])
     np.testing.assert_array_equal(one, more)
     other = EvaluatedModel(net, split, {}, 6)
-    assert (worst(draws=1).judge(other, index).correct != few).any()
+    assert (worst(draws=1).run(other, index).correct != few).any()
 
 
 def test_a_fallen_image_is_not_moved_again(net, split):
     evaluated = EvaluatedModel(net, split, {}, 5)
     net.seen.clear()
-    worst(draws=4).judge(evaluated, np.arange(len(split)))
+    worst(draws=4).run(evaluated, np.arange(len(split)))
     standing = [len(split)]
     for draws in range(1, 4):
-        judged = worst(draws=draws).judge(EvaluatedModel(net, split, {}, 5), np.arange(len(split)))
+        judged = worst(draws=draws).run(EvaluatedModel(net, split, {}, 5), np.arange(len(split)))
         standing.append(int(judged.correct.sum()))
     assert net.seen[:4] == standing
 
@@ -125,12 +125,14 @@ def test_a_corruption_depends_on_seed_and_image_alone(kind, net, split, monkeypa
     pytest.importorskip("kornia")
     seen = []
     monkeypatch.setattr(
-        EvaluatedModel, "right", lambda self, images, labels: seen.append(images) or labels == 0
+        EvaluatedModel,
+        "is_correct",
+        lambda self, images, labels: seen.append(images) or labels == 0,
     )
     task = Corruption(name="it", kind=kind, severity=3)
     index, order = np.arange(24), np.random.default_rng(0).permutation(24)
     for seed, rows in ((0, index), (0, order), (1, index)):
-        task.judge(EvaluatedModel(net, split, {}, seed), rows)
+        task.run(EvaluatedModel(net, split, {}, seed), rows)
     whole, shuffled, other = seen
     torch.testing.assert_close(shuffled, whole[torch.from_numpy(order)])
     assert (other != whole).flatten(1).any(1).all()
@@ -159,20 +161,21 @@ def test_autoattack_fools_what_is_near_and_nothing_beyond_the_budget(part, net, 
     pytest.importorskip("pyautoattack")
     epsilon = 24 / 255 if part == "square" else 5 / 255  # it is slow to find anything close
     task = AutoAttack(name=part, threat="robust", standalone=False, part=part, epsilon=epsilon)
-    evaluated = EvaluatedModel(net, split, {}, 0, kept="float32")
-    clean = np.flatnonzero(evaluated.right(*evaluated.batch(np.arange(24))[:2]).numpy())[:6]
+    evaluated = EvaluatedModel(net, split, {}, 0, example_format="float32")
+    clean = np.flatnonzero(evaluated.is_correct(*evaluated.batch_at(np.arange(24))[:2]).numpy())[:6]
     state = torch.get_rng_state()
-    first, again = task.judge(evaluated, clean), task.judge(evaluated, clean)
+    first, again = task.run(evaluated, clean), task.run(evaluated, clean)
     assert torch.equal(torch.get_rng_state(), state)
-    assert task.fits(evaluated)
+    assert task.applies_to(evaluated)
     np.testing.assert_array_equal(first.correct, again.correct)
     assert not first.correct.all()
-    batch = evaluated.batch(clean[~first.correct])
-    assert evaluated.fooled(batch, torch.from_numpy(first.examples), "linf", epsilon).all()
+    batch = evaluated.batch_at(clean[~first.correct])
+    assert evaluated.is_fooled(batch, torch.from_numpy(first.examples), "linf", epsilon).all()
 
 
 @pytest.mark.parametrize(("classes", "left_out"), [(2, {"apgd-t"}), (3, {"apgd-t"}), (4, set())])
-def test_few_classes_leave_parts_out_and_that_is_said(classes, left_out, capsys):
+def test_few_classes_leave_parts_out_and_that_is_said(classes, left_out, caplog):
+    caplog.set_level("INFO")
     pytest.importorskip("pyautoattack")
     torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, classes))
@@ -180,10 +183,11 @@ def test_few_classes_leave_parts_out_and_that_is_said(classes, left_out, capsys)
     evaluated = EvaluatedModel(net, split, {}, 0)
     for part in COSTS:
         task = AutoAttack(name=part, threat="robust", standalone=False, part=part, epsilon=0.1)
-        assert task.fits(evaluated) == (part not in left_out)
-        assert (f"{part} is left out: it needs 4" in capsys.readouterr().err) == (part in left_out)
-        if task.fits(evaluated) and part != "square":
-            assert task.judge(evaluated, np.arange(4)).correct.shape == (4,)
+        assert task.applies_to(evaluated) == (part not in left_out)
+        assert (f"{part} is left out: it needs 4" in caplog.text) == (part in left_out)
+        caplog.clear()
+        if task.applies_to(evaluated) and part != "square":
+            assert task.run(evaluated, np.arange(4)).correct.shape == (4,)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +202,7 @@ def test_a_missing_library_is_named_with_its_remedy(library, task, monkeypatch):
     with pytest.raises(
         GratisError, match=rf"needs {library}; install it: pip install 'gratis\[full"
     ):
-        task.require()
+        task.require_libraries()
 
 
 class Wrong(nn.Module):
@@ -214,9 +218,9 @@ def test_a_verdict_is_the_models_own_whatever_was_climbed(net, split):
     how = AttackSettings.pgd(0.0, steps=2).model_copy(update={"until_fooled": True})
     evaluated = EvaluatedModel(net, split, {}, 0)
     everyone = np.arange(len(split))
-    clean = evaluated.right(*evaluated.batch(everyone)[:2]).numpy()
-    wrong = replace(evaluated, attack_model=Wrong())
-    judged = GradientAttack(name="pgd", threat="robust", attack=how).judge(wrong, everyone)
+    clean = evaluated.is_correct(*evaluated.batch_at(everyone)[:2]).numpy()
+    wrong = replace(evaluated, attack_copy=Wrong())
+    judged = GradientAttack(name="pgd", threat="robust", attack=how).run(wrong, everyone)
     assert clean.sum() > 0
     np.testing.assert_array_equal(judged.correct, clean)
 
@@ -225,7 +229,7 @@ def test_what_only_the_climbed_model_falls_for_is_attacked_again_on_the_model(ne
     how = AttackSettings.pgd(16 / 255, steps=4).model_copy(update={"until_fooled": True})
     task = GradientAttack(name="pgd", threat="robust", attack=how)
     evaluated, everyone = EvaluatedModel(net, split, {}, 0), np.arange(len(split))
-    wanted = task.judge(evaluated, everyone).correct
-    found = task.judge(replace(evaluated, attack_model=Wrong()), everyone).correct
+    wanted = task.run(evaluated, everyone).correct
+    found = task.run(replace(evaluated, attack_copy=Wrong()), everyone).correct
     assert wanted.sum() < len(split) / 2
     np.testing.assert_array_equal(found, wanted)

@@ -1,16 +1,28 @@
-"""Gradient attacks: one attack loop, its losses and its norms.
+"""Gradient attacks: one attack loop with its settings, norms and losses.
 
 Images are float, (n, 3, H, W), in [0, 1]; epsilon is in the same units. Attacks run on the images'
 own device and resolution, and one image never affects another.
+
+To add an attack:
+
+* another combination of steps, norm and loss is a constructor in ``settings.py``, listed in
+  ``ATTACKS``;
+* another norm is a subclass of :class:`LpBall` in ``norms.py``, listed in ``BALLS``;
+* another loss is a function in ``losses.py``, listed in ``LOSSES``;
+* an attack that is no gradient ascent, or belongs to an evaluation only, is an
+  :class:`~gratis.evaluation.tasks.EvalTask` in a file of its own in ``gratis/evaluation``, such as
+  ``autoattack.py``, listed in ``suites.py``.
 """
 
 from gratis.attacks.attack import AttackResult, attack, run_attack
 from gratis.attacks.losses import LOSSES, LossName, cross_entropy, margin
-from gratis.attacks.modes import frozen, frozen_statistics, full_precision
+from gratis.attacks.modes import channels_last, frozen, frozen_statistics
 from gratis.attacks.norms import BALLS, L2, Linf, LpBall, Norm
-from gratis.attacks.pgd import AttackSettings, Classify, input_gradient, run_pgd
+from gratis.attacks.pgd import Classify, input_gradient, run_pgd
+from gratis.attacks.settings import ATTACKS, AttackSettings
 
 __all__ = [
+    "ATTACKS",
     "BALLS",
     "L2",
     "LOSSES",
@@ -22,10 +34,10 @@ __all__ = [
     "LpBall",
     "Norm",
     "attack",
+    "channels_last",
     "cross_entropy",
     "frozen",
     "frozen_statistics",
-    "full_precision",
     "input_gradient",
     "margin",
     "run_attack",

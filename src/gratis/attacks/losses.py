@@ -1,4 +1,4 @@
-"""What attacks climb: the losses of logits against labels, image by image."""
+"""The losses that attacks maximise: logits and labels to one number for each image."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -11,13 +11,13 @@ LossName = Literal["cross_entropy", "margin"]
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return cross entropy without smoothing, (n,)."""
+    """Return the cross entropy without label smoothing, (n,)."""
     # In half precision a confident softmax rounds to 1, and the gradient to zero.
     return functional.cross_entropy(logits.float(), labels, reduction="none")
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return by how much the best wrong logit exceeds the right one, (n,): above 0 where fooled.
+    """Return the highest wrong logit less the right one, (n,): above 0 where the model is fooled.
 
     Its gradient does not vanish where the classifier is confident (Carlini and Wagner 2017,
     section V.A, f6 without a confidence).

@@ -1,11 +1,12 @@
-"""Leave no trace: run a model for an attack, then put it, and torch, back as they were."""
+"""Contexts that prepare a module for an attack, and leave it as it was."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parameter import is_lazy
 
 
 @contextmanager
@@ -13,7 +14,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
     """Hold ``module`` in evaluation mode with constant parameters while the block runs.
 
     Afterwards, also after an exception, every submodule is in the mode it had, and every
-    parameter needs a gradient if it did before.
+    parameter requires a gradient if it did before.
     """
     modes = [(part, part.training) for part in module.modules()]
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
@@ -31,10 +32,11 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def frozen_statistics(module: nn.Module) -> Iterator[None]:
-    """Keep batch norm's running statistics as they are while the block runs.
+    """Keep the running statistics of batch norm constant while the block runs.
 
-    Modes stay: a layer in training mode still normalises by its batch, but neither its running
-    mean and variance nor its count of batches moves. For the extra attack passes of training.
+    Modes do not change: a layer in training mode still normalises by its batch, but its running
+    mean, its running variance and its count of batches stay. Training uses this for its extra
+    attack passes.
     """
     # In training mode, a layer that does not track reads and writes no statistics at all.
     layers = [
@@ -52,15 +54,25 @@ def frozen_statistics(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Compute on ``device`` in plain float32 while the block runs: no autocast and no TF32."""
-    products = torch.get_float32_matmul_precision()
-    convolutions = torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
+def channels_last(module: nn.Module) -> Iterator[None]:
+    """Hold the weights of convolutions in channels-last memory format while the block runs.
+
+    Convolutions of channels-last images are faster with such weights. Afterwards, also after an
+    exception, every parameter and buffer has the storage it had before. While the block runs, the
+    converted tensors are in memory twice.
+    """
+    tensors = [*module.parameters(), *module.buffers()]
+    before = [(tensor, tensor.data) for tensor in tensors if _is_converted(tensor)]
     try:
-        with torch.autocast(device.type, enabled=False):
-            yield
+        for tensor, data in before:
+            tensor.data = data.contiguous(memory_format=torch.channels_last)
+        yield
     finally:
-        torch.set_float32_matmul_precision(products)
-        torch.backends.cudnn.allow_tf32 = convolutions
+        for tensor, data in before:
+            tensor.data = data
+
+
+def _is_converted(tensor: Tensor) -> bool:
+    if is_lazy(tensor) or tensor.layout is not torch.strided or tensor.dim() != 4:
+        return False
+    return not tensor.is_contiguous(memory_format=torch.channels_last)

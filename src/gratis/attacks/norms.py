@@ -1,7 +1,7 @@
-"""The budget of a perturbation: a ball of size epsilon in some norm, per image."""
+"""Norm balls: the perturbations of an image whose norm is at most epsilon."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -10,10 +10,10 @@ Norm = Literal["linf", "l2"]
 
 
 class LpBall(ABC):
-    """All perturbations whose norm is at most epsilon.
+    """All perturbations whose norm is at most epsilon; another norm is another subclass.
 
-    A ``delta`` is (n, 3, H, W) in units of pixel value; every image has its own ball, and what
-    happens to one image never depends on its neighbours in the batch.
+    A ``delta`` is (n, 3, H, W) in units of pixel value. Every image has its own ball: the result
+    for one image never depends on the others in the batch.
     """
 
     @abstractmethod
@@ -27,17 +27,17 @@ class LpBall(ABC):
     def contains(self, delta: Tensor, epsilon: float) -> Tensor:
         """Return which perturbations are inside the ball of size ``epsilon``, (n,).
 
-        Adding a perturbation to an image and taking it off again rounds every pixel; so much
-        more than epsilon is let pass.
+        A perturbation may exceed epsilon by the rounding of adding it to an image and subtracting
+        the image again.
         """
-        everywhere = torch.full_like(delta[:1], torch.finfo(delta.dtype).eps)
-        return self.size(delta) <= epsilon * (1 + 1e-6) + self.size(everywhere)
+        rounding = torch.full_like(delta[:1], torch.finfo(delta.dtype).eps)
+        return self.size(delta) <= epsilon * (1 + 1e-6) + self.size(rounding)
 
     @abstractmethod
     def steepest_step(self, gradient: Tensor, step_size: float) -> Tensor:
-        """Return the step of norm ``step_size`` along which the loss rises most steeply.
+        """Return the step of norm ``step_size`` that increases the loss most, to first order.
 
-        Where the gradient of an image is zero, so is its step.
+        An image whose gradient is zero gets a zero step.
         """
 
     @abstractmethod
@@ -47,12 +47,12 @@ class LpBall(ABC):
         Args:
             shape: (n, 3, H, W).
             epsilon: the size of the ball.
-            generator: the source of the draws.
+            generator: the generator to draw from.
         """
 
 
 class Linf(LpBall):
-    """No pixel value changes by more than epsilon."""
+    """L-infinity: no pixel value changes by more than epsilon."""
 
     def project(self, delta: Tensor, epsilon: float) -> Tensor:
         """Clip every value to [-epsilon, epsilon]."""
@@ -68,15 +68,15 @@ class Linf(LpBall):
 
     def random(self, shape: tuple[int, ...], epsilon: float, generator: torch.Generator) -> Tensor:
         """Draw every value from [-epsilon, epsilon]."""
-        draws = torch.rand(shape, generator=generator, device=generator.device)
+        draws = torch.rand(shape, **_float32(generator))
         return (2 * draws - 1) * epsilon
 
 
 class L2(LpBall):
-    """The Euclidean length of an image's change is at most epsilon."""
+    """L2: the Euclidean length of an image's perturbation is at most epsilon."""
 
     def project(self, delta: Tensor, epsilon: float) -> Tensor:
-        """Shorten what is longer than epsilon."""
+        """Scale perturbations longer than epsilon to length epsilon."""
         return delta * (epsilon / _above_zero(_length(delta))).clamp(max=1)
 
     def size(self, delta: Tensor) -> Tensor:
@@ -92,8 +92,8 @@ class L2(LpBall):
 
     def random(self, shape: tuple[int, ...], epsilon: float, generator: torch.Generator) -> Tensor:
         """Draw a direction and a length: volume grows as the length to the power of 3HW."""
-        direction = torch.randn(shape, generator=generator, device=generator.device)
-        draws = torch.rand((shape[0], 1, 1, 1), generator=generator, device=generator.device)
+        direction = torch.randn(shape, **_float32(generator))
+        draws = torch.rand((shape[0], 1, 1, 1), **_float32(generator))
         length = epsilon * draws ** (1 / direction[0].numel())
         return direction * (length / _length(direction))
 
@@ -101,6 +101,11 @@ class L2(LpBall):
 def _length(delta: Tensor) -> Tensor:
     length: Tensor = torch.linalg.vector_norm(delta, dim=(1, 2, 3), keepdim=True)
     return length
+
+
+def _float32(generator: torch.Generator) -> dict[str, Any]:
+    """Return the arguments of a draw that does not depend on the caller's default dtype."""
+    return {"generator": generator, "device": generator.device, "dtype": torch.float32}
 
 
 def _above_zero(values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The official AutoAttack (Croce and Hein 2020), on the images that stood everything else."""
+"""The official AutoAttack (Croce and Hein 2020), on the images that survive the other attacks."""
 
 import logging
 from dataclasses import replace
@@ -15,11 +15,12 @@ from gratis.errors import GratisError
 from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch, Verdict
 from gratis.evaluation.tasks import EvalTask
 from gratis.seeds import derive
+from gratis.torch_state import isolated
 
 logger = logging.getLogger(__name__)
 
 Part = Literal["apgd-ce", "apgd-t", "fab-t", "square"]
-# In the official order; what each costs an image that stands it, in forward passes.
+# In the official order, with the cost of an image that survives, in forward passes.
 COSTS: dict[Part, int] = {"apgd-ce": 200, "apgd-t": 1800, "fab-t": 1800, "square": 5000}
 # The targeted DLR loss compares four logits.
 FEWEST_CLASSES: dict[Part, int] = {"apgd-t": 4}
@@ -29,8 +30,9 @@ MOST_TARGETS = 9
 class AutoAttack(EvalTask):
     """One part of standard AutoAttack within ``epsilon`` in L-infinity.
 
-    All four as a cascade are AutoAttack, whose figure is the last one's. Its own random numbers
-    follow from the seed and the batch, not from each image: another ``batch_size`` is another draw.
+    The cascade of all four is AutoAttack, and its accuracy is that of the last. The random numbers
+    of the library depend on the seed and the batch, not on each image: another ``batch_size`` is
+    another draw.
     """
 
     part: Part
@@ -38,34 +40,34 @@ class AutoAttack(EvalTask):
 
     @property
     def cost(self) -> float:
-        """What an image costs that stands."""
+        """The cost of an image that survives."""
         return COSTS[self.part]
 
-    def require(self) -> None:
-        """See that pyautoattack is there."""
+    def require_libraries(self) -> None:
+        """Check that pyautoattack is installed."""
         _library()
 
-    def fits(self, evaluated: EvaluatedModel) -> bool:
-        """See that the classes are enough; say so where they are not."""
-        classes = evaluated.classes()
+    def applies_to(self, evaluated: EvaluatedModel) -> bool:
+        """Return whether the model has enough classes; log it where it has not."""
+        classes = evaluated.class_count()
         enough = classes >= FEWEST_CLASSES.get(self.part, 2)
         if not enough:
             logger.info(f"{self.name} is left out: it needs {FEWEST_CLASSES[self.part]} classes")
         return enough
 
-    def judge(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
-        """Run the part; again, on the model itself, where a claim does not hold for it."""
-        batch = evaluated.batch(index)
+    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
+        """Run the part, and again on the model itself where only the copy is fooled."""
+        batch = evaluated.batch_at(index)
         adversarial = self._attacked(evaluated, batch)
-        if evaluated.attack_model is not None:
+        if evaluated.attack_copy is not None:
             claimed = (adversarial != batch.images).flatten(1).any(1)
-            doubtful = claimed & evaluated.right(adversarial, batch.labels)
-            rows = doubtful.nonzero().squeeze(1)
+            rejected = claimed & evaluated.is_correct(adversarial, batch.labels)
+            rows = rejected.nonzero().squeeze(1)
             if len(rows):
-                own = replace(evaluated, attack_model=None)
-                adversarial[rows] = self._attacked(own, batch.take(rows))
-        adversarial = evaluated.settle(batch, adversarial, "linf", self.epsilon)
-        fooled = evaluated.fooled(batch, adversarial, "linf", self.epsilon)
+                itself = replace(evaluated, attack_copy=None)
+                adversarial[rows] = self._attacked(itself, batch.take(rows))
+        adversarial = evaluated.as_stored(batch, adversarial, "linf", self.epsilon)
+        fooled = evaluated.is_fooled(batch, adversarial, "linf", self.epsilon)
         return evaluated.verdict(fooled, adversarial, "linf")
 
     def _attacked(self, evaluated: EvaluatedModel, batch: ImageBatch) -> Tensor:
@@ -78,9 +80,10 @@ class AutoAttack(EvalTask):
             device=evaluated.device,
         )
         official.attacks_to_run = [self.part]
-        targets = min(MOST_TARGETS, evaluated.classes() - 1)
+        targets = min(MOST_TARGETS, evaluated.class_count() - 1)
         official.apgd_targeted.n_target_classes = official.fab.n_target_classes = targets
-        with torch.random.fork_rng(devices=_devices(evaluated.device)):
+        # The library seeds torch's global generators.
+        with isolated(evaluated.device):
             adversarial: Tensor = official.run_standard_evaluation(
                 batch.images.contiguous(), batch.labels, batch_size=len(batch.labels)
             )[0].detach()
@@ -88,7 +91,7 @@ class AutoAttack(EvalTask):
 
 
 class PlainGradients(nn.Module):
-    """A model in channels last as a library likes it that cannot reshape channels last."""
+    """A model in channels last for a library that cannot reshape channels-last tensors."""
 
     def __init__(self, classify: Classify) -> None:
         """Wrap ``classify``, from images (n, 3, H, W) to logits."""
@@ -96,13 +99,13 @@ class PlainGradients(nn.Module):
         self._classify = classify
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits of images; the images' gradient will be contiguous."""
-        # The library takes logits of another precision than the images' amiss.
+        """Return the logits of images; the gradient of the images is contiguous."""
+        # The library requires logits of the dtype of the images.
         return self._classify(_ChannelsLast.apply(images)).to(images.dtype)
 
 
 class _ChannelsLast(torch.autograd.Function):
-    """The memory format that is fast for the model; gradients come back in the plain one."""
+    """Images in channels last, which is fast for the model; their gradient is contiguous."""
 
     @staticmethod
     def forward(context: Any, images: Tensor) -> Tensor:
@@ -111,10 +114,6 @@ class _ChannelsLast(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
         return gradient.contiguous()
-
-
-def _devices(device: torch.device) -> list[torch.device]:
-    return [device] if device.type == "cuda" else []
 
 
 def _library() -> ModuleType:

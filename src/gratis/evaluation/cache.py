@@ -1,14 +1,14 @@
-"""What a task has found so far, kept on disk batch by batch: a killed evaluation goes on there.
+"""The verdicts of an evaluation on disk, batch by batch, so that an interrupted one can continue.
 
-A folder holds one safetensors file a batch, named after its task and a hash of all that decides
-the verdicts. What was found under another model, data set, attack or seed has another name.
+A folder holds one safetensors file a batch. Its name has the task and a digest of everything that
+determines the verdicts: another model, data set, attack or seed gives another name.
 """
 
 import glob
 import inspect
 import json
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +22,30 @@ from torch import nn
 from gratis.digests import digest, file_digest
 from gratis.errors import file_error
 from gratis.evaluation.evaluated_model import EvaluatedModel, Verdict
-from gratis.evaluation.sanity_checks import run_checks
 from gratis.evaluation.tasks import EvalTask
 from gratis.files import read_json, replacing, write_json
 from gratis.results import Check
 from gratis.settings import validate
 from gratis.validation_sets.manifest import split_hash, weights_hash
 
-# To be raised whenever the same settings begin to find something else.
+# To be raised whenever the same settings lead to other verdicts.
 _FORMAT = 3
 
 
-class Parts:
-    """What one task has found about the images of a split, some of them or all."""
+class TaskCache:
+    """The verdicts of one task on a split.
+
+    Attributes:
+        known: (n,) whether there is a verdict on each image of the split.
+        correct: (n,) whether the model classifies each known image correctly.
+        examples: the stored adversarial examples by index.
+        seconds: how long the verdicts took.
+    """
 
     def __init__(self, stem: Path | None, images: int) -> None:
-        """Read the files that begin like ``stem``, about a split of so many images.
+        """Read the files whose names start with ``stem``, for a split of ``images`` images.
 
-        Without a ``stem`` nothing is read, and nothing kept.
+        Without a ``stem`` nothing is read or written.
 
         Raises:
             GratisError: a file is damaged.
@@ -52,11 +58,11 @@ class Parts:
         self.seconds = 0.0
         for path in _files(stem):
             self._merge(**self._read(path))
-            # Not their count: one may have been deleted.
+            # Not the number of files: one may have been deleted.
             self._files = int(path.stem.rpartition("-")[2]) + 1
 
     def add(self, index: NDArray[np.int64], verdict: Verdict, seconds: float) -> None:
-        """Take in the verdict on the images at ``index``, and keep it.
+        """Add the verdict on the images at ``index``, also on disk.
 
         Raises:
             GratisError: the folder cannot be written.
@@ -70,7 +76,7 @@ class Parts:
             found["examples"] = verdict.examples
         if self._stem is not None:
             path = self._stem.with_name(f"{self._stem.name}-{self._files:06d}.safetensors")
-            # As bytes: the library's own writing reports a full disk as damage.
+            # As bytes: safetensors reports a full disk as a damaged file.
             with replacing(path) as temporary:
                 temporary.write_bytes(save(found))
             self._files += 1
@@ -110,47 +116,48 @@ class Parts:
         return found
 
 
-class Evaluation:
-    """The parts of one evaluated's evaluation, below ``folder``; ``None`` keeps nothing on disk."""
+class EvaluationCache:
+    """The cache of one model's evaluation in ``folder``; with ``None`` nothing is on disk."""
 
     def __init__(self, folder: Path | None, evaluated: EvaluatedModel) -> None:
-        """Work out what decides every verdict, apart from the task."""
+        """Compute the key of everything that determines the verdicts besides the task."""
         self._folder, self._evaluated = folder, evaluated
-        # Without a folder nothing is looked up, and a large model is not worth hashing.
+        # Without a folder the key is not used, and a large model takes long to hash.
         self._key = "" if folder is None else _key(evaluated)
 
-    def parts(self, task: EvalTask) -> Parts:
-        """Return what is known about a task.
+    def of_task(self, task: EvalTask) -> TaskCache:
+        """Return the cache of one task, with the verdicts that are on disk.
 
         Raises:
             GratisError: a file is damaged.
         """
-        return Parts(self._stem(task.name, task.key(self._evaluated)), len(self._evaluated.split))
+        stem = self._stem(task.name, task.key(self._evaluated))
+        return TaskCache(stem, len(self._evaluated.split))
 
     def checks(
-        self, index: NDArray[np.int64], epsilon: float, batch_size: int
+        self,
+        index: NDArray[np.int64],
+        epsilon: float,
+        compute: Callable[[], tuple[Check, ...]],
     ) -> tuple[Check, ...]:
-        """Return the sanity checks on the images at ``index``, held only once.
+        """Return the sanity checks on the images at ``index``, computed if they are not on disk.
 
         Raises:
-            GratisError: what was kept of them is damaged, or the folder cannot be written.
+            GratisError: the file is damaged, or the folder cannot be written.
         """
-        # Held on the model itself: they ask what it does, not how fast.
-        evaluated = replace(self._evaluated, attack_model=None)
-        stem = self._stem("honesty", f"{epsilon!r} {index.tolist()}")
+        stem = self._stem("sanity checks", f"{epsilon!r} {index.tolist()}")
         if stem is None:
-            return run_checks(evaluated, index, epsilon, batch_size)
+            return compute()
         path = stem.with_suffix(".json")
         if not path.exists():
-            found = run_checks(evaluated, index, epsilon, batch_size)
-            write_json(path, [check.model_dump(mode="json") for check in found])
+            write_json(path, [check.model_dump(mode="json") for check in compute()])
         return tuple(validate(Check, check, f"{path} (delete it)") for check in read_json(path))
 
-    def _stem(self, name: str, decides: str) -> Path | None:
-        """Return how the names of the files begin that such things decide."""
+    def _stem(self, name: str, determines: str) -> Path | None:
+        """Return the start of the names of the files that hold verdicts of this key."""
         if self._folder is None:
             return None
-        key = digest([self._key, decides])[:16]
+        key = digest([self._key, determines])[:16]
         return self._folder / f"{name} {key}".replace("/", "-").replace(" ", "-")
 
 
@@ -171,16 +178,16 @@ def _key(evaluated: EvaluatedModel) -> str:
             _code(evaluated.model),
             split_hash(evaluated.split),
             evaluated.seed,
-            evaluated.kept,
+            evaluated.example_format,
         ]
     )
 
 
 def _code(model: nn.Module) -> list[str]:
-    """Return hashes of the source files of a model's parts: what they do, beside their weights."""
+    """Return the digests of the source files of a model's classes."""
     files = set()
     for kind in {type(part) for part in model.modules()}:
-        # What is typed at a prompt, or compiled, has no file.
+        # Classes that were typed at a prompt, or compiled, have no file.
         with suppress(TypeError):
             files.add(inspect.getsourcefile(kind))
     return sorted(file_digest(Path(file)) for file in files if file and Path(file).is_file())

@@ -1,7 +1,7 @@
 """Common corruptions at five severities, by kornia.
 
-The kinds and most strengths are those of CIFAR-10-C (Hendrycks and Dietterich 2019), as far as
-kornia has them; kornia's definitions differ, so the figures compare with each other only.
+The kinds and most strengths are those of CIFAR-10-C (Hendrycks and Dietterich 2019) that kornia
+has. Its definitions differ, so the accuracies are not comparable with published ones.
 """
 
 from collections.abc import Callable
@@ -31,8 +31,9 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SEVERITIES = range(1, 6)
 
-# By severity: standard deviation; share of the values; standard deviation and length in pixels
-# of a 32-pixel side; what is added; two factors; quality.
+# By severity. Noise: standard deviation, share of the values. Blur: standard deviation and length
+# in pixels of a 32-pixel side. Brightness: added value. Contrast and saturation: factor. JPEG:
+# quality.
 STRENGTHS: dict[Kind, tuple[float, ...]] = {
     "gaussian_noise": (0.04, 0.06, 0.08, 0.09, 0.10),
     "impulse_noise": (0.01, 0.02, 0.03, 0.05, 0.07),
@@ -47,7 +48,7 @@ _SIDE = 32
 
 
 class Corruption(EvalTask):
-    """Images under one kind of corruption; random ones are keyed by seed and image."""
+    """Classification of corrupted images; random corruptions are keyed by seed and image."""
 
     kind: Kind
     severity: Annotated[int, Field(ge=1, le=5)]
@@ -57,23 +58,22 @@ class Corruption(EvalTask):
         """One pass."""
         return 1
 
-    def require(self) -> None:
-        """See that kornia is there."""
+    def require_libraries(self) -> None:
+        """Check that kornia is installed."""
         _library()
 
-    def judge(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
+    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
         """Corrupt and classify."""
-        batch = evaluated.batch(index)
+        batch = evaluated.batch_at(index)
         keys = (evaluated.seed, "corruption", self.kind)
+        shape = batch.images.shape[1:] if self.kind.endswith("noise") else (1,)
         # Drawn on the CPU, one image at a time: the same on every device and in every batch.
         draws = [
-            torch.rand(
-                _draws(self.kind, batch.images), generator=generator("cpu", *keys, int(place))
-            )
-            for place in index
+            torch.rand(shape, generator=generator("cpu", *keys, i), device="cpu")
+            for i in index.tolist()
         ]
         images = corrupt(self.kind, self.severity, batch.images, torch.stack(draws))
-        return Verdict(evaluated.right(images, batch.labels).cpu().numpy())
+        return Verdict(evaluated.is_correct(images, batch.labels).cpu().numpy())
 
 
 def corrupt(kind: Kind, severity: int, images: Tensor, draws: Tensor) -> Tensor:
@@ -83,22 +83,18 @@ def corrupt(kind: Kind, severity: int, images: Tensor, draws: Tensor) -> Tensor:
         kind: one of :data:`KINDS`.
         severity: from 1 to 5.
         images: (n, 3, H, W) in [0, 1].
-        draws: uniform in [0, 1), of the shape of the images for noise, else (n, 1).
+        draws: uniform in [0, 1): (n, 3, H, W) for noise, (n, 1) for the other kinds.
 
     Returns:
         (n, 3, H, W), clipped to [0, 1].
     """
     strength = STRENGTHS[kind][severity - 1]
-    corrupted = _HOW[kind](images, strength, draws.to(images))
+    corrupted = _CORRUPT[kind](images, strength, draws.to(images))
     return corrupted.clamp(0, 1).contiguous(memory_format=torch.channels_last)
 
 
-def _draws(kind: Kind, images: Tensor) -> tuple[int, ...]:
-    return tuple(images.shape[1:]) if kind.endswith("noise") else (1,)
-
-
 def _gaussian_noise(images: Tensor, strength: float, draws: Tensor) -> Tensor:
-    # The inverse of the normal distribution; away from 0, where it is infinite.
+    # The quantile function of the normal distribution, clamped because it is infinite at 0.
     normal: Tensor = torch.special.ndtri(draws.clamp(min=1e-7))
     return images + strength * normal
 
@@ -141,7 +137,7 @@ def _jpeg(images: Tensor, strength: float, draws: Tensor) -> Tensor:
     return coded
 
 
-_HOW: dict[Kind, Callable[[Tensor, float, Tensor], Tensor]] = {
+_CORRUPT: dict[Kind, Callable[[Tensor, float, Tensor], Tensor]] = {
     "gaussian_noise": _gaussian_noise,
     "impulse_noise": _impulse_noise,
     "gaussian_blur": _gaussian_blur,

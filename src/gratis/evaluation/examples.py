@@ -1,4 +1,4 @@
-"""Adversarial examples: collected from an evaluation, and scored again."""
+"""Adversarial examples: collected from an evaluation, and evaluated again on any model."""
 
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from gratis.data.dataset import Split
 from gratis.errors import file_error
 from gratis.evaluation.evaluated_model import EvaluatedModel
 from gratis.results import Examples
+from gratis.torch_state import isolated
 
 _OTHER = "evaluate the run that the examples were made for"
 
@@ -24,35 +25,34 @@ def collect(
     found: dict[int, NDArray[np.float32] | NDArray[np.uint8]],
     epsilon: float,
 ) -> Examples:
-    """Return the images at ``index``, those in ``found`` replaced by what fooled the model."""
+    """Return the images at ``index``, with those in ``found`` replaced by adversarial examples."""
     split = evaluated.split
     images: NDArray[Any] = np.array(split.images[index])
-    if evaluated.kept == "float32":
+    if evaluated.example_format == "float32":
         images = np.ascontiguousarray(to_float(images, "cpu").numpy())
-    for row, place in enumerate(index.tolist()):
-        if place in found:
-            images[row] = found[place]
+    for row, i in enumerate(index.tolist()):
+        if i in found:
+            images[row] = found[i]
     return Examples(images, index, split.labels[index], epsilon)
 
 
 def rescore(
     model: nn.Module, split: Split, examples: Examples, path: Path, batch_size: int
 ) -> NDArray[np.bool_]:
-    """Return, for each example, whether the model gets it right, in plain float32.
+    """Return whether the model classifies each example correctly, (n,), in plain float32.
 
     Args:
-        model: as for :func:`gratis.evaluation.measure`.
-        split: the validation split that they were made from.
-        examples: what was loaded from ``path``.
-        path: for messages.
+        model: as for :func:`gratis.evaluation.measure`; left as it was.
+        split: the validation split that the examples were made from.
+        examples: the examples, loaded from ``path``.
+        path: their file, for messages.
         batch_size: images at a time.
 
     Raises:
-        GratisError: they were made from other images, or one has left its budget or [0, 1].
+        GratisError: they were made from other images, or one is outside epsilon or [0, 1].
     """
     n, shape = len(split), split.images.shape[1:]
-    whole = examples.images.dtype == np.uint8
-    expected = shape if whole else (shape[2], *shape[:2])
+    expected = shape if examples.images.dtype == np.uint8 else (shape[2], *shape[:2])
     index = examples.index
     if (
         examples.images.shape[1:] != expected
@@ -61,11 +61,11 @@ def rescore(
     ):
         raise file_error(path, "was made from another validation split", _OTHER)
     evaluated = EvaluatedModel(model, split, {}, seed=0)
-    right = np.empty(len(index), dtype=np.bool_)
-    with frozen(model):
+    correct = np.empty(len(index), dtype=np.bool_)
+    with isolated(evaluated.device), frozen(model):
         for start in range(0, len(index), batch_size):
             rows = slice(start, start + batch_size)
-            batch = evaluated.batch(index[rows])
+            batch = evaluated.batch_at(index[rows])
             images = _floats(examples.images[rows], evaluated.device)
             inside = BALLS["linf"].contains(images - batch.images, examples.epsilon)
             allowed = inside & ((images >= 0) & (images <= 1)).flatten(1).all(1)
@@ -73,8 +73,8 @@ def rescore(
                 first = int(index[rows][int((~allowed).nonzero()[0])])
                 problem = f"the example of image {first} is outside epsilon or [0, 1]"
                 raise file_error(path, problem, _OTHER)
-            right[rows] = evaluated.right(images, batch.labels).cpu().numpy()
-    return right
+            correct[rows] = evaluated.is_correct(images, batch.labels).cpu().numpy()
+    return correct
 
 
 def _floats(images: NDArray[Any], device: torch.device) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Refuse a model with the remedy, rather than measure it wrongly."""
+"""Validation of a model before it is measured: models that need a change are refused."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -8,16 +8,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gratis.attacks import frozen, full_precision, input_gradient
+from gratis.attacks import frozen, input_gradient
 from gratis.data.batches import to_float
 from gratis.data.dataset import Dataset, Split
 from gratis.errors import GratisError, printable
 from gratis.evaluation.evaluated_model import EvaluatedModel
 from gratis.results.statistics import mcnemar
+from gratis.torch_state import full_precision, isolated
 
-# So many labelled images tell whether a model wants its input otherwise.
+# The number of labelled images that show whether a model expects another input.
 _IMAGES = 200
-# What it must gain by that, and the p-value of the paired test, which protects small splits.
+# The accuracy that the model must gain by it, and the p-value of the paired test.
 _GAIN, _P = 0.05, 0.05
 # Rows of probabilities sum to 1 up to the rounding of half precision.
 _ROUNDING = 1e-3
@@ -25,7 +26,7 @@ _STATISTICS_IMAGES = 1000
 
 
 class _Scale(NamedTuple):
-    """What an input may be brought to: (images - mean) / std, each by channel."""
+    """A normalisation by channel: (images - mean) / std."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -44,26 +45,28 @@ def validate_model(
     """Refuse a model that does not map images in [0, 1] to logits.
 
     Args:
-        model: what is to be measured, where its parameters are; left as it was.
-        dataset: what it is to be measured on.
+        model: the model, on the device of its parameters; left as it was.
+        dataset: the data that it is to be measured on.
         name: the model's name, for messages.
-        attacks: whether it must have gradients.
+        attacks: whether the model must have an input gradient.
         batch_size: images at a time.
 
     Raises:
-        GratisError: it fails on the images; it returns something else than one logit for each
-            class, or probabilities; it expects normalised images, or normalises twice; it has no
-            gradient and must have one.
+        GratisError: the model fails on the images; it returns something other than one logit for
+            each class, or probabilities; it expects normalised images, or normalises twice; it
+            needs an input gradient and has none.
     """
     split = dataset.validation
     evaluated = EvaluatedModel(model, split, {}, seed=0)
-    places = np.arange(min(_IMAGES, len(split)), dtype=np.int64)
-    images, labels, _ = evaluated.batch(places * len(split) // len(places))
-    with frozen(model), full_precision(evaluated.device):
+    count = min(_IMAGES, len(split))
+    index = np.arange(count, dtype=np.int64) * len(split) // count
+    device = evaluated.device
+    with isolated(device), frozen(model), full_precision(device):
+        images, labels, _ = evaluated.batch_at(index)
         with torch.no_grad():
-            parts = [_logits(model, part, name) for part in images.split(batch_size)]
-        for part in parts:
-            _refuse_output(part, len(dataset.classes), name)
+            outputs = [_logits(model, part, name) for part in images.split(batch_size)]
+        for output in outputs:
+            _refuse_output(output, len(dataset.classes), name)
         if attacks:
             _refuse_without_gradient(evaluated, images[:1], labels[:1], name)
         scales = _COMMON | {"the data's mean and std": _statistics(dataset.train)}
@@ -75,13 +78,13 @@ def _logits(model: nn.Module, images: Tensor, name: str) -> Tensor:
     try:
         output: Any = model(images)
     except torch.OutOfMemoryError as error:
-        problem = f"needs more memory than there is for {len(images)} images of {shape}"
-        raise _refusal(name, f"{problem}; measure it on a larger device") from error
+        problem = f"runs out of memory on {len(images)} images of {shape}"
+        raise _refusal(name, f"{problem}; use a device with more memory") from error
     except Exception as error:
         raise _refusal(
             name,
             f"fails on images of {shape} ({type(error).__name__}: {error}); resize inside "
-            "the model, or say --input-size",
+            "the model, or use --input-size",
         ) from error
     logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
     if not isinstance(logits, Tensor):
@@ -96,11 +99,11 @@ def _refuse_output(logits: Tensor, classes: int, name: str) -> None:
         raise _refusal(
             name,
             f"returns {'x'.join(map(str, logits.shape))} numbers, not one for each image "
-            f"and each of the {classes} classes; name the data that it was trained on, or choose "
+            f"and each of the {classes} classes; use the data that it was trained on, or select "
             "the classes inside the model",
         )
     if not logits.isfinite().all():
-        raise _refusal(name, "returns numbers that are not finite; mend its weights")
+        raise _refusal(name, "returns numbers that are not finite; check its weights")
     sums = logits.sum(1)
     if ((logits >= 0) & (logits <= 1)).all() and ((sums - 1).abs() <= _ROUNDING).all():
         raise _refusal(
@@ -118,9 +121,9 @@ def _refuse_without_gradient(
     except RuntimeError as error:
         raise _refusal(
             name,
-            f"has no gradient with respect to its input ({error}); "
-            "measure it with --suite transfer, or leave out what breaks off the gradient, such as "
-            "detach or whole numbers",
+            f"has no gradient with respect to its input ({error}); measure it with --suite "
+            "transfer, or remove the operations without a gradient, such as detach or rounding "
+            "to integers",
         ) from error
 
 
@@ -132,31 +135,31 @@ def _refuse_other_input(
     name: str,
     batch_size: int,
 ) -> None:
-    def right(changed: Tensor) -> NDArray[np.bool_]:
+    def correct(changed: Tensor) -> NDArray[np.bool_]:
         pairs = zip(changed.split(batch_size), labels.split(batch_size), strict=True)
-        return torch.cat([evaluated.right(*pair) for pair in pairs]).cpu().numpy()
+        return torch.cat([evaluated.is_correct(*pair) for pair in pairs]).cpu().numpy()
 
-    plain = right(images)
+    plain = correct(images)
     for words, scale in scales.items():
-        mean, std = (torch.tensor(part).to(images).view(1, 3, 1, 1) for part in scale)
-        brought = right((images - mean) / std)
-        if _better(brought, plain):
+        mean, std = (torch.tensor(values).to(images).view(1, 3, 1, 1) for values in scale)
+        normalised = correct((images - mean) / std)
+        if _better(normalised, plain):
             raise _refusal(
                 name,
-                f"expects normalised images: {_gain(plain, brought)} when they are brought "
-                f"to {words}; normalise inside the model, since it is given images in [0, 1]",
+                f"expects normalised images: {_gain(plain, normalised)} if they are scaled "
+                f"to {words}; normalise inside the model, which gets images in [0, 1]",
             )
-        undone = right(images * std + mean)
+        undone = correct(images * std + mean)
         if _better(undone, plain):
             raise _refusal(
                 name,
-                f"normalises twice: {_gain(plain, undone)} when bringing them to {words} "
-                "is undone beforehand; normalise once",
+                f"normalises twice: {_gain(plain, undone)} if the scaling to {words} "
+                "is undone first; normalise once",
             )
 
 
 def _refusal(name: str, problem: str) -> GratisError:
-    """Return an error on one line, whatever the model's own errors say."""
+    """Return an error on one line, even if the model's own message has more."""
     return GratisError(printable(f"{name}: {problem}"))
 
 
@@ -166,7 +169,7 @@ def _better(changed: NDArray[np.bool_], plain: NDArray[np.bool_]) -> bool:
 
 def _gain(plain: NDArray[np.bool_], changed: NDArray[np.bool_]) -> str:
     return (
-        f"of {len(plain)} images it gets {100 * plain.mean():.0f}% right as they are and "
+        f"its accuracy on {len(plain)} images is {100 * plain.mean():.0f}%, and "
         f"{100 * changed.mean():.0f}%"
     )
 
@@ -176,6 +179,6 @@ def _statistics(split: Split) -> _Scale:
     count = min(_STATISTICS_IMAGES, len(split))
     some = split.images[np.arange(count) * len(split) // count]
     pixels = to_float(some, "cpu").double()
-    # A channel that never changes cannot be divided by its std.
+    # A constant channel cannot be divided by its std.
     std = pixels.std((0, 2, 3), correction=0).clamp(min=1e-3)
     return _Scale(tuple(pixels.mean((0, 2, 3)).tolist()), tuple(std.tolist()))

@@ -1,4 +1,4 @@
-"""The suites: each a list of tasks, from cheap to strong."""
+"""The suites: each a list of tasks, from cheap to strong. A new task is added here."""
 
 from collections.abc import Callable
 from itertools import count, takewhile
@@ -9,14 +9,14 @@ from pydantic import Field
 from gratis.attacks import AttackSettings, LossName, Norm
 from gratis.evaluation.autoattack import COSTS, AutoAttack
 from gratis.evaluation.corruptions import KINDS, SEVERITIES, Corruption
-from gratis.evaluation.evaluated_model import Kept
-from gratis.evaluation.tasks import EvalTask, FixedSet, GradientAttack, Threat, ladder
+from gratis.evaluation.evaluated_model import ExampleFormat
+from gratis.evaluation.tasks import EvalTask, FixedSet, GradientAttack, Threat, epsilon_curve
 from gratis.evaluation.worst_of_k import WorstOfK
 from gratis.settings import Fraction, Settings
 
 Suite = Literal["paper", "transfer", "table", "standard", "autoattack", "full"]
 
-# Where the full suite draws accuracy against epsilon, and, for larger budgets, how it goes on.
+# The epsilons of the curve in the full suite, and the distance of those beyond them.
 CURVE = tuple(step / 255 for step in (1, 2, 3, 4, 6, 8, 10, 12, 16))
 STRIDE = 8 / 255
 
@@ -28,18 +28,19 @@ class EvaluateSettings(Settings):
 
     Attributes:
         suite: ``paper``, ``transfer``, ``table``, ``standard``, ``autoattack`` or ``full``.
-        epsilon: the L-infinity budget of every attack, in [0, 1] units of pixel value.
-        epsilon_l2: the L2 budget of the suites that attack in L2, in the same units.
+        epsilon: the epsilon of every attack in L-infinity, in [0, 1] units of pixel value.
+        epsilon_l2: the epsilon of the attacks in L2, in the same units.
         pgd_steps: gradient steps of PGD.
         restarts: random starts of PGD; an image counts as fooled if one of them fools it.
-            ``None`` is 1 in ``table`` and ``autoattack``, and 2 elsewhere.
-        epsilons: where to draw accuracy under PGD against epsilon. ``None`` is 1/255 to 16/255,
-            and on to ``epsilon`` where that is more, in ``full`` and nowhere elsewhere.
-        batch_size: images at a time; the verdicts do not depend on it, up to rounding and to
+            Default: 1 in ``table`` and ``autoattack``, 2 in the other suites.
+        epsilons: the epsilons of the curve of accuracy under PGD. Default: 1/255 to 16/255, or to
+            ``epsilon`` if that is larger, in ``full``; no curve in the other suites.
+        batch_size: images at a time; the verdicts do not depend on it, except for rounding and
             AutoAttack's random numbers.
-        images: measure on so many images only, evenly spaced over the split; ``None`` is all.
-        examples: keep what fooled the model within ``epsilon``, as ``float32`` or ``uint8``. With
-            ``uint8`` the verdicts of these attacks are those on whole pixel values.
+        images: the number of images to measure on, evenly spaced over the split. Default: all.
+        examples: the format in which to store the adversarial examples of the attacks in
+            L-infinity, ``float32`` or ``uint8``. With ``uint8`` the verdicts of these attacks are
+            those on whole pixel values. Default: they are not stored.
     """
 
     suite: Suite = "table"
@@ -50,7 +51,7 @@ class EvaluateSettings(Settings):
     epsilons: tuple[Epsilon, ...] | None = None
     batch_size: Annotated[int, Field(ge=1)] = 250
     images: Annotated[int, Field(ge=1)] | None = None
-    examples: Kept | None = None
+    examples: ExampleFormat | None = None
 
 
 def tasks_of(own: EvaluateSettings) -> list[EvalTask]:
@@ -59,33 +60,33 @@ def tasks_of(own: EvaluateSettings) -> list[EvalTask]:
 
 
 def require_libraries(own: EvaluateSettings) -> None:
-    """See that all that the suite needs is installed.
+    """Check that the libraries of a suite are installed.
 
     Raises:
-        GratisError: something is not.
+        GratisError: one is missing.
     """
     for task in tasks_of(own):
-        task.require()
+        task.require_libraries()
 
 
 def paper(own: EvaluateSettings) -> list[EvalTask]:
-    """What the paper reports: nothing here is attacked through the model itself."""
+    """Return the metrics that the paper reports; no attack uses the model's own gradient."""
     return [FixedSet(name=name) for name in ("clean", "geometric", "fgsm_transfer")]
 
 
 def transfer(own: EvaluateSettings) -> list[EvalTask]:
-    """The fixed images, and nothing that needs a gradient of the model."""
+    """Return the sets of fixed images, which need no gradient of the model."""
     return [*paper(own), FixedSet(name="transfer")]
 
 
 def table(own: EvaluateSettings) -> list[EvalTask]:
-    """What the results table shows: each attack on its own, PGD as it is mostly published."""
-    how = AttackSettings.pgd(own.epsilon, own.pgd_steps, own.restarts or 1)
-    return [*transfer(own), _fgsm(own), _standalone("pgd", "robust", how)]
+    """Return the columns of the results table: each attack standalone, PGD as usually published."""
+    pgd = AttackSettings.pgd(own.epsilon, own.pgd_steps, own.restarts or 1)
+    return [*transfer(own), _fgsm(own), _standalone("pgd", "robust", pgd)]
 
 
 def standard(own: EvaluateSettings) -> list[EvalTask]:
-    """The white-box attacks, in L-infinity and in L2; worth believing, and quick."""
+    """Return the white-box attacks in L-infinity and in L2, on two losses."""
     return [
         *transfer(own),
         _fgsm(own),
@@ -94,17 +95,17 @@ def standard(own: EvaluateSettings) -> list[EvalTask]:
         _cascaded("pgd_margin", "robust", _pgd(own, loss="margin")),
         _standalone("pgd_l2", "robust_l2", _pgd(own, norm="l2")),
         _cascaded("pgd_l2_margin", "robust_l2", _pgd(own, norm="l2", loss="margin")),
-        *ladder("pgd", AttackSettings.pgd(own.epsilon, own.pgd_steps), own.epsilons or ()),
+        *epsilon_curve("pgd", AttackSettings.pgd(own.epsilon, own.pgd_steps), own.epsilons or ()),
     ]
 
 
 def autoattack(own: EvaluateSettings) -> list[EvalTask]:
-    """What published comparisons report: the table, and AutoAttack on what stands."""
+    """Return what published comparisons report: the table, and AutoAttack on the survivors."""
     return [*table(own), *_autoattack(own)]
 
 
 def full(own: EvaluateSettings) -> list[EvalTask]:
-    """Everything: also AutoAttack, the geometric attack, corruptions and the curve."""
+    """Return all tasks: also AutoAttack, the geometric attack, corruptions and the curve."""
     if own.epsilons is None:
         own = own.model_copy(update={"epsilons": curve_to(own.epsilon)})
     return [
@@ -120,10 +121,10 @@ def full(own: EvaluateSettings) -> list[EvalTask]:
 
 
 def curve_to(epsilon: float) -> tuple[float, ...]:
-    """Return the epsilons of the curve, which goes as far as ``epsilon`` at least."""
+    """Return the epsilons of the curve, which ends at ``epsilon`` or at 16/255 if that is more."""
     further = (CURVE[-1] + step * STRIDE for step in count(1))
     between = takewhile(lambda each: each < epsilon - STRIDE / 2, further)
-    # Written to six digits, 16/255 is 16/255.
+    # An epsilon that was written with six digits is still 16/255.
     beyond = epsilon > CURVE[-1] * (1 + 1e-5)
     return (*CURVE, *between, epsilon) if beyond else CURVE
 
@@ -137,7 +138,7 @@ SUITES: dict[Suite, Callable[[EvaluateSettings], list[EvalTask]]] = {
     "full": full,
 }
 
-# The suites that end with the sanity checks: the others claim less, and must stay cheap.
+# The suites that end with the sanity checks; the others must stay cheap.
 CHECKED: tuple[Suite, ...] = ("standard", "autoattack", "full")
 
 # The suites that need no gradient.
@@ -174,9 +175,9 @@ def _pgd(
     )
 
 
-def _standalone(name: str, threat: Threat, how: AttackSettings) -> EvalTask:
-    return GradientAttack(name=name, threat=threat, attack=how)
+def _standalone(name: str, threat: Threat, settings: AttackSettings) -> EvalTask:
+    return GradientAttack(name=name, threat=threat, attack=settings)
 
 
-def _cascaded(name: str, threat: Threat, how: AttackSettings) -> EvalTask:
-    return GradientAttack(name=name, threat=threat, attack=how, standalone=False)
+def _cascaded(name: str, threat: Threat, settings: AttackSettings) -> EvalTask:
+    return GradientAttack(name=name, threat=threat, attack=settings, standalone=False)

@@ -1,4 +1,7 @@
-"""What a suite consists of: tasks, which some of a model's images stand and others do not."""
+"""The tasks of a suite: each asks of every image whether the model still classifies it correctly.
+
+Another kind of task is another file with a subclass of :class:`EvalTask`, listed in ``suites.py``.
+"""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -9,25 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gratis.attacks import AttackSettings, attack, full_precision, run_attack
+from gratis.attacks import AttackSettings, attack, run_attack
 from gratis.data.batches import to_float
 from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch, Verdict
 from gratis.settings import Settings
+from gratis.torch_state import full_precision
 
-# The metric that is the worst case over several tasks; "" for what is no attack.
+# The metric that is the worst case over several tasks; "" for tasks that are no attack.
 Threat = Literal["", "robust", "robust_l2", "geometric_worst", "curve"]
 
 
 class EvalTask(Settings):
-    """One task.
+    """One task of a suite.
 
     Attributes:
-        name: the metric that it gives.
-        threat: its tasks are ordered from cheap to strong. Every image faces a task without a
-            threat; the others spare images that are misclassified without an attack.
-        standalone: face also the images that earlier tasks of the threat have fooled, so that
-            the figure stands on its own. Otherwise they are spared, and the figure is that
-            of all tasks so far.
+        name: the metric that the task measures.
+        threat: the tasks of a threat are ordered from cheap to strong, and skip images that are
+            misclassified without an attack. A task without a threat runs on every image.
+        standalone: run also on the images that earlier tasks of the threat have fooled, so that
+            the accuracy is that of this task alone. Otherwise they are skipped, and the accuracy
+            is that under all tasks so far.
     """
 
     name: str
@@ -37,33 +41,33 @@ class EvalTask(Settings):
     @property
     @abstractmethod
     def cost(self) -> float:
-        """What one image costs, in forward passes; a backward pass costs as much."""
+        """The cost of one image in forward passes; a backward pass costs as much."""
 
     @abstractmethod
-    def judge(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
-        """Put the images at ``index`` on task, all at once."""
+    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
+        """Return the verdict on the images at ``index``, as one batch."""
 
-    def require(self) -> None:
-        """See that what the task needs is installed.
+    def require_libraries(self) -> None:
+        """Check that the libraries of the task are installed.
 
         Raises:
-            GratisError: something is not.
+            GratisError: one is missing.
         """
 
-    def fits(self, evaluated: EvaluatedModel) -> bool:
-        """Return, before anything is measured, whether the task makes sense for this model."""
+    def applies_to(self, evaluated: EvaluatedModel) -> bool:
+        """Return whether the task can run on this model; checked before anything is measured."""
         return True
 
     def key(self, evaluated: EvaluatedModel) -> str:
-        """Return all that decides the verdicts, apart from the model, the images and the seed."""
+        """Return everything that determines the verdicts besides model, split and seed."""
         return f"{type(self).__name__} {self.model_dump_json()}"
 
 
 class FixedSet(EvalTask):
-    """Fixed images, under the name of their set."""
+    """Classification of fixed images; ``name`` is that of their set."""
 
-    def fits(self, evaluated: EvaluatedModel) -> bool:
-        """Return whether there are such images."""
+    def applies_to(self, evaluated: EvaluatedModel) -> bool:
+        """Return whether there is such a set."""
         return self.name in evaluated.fixed_sets
 
     @property
@@ -71,14 +75,14 @@ class FixedSet(EvalTask):
         """One pass."""
         return 1
 
-    def judge(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
-        """Classify."""
+    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
+        """Classify the images of the set."""
         images = to_float(evaluated.fixed_sets[self.name].images[index], evaluated.device)
-        labels = evaluated.batch(index).labels
-        return Verdict(evaluated.right(images, labels).cpu().numpy())
+        labels = evaluated.batch_at(index).labels
+        return Verdict(evaluated.is_correct(images, labels).cpu().numpy())
 
     def key(self, evaluated: EvaluatedModel) -> str:
-        """Return the hash of the images too."""
+        """Return also the digest of the images."""
         return f"{super().key(evaluated)} {evaluated.fixed_sets[self.name].digest}"
 
 
@@ -89,57 +93,70 @@ class GradientAttack(EvalTask):
 
     @property
     def cost(self) -> float:
-        """A forward and a backward pass a step, and one more to see what came of it."""
+        """A forward and a backward pass a step, and one pass for the verdict."""
         return 1 + 2 * self.attack.steps * self.attack.restarts
 
-    def judge(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
-        """Attack, then look again at whatever fooled the model."""
-        how, batch = self.attack, evaluated.batch(index)
-        if not how.until_fooled:
-            adversarial = self._attacked(evaluated, batch, how)
-            fooled = self._fooled(evaluated, batch, adversarial)
-            return evaluated.verdict(fooled, adversarial, how.norm)
-        found = run_attack(evaluated.classify, *batch[:2], how, evaluated.seed, batch.indices)
+    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
+        """Attack, then check every image that the attack reports as fooled."""
+        batch = evaluated.batch_at(index)
+        if self.attack.until_fooled:
+            adversarial, fooled = self._until_fooled(evaluated, batch)
+        else:
+            adversarial = self._attacked(evaluated, batch, self.attack)
+            fooled = self._is_fooled(evaluated, batch, adversarial)
+        return evaluated.verdict(fooled, adversarial, self.attack.norm)
+
+    def _until_fooled(self, evaluated: EvaluatedModel, batch: ImageBatch) -> tuple[Tensor, Tensor]:
+        """Return the adversarial images, and whether each fools the model."""
+        found = run_attack(
+            evaluated.classify, *batch[:2], self.attack, evaluated.seed, batch.indices
+        )
         adversarial, fooled = found.images, found.fooled
         claimed = fooled.nonzero().squeeze(1)
-        adversarial[claimed] = self._settled(evaluated, batch.take(claimed), adversarial[claimed])
-        fooled[claimed] = self._fooled(evaluated, batch.take(claimed), adversarial[claimed])
-        doubtful = claimed[~fooled[claimed]]
-        if len(doubtful):
-            # The attack left off at a point that does not hold: go on to the end, precisely.
-            again = batch.take(doubtful)
-            to_the_end = how.model_copy(update={"until_fooled": False})
+        claims = batch.take(claimed)
+        adversarial[claimed] = self._as_stored(evaluated, claims, adversarial[claimed])
+        fooled[claimed] = self._is_fooled(evaluated, claims, adversarial[claimed])
+        rejected = claimed[~fooled[claimed]]
+        if len(rejected):
+            # The attack stopped at a point that does not fool the model in full precision. Run it
+            # again to the last step, on the model itself.
+            again = batch.take(rejected)
+            to_the_end = self.attack.model_copy(update={"until_fooled": False})
             with full_precision(evaluated.device):
-                own = replace(evaluated, attack_model=None)
-                adversarial[doubtful] = self._attacked(own, again, to_the_end)
-            fooled[doubtful] = self._fooled(evaluated, again, adversarial[doubtful])
-        return evaluated.verdict(fooled, adversarial, how.norm)
+                itself = replace(evaluated, attack_copy=None)
+                adversarial[rejected] = self._attacked(itself, again, to_the_end)
+            fooled[rejected] = self._is_fooled(evaluated, again, adversarial[rejected])
+        return adversarial, fooled
 
     def _attacked(
-        self, evaluated: EvaluatedModel, batch: ImageBatch, how: AttackSettings
+        self, evaluated: EvaluatedModel, batch: ImageBatch, settings: AttackSettings
     ) -> Tensor:
-        found = attack(evaluated.classify, *batch[:2], how, evaluated.seed, batch.indices)
-        return self._settled(evaluated, batch, found)
+        found = attack(evaluated.classify, *batch[:2], settings, evaluated.seed, batch.indices)
+        return self._as_stored(evaluated, batch, found)
 
-    def _settled(self, evaluated: EvaluatedModel, batch: ImageBatch, adversarial: Tensor) -> Tensor:
-        return evaluated.settle(batch, adversarial, self.attack.norm, self.attack.epsilon)
+    def _as_stored(
+        self, evaluated: EvaluatedModel, batch: ImageBatch, adversarial: Tensor
+    ) -> Tensor:
+        return evaluated.as_stored(batch, adversarial, self.attack.norm, self.attack.epsilon)
 
-    def _fooled(self, evaluated: EvaluatedModel, batch: ImageBatch, adversarial: Tensor) -> Tensor:
-        return evaluated.fooled(batch, adversarial, self.attack.norm, self.attack.epsilon)
+    def _is_fooled(
+        self, evaluated: EvaluatedModel, batch: ImageBatch, adversarial: Tensor
+    ) -> Tensor:
+        return evaluated.is_fooled(batch, adversarial, self.attack.norm, self.attack.epsilon)
 
 
-def ladder(name: str, how: AttackSettings, epsilons: Sequence[float]) -> list[EvalTask]:
-    """Return an attack at each epsilon in turn, the smallest first, as a curve.
+def epsilon_curve(name: str, settings: AttackSettings, epsilons: Sequence[float]) -> list[EvalTask]:
+    """Return a task for each epsilon, the smallest first: accuracy against epsilon.
 
-    An image that has fallen is not attacked again: what fools within a small budget is within the
-    larger ones too. Epsilons of zero are left out.
+    A fooled image is not attacked again: what fools the model within a small epsilon also fools it
+    within the larger ones. Epsilons of zero are left out.
     """
     return [
         GradientAttack(
             name=f"{name} {255 * epsilon:.6g}/255",
             threat="curve",
             standalone=False,
-            attack=how.model_copy(update={"epsilon": epsilon, "until_fooled": True}),
+            attack=settings.model_copy(update={"epsilon": epsilon, "until_fooled": True}),
         )
         for epsilon in sorted(set(epsilons))
         if epsilon > 0

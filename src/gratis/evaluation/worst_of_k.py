@@ -10,15 +10,15 @@ from gratis.data.batches import to_float
 from gratis.evaluation.evaluated_model import EvaluatedModel, Verdict
 from gratis.evaluation.tasks import EvalTask
 from gratis.seeds import generator
-from gratis.validation_sets.geometric import one_thread
+from gratis.torch_state import one_thread
 
 
 class WorstOfK(EvalTask):
-    """An image falls if one of ``draws`` random positions of it is misclassified.
+    """An image is fooled if one of ``draws`` random positions of it is misclassified.
 
-    Each is a rotation by up to ``degrees`` either way and a shift by up to ``shift`` of the side
-    along both, by torchvision, bilinear, with black coming into view; the defaults are the
-    paper's (section 4). A draw depends on the seed, its number and the image alone.
+    A position is a rotation by up to ``degrees`` either way and a shift by up to ``shift`` of the
+    side along both axes, by torchvision, bilinear and padded with black; the defaults are the
+    paper's (section 4). It depends on the seed, the number of the draw and the image alone.
     """
 
     draws: int = 10
@@ -30,25 +30,23 @@ class WorstOfK(EvalTask):
         """One pass a draw."""
         return self.draws
 
-    def judge(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
-        """Draw until the model is fooled."""
+    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
+        """Try positions until the model is fooled."""
         correct = np.ones(len(index), dtype=np.bool_)
         for draw in range(self.draws):
             rows = np.flatnonzero(correct)
             if len(rows) == 0:
                 break
-            moved = np.stack(
-                [self._moved(evaluated, draw, place) for place in index[rows].tolist()]
-            )
-            labels = evaluated.batch(index[rows]).labels
-            right = evaluated.right(to_float(moved, evaluated.device), labels)
-            correct[rows] = right.cpu().numpy()
+            moved = np.stack([self._moved(evaluated, draw, i) for i in index[rows].tolist()])
+            labels = evaluated.batch_at(index[rows]).labels
+            survives = evaluated.is_correct(to_float(moved, evaluated.device), labels)
+            correct[rows] = survives.cpu().numpy()
         return Verdict(correct)
 
-    def _moved(self, evaluated: EvaluatedModel, draw: int, place: int) -> NDArray[np.uint8]:
-        source = generator("cpu", evaluated.seed, "worst of k", draw, place)
-        angle, across, down = (2 * torch.rand(3, generator=source) - 1).tolist()
-        image = np.array(evaluated.split.images[place])
+    def _moved(self, evaluated: EvaluatedModel, draw: int, index: int) -> NDArray[np.uint8]:
+        source = generator("cpu", evaluated.seed, "worst of k", draw, index)
+        angle, across, down = (2 * torch.rand(3, generator=source, device="cpu") - 1).tolist()
+        image = np.array(evaluated.split.images[index])
         height, width = image.shape[:2]
         with one_thread():
             moved = transforms.affine(

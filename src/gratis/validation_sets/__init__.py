@@ -1,4 +1,4 @@
-"""The frozen validation sets: geometric noise, and FGSM through a baseline."""
+"""The frozen validation sets: geometric noise, and FGSM on a baseline model."""
 
 from gratis.validation_sets.geometric import Geometry, noisy
 from gratis.validation_sets.manifest import MANIFEST, Manifest, split_hash, weights_hash

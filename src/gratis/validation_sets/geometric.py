@@ -1,11 +1,9 @@
 """The geometric noise of the perturbed validation sets, one independent draw per image.
 
-The transforms are torchvision's, on purpose not the library's own augmentation: a model must not
-be judged by the very code it was trained with.
+The transforms are those of torchvision and not the library's own augmentation, so that a model is
+not measured with the code that it was trained with.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +14,20 @@ from torchvision.transforms.v2 import functional as transforms
 
 from gratis.seeds import generator
 from gratis.settings import Settings
+from gratis.torch_state import isolated, one_thread
 
 
 class Geometry(Settings):
-    """How far the geometric noise goes; each number is drawn uniformly from its range."""
+    """The ranges of the geometric noise; each number is drawn uniformly from its range.
+
+    Attributes:
+        degrees: the largest rotation either way.
+        scale: the smallest and the largest zoom factor.
+        shift: the largest shift along either axis, as a share of the side.
+        mirror_probability: the probability of a horizontal flip.
+        hue: the largest change of hue, in turns of the colour wheel.
+        colour: the smallest and the largest factor of saturation, brightness and contrast.
+    """
 
     degrees: float = 20.0
     scale: tuple[float, float] = (0.85, 1.15)
@@ -30,11 +38,17 @@ class Geometry(Settings):
 
 
 class Noise(NamedTuple):
-    """What happens to one image.
+    """The geometric noise of one image.
 
-    ``angle`` is in degrees, ``shift`` is (right, down) in shares of the image's size, ``hue`` in
-    turns of the colour wheel; ``scale``, ``saturation``, ``brightness`` and ``contrast`` are
-    factors.
+    Attributes:
+        angle: the rotation in degrees.
+        scale: the zoom factor.
+        shift: (right, down) as shares of the image's width and height.
+        mirrored: whether the image is flipped horizontally.
+        hue: the change of hue in turns of the colour wheel.
+        saturation: a factor.
+        brightness: a factor.
+        contrast: a factor.
     """
 
     angle: float
@@ -48,8 +62,9 @@ class Noise(NamedTuple):
 
 
 def draw(geometry: Geometry, seed: int, index: int) -> Noise:
-    """Return the noise of the image at ``index``: the same whatever else is drawn, or not."""
-    numbers = torch.rand(9, generator=generator("cpu", seed, "geometric", index)).tolist()
+    """Return the noise of the image at ``index``, which depends on ``seed`` and ``index`` alone."""
+    source = generator("cpu", seed, "geometric", index)
+    numbers = torch.rand(9, generator=source, device="cpu", dtype=torch.float32).tolist()
 
     def uniform(low: float, high: float) -> float:
         return low + (high - low) * float(numbers.pop())
@@ -74,33 +89,23 @@ def noisy(
     Args:
         images: uint8 of shape (n, height, width, 3).
         geometry: the ranges of the noise.
-        seed: its seed.
+        seed: the seed of the noise.
         first: the index of the first image in its split; the others follow it.
 
     Returns:
-        uint8 of the same shape. An image's noise depends on ``seed`` and its index alone.
+        uint8 of the same shape. The noise of an image depends on ``seed`` and its index alone. The
+        caller's autocast and default dtype make no difference.
     """
     noises = (draw(geometry, seed, first + row) for row in range(len(images)))
-    with one_thread():
+    with isolated(), one_thread():
         return np.stack([apply(image, noise) for image, noise in zip(images, noises, strict=True)])
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: one image gains nothing from more, and sums stay in one order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def apply(image: NDArray[np.uint8], noise: Noise) -> NDArray[np.uint8]:
     """Return ``image``, uint8 of shape (height, width, 3), under ``noise``.
 
-    Colour comes first, then mirroring, then one bilinear resampling; what comes into view is
-    black, as torchvision has it. The pixels are rounded once, at the end.
+    The order is colour, mirroring, then one bilinear resampling that pads with black. The pixels
+    are rounded once, at the end.
     """
     height, width = image.shape[:2]
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255

@@ -1,4 +1,4 @@
-"""What a folder of perturbed sets is made of, by hash."""
+"""The manifest of a folder of perturbed sets: what they were made from, by hash."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -27,14 +27,14 @@ class Manifest(Settings):
     Attributes:
         format: the version of this layout.
         seed: the seed of the geometric noise.
-        epsilon: the budget of FGSM, in [0, 1] units of pixel value.
+        epsilon: the epsilon of FGSM in L-infinity, in [0, 1] units of pixel value.
         geometry: the ranges of the geometric noise.
-        n: number of images.
+        n: the number of images.
         shape: height and width in pixels, and channels, of each.
         split: the hash of the validation split's pixels and labels.
-        baseline: the hash of the baseline's weights; ``None`` where only ``geometric`` was made.
+        baseline: the hash of the baseline's weights; ``None`` if only ``geometric`` was built.
         device: the kind of device on which the baseline was attacked.
-        versions: of the libraries that made the pixels.
+        versions: the versions of the libraries that computed the pixels.
         files: the SHA-256 of ``<name>.npy``, for every array.
     """
 
@@ -68,7 +68,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        remedy = f"make the sets with: gratis perturb RUN --out {folder}"
+        remedy = f"build the sets: gratis perturb RUN --out {folder}"
         raise file_error(path, "does not exist", remedy)
     content = read_json(path, rebuild(folder))
     try:
@@ -78,7 +78,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def rebuild(folder: Path) -> str:
-    """Return what to do about sets in ``folder`` that are damaged, or another split's."""
+    """Return the remedy for sets in ``folder`` that are damaged or belong to another split."""
     return f"delete the folder {folder} and build the perturbed sets again"
 
 

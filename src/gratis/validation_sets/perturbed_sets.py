@@ -1,4 +1,4 @@
-"""The perturbed validation sets: built once from a baseline, frozen on disk, verified when loaded.
+"""The perturbed validation sets: built once from a baseline, stored, and verified when loaded.
 
 A folder holds ``geometric.npy``, ``transfer.npy`` and ``fgsm_transfer.npy`` (uint8 images like the
 validation split's), ``labels.npy`` (int64) and ``manifest.json``. Any model can be measured on it.
@@ -36,8 +36,8 @@ from gratis.validation_sets.transfer import attacked
 
 _CONTENT = frozenset({MANIFEST, *(f"{name}.npy" for name in get_args(ArrayName))})
 
-# A convolution's last bits depend on the batch size, and FGSM takes their sign: the baseline
-# always sees blocks of this many images, whatever batch size the machine is used with.
+# FGSM takes the sign of gradients whose last bits depend on the batch size: the baseline always
+# gets batches of this many images.
 _BLOCK = 100
 
 
@@ -45,7 +45,7 @@ _BLOCK = 100
 class PerturbedSets:
     """Perturbed images, uint8 (n, height, width, 3), memory-mapped, with ``labels`` (n,).
 
-    The order is the validation split's. ``transfer`` and ``fgsm_transfer`` are ``None`` where
+    The order is that of the validation split. ``transfer`` and ``fgsm_transfer`` are ``None`` if
     the sets were built without a baseline.
     """
 
@@ -64,25 +64,24 @@ def build(
     epsilon: float,
     seed: int,
 ) -> Manifest:
-    """Build the sets of a validation split; the folder appears whole or not at all.
+    """Build the sets of a validation split and return their manifest.
 
-    The same arguments on the same machine give the same bytes. Earlier sets in ``folder`` are
-    replaced.
+    The folder appears complete or not at all, and replaces earlier sets. The same arguments on the
+    same machine give the same bytes; the caller's autocast, inference mode and default dtype make
+    no difference.
 
     Args:
-        folder: where to put them.
+        folder: the folder of the sets.
         split: the validation split.
-        mirrors: whether a mirrored image still shows its class; if not, none is mirrored.
+        mirrors: whether a mirrored image still shows its class; if not, no image is mirrored.
         baseline: maps images (n, 3, height, width) in [0, 1] to logits, or to an object with
-            ``logits``, and runs where its parameters are; ``None`` builds ``geometric`` alone.
-        epsilon: the L-infinity budget of FGSM, in [0, 1] units of pixel value.
+            ``logits``, on the device of its parameters; left as it was. ``None`` builds only
+            ``geometric``.
+        epsilon: the epsilon of FGSM in L-infinity, in [0, 1] units of pixel value.
         seed: the seed of the geometric noise.
 
-    Returns:
-        The manifest, as written.
-
     Raises:
-        GratisError: the folder holds something else, or cannot be written.
+        GratisError: the folder holds other files, or cannot be written.
     """
     geometry = Geometry() if mirrors else Geometry(mirror_probability=0.0)
     with appearing(folder, replaces=_CONTENT) as partial:
@@ -128,7 +127,7 @@ def _part(split: Split, block: slice) -> Split:
 def _save_blocks(
     path: Path, shape: tuple[int, ...], make: Callable[[slice], NDArray[np.uint8]]
 ) -> NDArray[np.uint8]:
-    # Written as a stream, not through a memory map: a full disk is then an error, not a crash.
+    # A stream, since a full disk crashes the process that writes through a memory map.
     with path.open("wb") as stream, bar(f"build {path.stem}", shape[0]) as shown:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
@@ -146,11 +145,11 @@ def load(folder: Path, split: Split) -> PerturbedSets:
     """Open the sets in ``folder`` after checking every hash.
 
     Args:
-        folder: what :func:`build` wrote, here or elsewhere.
-        split: the validation split that they must have been made from.
+        folder: a folder that :func:`build` wrote, on this machine or another.
+        split: the validation split that the sets must have been built from.
 
     Raises:
-        GratisError: a file is missing or was changed, or the sets were made from other images.
+        GratisError: a file is missing or was changed, or the sets were built from other images.
     """
     manifest = read_manifest(folder)
     if manifest.split != split_hash(split):
@@ -182,21 +181,21 @@ def _load_array(path: Path, digest: str) -> NDArray[Any]:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except GratisError:
         raise
-    # A hostile header makes numpy's parser raise whatever it stumbles on.
+    # On a malicious header numpy may raise any exception.
     except Exception as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a plain array of numpy's"
+        reason = error.strerror if isinstance(error, OSError) else "not a plain numpy array"
         problem = f"cannot be read ({reason})"
         raise file_error(path, problem, rebuild(path.parent)) from error
     return array
 
 
 def _refuse_other_formats(path: Path) -> None:
-    """Let only .npy of version 1.0 through, which is what :func:`build` writes.
+    """Refuse everything but .npy of version 1.0, which is what :func:`build` writes.
 
-    Numpy would also open archives and pickles; later versions' headers may claim gigabytes.
+    numpy also opens archives and pickles, and headers of later versions can claim gigabytes.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the file has another format.
     """
     with path.open("rb") as stream:
         if np.lib.format.read_magic(stream) != (1, 0):
@@ -204,16 +203,15 @@ def _refuse_other_formats(path: Path) -> None:
 
 
 def made_from(folder: Path, baseline: nn.Module, epsilon: float, split: Split) -> bool:
-    """Return whether the sets in ``folder`` were made from these very weights and images.
+    """Return whether the sets in ``folder`` were built from these weights and images.
 
-    Only the manifest is read; :func:`load` checks the arrays. Without a manifest there are no
-    sets, and the answer is no.
+    Only the manifest is read; :func:`load` checks the arrays. Without a manifest the answer is no.
 
     Args:
-        folder: what :func:`build` wrote, or nothing.
+        folder: a folder that :func:`build` may have written.
         baseline: the model that must have been attacked.
-        epsilon: the budget that it must have been attacked with.
-        split: the validation split that the sets must have been made from.
+        epsilon: the epsilon that it must have been attacked with.
+        split: the validation split that the sets must have been built from.
 
     Raises:
         GratisError: the manifest is damaged.

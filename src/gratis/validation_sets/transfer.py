@@ -1,4 +1,4 @@
-"""FGSM on a baseline, kept as whole pixel values: the attack that other models then face."""
+"""FGSM on a baseline model, stored as whole pixel values: a transfer attack on other models."""
 
 import numpy as np
 import torch
@@ -14,16 +14,16 @@ from gratis.model import logits_of
 def attacked(baseline: nn.Module, batch: Split, epsilon: float) -> NDArray[np.uint8]:
     """Return FGSM images made with the baseline's gradient, at the images' own resolution.
 
-    Call it inside :class:`gratis.attacks.frozen`.
+    Hold the baseline with :func:`gratis.attacks.frozen`.
 
     Args:
         baseline: maps images (n, 3, height, width) in [0, 1] to logits, or to an object with
-            ``logits``; the attack runs where its parameters are.
+            ``logits``; the attack runs on the device of its parameters.
         batch: the images to attack, with their true labels.
-        epsilon: L-infinity budget, in [0, 1] units of pixel value.
+        epsilon: the epsilon in L-infinity, in [0, 1] units of pixel value.
 
     Returns:
-        uint8 of the shape of ``batch.images``, within the budget.
+        uint8 of the shape of ``batch.images``, within epsilon.
     """
     device = next(baseline.parameters()).device
     adversarial = attack(
@@ -31,8 +31,6 @@ def attacked(baseline: nn.Module, batch: Split, epsilon: float) -> NDArray[np.ui
         to_float(batch.images, device),
         torch.from_numpy(np.array(batch.labels)).to(device),
         AttackSettings.fgsm(epsilon),
-        seed=0,  # FGSM draws nothing
-        indices=torch.arange(len(batch)),
     )
     return quantise(batch.images, adversarial, epsilon)
 
@@ -40,19 +38,19 @@ def attacked(baseline: nn.Module, batch: Split, epsilon: float) -> NDArray[np.ui
 def quantise(
     images: NDArray[np.uint8], adversarial: torch.Tensor, epsilon: float
 ) -> NDArray[np.uint8]:
-    """Return adversarial images as uint8 that are still within ``epsilon`` of ``images``.
+    """Return adversarial images as uint8, still within ``epsilon`` of ``images``.
 
     Args:
         images: uint8 of shape (n, height, width, 3), before the attack.
         adversarial: float of shape (n, 3, height, width) in [0, 1], after it.
-        epsilon: L-infinity budget, in [0, 1] units of pixel value.
+        epsilon: the epsilon in L-infinity, in [0, 1] units of pixel value.
 
     Returns:
         uint8 of the shape of ``images``; every change is rounded towards zero.
     """
     after = adversarial.detach().permute(0, 2, 3, 1).cpu().double().numpy() * 255
     delta = after - images
-    # A float that stands for 8 levels may read 7.9999, and 8/255 * 255 may too.
+    # Rounding may turn a change of 8 levels into 7.9999, and 8/255 * 255 too.
     whole = np.trunc(delta + 1e-3 * np.sign(delta))
     limit = int(epsilon * 255 + 1e-3)
     stored = np.clip(images + np.clip(whole, -limit, limit), 0, 255)

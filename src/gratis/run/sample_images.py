@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gratis.attacks import AttackSettings, attack, frozen, full_precision
+from gratis.attacks import AttackSettings, attack, frozen
 from gratis.data import Dataset, to_float
 from gratis.evaluation.evaluated_model import device_of
 from gratis.evaluation.measure import evenly_spaced
@@ -16,6 +16,7 @@ from gratis.evaluation.tasks import GradientAttack
 from gratis.model import logits_of
 from gratis.results import Prediction, SampleAttack, SampleImage, SampleImages
 from gratis.results.sample_images import Kind, Picture
+from gratis.torch_state import full_precision
 from gratis.validation_sets import PerturbedSets
 
 IMAGES = 6

@@ -39,7 +39,7 @@ def test_recipes_come_in_the_order_of_their_table(folder, first):
     assert names[0] == first
 
 
-def test_every_recipe_is_in_one_table():
+def test_every_recipe_is_in_exactly_one_table():
     folders = {name.rpartition("/")[0] for name in recipe_names()}
     assert [name for folder in sorted(folders) for name in recipe_names(folder)] == recipe_names()
     assert recipe_names("nowhere") == []
@@ -102,7 +102,7 @@ def test_an_unknown_profile_is_refused_with_a_hint(tmp_path):
         profile_path(str(folder))
 
 
-def test_the_catalogue_needs_no_torch():
+def test_the_registry_imports_no_torch():
     code = (
         "import sys; from gratis.registry import describe; describe(); "
         "sys.exit('torch' in sys.modules)"

@@ -102,7 +102,7 @@ def test_a_value_never_leaves_the_bounds(content, t):
 
 
 @given(contents)
-def test_a_schedule_survives_yaml(content):
+def test_a_schedule_reads_back_from_yaml(content):
     schedule = parse(content)
     assert parse(to_yaml(schedule)) == schedule
     rates = Rates(rate=Constant(value=0)).model_copy(update={"rate": schedule})
@@ -120,7 +120,7 @@ def test_lines_begin_at_start_and_end_at_stop(content):
     assert schedule(body["end"]) == schedule(1)
 
 
-def test_parsing_leaves_a_schedule_as_it_is():
+def test_parsing_a_schedule_returns_it():
     schedule = WarmUp(end=0.5, then=Steps(values={0: 1}))
     assert parse(schedule) is schedule
 
@@ -166,7 +166,7 @@ def test_a_bad_schedule_is_explained(content, problem):
     assert "Value error" not in str(caught.value)
 
 
-def test_all_problems_of_a_schedule_come_at_once():
+def test_all_problems_of_a_schedule_are_reported_at_once():
     with pytest.raises(GratisError) as caught:
         validate(Rates, {"rate": {"linear": {"strat": 0, "stop": "x"}}}, "here")
     for part in ("here: rate: ", "linear.start", "linear.stop", "linear.strat"):

@@ -109,7 +109,7 @@ def test_nested_keys_of_a_recipe_get_a_hint_too(changes, line):
     assert line in problems_of(content | changes, Recipe)
 
 
-def test_content_that_is_no_mapping_is_refused_without_a_path():
+def test_content_that_is_not_a_mapping_is_refused_without_a_path():
     assert problems_of(None)[0].startswith("input should be")
     assert problems_of([1])[0].startswith("input should be")
 
@@ -121,12 +121,12 @@ def test_yes_and_no_are_neither_numbers_nor_words(key, value):
     assert problems_of({key: value}) == [f"{key}: must not be {str(value).lower()}"]
 
 
-def test_yes_and_no_stay_possible_where_they_are_meant():
+def test_yes_and_no_are_accepted_for_booleans():
     assert validate(Outer, {"reset": True}, "here").reset is True
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, "inf", "nan", "1e999", 10**400])
-def test_what_is_not_finite_is_refused(value):
+def test_a_number_that_is_not_finite_is_refused(value):
     assert "inner.epsilon" in problems_of({"inner": {"epsilon": value}})[0]
 
 
@@ -157,13 +157,13 @@ def test_any_text_is_a_number_or_a_clear_error(text):
         assert error.error_count() == 1
 
 
-def test_settings_never_change():
+def test_settings_are_immutable():
     settings = Outer()
     with pytest.raises(ValidationError, match="frozen"):
         settings.epochs = 3
 
 
-def test_far_words_get_all_choices_and_no_choices_no_hint():
+def test_a_word_near_no_choice_gets_all_choices():
     assert did_you_mean("zzz", ["b", "a"]) == "; choose from a, b"
     assert did_you_mean("zzz", []) == ""
 
@@ -193,7 +193,7 @@ class Titled(Settings):
 
 
 @pytest.mark.parametrize("title", ["a\nb", "\x1b[2J", "a\u202eb"])
-def test_a_line_is_one_line_and_does_not_steer_the_terminal(title):
+def test_a_line_has_no_control_characters(title):
     with pytest.raises(GratisError, match=r"^x: title: must be one line") as caught:
         validate(Titled, {"title": title}, "x")
     assert "\n" not in str(caught.value)
@@ -204,7 +204,7 @@ def test_a_line_is_one_line_and_does_not_steer_the_terminal(title):
     "where, problem",
     [("~nobody-here/x", "unknown user"), ("a\0b", "is not a valid path"), ("a\udcff", "not UTF-8")],
 )
-def test_a_path_that_leads_nowhere_is_refused(where, problem):
+def test_an_invalid_path_is_refused(where, problem):
     with pytest.raises(GratisError, match=problem):
         validate(Titled, {"title": "t", "where": where}, "x")
 

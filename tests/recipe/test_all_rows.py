@@ -7,7 +7,7 @@ from gratis.yaml_files import dump_yaml
 
 
 @pytest.mark.parametrize("profile", ["digits", "tiny-imagenet-small", "record-small"])
-def test_all_rows_of_a_profile_in_the_order_of_the_table(profile):
+def test_all_rows_of_a_profile_are_in_the_order_of_the_table(profile):
     left_out = load_profile(profile).leave_out
     expected = {
         row_name(n): n
@@ -24,7 +24,7 @@ def test_a_profile_of_a_folder_without_recipes_is_refused(own):
         resolve_rows(own("title: t\nrecipes: recrod"))
 
 
-def test_an_override_changes_the_rows_that_have_the_part_and_no_other():
+def test_an_override_changes_only_the_rows_that_have_its_key():
     plain = resolve_rows("digits")
     rows = resolve_rows("digits", ["augment.rotation=30", "adversary.pgd.steps=2"])
     for row, before in zip(rows, plain, strict=True):
@@ -38,7 +38,7 @@ def test_an_override_changes_the_rows_that_have_the_part_and_no_other():
     assert attacked == 2
 
 
-def test_an_override_of_all_rows_reaches_all():
+def test_an_override_reaches_every_row():
     assert {row.train.epochs for row in resolve_rows("digits", ["train.epochs=2"])} == {2}
     assert {row.data.classes for row in resolve_rows("digits", ["data.classes=3"])} == {3}
 

@@ -29,7 +29,7 @@ def test_what_decides_the_weights_changes_the_identity(change):
 @pytest.mark.parametrize(
     "change",
     [
-        "data.root=/elsewhere",
+        "data.root=/other",
         "evaluate.pgd_steps=3",
         "evaluate.images=10",
         "evaluate.epsilon=1/255",
@@ -38,7 +38,7 @@ def test_what_decides_the_weights_changes_the_identity(change):
         "row=99",
     ],
 )
-def test_what_does_not_leaves_it(change):
+def test_other_keys_leave_the_identity_alone(change):
     recipe, other = resolve("resnet18", "digits"), resolve("resnet18", "digits", [change])
     assert other != recipe
     assert other.decides() == recipe.decides()
@@ -48,7 +48,7 @@ def test_what_does_not_leaves_it(change):
     "change, alike",
     [
         ("title=other", True),
-        ("data.root=/elsewhere", True),
+        ("data.root=/other", True),
         ("evaluate.pgd_steps=3", True),
         ("train.log_every=3", True),
         ("builds_on=resnet18", True),
@@ -75,7 +75,7 @@ def test_only_the_evaluation_of_a_trained_run_may_change():
     "change",
     ["train.epochs=1", "train.log_every=1", "seed=1", "title=t", "name=n", "data.root=/a", "row=3"],
 )
-def test_nothing_else_of_a_trained_run_may_change(change):
+def test_no_other_key_of_a_trained_run_may_change(change):
     with pytest.raises(GratisError, match=r"can only change evaluate\.\* keys"):
         with_evaluation(resolve("free", "digits"), ["evaluate.pgd_steps=3", change])
 

@@ -16,7 +16,7 @@ def test_an_adversary_without_epsilon_follows_the_evaluation(adversary, own):
 
 
 @without_epsilon
-def test_so_does_one_from_an_override(adversary):
+def test_an_adversary_from_an_override_follows_it_too(adversary):
     changes = ["adversary=null", f"adversary={adversary}"]
     recipe = resolve("resnet18", "digits", changes)
     assert recipe.adversary_settings.epsilon == Constant(value=38 / 255)

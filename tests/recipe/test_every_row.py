@@ -12,9 +12,9 @@ RECIPES = Path(gratis.__file__).parent / "recipes"
 NAMES = [p.relative_to(RECIPES).with_suffix("").as_posix() for p in RECIPES.rglob("*.yaml")]
 PROFILES = [None, *profile_names()]
 PAPER = recipe_names("")
-# Tuned by itself, and no row of its ladder.
+# It is not a row of the record's table, and has a budget of its own.
 RECORD = "record/tiny-imagenet"
-# Every profile with the recipes of its table; none takes the paper's as they are.
+# Every profile, with the recipes of its table; None is the paper's recipes as they are.
 TABLES = {p: recipe_names(load_profile(p).recipes) if p else PAPER for p in PROFILES}
 
 every_row = pytest.mark.parametrize("name", sorted(NAMES))
@@ -31,7 +31,7 @@ def test_the_registry_names_every_file():
 
 @every_profile
 @every_row
-def test_every_row_resolves_and_survives_its_file(name, profile, tmp_path):
+def test_every_row_reads_back_from_its_file(name, profile, tmp_path):
     recipe = resolve(name, profile)
     path = tmp_path / "recipe.yaml"
     path.write_text(recipe.to_yaml(), encoding="utf-8")
@@ -63,7 +63,7 @@ def test_rows_of_one_backbone_cost_the_same(profile):
     for backbone in {row.model.backbone for row in compared}:
         alike = [row for row in compared if row.model.backbone == backbone]
         assert len({row.train.epochs for row in alike}) == 1, backbone
-    # What is compared differs in method, not in the data, the network's size or the measurement.
+    # Rows differ in method, not in the data, the size of the network or the evaluation.
     assert len({row.data for row in rows}) == 1
     assert len({row.evaluate for row in rows}) == 1
     assert len({(r.model.input_size, r.model.pretrained, r.model.stem) for r in rows}) == 1
@@ -79,8 +79,8 @@ def test_one_row_is_the_baseline_and_it_is_natural(profile):
 
 
 @every_profile
-def test_every_row_trains_to_defend_against_the_same_epsilon(profile):
-    # Digits keep too little clean accuracy when trained at the epsilon that they are attacked with.
+def test_every_row_trains_at_the_same_epsilon(profile):
+    # Digits lose too much clean accuracy when trained at the epsilon of their attacks.
     rows = [resolve(name, profile) for name in TABLES[profile] if name != RECORD]
     expected = {"digits": 26 / 255}.get(profile, rows[0].evaluate.epsilon)
     for recipe in rows:
@@ -100,7 +100,7 @@ def test_every_row_builds_on_one_that_comes_before_it(name):
 
 
 @every_profile
-def test_training_ends_at_a_learning_rate_no_higher_than_any_before(profile):
+def test_training_ends_at_its_lowest_learning_rate(profile):
     rate = resolve(TABLES[profile][0], profile).train.learning_rate
     if not isinstance(rate, Constant):
         assert rate(1) == min(rate(t / 100) for t in range(50, 101))

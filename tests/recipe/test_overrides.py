@@ -29,13 +29,13 @@ def test_a_schedule_is_replaced_as_a_whole(refused):
     )
 
 
-def test_a_misspelt_shape_over_another_gets_its_hint(refused):
+def test_a_misspelt_shape_gets_a_hint(refused):
     assert "did you mean 'linear'?" in refused(
         "free", "digits", ("train.learning_rate={linaer: {start: 1, stop: 0}}",)
     )
 
 
-def test_the_steps_of_pgd_are_no_schedule():
+def test_the_steps_of_pgd_are_not_a_schedule():
     changes = ["adversary.pgd.epsilon=0.1", "adversary.pgd.step_size=0.05", "adversary.pgd.steps=3"]
     pgd = resolve("pgd", None, changes).adversary_settings
     assert (pgd.steps, pgd.epsilon(0), pgd.step_size(0)) == (3, 0.1, 0.05)
@@ -100,7 +100,7 @@ def test_bad_overrides_are_refused(changes, problem, refused):
         assert problem in refused("free", profile, changes)
 
 
-def test_all_problems_come_at_once(refused):
+def test_all_problems_are_reported_at_once(refused):
     message = refused("free", "digits", ("train.epochs=0", "seed=x", "modle.channels=1"))
     assert message.startswith("recipe free: 3 problems\n")
     for path in ("train.epochs", "seed", "modle"):

@@ -39,7 +39,7 @@ def test_every_snippet_of_the_guide_resolves(text, own):
     resolve(own(dump_yaml(needed | content)))
 
 
-def test_the_recipe_of_the_guide_is_what_it_says(own):
+def test_the_recipe_of_the_guide_has_the_values_it_shows(own):
     (text,) = [text for text in snippets("yaml") if "smoothed" in text]
     recipe = resolve(own(text))
     assert recipe.name == "mine"

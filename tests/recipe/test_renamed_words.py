@@ -53,6 +53,7 @@ def test_an_old_word_behaves_as_the_present_one(own):
     [
         ("{noise: 1, project: true, step_size: 10/255}", 10 / 255),
         ("{noise: 1.0, project: true, epsilon: 4/255}", 4 / 255),
+        ("{noise: 1, project: true, epsilon: 4/255, step_size: }", 4 / 255),
     ],
 )
 def test_projected_fgsm_is_fgsm_rs_with_the_same_step(own, warned, body, step_size):

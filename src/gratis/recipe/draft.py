@@ -11,46 +11,33 @@ from gratis.settings import Kind, validate
 
 
 class Draft:
-    """Content of settings while layers are merged into it: a file, a profile, overrides."""
+    """Content of settings while layers are merged into it: a file, a profile, overrides.
+
+    Every layer is normalised first. All methods raise a GratisError for a layer that
+    :func:`gratis.recipe.normalisation.normalise` refuses.
+    """
 
     def __init__(self, content: Content) -> None:
-        """Begin with the content of a file.
-
-        Raises:
-            GratisError: as :func:`gratis.recipe.normalisation.normalise`.
-        """
-        self._renamed: dict[str, str] = {}
-        self.content = self._normalise(content)
+        """Begin with the content of a file."""
+        self.content, self._renamed = normalise(content)
 
     def resize(self, layer: Content) -> None:
-        """Merge a layer that adds no optional part.
-
-        Raises:
-            GratisError: as :func:`gratis.recipe.normalisation.normalise`.
-        """
+        """Merge a layer of a profile, which adds no optional part."""
         self.content = merge(self.content, self._normalise(layer), adds=False)
 
     def override(self, override: Override, *, adds: bool = True) -> bool:
-        """Merge an override, and return whether this draft has its key.
-
-        Raises:
-            GratisError: as :func:`gratis.recipe.normalisation.normalise`.
-        """
+        """Merge an override, and return whether there was a place for its key."""
         content = self._normalise(override.content)
         if override.replaces:
             self.content = self.content | content
             return True
-        # Objects that equal nothing show where the override arrives, whatever its value.
+        # An object that equals nothing shows whether anything is written, whatever the value.
         arrives = merge(self.content, _marked(content), adds=adds) != self.content
         self.content = merge(self.content, content, adds=adds)
         return arrives
 
     def override_all(self, texts: Iterable[str]) -> "Draft":
-        """Merge ``key=value`` overrides, and return this draft.
-
-        Raises:
-            GratisError: as :func:`gratis.recipe.overrides.parse_overrides` or :meth:`override`.
-        """
+        """Merge ``key=value`` overrides, and return this draft."""
         for override in parse_overrides(texts):
             self.override(override)
         return self
@@ -59,7 +46,7 @@ class Draft:
         """Return the settings of ``kind``.
 
         Raises:
-            GratisError: wrong keys or values, all at once; ``source`` heads the message.
+            GratisError: wrong keys or values, all at once, in the words that the user wrote.
         """
         try:
             return validate(kind, self.content, source)

@@ -10,13 +10,7 @@ from gratis.yaml_files import DEEPEST, parse_value
 
 
 class Override(NamedTuple):
-    """One override.
-
-    Attributes:
-        text: the override as it was typed.
-        key: its dotted key.
-        value: what the YAML behind the equals sign means.
-    """
+    """One override: its text as typed, its dotted key, and its value read as YAML."""
 
     text: str
     key: str

@@ -92,7 +92,7 @@ class Reached:
         path = folder / "checkpoint.safetensors"
         if not checkpoint_file.exists(path):
             return cls()
-        _, metadata = checkpoint_file.read(path, quiet=True)
+        _, metadata = checkpoint_file.read(path)
         position = json.loads(metadata["position"])
         log = (folder / "metrics.jsonl").read_bytes()[: position["metrics_bytes"]]
         return cls(position["steps"], log, position["finished"])

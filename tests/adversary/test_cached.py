@@ -1,6 +1,7 @@
 """Cached training: each image goes on from its own delta, wherever and however it is shown."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -35,14 +36,11 @@ def show(split):
 
     def make(places, *maps, number=None):
         indices = torch.tensor(places)
-        batch = Batch.of(split[indices], indices % 4, indices, SPLIT)
-        batch.number = number
-        count = max(len(maps), 1)
-        batch.views = split[indices].repeat(count, 1, 1, 1)
-        if maps and maps[0] is not None:
-            batch.maps = torch.stack(maps).repeat_interleave(len(places), 0)
-            batch.views = warp(batch.views, batch.maps)[0]
-        return batch
+        images, views, joined = split[indices], split[indices], None
+        if maps:
+            joined = torch.stack(maps).repeat_interleave(len(places), 0)
+            views = warp(images.repeat(len(maps), 1, 1, 1), joined)[0]
+        return Batch(images, indices % 4, indices, views, joined, number, SPLIT)
 
     return make
 
@@ -66,8 +64,7 @@ def cache_of(adversary):
 
 def recalled(adversary, batch, t=0.0):
     """Return the delta that ``batch`` would begin with, seen on grey views."""
-    grey = copy.copy(batch)
-    grey.views = torch.full_like(batch.views, 0.5)
+    grey = replace(batch, views=torch.full_like(batch.views, 0.5))
     return adversary.perturb(None, grey, t).detach() - 0.5
 
 
@@ -254,17 +251,17 @@ def test_an_earlier_state_knows_nothing_of_what_came_after(show):
 def test_delta_lies_in_memory_as_images_do(batch_of):
     adversary = cached()
     for number in range(2):
-        batch = batch_of(5, 2, number)
-        batch.number = number
+        batch = replace(batch_of(5, 2, number), number=number)
         images = adversary.perturb(None, batch, 0.0)
         for lying in (images, adversary.state_dict()["delta"]):
             assert lying.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_observing_without_a_backward_pass_changes_nothing(show):
+def test_observing_without_a_backward_pass_is_an_error(show):
     adversary, batch = cached(), show([1])
     adversary.perturb(None, batch, 0.0)
-    adversary.observe(batch, 0.0)
+    with pytest.raises(GratisError, match=r"received no gradient; call loss\.backward"):
+        adversary.observe(batch, 0.0)
     assert not cache_of(adversary).any()
 
 
@@ -275,25 +272,24 @@ def test_a_batch_that_does_not_know_its_split_is_refused(split):
 
 
 def other_split(batch):
-    batch.split_size = SPLIT + 1
+    return replace(batch, split_size=SPLIT + 1)
 
 
 def other_views(batch):
-    batch.views = batch.views.repeat(2, 1, 1, 1)
+    return replace(batch, views=batch.views.repeat(2, 1, 1, 1))
 
 
 def other_size(batch):
-    batch.views = batch.images = batch.images[..., :4]
+    images = batch.images[..., :4]
+    return replace(batch, images=images, views=images)
 
 
 @pytest.mark.parametrize("change", [other_split, other_views, other_size])
 def test_a_cache_of_another_run_is_refused(change, show):
     adversary = cached()
     replay(adversary, show([1, 2]), 1.0)
-    batch = show([1, 2])
-    change(batch)
     with pytest.raises(GratisError, match=r"the cache is .* it belongs to another run"):
-        adversary.perturb(None, batch, 0.0)
+        adversary.perturb(None, change(show([1, 2])), 0.0)
 
 
 def test_a_delta_of_another_batch_is_refused(show):

@@ -1,6 +1,7 @@
 """Free training against a naive account of its rule, one image at a time."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch.nn import functional
 
 from gratis.adversary.free import FreeSettings
 from gratis.attacks import AttackSettings, run_pgd
+from gratis.errors import GratisError
 
 SIZES = [6, 4, 8, 3, 8]  # grows once, and has short batches
 TS = [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -219,10 +221,11 @@ def test_replays_are_rounded_and_at_least_one():
     assert [adversary.replays(t) for t in (0, 0.15, 0.2, 0.5, 0.9, 1)] == [1, 1, 2, 2, 4, 4]
 
 
-def test_observing_without_a_backward_pass_changes_nothing(model, batch_of):
+def test_observing_without_a_backward_pass_is_an_error(model, batch_of):
     adversary, batch = free(epsilon=0.05), batch_of(4)
     adversary.perturb(model, batch, 0.0)
-    adversary.observe(batch, 0.0)
+    with pytest.raises(GratisError, match=r"received no gradient; call loss\.backward"):
+        adversary.observe(batch, 0.0)
     assert not delta_of(adversary).any()
 
 
@@ -239,7 +242,8 @@ def test_the_total_objective_is_ascended_not_cross_entropy_alone(model, batch_of
 
 def test_black_and_white_pixels_are_attacked_and_their_delta_comes_back(batch_of):
     batch = batch_of(4)
-    batch.views = batch.images = (batch.images > 0.5).float()
+    images = (batch.images > 0.5).float()
+    batch = replace(batch, images=images, views=images)
     adversary = free(epsilon=0.05)
     # Down again and up again: half of the pixels cannot follow, but their delta does.
     for sign, expected in ((1, 0.05), (-1, 0.0), (-1, -0.05), (1, 0.0), (1, 0.05)):

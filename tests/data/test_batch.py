@@ -1,12 +1,16 @@
-"""Parts of a batch: views stay with their images, and what was parted comes together again."""
+"""Batches and their micro-batches: views stay with their images, and wrong tensors are refused."""
+
+import dataclasses
 
 import pytest
 import torch
 
 from gratis.data import Batch
 
+IMAGES, LABELS = torch.rand(4, 3, 2, 2), torch.arange(4)
 
-def batch_of(n, views, parts):
+
+def batch_of(n, views):
     """Make a batch whose every value tells its image, its view or both."""
     places = torch.tensor([(k, i) for k in range(views) for i in range(n)])
     content = (100 * places[:, 0] + places[:, 1]).float()
@@ -17,7 +21,6 @@ def batch_of(n, views, parts):
         content.view(-1, 1, 1, 1).expand(-1, 3, 2, 2).contiguous(memory_format=torch.channels_last),
         content.view(-1, 1, 1).expand(-1, 2, 3),
         number=5,
-        parts=parts,
     )
     assert batch.view_count == views
     return batch
@@ -26,13 +29,13 @@ def batch_of(n, views, parts):
 @pytest.mark.parametrize("views", [1, 2, 3])
 @pytest.mark.parametrize(("n", "parts"), [(6, 1), (6, 2), (7, 3), (5, 5), (3, 8), (1, 2)])
 def test_views_stay_with_their_images(n, parts, views):
-    batch = batch_of(n, views, parts)
-    split = batch.split()
+    batch = batch_of(n, views)
+    split = batch.split(parts)
     sizes = [len(part) for part in split]
     assert (len(sizes), sum(sizes)) == (min(n, parts), n)
     assert max(sizes) - min(sizes) <= 1
     assert torch.equal(torch.cat([part.indices for part in split]), batch.indices)
-    for part, rows in zip(split, batch.split_views(batch.views), strict=True):
+    for part, rows in zip(split, batch.split_views(batch.views, parts), strict=True):
         assert (part.view_count, part.number) == (views, 5)
         assert torch.equal(part.views, rows)
         # The first view's content is the image's own number, the next view's 100 more.
@@ -46,29 +49,104 @@ def test_views_stay_with_their_images(n, parts, views):
 
 @pytest.mark.parametrize("views", [1, 2])
 @pytest.mark.parametrize("parts", [1, 2, 3])
-def test_by_part_is_as_by_whole(parts, views):
-    batch = batch_of(7, views, parts)
+def test_a_function_in_parts_gives_the_same_result(parts, views):
+    batch = batch_of(7, views)
     sizes = []
 
     def product(rows, more, labels):
         sizes.append(len(rows))
         return (rows + more) * labels.view(-1, 1, 1, 1)
 
-    found = batch.by_part(product, batch.views, 2 * batch.views)
+    found = batch.in_parts(parts, product, batch.views, 2 * batch.views)
     assert torch.equal(found, 3 * batch.views * batch.view_labels.view(-1, 1, 1, 1))
     assert len(sizes) == parts
 
 
-def test_gradients_of_parts_gather_in_one_leaf():
-    batch = batch_of(7, 2, 3)
+def test_gradients_of_the_parts_reach_one_leaf_tensor():
+    batch = batch_of(7, 2)
     leaf = batch.views.clone().requires_grad_()
-    for factor, rows in enumerate(batch.split_views(leaf)):
+    for factor, rows in enumerate(batch.split_views(leaf, 3)):
         (factor * rows).sum().backward()
     expected = torch.cat(2 * [torch.tensor([0.0, 0, 1, 1, 2, 2, 2])])
     assert torch.equal(leaf.grad[:, 0, 0, 0], expected)
 
 
 def test_a_batch_without_maps_has_parts_without_maps():
-    batch = batch_of(6, 1, 2)
-    batch.maps = None
-    assert [part.maps for part in batch.split()] == [None, None]
+    batch = dataclasses.replace(batch_of(6, 1), maps=None)
+    assert [part.maps for part in batch.split(2)] == [None, None]
+
+
+def test_a_batch_never_changes():
+    batch = Batch.of(IMAGES, LABELS)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        batch.views = IMAGES
+    assert torch.equal(batch.views, IMAGES)
+    assert torch.equal(batch.indices, torch.arange(4))
+
+
+def with_nan(images):
+    images = images.clone()
+    images[1, 2, 0, 1] = torch.nan
+    return images
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ((IMAGES - 0.5) / 0.25, r"in \[0, 1\], not from -.* to .*normalise inside the model"),
+        (IMAGES * 255, r"divide 0\.\.255 by 255"),
+        (IMAGES - IMAGES.min() - 1e-3, r"in \[0, 1\], not from -0\.001"),
+        (IMAGES - IMAGES.max() + 1.01, r"in \[0, 1\], not from .* to 1\.01"),
+        (with_nan(IMAGES), r"in \[0, 1\], not from nan"),
+        (IMAGES / 0, r"in \[0, 1\], not from .* to inf"),
+        ((255 * IMAGES).to(torch.uint8), r"float tensor .* not torch\.uint8 \(4, 3, 2, 2\)"),
+        (IMAGES[0], r"float tensor .* not torch\.float32 \(3, 2, 2\)"),
+        (IMAGES.numpy(), r"float tensor .* not ndarray"),
+        (IMAGES[:0], r"at least one image"),
+    ],
+)
+def test_wrong_images_are_refused(images, message):
+    labels = LABELS[: len(images)]
+    with pytest.raises(ValueError, match=message) as error:
+        Batch.of(images, labels)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (torch.eye(10)[LABELS], r"torch\.float32 \(4, 10\)"),
+        (LABELS.int(), r"torch\.int32 \(4,\)"),
+        (LABELS.float(), r"torch\.float32 \(4,\)"),
+        (LABELS.tolist(), "list"),
+        (LABELS.numpy(), "ndarray"),
+        (LABELS[:3], r"torch\.int64 \(3,\)"),
+        (LABELS[:, None], r"torch\.int64 \(4, 1\)"),
+    ],
+)
+def test_wrong_labels_are_refused(labels, found):
+    message = rf"labels must be an int64 tensor of shape \(4,\), one for each image, not {found}"
+    with pytest.raises(ValueError, match=message):
+        Batch.of(IMAGES, labels)
+
+
+@pytest.mark.parametrize(
+    ("indices", "split_size", "message"),
+    [
+        (LABELS, None, "must be given together"),
+        (None, 4, "must be given together"),
+        (LABELS[:2], 4, r"indices must be an int64 tensor of shape \(4,\)"),
+        (LABELS.float(), 4, r"indices must be an int64 tensor"),
+    ],
+)
+def test_wrong_indices_are_refused(indices, split_size, message):
+    with pytest.raises(ValueError, match=message):
+        Batch.of(IMAGES, LABELS, indices, split_size)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_images_may_miss_the_range_by_a_rounding_error(dtype):
+    images = IMAGES.to(dtype)
+    assert len(Batch.of(images, LABELS)) == 4
+    if dtype.itemsize >= 4:
+        Batch.of(images.clamp_min(0) * (1 + 1e-6), LABELS)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gratis.data import Batch, Batches, Split, hold_out, to_float
+from gratis.data import Batches, Split, hold_out, to_float
 
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -77,10 +77,10 @@ def test_to_float_covers_the_whole_range_exactly():
     images = to_float(pixels, "cpu")
     expected = torch.arange(256, dtype=torch.float32).reshape(8, 32) / 255
     assert torch.equal(images[0, 1], expected)
-    assert pixels.max() == 255, "the source is left alone"
+    assert pixels.max() == 255, "the source does not change"
 
 
-def test_to_float_copies_what_it_may_not_write_without_a_warning(tmp_path):
+def test_to_float_copies_read_only_memory_without_a_warning(tmp_path):
     pixels = split_of([0] * 5).images
     np.save(tmp_path / "images.npy", pixels)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")[1:4]
@@ -99,7 +99,7 @@ def test_memory_mapped_images_are_read_without_warning(tmp_path):
         assert torch.equal(a.images, b.images)
 
 
-def test_images_that_live_on_the_device_give_the_same_batches(monkeypatch):
+def test_a_split_on_the_device_gives_the_same_batches(monkeypatch):
     chosen = [9, 4, 1, 0, 7, 3, 2]
     plain = make(10, 3, indices=chosen)
     monkeypatch.setattr(Batches, "_fits_device", lambda self: True)
@@ -112,7 +112,7 @@ def test_images_that_live_on_the_device_give_the_same_batches(monkeypatch):
         assert b.images.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_images_move_to_a_gpu_only_where_half_of_its_memory_holds_them(monkeypatch):
+def test_a_split_moves_to_a_gpu_only_if_half_of_the_memory_holds_it(monkeypatch):
     batches = make(10, 3)
     assert not batches._fits_device()
     monkeypatch.setattr(batches, "_device", torch.device("cuda"))
@@ -149,47 +149,28 @@ def test_a_negative_number_is_refused():
         make(5, 2)[-1]
 
 
-def test_views_are_the_images_until_someone_makes_others():
-    images, labels = torch.rand(3, 3, 4, 4), torch.tensor([2, 0, 1])
-    batch = Batch.of(images, labels)
-    assert batch.views is images
-    assert batch.maps is None
-    assert batch.indices.tolist() == [0, 1, 2]
-    assert (len(batch), batch.view_count) == (3, 1)
-    batch.views = torch.cat([images, images.flip(3)])
-    assert batch.view_count == 2
+def test_views_are_made_with_the_batch_and_depend_on_seed_and_number_alone():
+    def make_views(images, source):
+        noise = torch.rand((2 * len(images), 2, 3), generator=source)
+        return torch.cat([images, images.flip(3)]), noise
+
+    def drawn(number, seed=0):
+        return Batches(split_of([0] * 9), np.arange(9), 4, seed, "cpu", make_views)[number]
+
+    batch = drawn(5)
+    assert (len(batch), batch.view_count) == (3, 2)
+    assert torch.equal(batch.views[3:], batch.images.flip(3))
+    assert torch.equal(batch.maps, drawn(5).maps)
+    assert not torch.equal(batch.maps, drawn(4).maps)
+    assert not torch.equal(batch.maps, drawn(5, seed=1).maps)
+    plain = make(9, 4)[5]
+    assert plain.views is plain.images and plain.maps is None
 
 
-def test_a_batch_knows_how_many_images_its_split_has():
-    # All of them, also where only some are trained on.
-    assert make(9, 4, indices=[1, 3, 5, 8])[0].split_size == 9
-    images, labels, indices = (
-        torch.rand(3, 3, 4, 4),
-        torch.tensor([2, 0, 1]),
-        torch.tensor([7, 0, 4]),
-    )
-    batch = Batch.of(images, labels, indices, 9)
-    assert batch.indices is indices
-    assert batch.split_size == 9
-    assert Batch.of(images, labels).split_size is None
-
-
-@pytest.mark.parametrize(
-    ("indices", "split_size"),
-    [(torch.tensor([1, 2]), None), (None, 5), (torch.tensor([1, 2, 3]), 5)],
-)
-def test_indices_without_their_split_or_too_many_are_refused(indices, split_size):
-    with pytest.raises(ValueError, match="needs n indices together with the split_size"):
-        Batch.of(torch.rand(2, 3, 4, 4), torch.tensor([0, 1]), indices, split_size)
-
-
-@pytest.mark.parametrize(
-    "images",
-    [torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.rand(3, 4, 4), torch.rand(1, 3, 4, 4)],
-)
-def test_images_of_the_wrong_kind_are_refused(images):
-    with pytest.raises(ValueError, match="needs float images of shape"):
-        Batch.of(images, torch.tensor([0, 1]))
+def test_a_batch_knows_its_number_and_the_size_of_its_split():
+    # The size of the whole split, also where training uses a part of it.
+    batch = make(9, 4, indices=[1, 3, 5, 8])[6]
+    assert (batch.number, batch.split_size) == (6, 9)
 
 
 def test_the_held_out_part_is_fixed_balanced_and_apart():

@@ -15,8 +15,8 @@ def one_batch():
         images = torch.rand((n, 3, 4, 4), generator=source)
         if labels is None:
             labels = torch.randint(classes, (n,), generator=source)
-        batch = Batch.of(images, torch.as_tensor(labels))
-        batch.views = torch.rand((views * n, 3, 4, 4), generator=source)
+        augmented = torch.rand((views * n, 3, 4, 4), generator=source)
+        batch = Batch(images, torch.as_tensor(labels), torch.arange(n), augmented)
         output = Output(
             logits=torch.randn((views * n, classes), generator=source).requires_grad_(),
             embedding=torch.randn((views * n, width), generator=source).requires_grad_(),

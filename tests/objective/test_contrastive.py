@@ -1,4 +1,4 @@
-"""Both contrastive losses against accounts of them in plain Python."""
+"""Both contrastive losses against plain Python."""
 
 import math
 
@@ -116,7 +116,7 @@ def test_dead_embeddings_have_finite_and_small_gradients(kind, dead, one_batch):
     rows = {"all": slice(None), "first view": slice(0, 6), "one row": slice(2, 3)}[dead]
     leaf[rows] = -leaf[rows].abs()
     leaf.requires_grad_()
-    # The embedding is the output of a ReLU, which may kill all of its units.
+    # The embedding is the output of a ReLU, whose units may all be zero.
     loss = term(kind=kind)(output._replace(embedding=leaf.relu()), batch)
     loss.backward()
     assert loss.isfinite()
@@ -135,18 +135,18 @@ def test_half_precision_embeddings_are_compared_in_single(kind, one_batch):
 
 
 @pytest.mark.parametrize("kind", ["siamese", "nt_xent"])
-def test_descending_it_brings_the_two_views_together(kind, one_batch):
+def test_minimising_it_brings_the_two_views_together(kind, one_batch):
     batch, output = one_batch(labels=[0, 1, 2, 3, 0, 1])
     leaf = output.embedding.detach().clone().requires_grad_()
     optimizer = torch.optim.SGD([leaf], 1.0)
 
-    def apart():
+    def distances():
         first, second = halves(output._replace(embedding=leaf))
         return sum(distance(a, b) for a, b in zip(first, second, strict=True))
 
-    before = apart()
+    before = distances()
     for _ in range(20):
         optimizer.zero_grad()
         term(kind=kind)(output._replace(embedding=leaf), batch).backward()
         optimizer.step()
-    assert apart() < 0.7 * before
+    assert distances() < 0.7 * before

@@ -1,4 +1,4 @@
-"""What every term promises, and their weighted sum; a new file is tested by being there."""
+"""Properties of every term, and of their weighted sum; a new term's file is tested too."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def test_every_term_is_a_finite_scalar_with_finite_gradients(name, n, one_batch)
 
 
 @each
-def test_every_term_leaves_the_batch_alone(name, one_batch):
+def test_no_term_changes_the_batch(name, one_batch):
     batch, output = one_batch(4, views_of(name))
     views, labels = batch.views.clone(), batch.labels.clone()
     TERMS[name]().build()(output, batch)
@@ -49,7 +49,7 @@ def test_every_weight_may_be_scheduled(name, one_batch):
 
 
 @each
-def test_the_weight_is_one_unless_given(name, one_batch):
+def test_the_default_weight_is_one(name, one_batch):
     batch, output = one_batch(4, views_of(name))
     plain = TERMS[name]().build()(output, batch)
     assert torch.equal(objective(**{name: {}})(output, batch, 0.3)[name], plain)

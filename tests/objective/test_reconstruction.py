@@ -22,7 +22,7 @@ def test_the_default_target_is_the_image_before_augmentation():
     assert ReconstructionSettings().target == "image"
 
 
-def test_without_a_denoiser_it_says_so(one_batch):
+def test_without_a_denoiser_it_is_an_error(one_batch):
     batch, output = one_batch()
     with pytest.raises(ValueError, match="no denoiser"):
         ReconstructionSettings().build()(output._replace(denoised=None), batch)

@@ -1,13 +1,15 @@
-"""``train.precision: auto`` is chosen when a run begins, and stays."""
+"""``train.precision: auto`` is chosen when a run starts, and stays."""
 
 import pytest
 import torch
 
-from gratis.recipe import resolve
-from gratis.run import precision
+from gratis.augmentation import AugmentSettings
+from gratis.recipe import resolve, with_overrides
+from gratis.run import precision, resolution
 from gratis.run.folder import RunFolder
-from gratis.run.precision import fit_to_device, quick_precision
-from gratis.run.training import train_only
+from gratis.run.precision import fastest_precision
+from gratis.run.resolution import resolve_for
+from gratis.run.training import load_once, train_only
 
 SMALL = ["train.epochs=0.1", "train.batch_size=64", "model.channels=[4, 4, 4, 4]"]
 
@@ -17,26 +19,51 @@ def recipe_of(word):
 
 
 def on(monkeypatch, word):
-    monkeypatch.setattr(precision, "quick_precision", lambda: word)
+    monkeypatch.setattr(resolution, "fastest_precision", lambda: word)
 
 
 @pytest.mark.parametrize("word", ["32-true", "bf16-mixed"])
-def test_what_is_said_is_kept(word, monkeypatch, tmp_path, capsys):
+def test_a_given_precision_is_kept(word, monkeypatch, caplog):
+    caplog.set_level("INFO", "gratis")
     on(monkeypatch, "other")
-    assert fit_to_device(recipe_of(word), RunFolder(tmp_path)).train.precision == word
-    assert not capsys.readouterr().err
+    recipe = recipe_of(word)
+    assert resolve_for(recipe, load_once(recipe.data)).train.precision == word
+    assert "train.precision" not in caplog.text
 
 
-def test_a_run_goes_on_as_it_began_on_any_device(monkeypatch, tmp_path, capsys):
+def test_a_resumed_run_keeps_its_precision_on_any_device(monkeypatch, tmp_path, caplog):
+    caplog.set_level("INFO", "gratis")
     on(monkeypatch, "bf16-mixed")
-    train_only(recipe_of("auto"), tmp_path / "run")
-    assert "train.precision: bf16-mixed" in capsys.readouterr().err
-    assert RunFolder(tmp_path / "run").recipe().train.precision == "bf16-mixed"
+    recipe = recipe_of("auto")
+    train_only(recipe, tmp_path / "run")
+    assert "train.precision: bf16-mixed" in caplog.text
+    started = RunFolder(tmp_path / "run").recipe()
+    assert started.train.precision == "bf16-mixed"
     on(monkeypatch, "32-true")
-    again = fit_to_device(recipe_of("auto"), RunFolder(tmp_path / "run"))
+    caplog.clear()
+    again = resolve_for(recipe, load_once(recipe.data), started)
     assert again.train.precision == "bf16-mixed"
-    assert not capsys.readouterr().err
-    train_only(recipe_of("auto"), tmp_path / "run")  # finished, and not another run's folder
+    assert "train.precision" not in caplog.text
+    train_only(recipe, tmp_path / "run")  # finished, and not the folder of another run
+
+
+def test_a_recipe_is_resolved_once_for_data_device_and_budget(monkeypatch, caplog):
+    caplog.set_level("INFO", "gratis")
+    on(monkeypatch, "32-true")
+    monkeypatch.setattr(resolution, "affordable_epochs", lambda recipe, dataset: 7.0)
+    recipe = resolve("free", "digits", [*SMALL, "train.precision=auto", "train.budget=60"])
+    augment = AugmentSettings(flip=0.5)
+    recipe = recipe.model_copy(update={"augment": augment})
+    dataset = load_once(recipe.data)
+    resolved = resolve_for(recipe, dataset)
+    assert resolved.augment == augment.model_copy(update={"flip": 0.0})
+    assert (resolved.train.precision, resolved.train.epochs) == ("32-true", 7)
+    # What a resolved recipe says stays, and a run that has started keeps its epochs.
+    monkeypatch.setattr(resolution, "affordable_epochs", lambda recipe, dataset: 9.0)
+    assert resolve_for(recipe, dataset, resolved) == resolved
+    assert resolve_for(resolved, dataset, resolved) == resolved
+    longer = with_overrides(resolved, ["train.budget=120"])
+    assert resolve_for(longer, dataset, resolved).train.epochs == 7
 
 
 @pytest.mark.parametrize(
@@ -47,20 +74,20 @@ def test_a_run_goes_on_as_it_began_on_any_device(monkeypatch, tmp_path, capsys):
         (("_is_amx_tile_supported",), "bf16-mixed"),
     ],
 )
-def test_a_processor_that_is_quick_at_it(supported, word, monkeypatch):
+def test_a_processor_with_bfloat16_in_hardware_uses_it(supported, word, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    for name in precision._CPU:
+    for name in precision._CPU_PROBES:
         monkeypatch.setattr(torch.cpu, name, lambda name=name: name in supported, raising=False)
-    assert quick_precision() == word
-    for name in precision._CPU:  # as in another version of torch
+    assert fastest_precision() == word
+    for name in precision._CPU_PROBES:  # as in another version of torch
         monkeypatch.delattr(torch.cpu, name)
-    assert quick_precision() == "32-true"
+    assert fastest_precision() == "32-true"
 
 
 @pytest.mark.parametrize(("quick", "word"), [(True, "bf16-mixed"), (False, "32-true")])
-def test_a_gpu_that_only_emulates_it_does_without(quick, word, monkeypatch):
+def test_a_gpu_that_only_emulates_bfloat16_does_not_use_it(quick, word, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation or quick
     )
-    assert quick_precision() == word
+    assert fastest_precision() == word

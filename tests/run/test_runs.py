@@ -269,7 +269,7 @@ def test_reproduce_makes_the_sets_anew_when_the_baseline_is_another(measured, tm
     other = baseline.model_copy(update={"seed": 5})
     identity = baseline.identity(evaluation.load_once(baseline.data))
     trainer, monitor = training.build_trainer(other, evaluation.load_once(other.data))
-    assert trainer.run(path, identity, monitor=monitor)
+    assert training.fit(trainer, path, identity, monitor=monitor)
     again = reproduce(baseline, rows, tmp_path, 1)
     hashes = [json.loads(text)["baseline"] for text in (made, manifest.read_text())]
     assert hashes[0] != hashes[1]

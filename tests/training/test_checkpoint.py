@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 
 from gratis.errors import GratisError
 from gratis.training import checkpoint, checkpoint_file
+from gratis.training.fit import fit
 
 IDENTITY = {"seed": "0", "train.epochs": "1"}
 OTHERS = {"seed": "7", "train.epochs": "1"}
@@ -32,7 +33,7 @@ def run(trainer_of, tmp_path_factory):
     """The folder of a short run, and its trainer; copy the one, and look at the other."""
     folder = tmp_path_factory.mktemp("run")
     trainer = trainer_of("free", average=0.9, epochs=1)
-    trainer.run(folder, IDENTITY)
+    fit(trainer, folder, IDENTITY)
     return folder, trainer
 
 
@@ -100,7 +101,7 @@ def test_another_format_is_refused(loader, saved, untouched):
 @both
 def test_another_recipe_or_data_set_is_refused(loader, trainer_of, tmp_path):
     trainer = trainer_of(epochs=1)
-    trainer.run(tmp_path, OTHERS)
+    fit(trainer, tmp_path, OTHERS)
     refuses(
         tmp_path / "checkpoint.safetensors", trainer.train_state, loader, "another recipe or data"
     )
@@ -148,7 +149,7 @@ def test_a_made_up_state_is_refused(name, tensor, saved, trainer_of):
 @both
 def test_the_difference_to_the_run_is_shown(loader, trainer_of, tmp_path):
     trainer = trainer_of(epochs=1)
-    trainer.run(tmp_path, OTHERS | {"train.batch_size": "8"})
+    fit(trainer, tmp_path, OTHERS | {"train.batch_size": "8"})
     shown = r"\(seed was 7, is 0; train\.batch_size was 8, is absent\)"
     refuses(tmp_path / "checkpoint.safetensors", trainer.train_state, loader, shown)
 
@@ -162,7 +163,7 @@ def test_another_model_is_refused(loader, saved, trainer_of):
 
 
 def test_a_run_without_an_average_does_not_go_on_with_one(trainer_of, tmp_path):
-    trainer_of("free", epochs=1).run(tmp_path, IDENTITY)
+    fit(trainer_of("free", epochs=1), tmp_path, IDENTITY)
     train_state = trainer_of("free", average=0.9).train_state
     with pytest.raises(GratisError, match="another model"):
         LOADERS["load"](tmp_path / "checkpoint.safetensors", train_state)
@@ -185,7 +186,7 @@ def test_the_averaged_weights_are_the_ones_that_count(saved, trainer_of):
 
 def test_without_an_average_the_weights_themselves_count(trainer_of, tmp_path):
     trainer = trainer_of(epochs=1)
-    trainer.run(tmp_path, IDENTITY)
+    fit(trainer, tmp_path, IDENTITY)
     fresh = trainer_of().train_state
     checkpoint.load_weights(tmp_path / "checkpoint.safetensors", fresh.module, IDENTITY)
     assert same(state(fresh), state(trainer.train_state))
@@ -216,12 +217,12 @@ def test_weights_keep_their_layout_in_memory_when_loaded(saved, trainer_of):
 def test_the_weights_of_an_unfinished_run_are_refused(trainer_of, tmp_path):
     path, stops = tmp_path / "checkpoint.safetensors", iter([False])
     assert not checkpoint.finished(path, IDENTITY)
-    assert not trainer_of(epochs=2).run(tmp_path, IDENTITY, lambda: next(stops, True))
+    assert not fit(trainer_of(epochs=2), tmp_path, IDENTITY, lambda: next(stops, True))
     assert not checkpoint.finished(path, IDENTITY)
     refuses(
         path, trainer_of().train_state, LOADERS["load_weights"], "unfinished run.*gratis resume"
     )
-    assert trainer_of(epochs=2).run(tmp_path, IDENTITY)
+    assert fit(trainer_of(epochs=2), tmp_path, IDENTITY)
     assert checkpoint.finished(path, IDENTITY)
     checkpoint.load_weights(path, trainer_of().train_state.module, IDENTITY)
 

@@ -1,4 +1,4 @@
-"""Sealed files: whatever happens while one is written, one that is whole can be read."""
+"""Checkpoint files: an intact one can be read whatever happens while one is written."""
 
 import os
 
@@ -43,32 +43,37 @@ def path(tmp_path):
     return path
 
 
-def test_what_was_written_is_read_and_the_one_before_is_kept(path):
+def test_what_is_written_is_read_and_the_previous_file_is_kept(path):
     assert value_of(path) == (2.0, {"name": "second"})
     assert value_of(checkpoint_file.previous(path)) == (1.0, {"name": "first"})
     assert len(list(path.parent.iterdir())) == 2
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_file_gives_way_to_the_one_before_and_says_so(damage, path, capsys):
+def test_the_previous_file_is_read_in_place_of_a_damaged_one(damage, path, caplog):
     path.write_bytes(damage(path.read_bytes()))
     assert value_of(path) == (1.0, {"name": "first"})
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "checkpoint.safetensors: is gone or damaged" in said
-    checkpoint_file.read(path, quiet=True)
-    assert not capsys.readouterr().err
+    (message,) = caplog.messages
+    assert "checkpoint.safetensors: is missing or damaged" in message
+
+
+def test_repairing_replaces_a_damaged_file_and_warns_once(path, caplog):
+    path.write_bytes(b"")
+    for _ in range(2):
+        assert checkpoint_file.read(path, repair=True)[1] == {"name": "first"}
+    assert len(caplog.messages) == 1
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_where_both_are_damaged_the_newest_is_named(damage, path):
+def test_if_both_are_damaged_the_error_names_the_newest(damage, path):
     for each in (path, checkpoint_file.previous(path)):
         each.write_bytes(damage(each.read_bytes()))
     with pytest.raises(GratisError, match=r"checkpoint\.safetensors: is damaged"):
         checkpoint_file.read(path)
 
 
-def test_the_one_before_is_read_where_the_newest_is_gone(path):
+def test_the_previous_file_is_read_if_the_newest_is_missing(path):
     path.unlink()
     assert checkpoint_file.exists(path)
     assert value_of(path)[0] == 1.0
@@ -79,14 +84,14 @@ def test_the_one_before_is_read_where_the_newest_is_gone(path):
 
 
 class Killed(BaseException):
-    """What no handler is there for."""
+    """Not an Exception, so that no handler catches it."""
 
 
 CALLS = ("open", "fsync", "replace", "rename", "unlink", "link")
 
 
 def counted(call, left):
-    """Let a call through while there are calls left."""
+    """Return ``call``, which raises Killed when the iterator ``left`` ends."""
 
     def counting(*arguments, **named):
         if next(left, None) is None:
@@ -97,13 +102,13 @@ def counted(call, left):
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_a_death_at_any_call_loses_neither(damaged, path, monkeypatch):
-    """Die before every system call of a write in turn; a whole file can always be read."""
+def test_a_kill_at_any_system_call_leaves_an_intact_file(damaged, path, monkeypatch):
+    """Kill a write before each of its system calls in turn."""
     if damaged:
         path.write_bytes(b"")
-        checkpoint_file.read(path, settle=True)
+        checkpoint_file.read(path, repair=True)
     real = {name: getattr(os, name) for name in CALLS}
-    deaths = 0
+    kills = 0
     for moment in range(1000):
         left = iter(range(moment))
         with monkeypatch.context() as patched:
@@ -112,9 +117,9 @@ def test_a_death_at_any_call_loses_neither(damaged, path, monkeypatch):
             try:
                 checkpoint_file.write(path, tensors(3.0), {"name": "third"})
             except Killed:
-                deaths += 1
+                kills += 1
             else:
                 break
         assert value_of(path)[0] in (1.0, 2.0, 3.0)
-    assert deaths >= 4
+    assert kills >= 4
     assert value_of(path)[0] == 3.0

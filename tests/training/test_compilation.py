@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from gratis.training import compilation
+from gratis.training.fit import fit
 from gratis.training.micro_batching import MicroBatching
 
 RUN = {"run": "x"}
@@ -45,7 +46,7 @@ def weights(folder):
     ids=["free", "two views", "pgd"],
 )
 def test_it_trains_as_the_plain_network(
-    adversary, objective, times, graphs, trainer_of, tmp_path, capsys
+    adversary, objective, times, graphs, trainer_of, tmp_path, caplog
 ):
     """Batches of two to six images, compiled once for all; torch itself parts at 16 rows."""
     sizes = {"epochs": 3, "batch_size": 6, "average": 0.9}
@@ -54,15 +55,15 @@ def test_it_trains_as_the_plain_network(
         trainer = trainer_of(adversary, objective, compile=compile_it, **sizes)
         half = trainer.planned / 2
         stopping = lambda trainer=trainer, half=half: trainer.position.passes > half  # noqa: E731
-        trainer.run(tmp_path / name, RUN, stopping)
+        fit(trainer, tmp_path / name, RUN, stopping)
         trainer.position.events.append(MicroBatching(0, 0, 0, 2))
-        assert trainer.run(tmp_path / name, RUN)
+        assert fit(trainer, tmp_path / name, RUN)
     plain, compiled = weights(tmp_path / "plain"), weights(tmp_path / "compiled")
     assert plain.keys() == compiled.keys()
     for name, tensor in plain.items():
         torch.testing.assert_close(compiled[name], tensor, msg=name)
     assert len(graphs) == times
-    assert "train.compile" not in capsys.readouterr().err
+    assert "train.compile" not in caplog.text
 
 
 def test_evaluation_is_not_compiled(graphs, trainer_of):
@@ -76,7 +77,7 @@ def test_evaluation_is_not_compiled(graphs, trainer_of):
 
 @pytest.mark.parametrize("missing", [False, True], ids=["fails", "missing"])
 def test_without_a_compiler_training_goes_on_after_one_line(
-    missing, trainer_of, monkeypatch, tmp_path, capsys
+    missing, trainer_of, monkeypatch, tmp_path, caplog
 ):
     def backend(graph, inputs):
         raise ValueError("no such compiler\nand where it was looked for")
@@ -91,10 +92,10 @@ def test_without_a_compiler_training_goes_on_after_one_line(
     ends = []
     for name, compile_it in (("plain", False), ("compiled", True)):
         (tmp_path / name).mkdir()
-        trainer_of("free", epochs=1, compile=compile_it).run(tmp_path / name, RUN)
+        fit(trainer_of("free", epochs=1, compile=compile_it), tmp_path / name, RUN)
         ends.append(weights(tmp_path / name))
     assert all(torch.equal(tensor, ends[1][name]) for name, tensor in ends[0].items())
-    assert capsys.readouterr().err.count("training goes on uncompiled") == 1
+    assert caplog.text.count("training uncompiled") == 1
 
 
 def test_memory_that_does_not_do_is_no_failure_of_the_compiler(graphs, trainer_of, tmp_path):
@@ -107,6 +108,6 @@ def test_memory_that_does_not_do_is_no_failure_of_the_compiler(graphs, trainer_o
         return plain(images)
 
     trainer.train_state.module.forward = small
-    assert trainer.run(tmp_path, RUN)
+    assert fit(trainer, tmp_path, RUN)
     assert len(trainer.position.events) == 1
     assert graphs

@@ -8,7 +8,8 @@ import torch
 
 from gratis.errors import GratisError, Interrupted
 from gratis.training import trainer as trainer_module
-from gratis.training.divergence import Divergence, Rollback, refuse_exploded
+from gratis.training.divergence import Divergence, Rollback, refuse_divergence
+from gratis.training.fit import fit
 
 NAN, EXPLODED = float("nan"), 1e6
 RUN = {"run": "x"}
@@ -27,8 +28,8 @@ def spoilt(monkeypatch):
     def spoil(when, loss):
         real = trainer_module.train_step
 
-        def step(train_state, batch, t, number):
-            values = real(train_state, batch, t, number)
+        def step(train_state, batch, t, number, parts):
+            values = real(train_state, batch, t, number, parts)
             if when(number, train_state.optimizer.param_groups[0]["lr"]):
                 values["loss"] = torch.tensor(loss)
             return values
@@ -39,16 +40,16 @@ def spoilt(monkeypatch):
 
 
 @pytest.mark.parametrize("loss", [NAN, EXPLODED])
-def test_training_goes_back_and_on_with_half_the_rate(loss, spoilt, trainer_of, tmp_path, capsys):
+def test_training_goes_back_and_on_with_half_the_rate(loss, spoilt, trainer_of, tmp_path, caplog):
     spoilt(lambda step, rate: step == 13 and rate == 0.02, loss)
     trainer = trainer_of("free", epochs=4)
-    assert trainer.run(tmp_path, RUN)
+    assert fit(trainer, tmp_path, RUN)
     (event,) = lines(tmp_path, "rollback")
     assert [asdict(each) for each in trainer.position.events] == [event]
     # Found at the first line after step 13, that is after 15 steps.
     assert (event["step"], event["rate_factor"]) == (15, 0.5)
     assert event["to_step"] <= 13
-    assert "back to epoch" in capsys.readouterr().err
+    assert "back to epoch" in caplog.text
     steps = lines(tmp_path, "step")
     assert [line["step"] for line in steps[:-1]] == list(range(3, steps[-2]["step"] + 1, 3))
     rates = [line["learning_rate"] for line in steps if line["step"] > event["to_step"] + 3]
@@ -61,10 +62,10 @@ def test_the_weights_are_those_of_the_checkpoint_gone_back_to(spoilt, trainer_of
         (tmp_path / name).mkdir()
     halved = trainer_of("free", epochs=3)
     halved.position.events = [Rollback(0, 0, 0, 0, "", 0.5)]  # half the rate from the beginning
-    halved.run(tmp_path / "whole", RUN)
+    fit(halved, tmp_path / "whole", RUN)
     spoilt(lambda step, rate: step == 2 and rate == 0.02, NAN)
     trainer = trainer_of("free", epochs=3)
-    trainer.run(tmp_path / "rolled back", RUN)
+    fit(trainer, tmp_path / "rolled back", RUN)
     assert trainer.position.events[0].to_step == 0
     expected = halved.train_state.module.state_dict()
     for name, tensor in trainer.train_state.module.state_dict().items():
@@ -77,11 +78,11 @@ def test_after_three_times_it_stops_and_the_last_good_checkpoint_stays(
     spoilt(lambda step, rate: step == 13, NAN)
     trainer = trainer_of("free", epochs=4)
     with pytest.raises(GratisError, match=r"no longer finite after epoch 1\.8, 3 times after"):
-        trainer.run(tmp_path, RUN)
+        fit(trainer, tmp_path, RUN)
     assert [line["rate_factor"] for line in lines(tmp_path, "rollback")] == [0.5, 0.25, 0.125]
     # The next leg has not forgotten.
     with pytest.raises(GratisError, match="3 times after"):
-        trainer_of("free", epochs=4).run(tmp_path, RUN)
+        fit(trainer_of("free", epochs=4), tmp_path, RUN)
     assert len(lines(tmp_path, "rollback")) == 3
 
 
@@ -89,13 +90,13 @@ def test_after_three_times_it_stops_and_the_last_good_checkpoint_stays(
 def test_stopping_instead_says_how_to_go_on(log_every, trainer_of, tmp_path):
     trainer = trainer_of(learning_rate=1e25, epochs=2, log_every=log_every, on_divergence="stop")
     with pytest.raises(GratisError, match=r"no longer finite.*--on-divergence rollback.*rate"):
-        trainer.run(tmp_path, RUN)
-    assert trainer_of(epochs=2).run(tmp_path, RUN)
+        fit(trainer, tmp_path, RUN)
+    assert fit(trainer_of(epochs=2), tmp_path, RUN)
 
 
 def test_a_rate_that_is_far_too_high_comes_to_an_end(trainer_of, tmp_path):
     with pytest.raises(GratisError, match="3 times after going back"):
-        trainer_of(learning_rate=1e25, epochs=2).run(tmp_path, RUN)
+        fit(trainer_of(learning_rate=1e25, epochs=2), tmp_path, RUN)
 
 
 def test_a_event_is_not_taken_anew_after_a_death(spoilt, trainer_of, monkeypatch, tmp_path):
@@ -111,10 +112,10 @@ def test_a_event_is_not_taken_anew_after_a_death(spoilt, trainer_of, monkeypatch
 
     monkeypatch.setattr(trainer_module, "train_step", dies)
     with pytest.raises(KeyboardInterrupt):
-        trainer.run(tmp_path, RUN)
+        fit(trainer, tmp_path, RUN)
     monkeypatch.setattr(trainer_module, "train_step", sound)
     resumed = trainer_of("free", epochs=4)
-    assert resumed.run(tmp_path, RUN)
+    assert fit(resumed, tmp_path, RUN)
     assert resumed.position.events == trainer.position.events
     assert len(lines(tmp_path, "rollback")) == 1
 
@@ -125,8 +126,8 @@ def test_weights_that_are_not_finite_never_replace_a_good_checkpoint(
     """The loss of a step is taken before its update: the update may spoil what is saved."""
     real = trainer_module.train_step
 
-    def step(train_state, batch, t, number):
-        values = real(train_state, batch, t, number)
+    def step(train_state, batch, t, number, parts):
+        values = real(train_state, batch, t, number, parts)
         if number == 4 and train_state.optimizer.param_groups[0]["lr"] == 0.02:
             with torch.no_grad():
                 next(train_state.module.parameters()).fill_(torch.inf)
@@ -135,11 +136,11 @@ def test_weights_that_are_not_finite_never_replace_a_good_checkpoint(
     monkeypatch.setattr(trainer_module, "train_step", step)
     left = iter([False] * 5)
     stopped = trainer_of(epochs=3, log_every=1000)
-    with pytest.raises(Interrupted, match=r"stopped after epoch 0\.6, not saved, because"):
-        stopped.run(tmp_path, RUN, lambda: next(left, True))
+    with pytest.raises(Interrupted, match=r"stopped after epoch 0\.6 without saving, because"):
+        fit(stopped, tmp_path, RUN, lambda: next(left, True))
     assert stopped.position.steps == 5
     resumed = trainer_of(epochs=3, log_every=1000)
-    assert resumed.run(tmp_path, RUN)
+    assert fit(resumed, tmp_path, RUN)
     (event,) = lines(tmp_path, "rollback")
     assert "finite" in event["reason"]
 
@@ -149,21 +150,21 @@ def test_weights_that_are_not_finite_from_the_beginning_are_named(trainer_of, tm
     with torch.no_grad():
         next(trainer.train_state.module.parameters()).fill_(torch.nan)
     with pytest.raises(GratisError, match=r"finite before training began; check model\.weights"):
-        trainer.run(tmp_path, RUN)
+        fit(trainer, tmp_path, RUN)
 
 
 @pytest.mark.parametrize("choice", ["warn", "stop", "rollback"])
-def test_what_is_done_about_overfitting_is_a_choice(choice, trainer_of, tmp_path, capsys):
+def test_what_is_done_about_overfitting_is_a_choice(choice, trainer_of, tmp_path, caplog):
     trainer = trainer_of("n_fgsm", epochs=4, on_overfitting=choice)
     looks = iter([COLLAPSE])
     sound = {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7}
     monitor = lambda model: next(looks, sound)  # noqa: E731
     if choice == "stop":
         with pytest.raises(GratisError, match=r"catastrophic overfitting.*lower epsilon"):
-            trainer.run(tmp_path, RUN, monitor=monitor)
+            fit(trainer, tmp_path, RUN, monitor=monitor)
         return
-    assert trainer.run(tmp_path, RUN, monitor=monitor)
-    assert "catastrophic overfitting" in capsys.readouterr().err
+    assert fit(trainer, tmp_path, RUN, monitor=monitor)
+    assert "catastrophic overfitting" in caplog.text
     assert len(trainer.position.events) == (choice == "rollback")
 
 
@@ -177,7 +178,7 @@ def test_a_collapse_goes_back_to_before_it_whatever_was_saved_since(trainer_of, 
         collapsed = trainer.position.steps > 10 and not trainer.position.events
         return COLLAPSE if collapsed else {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7}
 
-    assert trainer.run(tmp_path, RUN, monitor=look)
+    assert fit(trainer, tmp_path, RUN, monitor=look)
     (event,) = trainer.position.events
     assert event.to_step <= 10 < event.step
 
@@ -185,7 +186,7 @@ def test_a_collapse_goes_back_to_before_it_whatever_was_saved_since(trainer_of, 
 def test_an_explosion_from_the_first_step_is_noticed(trainer_of, tmp_path):
     trainer = trainer_of(learning_rate=30, epochs=3, log_every=20)
     with pytest.raises(GratisError, match=r"exploded|finite"):
-        trainer.run(tmp_path, RUN)
+        fit(trainer, tmp_path, RUN)
 
 
 @pytest.mark.parametrize(
@@ -202,6 +203,6 @@ def test_an_explosion_from_the_first_step_is_noticed(trainer_of, tmp_path):
 def test_what_counts_as_divergence(first, loss, refused):
     means = {"loss": loss, "accuracy": 0.5}
     if not refused:
-        return refuse_exploded(means, first)
+        return refuse_divergence(means, first)
     with pytest.raises(Divergence, match=r"exploded|finite"):
-        refuse_exploded(means, first)
+        refuse_divergence(means, first)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gratis.training import trainer as trainer_module
+from gratis.training.fit import fit
 
 
 @pytest.mark.parametrize("decay", [0.3, 0.999])  # of which the second is never reached
@@ -21,7 +22,7 @@ def test_the_evaluated_weights_are_the_running_average(decay, trainer_of, monkey
         return report
 
     monkeypatch.setattr(trainer_module, "train_step", step)
-    trainer.run(tmp_path, {"run": "x"})
+    fit(trainer, tmp_path, {"run": "x"})
     evaluated = trainer.train_state.evaluated.module.state_dict()
     assert evaluated.keys() == expected.keys()
     assert next(updates) > 15
@@ -39,7 +40,7 @@ def test_without_an_average_the_module_itself_is_evaluated(trainer_of):
 
 def test_batches_are_counted_and_not_averaged(trainer_of, tmp_path):
     trainer = trainer_of("free", average=0.9, epochs=1)
-    trainer.run(tmp_path, {"run": "x"})
+    fit(trainer, tmp_path, {"run": "x"})
     counted = [
         (value, trainer.train_state.evaluated.module.state_dict()[name])
         for name, value in trainer.train_state.module.state_dict().items()

@@ -1,19 +1,19 @@
-"""Losses of twenty steps, written down: whoever changes a number here changes how we train.
+"""Golden losses of twenty steps: a change in these numbers is a change in how gratis trains.
 
-``golden/NAME.txt`` holds the total loss of each step, one a line, for every adversary with cross
-entropy and for every objective with free training. After a deliberate change of behaviour write
-them anew with ::
+``golden/NAME.txt`` has the total loss of each step, one per line, for every adversary with cross
+entropy and for every objective with free training. After a deliberate change of behaviour, write
+them again with ::
 
-    GRATIS_WRITE_GOLDEN=1 uv run pytest tests/train/test_golden.py
+    GRATIS_WRITE_GOLDEN=1 uv run pytest tests/training/test_golden.py
 
-look at the difference, and say in the CHANGELOG why they moved.
+check the difference, and explain it in the CHANGELOG.
 
-Bit for bit the same is promised on one machine only: another processor sums in another order. In
-single precision that turns the sign of some gradient near zero within twenty steps, and one pixel
-that moves the other way moves later losses by up to a hundredth. So these runs are in double
-precision, where it does not happen (without AVX and oneDNN they differed by 5e-6), and agree to
-``TOLERANCE`` everywhere; a changed rule moves them by more than a hundredth, and the last test
-makes sure that it is seen.
+Results are equal bit for bit on one machine only, because another processor sums in another order.
+In single precision that flips the sign of some gradient near zero within twenty steps, and one
+pixel that moves the other way changes later losses by up to a hundredth. These runs are therefore
+in double precision, where this does not happen (without AVX and oneDNN they differed by 5e-6), and
+agree to ``TOLERANCE`` everywhere. A changed rule moves them by more than a hundredth, as the last
+test checks.
 """
 
 import os
@@ -23,15 +23,17 @@ import pytest
 from lightning_fabric import Fabric
 
 from gratis.adversary import ADVERSARIES
+from gratis.data import batches, to_float
 from gratis.objective import TERMS
 from gratis.run import build
 from gratis.training import trainer as trainer_module
+from gratis.training.fit import fit
 
 GOLDEN = Path(__file__).parent / "golden"
 STEPS = 20
 TOLERANCE = 1e-4  # relative
 
-# Each combination moves every number that it has, so that the golden losses see it.
+# Every setting differs from its default, so that the golden losses depend on it.
 ADVERSARY = {
     "free": {
         "replays": {"steps": {0: 2, 0.5: 3}},
@@ -57,7 +59,7 @@ CASES |= {f"free-{name}": ("free", content) for name, content in OBJECTIVE.items
 
 
 def settings(name):
-    """Return what ``trainer_of`` takes for a case."""
+    """Return the arguments of ``trainer_of`` for a case."""
     word, terms = CASES[name]
     return {
         "adversary": {word: ADVERSARY.get(word, {})},
@@ -66,19 +68,6 @@ def settings(name):
         "count": "images",
         "learning_rate": {"cosine": {"start": 0.01, "stop": 0}},
     }
-
-
-class Doubled:
-    """Batches in double precision."""
-
-    def __init__(self, batches):
-        self.batches = batches
-        self.image_count, self.largest = batches.image_count, batches.largest
-
-    def __getitem__(self, number):
-        batch = self.batches[number]
-        batch.views = batch.images = batch.images.double()
-        return batch
 
 
 @pytest.fixture
@@ -94,19 +83,22 @@ def losses(trainer_of, monkeypatch, tmp_path):
         seen.append(float(report["loss"]))
         return report
 
+    def to_double(pixels, device):
+        return to_float(pixels, device).double()
+
     monkeypatch.setattr(build, "Fabric", fabric)
+    monkeypatch.setattr(batches, "to_float", to_double)
     monkeypatch.setattr(trainer_module, "train_step", step)
 
     def train(**own):
         trainer = trainer_of(epochs=STEPS / 8, **own)  # eight batches an epoch
-        trainer.batches = Doubled(trainer.batches)
-        trainer.run(tmp_path, {"run": "x"})
+        fit(trainer, tmp_path, {"run": "x"})
         return seen
 
     return train
 
 
-def written(name):
+def golden(name):
     path = GOLDEN / f"{name}.txt"
     assert path.exists(), f"{path} is missing; the docstring of {Path(__file__).name} says how"
     return [float(line) for line in path.read_text().split()]
@@ -118,11 +110,11 @@ def test_losses_are_golden(name, losses):
     assert len(seen) == STEPS
     if os.environ.get("GRATIS_WRITE_GOLDEN"):
         (GOLDEN / f"{name}.txt").write_text("".join(f"{loss:.6f}\n" for loss in seen))
-    for step, (loss, expected) in enumerate(zip(seen, written(name), strict=True)):
+    for step, (loss, expected) in enumerate(zip(seen, golden(name), strict=True)):
         assert loss == pytest.approx(expected, rel=TOLERANCE), f"step {step + 1}"
 
 
-def test_there_is_no_golden_file_too_many():
+def test_every_golden_file_has_a_case():
     assert {path.stem for path in GOLDEN.glob("*.txt")} == set(CASES)
 
 
@@ -140,8 +132,8 @@ def test_there_is_no_golden_file_too_many():
         ("pgd", "steps", 2),
     ],
 )
-def test_a_changed_rule_is_seen(name, field, value, losses):
+def test_a_changed_rule_changes_the_losses(name, field, value, losses):
     own = settings(name)
     own["adversary"] = {name: ADVERSARY[name] | {field: value}}
-    seen = zip(losses(**own), written(name), strict=True)
+    seen = zip(losses(**own), golden(name), strict=True)
     assert max(abs(loss / expected - 1) for loss, expected in seen) > 100 * TOLERANCE

@@ -7,10 +7,3 @@ def test_what_changed_is_said_by_path_and_the_rest_is_counted():
     assert differences(before, before | {"c": "0"}) == "c was 3, is 0"
     shown = "a was 1, is absent; b was 2, is absent; c was 3, is absent; and 2 more"
     assert differences(before, {}) == shown
-
-
-def test_runs_from_before_a_key_were_trained_as_its_default_says():
-    now = {"train.epochs": "20", "train.compile": "false", "train.decay_all": "true"}
-    assert differences({"train.epochs": "20"}, now) == ""
-    changed = now | {"train.compile": "true"}
-    assert differences({"train.epochs": "20"}, changed) == "train.compile was false, is true"

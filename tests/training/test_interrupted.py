@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from gratis.run.build import build_trainer
 from gratis.training import trainer as trainer_module
+from gratis.training.fit import fit
 
 CONTRASTIVE = {"cross_entropy": {}, "contrastive": {"weight": 0.1}}
 CASES = {
@@ -52,10 +53,10 @@ def run_to_the_end(build, folder, stops):
     folder.mkdir()
     for batches in stops:
         trainer, monitor = build()
-        if trainer.run(folder, {"run": "x"}, stop_after(batches), monitor):
+        if fit(trainer, folder, {"run": "x"}, stop_after(batches), monitor):
             return trainer
     trainer, monitor = build()
-    assert trainer.run(folder, {"run": "x"}, monitor=monitor)
+    assert fit(trainer, folder, {"run": "x"}, monitor=monitor)
     return trainer
 
 
@@ -87,25 +88,25 @@ def test_what_was_written_after_the_checkpoint_is_cut_off(builder, tmp_path):
     run_to_the_end(build, tmp_path / "whole", [])
     folder = tmp_path / "killed"
     folder.mkdir()
-    build()[0].run(folder, {"run": "x"}, stop_after(3))
+    fit(build()[0], folder, {"run": "x"}, stop_after(3))
     with (folder / "metrics.jsonl").open("a") as stream:
         stream.write('{"kind": "step", "step": 99}\n{"kind": "st')  # killed while writing
-    assert build()[0].run(folder, {"run": "x"})
+    assert fit(build()[0], folder, {"run": "x"})
     assert log(folder) == log(tmp_path / "whole")
 
 
 def test_a_lost_log_does_not_stop_the_run(builder, tmp_path):
     build = builder(adversary="natural", log_every=1)
-    build()[0].run(tmp_path, {"run": "x"}, stop_after(3))
+    fit(build()[0], tmp_path, {"run": "x"}, stop_after(3))
     (tmp_path / "metrics.jsonl").unlink()
-    assert build()[0].run(tmp_path, {"run": "x"})
+    assert fit(build()[0], tmp_path, {"run": "x"})
     steps = [line["step"] for line in log(tmp_path) if line["kind"] == "step"]
     assert steps == list(range(4, steps[-1] + 1))
 
 
 def test_an_error_in_a_step_leaves_the_last_checkpoint(builder, monkeypatch, tmp_path):
     build = builder(adversary="free")
-    build()[0].run(tmp_path, {"run": "x"}, stop_after(2))
+    fit(build()[0], tmp_path, {"run": "x"}, stop_after(2))
     before = (tmp_path / "checkpoint.safetensors").read_bytes()
 
     def broken(*_):
@@ -113,5 +114,5 @@ def test_an_error_in_a_step_leaves_the_last_checkpoint(builder, monkeypatch, tmp
 
     monkeypatch.setattr(trainer_module, "train_step", broken)
     with pytest.raises(KeyboardInterrupt):
-        build()[0].run(tmp_path, {"run": "x"})
+        fit(build()[0], tmp_path, {"run": "x"})
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before

@@ -11,7 +11,8 @@ from gratis.adversary import ADVERSARIES
 from gratis.data import Batch
 from gratis.errors import GratisError
 from gratis.training.divergence import Rollback
-from gratis.training.micro_batching import MicroBatching, fewest_images, more_parts, parts_after
+from gratis.training.fit import fit
+from gratis.training.micro_batching import MicroBatching, more_parts, parts_after, smallest_part
 from gratis.training.step import train_step
 
 RUN = {"run": "x"}
@@ -30,12 +31,10 @@ def lines(folder, kind):
     return [line for line in written if line["kind"] == kind]
 
 
-def batch_of(n, views=1, parts=1):
+def batch_of(n, views=1):
     source = torch.Generator().manual_seed(n)
     views = torch.rand((views * n, 3, 8, 8), generator=source, dtype=torch.float64)
-    batch = Batch.of(views[:n], torch.arange(n) % 4, torch.arange(n), split_size=IMAGES)
-    batch.views, batch.parts = views, parts
-    return batch
+    return Batch(views[:n], torch.arange(n) % 4, torch.arange(n), views, split_size=IMAGES)
 
 
 def without_batch_norm(train_state):
@@ -48,7 +47,7 @@ def without_batch_norm(train_state):
                 setattr(module, name, own)
     train_state.module.head.dropout = 0.0
     train_state.module.double().train()
-    assert fewest_images(train_state.module) == 1
+    assert smallest_part(train_state.module) == 1
 
 
 def trained(train_state, parts, sizes=(IMAGES, 5, IMAGES), views=1):
@@ -56,7 +55,7 @@ def trained(train_state, parts, sizes=(IMAGES, 5, IMAGES), views=1):
     without_batch_norm(train_state)
     train_state.optimizer = torch.optim.SGD(train_state.module.parameters(), 0.1)
     reports = [
-        train_step(train_state, batch_of(n, views, parts), 0.5, step)
+        train_step(train_state, batch_of(n, views), 0.5, step, parts)
         for step, n in enumerate(sizes)
     ]
     return train_state.module.state_dict(), train_state.adversary.state_dict(), reports
@@ -100,13 +99,13 @@ def same(first, second):
 
 
 @pytest.mark.parametrize("name", ADVERSARIES)
-def test_training_goes_on_in_parts(name, trainer_of, tmp_path, capsys):
+def test_training_goes_on_in_parts(name, trainer_of, tmp_path, caplog):
     trainer = Small(5).monitor(trainer_of(name, epochs=2, log_every=1))
-    assert trainer.run(tmp_path, RUN)
+    assert fit(trainer, tmp_path, RUN)
     (event,) = trainer.position.events
     assert lines(tmp_path, "memory") == [asdict(event)]
     assert (event.step, event.parts) == (0, 2)
-    assert capsys.readouterr().err.count("out of memory: batches now go") == 1
+    assert caplog.text.count("out of memory: batches now go") == 1
     # One update a step, whatever the parts, and the epochs that were planned.
     assert trainer.position.passes == pytest.approx(trainer.planned, abs=8 * trainer.cost)
     assert [line["step"] for line in lines(tmp_path, "step")] == [
@@ -125,7 +124,7 @@ def test_a_failed_attempt_draws_nothing(name, trainer_of, tmp_path):
         if images == 100:
             trainer.position.events = [MicroBatching(0, 0, 0, 2)]
         (tmp_path / str(images)).mkdir()
-        trainer.run(tmp_path / str(images), RUN)
+        fit(trainer, tmp_path / str(images), RUN)
         seen.append((weights(trainer), device.seen))
     (failed, own), (planned, others) = seen
     assert own == others
@@ -138,12 +137,12 @@ def test_a_resumed_run_keeps_its_parts_bit_for_bit(trainer_of, tmp_path):
         (tmp_path / name).mkdir()
         left = iter([False] * (stop or 10_000))
         trainer = Small(7).monitor(trainer_of("free", TWO_VIEWS, epochs=2))
-        trainer.run(tmp_path / name, RUN, lambda left=left: next(left, True))
+        fit(trainer, tmp_path / name, RUN, lambda left=left: next(left, True))
         if stop:
             # On a device with memory for all at once: the parts are what they were.
             device = Small(100)
             trainer = device.monitor(trainer_of("free", TWO_VIEWS, epochs=2))
-            assert trainer.run(tmp_path / name, RUN)
+            assert fit(trainer, tmp_path / name, RUN)
             assert max(device.seen) <= 7
         ends.append(weights(trainer))
     assert same(*ends)
@@ -160,7 +159,7 @@ def test_a_killed_run_does_not_run_out_of_memory_again(trainer_of, tmp_path):
 
     trainer.step = dies
     with pytest.raises(KeyboardInterrupt):
-        trainer.run(tmp_path, RUN)
+        fit(trainer, tmp_path, RUN)
     resumed = trainer_of("free", epochs=2, log_every=1000)
     resumed.restore(tmp_path / "checkpoint.safetensors", RUN)
     assert resumed.position.events == trainer.position.events
@@ -168,14 +167,14 @@ def test_a_killed_run_does_not_run_out_of_memory_again(trainer_of, tmp_path):
 
 def test_a_batch_that_never_fits_is_one_clear_line(trainer_of, tmp_path):
     trainer = Small(0).monitor(trainer_of("free", epochs=2))
-    with pytest.raises(GratisError, match=r"too small for a step, even with the batch in \d parts"):
-        trainer.run(tmp_path, RUN)
+    with pytest.raises(GratisError, match=r"out of memory even with the batch in \d parts"):
+        fit(trainer, tmp_path, RUN)
 
 
 def test_batch_norm_sees_two_images_in_every_part(trainer_of, tmp_path):
     """Batches of 7 and of 8 images in parts of at most three."""
     device = Small(3)
-    device.monitor(trainer_of(epochs=2)).run(tmp_path, RUN)
+    fit(device.monitor(trainer_of(epochs=2)), tmp_path, RUN)
     assert set(device.seen) == {2, 3}
 
 
@@ -187,7 +186,7 @@ def test_memory_that_fails_after_the_update_ends_training(trainer_of, monkeypatc
         raise torch.OutOfMemoryError("simulated")
 
     monkeypatch.setattr(trainer.train_state.optimizer, "step", fails)
-    with pytest.raises(GratisError, match="update weights"):
+    with pytest.raises(GratisError, match="updating weights"):
         trainer.step()
 
 

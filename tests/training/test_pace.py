@@ -6,9 +6,10 @@ from itertools import pairwise
 import pytest
 from pydantic import ValidationError
 
-from gratis.training import TrainSettings, budget, fit
+from gratis.training import TrainSettings, budget
 from gratis.training import trainer as trainer_module
 from gratis.training.budget import Pace, Plan, Shortening, plan_after
+from gratis.training.fit import fit
 
 RUN = {"run": "x"}
 HALVING = {"linear": {"start": 1, "stop": 0}}
@@ -87,11 +88,11 @@ def test_a_resumed_run_has_used_up_its_time(clock):
 
 
 def test_a_plan_spreads_what_is_left_of_progress():
-    assert Plan(100).at(25) == 0.25
+    assert Plan(100).progress_at(25) == 0.25
     shortened = plan_after([Shortening(3, 1, 40, 0.4, 70)], 100)
-    assert [shortened.at(p) for p in (40, 55, 70, 80)] == pytest.approx([0.4, 0.7, 1, 1])
+    assert [shortened.progress_at(p) for p in (40, 55, 70, 80)] == pytest.approx([0.4, 0.7, 1, 1])
     spent = plan_after([Shortening(3, 1, 40, 0.4, 40)], 100)
-    assert spent.at(40) == 1
+    assert spent.progress_at(40) == 1
     assert plan_after([object()], 100) == Plan(100)
 
 
@@ -109,11 +110,11 @@ def slow(monkeypatch):
         counted = {}
         real = trainer_module.train_step
 
-        def counting(train_state, batch, t, number):
+        def counting(train_state, batch, t, number, parts):
             counted["step"] = number
-            return real(train_state, batch, t, number)
+            return real(train_state, batch, t, number, parts)
 
-        monkeypatch.setattr(fit, "Pace", Told)
+        monkeypatch.setattr("gratis.training.fit.Pace", Told)
         monkeypatch.setattr(trainer_module, "train_step", counting)
 
     return make
@@ -124,15 +125,16 @@ def lines(folder, kind):
     return [line for line in written if line["kind"] == kind]
 
 
-def test_a_shortened_run_finishes_its_schedules(slow, trainer_of, tmp_path, capsys):
+def test_a_shortened_run_finishes_its_schedules(slow, trainer_of, tmp_path, caplog):
+    caplog.set_level("INFO", "gratis")
     slow(step=10, share=0.5)
     trainer = trainer_of(learning_rate=HALVING, epochs=6, log_every=1, budget=60)
     whole = trainer.planned
-    assert trainer.run(tmp_path, RUN)
+    assert fit(trainer, tmp_path, RUN)
     (event,) = lines(tmp_path, "budget")
     assert event["planned"] == pytest.approx((whole + event["passes"]) / 2)
     assert trainer.position.passes == pytest.approx(event["planned"], abs=8)
-    assert "slower than planned" in capsys.readouterr().err
+    assert "slower than planned" in caplog.text
     rates = [line["learning_rate"] for line in lines(tmp_path, "step")]
     falls = [before - after for before, after in pairwise(rates)]
     assert falls[-1] == pytest.approx(2 * falls[0], rel=0.2)
@@ -146,10 +148,10 @@ def test_a_resumed_run_repeats_the_event(slow, trainer_of, tmp_path):
         slow(step=10, share=0.5)
         trainer = trainer_of(learning_rate=HALVING, epochs=6, log_every=1, budget=60)
         left = iter([False] * 11) if name == "parts" else iter([])
-        trainer.run(tmp_path / name, RUN, lambda left=left, name=name: next(left, name == "parts"))
+        fit(trainer, tmp_path / name, RUN, lambda left=left, name=name: next(left, name == "parts"))
     slow(step=-1, share=1)
     resumed = trainer_of(learning_rate=HALVING, epochs=6, log_every=1, budget=60)
-    assert resumed.run(tmp_path / "parts", RUN)
+    assert fit(resumed, tmp_path / "parts", RUN)
     drop = {"images_per_second", "passes_per_second"}
     whole, parts = (
         [

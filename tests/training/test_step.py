@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from lightning_fabric import Fabric
@@ -13,9 +15,7 @@ TWO_VIEWS = {"cross_entropy": {}, "contrastive": {"weight": 0.1}}
 def batch_of(n=6, views=1):
     source = torch.Generator().manual_seed(n)
     images = torch.rand((views * n, 3, 8, 8), generator=source)
-    batch = Batch.of(images[:n], torch.arange(n) % 4, torch.arange(n), n)
-    batch.views = images
-    return batch
+    return Batch(images[:n], torch.arange(n) % 4, torch.arange(n), images, split_size=n)
 
 
 def weights(train_state):
@@ -84,7 +84,8 @@ def test_free_training_takes_its_gradient_in_front_of_the_denoiser(trainer_of):
     train_state = trainer_of("free", objective, denoiser=True).train_state
     train_state.module.train()
     batch = batch_of()
-    batch.images = batch.views - 0.2  # the denoiser is the identity: the error is 0.2 all over
+    # The denoiser is the identity, so that the error is 0.2 everywhere.
+    batch = replace(batch, images=batch.views - 0.2)
     train_step(train_state, batch, 0.5, 0)
     # Brighter images are further from the target: nothing but reconstruction was ascended.
     assert (train_state.adversary.state_dict()["delta"] > 0.03).all()

@@ -11,6 +11,7 @@ from gratis.data import Dataset, Split
 from gratis.errors import GratisError
 from gratis.run.build import build_trainer
 from gratis.training import trainer as trainer_module
+from gratis.training.fit import fit
 from gratis.training.monitor import OverfittingMonitor
 
 CONTRASTIVE = {"cross_entropy": {}, "contrastive": {"weight": 0.1}}
@@ -39,7 +40,7 @@ def dry(monkeypatch):
     """Skip the step itself: what remains is the plan. Returns (t, images) of every step."""
     steps = []
 
-    def step(train_state, batch, t, number):
+    def step(train_state, batch, t, number, parts):
         steps.append((t, len(batch)))
         terms = dict.fromkeys([*train_state.objective.names, "loss"], torch.tensor(1.0))
         return terms | {"accuracy": torch.tensor(0.5)}
@@ -57,7 +58,7 @@ def test_free_that_does_nothing_is_natural_training_bit_for_bit(
     for name, adversary in (("natural", "natural"), ("free", NOTHING)):
         (tmp_path / name).mkdir()
         trainer = trainer_of(adversary, objective, augment=augment, average=average, epochs=2)
-        assert trainer.run(tmp_path / name, {"run": "x"})
+        assert fit(trainer, tmp_path / name, {"run": "x"})
     assert same(weights(tmp_path / "natural"), weights(tmp_path / "free"))
     for natural, free in zip(lines(tmp_path / "natural"), lines(tmp_path / "free"), strict=True):
         own = {"epsilon", "replays", "gamma", "passes_per_second", "images_per_second"}
@@ -74,7 +75,7 @@ def test_the_planned_passes_are_met_within_half_a_step(
 ):
     objective = CONTRASTIVE if views == 2 else "cross_entropy"
     trainer = trainer_of(adversary, objective, epochs=epochs)
-    assert trainer.run(tmp_path, {"run": "x"})
+    assert fit(trainer, tmp_path, {"run": "x"})
     cost = trainer.train_state.adversary.passes() * views
     assert trainer.planned == pytest.approx(61 * epochs)
     assert trainer.position.passes == cost * sum(images for _, images in dry)
@@ -89,14 +90,14 @@ def test_a_realistic_plan_is_met_within_one_per_cent(adversary, recipe_of, dry, 
     dataset = Dataset("many", split, split, tuple("0123456789"), "many")
     recipe = recipe_of(adversary, augment=False, epochs=30, batch_size=64)
     trainer, _ = build_trainer(recipe, dataset)
-    trainer.run(tmp_path, {"run": "x"})
+    fit(trainer, tmp_path, {"run": "x"})
     assert trainer.position.passes == pytest.approx(30 * 1437, rel=0.01)
 
 
 def test_a_denoiser_costs_its_share(trainer_of, dry, tmp_path):
     objective = {"cross_entropy": {}, "reconstruction": {}}
     trainer = trainer_of("natural", objective, denoiser=True, epochs=5)
-    trainer.run(tmp_path, {"run": "x"})
+    fit(trainer, tmp_path, {"run": "x"})
     seen = sum(images for _, images in dry)
     assert 1 < trainer.position.passes / seen < 2
     assert trainer.position.passes == pytest.approx(trainer.planned, abs=8)
@@ -104,19 +105,19 @@ def test_a_denoiser_costs_its_share(trainer_of, dry, tmp_path):
 
 def test_counting_images_takes_as_many_steps_as_natural_training(trainer_of, dry, tmp_path):
     (tmp_path / "natural").mkdir()
-    trainer_of("natural", count="images").run(tmp_path / "natural", {"run": "x"})
+    fit(trainer_of("natural", count="images"), tmp_path / "natural", {"run": "x"})
     natural = list(dry)
     dry.clear()
     (tmp_path / "pgd").mkdir()
     trainer = trainer_of({"pgd": {"steps": 3}}, count="images")
-    trainer.run(tmp_path / "pgd", {"run": "x"})
+    fit(trainer, tmp_path / "pgd", {"run": "x"})
     assert dry == natural
     assert trainer.position.passes == 4 * sum(images for _, images in natural)
 
 
 def test_progress_runs_from_zero_to_almost_one_at_every_replay(trainer_of, dry, tmp_path):
     trainer = trainer_of({"free": {"replays": 4}}, epochs=10)
-    trainer.run(tmp_path, {"run": "x"})
+    fit(trainer, tmp_path, {"run": "x"})
     ts = [t for t, _ in dry]
     assert ts[0] == 0
     assert all(before < after for before, after in pairwise(ts))
@@ -125,7 +126,7 @@ def test_progress_runs_from_zero_to_almost_one_at_every_replay(trainer_of, dry, 
 
 def test_replays_are_read_when_a_batch_is_drawn_and_the_last_are_cut(trainer_of, dry, tmp_path):
     trainer = trainer_of({"free": {"replays": 7, "epsilon": 0.05}}, epochs=2)
-    trainer.run(tmp_path, {"run": "x"})
+    fit(trainer, tmp_path, {"run": "x"})
     # 122 passes are 15 to 16 steps of 7 or 8 images: two batches of seven replays, and a part.
     assert 0 < trainer.position.steps % 7 < 7
     assert trainer.position.batches == -(-trainer.position.steps // 7)
@@ -137,7 +138,7 @@ def test_replays_are_read_when_a_batch_is_drawn_and_the_last_are_cut(trainer_of,
 def test_the_learning_rate_reaches_its_end(adversary, trainer_of, dry, tmp_path):
     rate = {"linear": {"start": 1, "stop": 0}}
     trainer = trainer_of(adversary, learning_rate=rate, epochs=30, log_every=1)
-    trainer.run(tmp_path, {"run": "x"})
+    fit(trainer, tmp_path, {"run": "x"})
     rates = [line["learning_rate"] for line in lines(tmp_path)]
     step = trainer.train_state.adversary.passes() * 8 / trainer.planned
     assert rates[0] == 1
@@ -149,7 +150,7 @@ def test_the_learning_rate_reaches_its_end(adversary, trainer_of, dry, tmp_path)
 @pytest.mark.parametrize("log_every", [1, 4, 1000])
 def test_the_log_covers_every_step(log_every, trainer_of, tmp_path):
     trainer = trainer_of({"free": {"replays": 2}}, CONTRASTIVE, epochs=2, log_every=log_every)
-    trainer.run(tmp_path, {"run": "x"})
+    fit(trainer, tmp_path, {"run": "x"})
     steps = [line["step"] for line in lines(tmp_path)]
     # The last line is written at the end, also where log_every does not divide the steps.
     assert steps == sorted({*range(log_every, trainer.position.steps, log_every), steps[-1]})
@@ -163,7 +164,7 @@ def test_the_log_covers_every_step(log_every, trainer_of, tmp_path):
 
 def test_a_line_tells_the_replays_that_were_read_at_the_draw(trainer_of, dry, tmp_path):
     trainer = trainer_of(GROWING, epochs=12, log_every=1)
-    trainer.run(tmp_path, {"run": "x"})
+    fit(trainer, tmp_path, {"run": "x"})
     told = [line["replays"] for line in lines(tmp_path)]
     assert told[0] == 1 and max(told) == 5
     # Every batch is replayed as often as its lines say; the last may be cut.
@@ -179,13 +180,13 @@ def test_every_epoch_gets_the_means_over_its_steps(
 ):
     steps = []
 
-    def step(train_state, batch, t, number):
+    def step(train_state, batch, t, number, parts):
         steps.append(number / 100)
         return dict.fromkeys(["cross_entropy", "loss", "accuracy"], torch.tensor(steps[-1]))
 
     monkeypatch.setattr(trainer_module, "train_step", step)
     trainer, _ = build_trainer(recipe_of(epochs=3, log_every=log_every), toy)
-    trainer.run(tmp_path, {"run": "x"})
+    fit(trainer, tmp_path, {"run": "x"})
     epochs = lines(tmp_path, "epoch")
     assert [line["epoch"] for line in epochs] == pytest.approx([1, 2, 3], abs=0.1)
     begin = 0
@@ -200,24 +201,27 @@ def test_every_epoch_gets_the_means_over_its_steps(
 )
 def test_the_monitor_looks_at_the_epochs_that_it_is_due(every, seen, trainer_of, dry, tmp_path):
     trainer = trainer_of(epochs=6.5, monitor_every=every)
-    trainer.run(
-        tmp_path, {"run": "x"}, monitor=lambda model: {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7}
+    fit(
+        trainer,
+        tmp_path,
+        {"run": "x"},
+        monitor=lambda model: {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7},
     )
     looks = [line["epoch"] for line in lines(tmp_path, "epoch") if "held_out" in line]
     assert looks == pytest.approx(seen, abs=8 / 61)
 
 
 def test_a_finished_run_stays_as_it_is(trainer_of, tmp_path):
-    assert trainer_of("free").run(tmp_path, {"run": "x"})
+    assert fit(trainer_of("free"), tmp_path, {"run": "x"})
     before, log = weights(tmp_path), (tmp_path / "metrics.jsonl").read_bytes()
-    assert trainer_of("free").run(tmp_path, {"run": "x"})
+    assert fit(trainer_of("free"), tmp_path, {"run": "x"})
     assert same(weights(tmp_path), before)
     assert (tmp_path / "metrics.jsonl").read_bytes() == log
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_line(trainer_of, tmp_path):
     with pytest.raises(GratisError, match=r"metrics\.jsonl: cannot be written"):
-        trainer_of().run(tmp_path / "missing", {"run": "x"})
+        fit(trainer_of(), tmp_path / "missing", {"run": "x"})
 
 
 def test_the_monitor_changes_nothing(recipe_of, toy, tmp_path):
@@ -226,7 +230,7 @@ def test_the_monitor_changes_nothing(recipe_of, toy, tmp_path):
         (tmp_path / name).mkdir()
         trainer, monitor = build_trainer(recipe, toy)
         assert isinstance(monitor, OverfittingMonitor)
-        trainer.run(tmp_path / name, {"run": "x"}, monitor=monitor if name == "watched" else None)
+        fit(trainer, tmp_path / name, {"run": "x"}, monitor=monitor if name == "watched" else None)
     assert same(weights(tmp_path / "alone"), weights(tmp_path / "watched"))
     assert not any("held_out" in line for line in lines(tmp_path / "alone", "epoch"))
     looks = [line["held_out"] for line in lines(tmp_path / "watched", "epoch")[:3]]
@@ -237,13 +241,13 @@ def test_the_monitor_changes_nothing(recipe_of, toy, tmp_path):
 
 @pytest.mark.parametrize("adversary", ADVERSARIES)
 def test_a_collapse_is_told_of_a_model_that_was_trained_to_withstand(
-    adversary, trainer_of, dry, capsys, tmp_path
+    adversary, trainer_of, dry, caplog, tmp_path
 ):
     trainer = trainer_of(adversary, epochs=1.2)
     collapse = {"clean": 0.9, "fgsm": 0.8, "pgd": 0.01}
-    trainer.run(tmp_path, {"run": "x"}, monitor=lambda model: collapse)
+    fit(trainer, tmp_path, {"run": "x"}, monitor=lambda model: collapse)
     # That a natural model falls to attacks is no news.
-    assert ("catastrophic overfitting" in capsys.readouterr().err) == (adversary != "natural")
+    assert ("catastrophic overfitting" in caplog.text) == (adversary != "natural")
 
 
 @pytest.mark.parametrize("objective", ["cross_entropy", CONTRASTIVE], ids=["one", "two"])
@@ -251,12 +255,12 @@ def test_views_are_drawn_once_a_batch(objective, trainer_of, monkeypatch, tmp_pa
     seen = []
     real = trainer_module.train_step
 
-    def step(train_state, batch, t, number):
+    def step(train_state, batch, t, number, parts):
         seen.append((batch, batch.views.clone()))
-        return real(train_state, batch, t, number)
+        return real(train_state, batch, t, number, parts)
 
     monkeypatch.setattr(trainer_module, "train_step", step)
-    trainer_of({"free": {"replays": 3}}, objective, epochs=2).run(tmp_path, {"run": "x"})
+    fit(trainer_of({"free": {"replays": 3}}, objective, epochs=2), tmp_path, {"run": "x"})
     for (batch, views), (other, others) in pairwise(seen):
         assert (batch is other) == torch.equal(views, others)
     batch = seen[0][0]
@@ -268,7 +272,7 @@ def test_views_are_drawn_once_a_batch(objective, trainer_of, monkeypatch, tmp_pa
 def test_adamw_trains(recipe_of, toy, tmp_path):
     recipe = recipe_of("free", optimizer="adamw", learning_rate=0.01, epochs=8, augment=False)
     trainer, _ = build_trainer(recipe, toy)
-    trainer.run(tmp_path, {"run": "x"})
+    fit(trainer, tmp_path, {"run": "x"})
     losses = [line["cross_entropy"] for line in lines(tmp_path)]
     assert losses[-1] < 0.8 * losses[0]
 
@@ -279,5 +283,5 @@ def test_a_frozen_backbone_stays_as_it_is_down_to_its_statistics(recipe_of, toy,
     trainer, _ = build_trainer(recipe.model_copy(update={"model": model}), toy)
     backbone = trainer.train_state.module.backbone
     before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
-    trainer.run(tmp_path, {"run": "x"})
+    fit(trainer, tmp_path, {"run": "x"})
     assert same(before, dict(backbone.state_dict()))

@@ -28,7 +28,7 @@ class Adversary(ABC):
 
     Attributes:
         perturbs: whether training batches are ever perturbed. Only then can training overfit to
-            a single attack step, and only then is it watched for that.
+            a single attack step, and only then does the overfitting monitor act.
     """
 
     perturbs: ClassVar[bool] = True
@@ -42,10 +42,15 @@ class Adversary(ABC):
         return 1
 
     @abstractmethod
-    def perturb(self, model: Model, batch: Batch, t: float) -> Tensor:
-        """Return the images to train on.
+    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
+        """Return the images to train on: ``batch.views`` perturbed, in [0, 1].
 
-        They are ``batch.views`` perturbed, in [0, 1], of the same shape.
+        Args:
+            model: maps images to logits, or to an object with ``logits``.
+            batch: the images and their views.
+            t: training progress in [0, 1], which schedules are functions of.
+            parts: the number of micro-batches in which attack passes take the batch, to save
+                memory.
         """
 
     def observe(self, batch: Batch, t: float) -> None:  # noqa: B027  most adversaries keep nothing

@@ -77,7 +77,7 @@ class CachedFreeAT(Adversary):
         """Return m(t), rounded, at least 1."""
         return max(1, round(self.settings.replays(t)))
 
-    def perturb(self, model: Model, batch: Batch, t: float) -> Tensor:
+    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
         """Return the views with their images' deltas added.
 
         Raises:

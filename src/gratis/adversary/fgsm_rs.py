@@ -57,12 +57,12 @@ class FGSMRS(RandomStartAdversary):
         """Return 2: one pass for the step, one for the training."""
         return 2
 
-    def perturb(self, model: Model, batch: Batch, t: float) -> Tensor:
+    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
         """Return the views with a projected perturbation, clipped to [0, 1]."""
         epsilon, step_size = self.settings.epsilon(t), self.settings.step_size
         step = _STEP * epsilon if step_size is None else step_size(t)
         start = self.uniform(batch.views, epsilon)
-        delta = start + signed_step(model, batch, start, step)
+        delta = start + signed_step(model, batch, start, step, parts)
         return (batch.views + delta.clamp(-epsilon, epsilon)).clamp(0, 1)
 
     def describe(self, t: float) -> dict[str, float]:

@@ -83,7 +83,7 @@ class FreeAT(Adversary):
         """Return m(t), rounded, at least 1."""
         return max(1, round(self.settings.replays(t)))
 
-    def perturb(self, model: Model, batch: Batch, t: float) -> Tensor:
+    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
         """Return the views with delta added, or unperturbed where gamma's draw says so."""
         if batch is not self._batch:
             self._draw(batch)

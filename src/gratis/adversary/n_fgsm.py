@@ -61,12 +61,12 @@ class NFGSM(RandomStartAdversary):
         """Return 2: one pass for the step, one for the training."""
         return 2
 
-    def perturb(self, model: Model, batch: Batch, t: float) -> Tensor:
+    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
         """Return the views with noise and one step up the cross entropy, clipped to [0, 1]."""
         epsilon = self.settings.epsilon(t)
         noise = self.uniform(batch.views, self.settings.noise * epsilon)
         step_size = (self.settings.step_size or self.settings.epsilon)(t)
-        delta = noise + signed_step(model, batch, noise, step_size)
+        delta = noise + signed_step(model, batch, noise, step_size, parts)
         return (batch.views + delta).clamp(0, 1)
 
     def describe(self, t: float) -> dict[str, float]:
@@ -74,12 +74,13 @@ class NFGSM(RandomStartAdversary):
         return {"epsilon": self.settings.epsilon(t)}
 
 
-def signed_step(model: Model, batch: Batch, noise: Tensor, step_size: float) -> Tensor:
+def signed_step(model: Model, batch: Batch, noise: Tensor, step_size: float, parts: int) -> Tensor:
     """Return ``step_size`` times the sign of the cross entropy's gradient, taken at the noise.
 
-    ``noise`` and the result have the shape of the views.
+    ``noise`` and the result have the shape of the views. The model takes them in ``parts``
+    micro-batches.
     """
     start = (batch.views + noise).clamp(0, 1)
     with frozen_statistics(model):
-        gradient = batch.by_part(partial(input_gradient, classify_with(model)), start)
+        gradient = batch.in_parts(parts, partial(input_gradient, classify_with(model)), start)
     return step_size * torch.sign(gradient)

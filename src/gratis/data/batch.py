@@ -1,104 +1,37 @@
-"""One batch: images with labels, their places in the data, and the views made of them."""
+"""A batch of training images with its labels and views."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+# Resizing may leave [0, 1] by a rounding error.
+_TOLERANCE = 1e-5
 
-@dataclass
+
+@dataclass(frozen=True, eq=False)
 class Batch:
-    """Images to train on, and the augmented views made of them.
+    """Images to train on, and the views made of them.
 
-    ``images`` is float32 (n, 3, height, width) in [0, 1], channels last; ``labels`` and
-    ``indices`` (positions in the training split) are int64 (n,). ``views`` is (v*n, 3, height,
-    width), view-major: view k of image i is row k*n+i; it starts as the images themselves.
-    ``maps`` is (v*n, 2, 3), the affine map that made each view, or none. ``number`` counts the
-    batches of a run, where there is one. ``split_size`` is the number of images in the training
-    split, where that is known. ``parts`` says in how many parts the batch goes through a model,
-    where memory does not do for all of it at once.
+    Attributes:
+        images: float (n, 3, height, width) in [0, 1].
+        labels: int64 (n,).
+        indices: int64 (n,), the positions of the images in the training set.
+        views: (v*n, 3, height, width) in [0, 1]; row k*n + i is view k of image i.
+        maps: the affine map that made each view, (v*n, 2, 3); ``None`` for views that show their
+            image in place.
+        number: the position of the batch in the training run; ``None`` outside a run.
+        split_size: the number of images in the training set, where it is known.
     """
 
     images: Tensor
     labels: Tensor
     indices: Tensor
-    views: Tensor = field(default_factory=lambda: torch.empty(0))
+    views: Tensor
     maps: Tensor | None = None
     number: int | None = None
     split_size: int | None = None
-    parts: int = 1
-
-    def __post_init__(self) -> None:
-        """Let the views be the images where none are given."""
-        if self.views.numel() == 0:
-            self.views = self.images
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.labels)
-
-    @property
-    def view_count(self) -> int:
-        """Return how many views there are of each image."""
-        return len(self.views) // len(self.images)
-
-    @property
-    def view_labels(self) -> Tensor:
-        """Return the label of every view, (v*n,)."""
-        return self.labels.repeat(self.view_count)
-
-    def split(self) -> list["Batch"]:
-        """Return its parts, as batches: sizes differ by at most one image, views stay together.
-
-        There are no more of them than images; one part is the batch itself.
-        """
-        if self.parts == 1:
-            return [self]
-        maps = [None] * len(self._bounds) if self.maps is None else self.split_views(self.maps)
-        return [
-            Batch(
-                self.images[a:b],
-                self.labels[a:b],
-                self.indices[a:b],
-                views,
-                own,
-                self.number,
-                self.split_size,
-            )
-            for (a, b), views, own in zip(
-                self._bounds, self.split_views(self.views), maps, strict=True
-            )
-        ]
-
-    def split_views(self, rows: Tensor) -> list[Tensor]:
-        """Return rows (v*n, ...) that belong to the views, by part; gradients pass through."""
-        if self.parts == 1:
-            return [rows]
-        views, n = range(self.view_count), len(self)
-        pieces = [[rows[k * n + a : k * n + b] for k in views] for a, b in self._bounds]
-        # Joined, and not reshaped, so that images keep their channels last in memory.
-        return [piece[0] if len(piece) == 1 else torch.cat(piece) for piece in pieces]
-
-    def by_part(self, function: Callable[..., Tensor], *rows: Tensor) -> Tensor:
-        """Return ``function(*rows, view_labels)`` of rows that belong to the views, by part.
-
-        What it returns, a row for each row, is put together in the order of the views.
-        """
-        if self.parts == 1:
-            return function(*rows, self.view_labels)
-        own = zip(*map(self.split_views, rows), strict=True)
-        done = [
-            function(*each, part.view_labels).chunk(self.view_count)
-            for each, part in zip(own, self.split(), strict=True)
-        ]
-        return torch.cat([part[k] for k in range(self.view_count) for part in done])
-
-    @property
-    def _bounds(self) -> list[tuple[int, int]]:
-        """The first image of every part, and the one after its last."""
-        n, parts = len(self), min(self.parts, len(self))
-        return [(k * n // parts, (k + 1) * n // parts) for k in range(parts)]
 
     @classmethod
     def of(
@@ -108,24 +41,124 @@ class Batch:
         indices: Tensor | None = None,
         split_size: int | None = None,
     ) -> "Batch":
-        """Return a batch for a training loop of one's own.
+        """Return a batch whose views are its images, for a training loop of one's own.
 
-        ``images`` is float (n, 3, height, width) in [0, 1], not normalised; ``labels`` is int64
-        (n,). An adversary that remembers every image also needs ``indices``, int64 (n,), the
-        positions of the images among the ``split_size`` to train on, on the images' device.
-        Without them the indices are 0 to n-1.
+        Args:
+            images: float (n, 3, height, width) in [0, 1], not normalised.
+            labels: int64 (n,).
+            indices: int64 (n,) on the device of the images, their positions in the training set.
+                Only :class:`CachedFreeAT` needs it. Default: 0 to n - 1.
+            split_size: the number of images in the training set, together with ``indices``.
 
         Raises:
-            ValueError: the images are not floats of that shape, the labels or indices are not as
-                many, or indices come without ``split_size`` or the other way round.
+            ValueError: a tensor has another type, shape or range, or only one of ``indices`` and
+                ``split_size`` is given.
         """
-        if images.dim() != 4 or not images.is_floating_point() or len(images) != len(labels):
-            raise ValueError(
-                "needs float images of shape (n, 3, height, width) and n labels, not "
-                f"{images.dtype} {tuple(images.shape)} and {tuple(labels.shape)}"
+        _check_images(images)
+        _check_numbers("labels", labels, len(images))
+        if (indices is None) != (split_size is None):
+            raise ValueError("indices and split_size must be given together")
+        if indices is None:
+            indices = torch.arange(len(images), device=images.device)
+        _check_numbers("indices", indices, len(images))
+        return cls(images, labels, indices, images, split_size=split_size)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+    @property
+    def view_count(self) -> int:
+        """The number of views of each image."""
+        return len(self.views) // len(self.images)
+
+    @property
+    def view_labels(self) -> Tensor:
+        """The label of every view, (v*n,)."""
+        return self.labels.repeat(self.view_count)
+
+    def split(self, parts: int) -> list["Batch"]:
+        """Return micro-batches whose sizes differ by at most one image.
+
+        There are ``parts`` of them, or as many as images if that is fewer. The views of an image
+        stay together.
+        """
+        if parts == 1:
+            return [self]
+        bounds, views = self._bounds(parts), self.split_views(self.views, parts)
+        maps = [None] * len(bounds) if self.maps is None else self.split_views(self.maps, parts)
+        return [
+            replace(
+                self,
+                images=self.images[a:b],
+                labels=self.labels[a:b],
+                indices=self.indices[a:b],
+                views=own_views,
+                maps=own_maps,
             )
-        if indices is None and split_size is None:
-            return cls(images, labels, torch.arange(len(labels), device=labels.device))
-        if indices is None or split_size is None or indices.shape != labels.shape:
-            raise ValueError("needs n indices together with the split_size that they count in")
-        return cls(images, labels, indices, split_size=split_size)
+            for (a, b), own_views, own_maps in zip(bounds, views, maps, strict=True)
+        ]
+
+    def split_views(self, rows: Tensor, parts: int) -> list[Tensor]:
+        """Return the rows of each micro-batch, of a tensor (v*n, ...) with a row for each view.
+
+        Gradients pass through.
+        """
+        if parts == 1:
+            return [rows]
+        views, n = range(self.view_count), len(self)
+        pieces = [[rows[k * n + a : k * n + b] for k in views] for a, b in self._bounds(parts)]
+        # Concatenated, not reshaped: images keep their channels last in memory.
+        return [piece[0] if len(piece) == 1 else torch.cat(piece) for piece in pieces]
+
+    def in_parts(self, parts: int, function: Callable[..., Tensor], *rows: Tensor) -> Tensor:
+        """Return ``function(*rows, view_labels)``, computed for one micro-batch at a time.
+
+        ``rows`` and the result have a row for each view, (v*n, ...).
+        """
+        if parts == 1:
+            return function(*rows, self.view_labels)
+        own_rows = zip(*(self.split_views(tensor, parts) for tensor in rows), strict=True)
+        done = [
+            function(*own, part.view_labels).chunk(self.view_count)
+            for own, part in zip(own_rows, self.split(parts), strict=True)
+        ]
+        return torch.cat([part[k] for k in range(self.view_count) for part in done])
+
+    def _bounds(self, parts: int) -> list[tuple[int, int]]:
+        """Return the first image of every micro-batch and the one after its last."""
+        n, parts = len(self), min(parts, len(self))
+        return [(k * n // parts, (k + 1) * n // parts) for k in range(parts)]
+
+
+def _check_images(images: Tensor) -> None:
+    """Raise ValueError unless the images are float (n, 3, height, width) in [0, 1]."""
+    if not isinstance(images, Tensor) or images.dim() != 4 or not images.is_floating_point():
+        raise ValueError(
+            "images must be a float tensor of shape (n, 3, height, width) in [0, 1], not "
+            f"{_kind(images)}"
+        )
+    if not images.numel():
+        raise ValueError(f"a batch needs at least one image, not shape {tuple(images.shape)}")
+    low, high = (float(value) for value in images.detach().aminmax())
+    if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
+        raise ValueError(
+            f"images must be in [0, 1], not from {low:.3g} to {high:.3g}; divide 0..255 by 255, "
+            "and normalise inside the model"
+        )
+
+
+def _check_numbers(name: str, numbers: Tensor, count: int) -> None:
+    """Raise ValueError unless the numbers are int64 (count,)."""
+    valid = isinstance(numbers, Tensor) and numbers.dtype == torch.int64
+    if not valid or tuple(numbers.shape) != (count,):
+        raise ValueError(
+            f"{name} must be an int64 tensor of shape ({count},), one for each image, not "
+            f"{_kind(numbers)}"
+        )
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"{value.dtype} {tuple(value.shape)}"
+    return type(value).__name__

@@ -1,6 +1,7 @@
-"""Batches: a pure function of (seed, number), so that a run resumes from a number alone."""
+"""The sequence of training batches, each a function of the seed and its number alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -11,21 +12,24 @@ from gratis.data.batch import Batch
 from gratis.data.dataset import Split
 from gratis.seeds import generator
 
-Indices = NDArray[np.int64]
+Indices: TypeAlias = NDArray[np.int64]
+# From images (n, 3, height, width) and a source of random numbers to their views and maps, as in
+# Batch.
+MakeViews: TypeAlias = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor | None]]
 
-# How many images move to the GPU at once while it takes in a whole split.
+# Images copied to the GPU at once when a whole split moves there.
 _CHUNK = 4096
 
 
 def to_float(pixels: Tensor | NDArray[np.uint8], device: torch.device | str) -> Tensor:
-    """Return uint8 images (n, height, width, 3) as float32 (n, 3, height, width) on ``device``.
+    """Return uint8 images (n, height, width, 3) as float32 (n, 3, height, width) in [0, 1].
 
-    Values are in [0, 1] and the memory is channels last. ``pixels`` are left alone.
+    The result is on ``device``, in channels last memory format. ``pixels`` do not change.
     """
     if isinstance(pixels, Tensor):
         tensor = pixels
     else:
-        # Torch warns about memory that it could not write to, such as a memory-mapped file.
+        # Torch warns about memory that it cannot write to, such as a memory-mapped file.
         tensor = torch.from_numpy(pixels if pixels.flags.writeable else np.array(pixels))
     if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
@@ -36,8 +40,9 @@ def to_float(pixels: Tensor | NDArray[np.uint8], device: torch.device | str) -> 
 class Batches:
     """Endless shuffled batches of a split; ``len()`` of them make one traversal of the data.
 
-    ``batches[k]`` is batch k since the beginning of training, for any k >= 0, and depends on
-    nothing but the seed and k. Sizes within a traversal differ by at most one.
+    ``batches[k]`` is batch k since the beginning of training, for any k >= 0. It depends on the
+    seed and k alone, so that a run resumes from a number. Sizes within a traversal differ by at
+    most one.
     """
 
     def __init__(
@@ -47,11 +52,18 @@ class Batches:
         batch_size: int,
         seed: int,
         device: torch.device | str,
+        make_views: MakeViews | None = None,
     ) -> None:
-        """Draw from ``split[indices]``, at most ``batch_size`` images at a time, to ``device``.
+        """Prepare to draw batches.
 
-        With ``batch_size`` 2 and an odd number of images one batch holds three, since a batch of
-        one breaks batch normalisation.
+        Args:
+            split: the training set.
+            indices: the positions in it to draw from.
+            batch_size: the most images in a batch. With 2 and an odd number of images one batch
+                has three, because a batch of one breaks batch normalisation.
+            seed: determines the order and the views.
+            device: the device of the batches.
+            make_views: makes the views of each batch. Default: the images themselves.
 
         Raises:
             ValueError: there are no images, or ``batch_size`` is below 2.
@@ -59,7 +71,7 @@ class Batches:
         if batch_size < 2 or len(indices) == 0:
             raise ValueError(f"needs batches of at least 2, not {batch_size}, and some images")
         self._split, self._indices, self._seed = split, indices, seed
-        self._device = torch.device(device)
+        self._device, self._make_views = torch.device(device), make_views
         self._count = max(1, min(-(-len(indices) // batch_size), len(indices) // 2))
         self._order = (-1, np.empty(0, dtype=np.int64))
         self._resident = self._on_device() if self._fits_device() else None
@@ -92,12 +104,19 @@ class Batches:
             raise IndexError(f"batches count from 0, not {number}")
         rows = self._rows(number)
         positions = self._indices[rows]
+        images = to_float(self._pixels(rows), self._device)
+        views, maps = images, None
+        if self._make_views is not None:
+            source = generator(self._device, self._seed, "augment", number)
+            views, maps = self._make_views(images, source)
         return Batch(
-            to_float(self._pixels(rows), self._device),
+            images,
             self._moved(self._split.labels[positions]),
             self._moved(positions),
-            number=number,
-            split_size=len(self._split),
+            views,
+            maps,
+            number,
+            len(self._split),
         )
 
     def _rows(self, number: int) -> Indices:
@@ -113,7 +132,7 @@ class Batches:
     def _pixels(self, rows: Indices) -> Tensor | NDArray[np.uint8]:
         if self._resident is not None:
             return self._resident[self._moved(rows)]
-        # Copies image by image, which indexing with an array does not.
+        # Faster than indexing with an array: it copies whole images.
         return np.asarray(self._split.images).take(self._indices[rows], axis=0)
 
     def _moved(self, numbers: Indices) -> Tensor:

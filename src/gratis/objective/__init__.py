@@ -1,4 +1,4 @@
-"""What training minimises: terms, one file each, that combine freely.
+"""The training objective: a weighted sum of terms, one file each.
 
 The file's name is the word in a recipe. To add a term, add a file with a subclass of
 :class:`TermSettings` and one of :class:`Term`.
@@ -22,25 +22,25 @@ TERMS: dict[str, type[TermSettings]] = discover(
 
 
 class Objective:
-    """The weighted sum of its terms."""
+    """A weighted sum of terms."""
 
     def __init__(self, terms: Mapping[str, TermSettings]) -> None:
-        """Build the terms, by name."""
+        """Build the terms from their settings, by name."""
         self._weights = {name: settings.weight for name, settings in terms.items()}
         self._terms = {name: settings.build() for name, settings in terms.items()}
 
     @property
     def names(self) -> list[str]:
-        """The terms' names."""
+        """The names of the terms."""
         return list(self._terms)
 
     @property
     def views(self) -> int:
-        """How many views of each image the terms need."""
+        """The number of views of each image that the terms need."""
         return max(term.views for term in self._terms.values())
 
     def __call__(self, output: Output, batch: Batch, t: float) -> dict[str, Tensor]:
-        """Return each term's loss, a scalar, times its weight at progress ``t``."""
+        """Return each term's loss, a scalar, times its weight at progress ``t`` in [0, 1]."""
         return {
             name: term(output, batch) * self._weights[name](t) for name, term in self._terms.items()
         }

@@ -1,4 +1,4 @@
-"""What an objective is: named, weighted terms of what is minimised."""
+"""The interface of the terms of an objective."""
 
 from abc import ABC, abstractmethod
 from typing import Annotated
@@ -12,9 +12,14 @@ from gratis.settings import Settings
 
 
 class Term(ABC):
-    """One part of the objective."""
+    """One loss of the objective.
 
-    views = 1  # how many views of each image it compares
+    Attributes:
+        views: the number of views of each image that it compares.
+        needs_denoiser: whether it trains the model's denoiser.
+    """
+
+    views = 1
     needs_denoiser = False
 
     @abstractmethod
@@ -23,7 +28,11 @@ class Term(ABC):
 
 
 class TermSettings(Settings):
-    """The settings of one kind of term; its ``weight`` may be a schedule."""
+    """The settings of one kind of term.
+
+    Attributes:
+        weight: the factor of the loss; may be a schedule.
+    """
 
     weight: Annotated[Scheduled, within(0)] = Constant(value=1)
 

@@ -1,4 +1,4 @@
-"""Contrastive losses between two views of an image: Siamese (the paper's) and NT-Xent."""
+"""Contrastive losses between two views of an image: Siamese, as in the paper, and NT-Xent."""
 
 from typing import Annotated, Literal
 
@@ -11,12 +11,19 @@ from gratis.data import Batch
 from gratis.model import Output
 from gratis.objective.base import Term, TermSettings
 
-# Below this squared distance two embeddings count as equal: the root's gradient ends there.
+# Below this squared distance two embeddings count as equal, because the gradient of the square root
+# is infinite at 0.
 SMALLEST_SQUARE = 1e-12
 
 
 class ContrastiveSettings(TermSettings):
-    """``margin`` is the Siamese loss's, ``temperature`` NT-Xent's."""
+    """The contrastive term.
+
+    Attributes:
+        kind: ``siamese`` is the paper's loss.
+        margin: the distance beyond which negatives add nothing to the Siamese loss.
+        temperature: of NT-Xent.
+    """
 
     kind: Literal["siamese", "nt_xent"] = "siamese"
     margin: Annotated[float, Field(gt=0, le=2)] = 1.0
@@ -38,7 +45,7 @@ class Contrastive(Term):
 
     def __call__(self, output: Output, batch: Batch) -> Tensor:
         """Return the contrastive loss of the L2-normalised embeddings."""
-        # In float32 even under mixed precision: the distances are small differences.
+        # In float32 even in mixed precision: distances are small differences.
         first, second = functional.normalize(output.embedding.float(), dim=1).chunk(2)
         if self._settings.kind == "siamese":
             return siamese(first, second, batch.labels, self._settings.margin)
@@ -48,14 +55,21 @@ class Contrastive(Term):
 def siamese(first: Tensor, second: Tensor, labels: Tensor, margin: float) -> Tensor:
     """Return the contrastive loss of Hadsell et al. (2006, equation 4).
 
-    Half the mean squared distance of the positives, the two views (n, d) of an image, plus half
-    the mean squared shortfall from ``margin`` of the negatives: the first view of an image and
-    the second of the next in the batch, where their ``labels`` (n,) differ.
+    It is half the mean squared distance of the positives plus half the mean of
+    max(0, margin - distance)^2 of the negatives. The positives are the two views of an image. The
+    negatives are the first view of an image and the second view of the next one in the batch, if
+    their labels differ.
+
+    Args:
+        first: unit vectors (n, d), the embeddings of the first views.
+        second: unit vectors (n, d), the embeddings of the second views.
+        labels: int64 (n,).
+        margin: the distance beyond which negatives add nothing.
     """
     positive = (first - second).square().sum(dim=1)
     differ = labels != labels.roll(-1)
-    apart = (first - second.roll(-1, dims=0)).square().sum(dim=1)
-    distance = apart.clamp_min(SMALLEST_SQUARE).sqrt()
+    squares = (first - second.roll(-1, dims=0)).square().sum(dim=1)
+    distance = squares.clamp_min(SMALLEST_SQUARE).sqrt()
     shortfall = (margin - distance).clamp_min(0).square() * differ
     return (positive.mean() + shortfall.sum() / differ.sum().clamp_min(1)) / 2
 
@@ -63,7 +77,8 @@ def siamese(first: Tensor, second: Tensor, labels: Tensor, margin: float) -> Ten
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     """Return the normalised temperature-scaled cross entropy of Chen et al. (2020, equation 1).
 
-    Each of the 2n unit vectors must find its other view among the 2n - 1 others.
+    Each of the 2n unit vectors (n, d) is classified: its class is its other view, among the 2n - 1
+    other vectors.
     """
     both = torch.cat([first, second])
     similarity = both @ both.T / temperature

@@ -12,7 +12,11 @@ from gratis.objective.base import Term, TermSettings
 
 
 class CrossEntropySettings(TermSettings):
-    """``smoothing`` moves that share of the target from the label to all classes alike."""
+    """The cross entropy term.
+
+    Attributes:
+        smoothing: the share of the target that is spread evenly over all classes.
+    """
 
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
@@ -22,10 +26,10 @@ class CrossEntropySettings(TermSettings):
 
 
 class CrossEntropy(Term):
-    """Every view of an image has the image's label."""
+    """Cross entropy, where every view of an image has the image's label."""
 
     def __init__(self, settings: CrossEntropySettings) -> None:
-        """Keep the smoothing."""
+        """Keep the settings."""
         self._smoothing = settings.smoothing
 
     def __call__(self, output: Output, batch: Batch) -> Tensor:

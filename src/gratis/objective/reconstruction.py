@@ -1,4 +1,4 @@
-"""How far the denoised image is from the image before perturbation."""
+"""The reconstruction error of the denoiser."""
 
 from typing import Literal
 
@@ -11,7 +11,12 @@ from gratis.objective.base import Term, TermSettings
 
 
 class ReconstructionSettings(TermSettings):
-    """``target`` is the image before augmentation (the paper's) or the view before the attack."""
+    """The reconstruction term.
+
+    Attributes:
+        target: what the denoiser is trained to output: the ``image`` before augmentation, as in
+            the paper, or the ``view`` before the attack.
+    """
 
     target: Literal["image", "view"] = "image"
 
@@ -26,7 +31,7 @@ class Reconstruction(Term):
     needs_denoiser = True
 
     def __init__(self, settings: ReconstructionSettings) -> None:
-        """Keep the target."""
+        """Keep the settings."""
         self._target = settings.target
 
     def __call__(self, output: Output, batch: Batch) -> Tensor:

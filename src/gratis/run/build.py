@@ -1,18 +1,18 @@
-"""From a recipe to the objects that it describes."""
+"""Build the objects that a recipe describes."""
 
-import logging
+from functools import partial
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from gratis.augmentation import Augment
 from gratis.data import Batches, Dataset, hold_out, to_float
+from gratis.data.batches import MakeViews
 from gratis.model import Classifier, passes_per_image
 from gratis.objective import Objective
 from gratis.recipe import Recipe
-from gratis.run.precision import quick_precision
 from gratis.seeds import derive
 from gratis.training.ema import Average
 from gratis.training.monitor import OverfittingMonitor
@@ -20,40 +20,69 @@ from gratis.training.settings import TrainSettings
 from gratis.training.step import TrainState
 from gratis.training.trainer import Trainer
 
-logger = logging.getLogger(__name__)
-
-ENDLESS_EPOCHS = 1e6
-
-
-def fit_to_data(recipe: Recipe, dataset: Dataset) -> Recipe:
-    """Return the recipe without mirroring where a mirrored image no longer shows its class."""
-    if dataset.mirrors or recipe.augment is None or recipe.augment.flip == 0:
-        return recipe
-    logger.info(f"{dataset.name} must not be mirrored: augment.flip is set to 0")
-    unmirrored = recipe.augment.model_copy(update={"flip": 0.0})
-    return recipe.model_copy(update={"augment": unmirrored})
+# So many that a measurement never comes near the end.
+_ENDLESS_EPOCHS = 1e6
 
 
 def build_model(recipe: Recipe, classes: int) -> Classifier:
     """Return the untrained classifier, its weights drawn from the recipe's seed.
 
     Raises:
-        GratisError: the backbone is unknown, or its weights cannot be had or do not fit.
+        GratisError: the backbone is unknown, or its weights are missing or do not fit.
     """
     torch.manual_seed(derive(recipe.seed, "model"))
-    # Channels last is how images lie in memory, and the faster layout for convolutions.
+    # The memory format of the images, and the faster one for convolutions.
     return Classifier(recipe.model, classes).to(memory_format=torch.channels_last)
 
 
 def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, OverfittingMonitor | None]:
-    """Return the trainer of a recipe, and the monitor over its held-out images.
+    """Return the trainer of a resolved recipe, and the monitor of its held-out images.
 
     Raises:
         GratisError: as :func:`build_model`.
     """
     settings = recipe.train
-    precision = quick_precision() if settings.precision == "auto" else settings.precision
-    fabric = Fabric(accelerator="auto", devices=1, precision=precision)
+    assert settings.precision != "auto"  # resolve_for chooses one
+    fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
+    train_state, cost = _build_train_state(recipe, dataset, fabric)
+    training, held_out = hold_out(dataset.train, settings.held_out)
+    batches = Batches(
+        dataset.train,
+        training,
+        settings.batch_size,
+        recipe.seed,
+        fabric.device,
+        _build_views(recipe, train_state.objective.views),
+    )
+    monitor = None
+    if len(held_out):
+        kept = dataset.train.take(held_out)
+        images = to_float(kept.images, fabric.device)
+        labels = torch.from_numpy(kept.labels).to(fabric.device)
+        monitor = OverfittingMonitor(
+            images, labels, recipe.evaluate.epsilon, recipe.seed, settings.batch_size
+        )
+    return Trainer(train_state, batches, settings, cost), monitor
+
+
+def build_to_measure(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, OverfittingMonitor | None]:
+    """Return an endless trainer of a resolved recipe, in the middle of its schedules.
+
+    Raises:
+        GratisError: as :func:`build_model`.
+    """
+    endless = recipe.train.model_copy(update={"epochs": _ENDLESS_EPOCHS})
+    trainer, monitor = build_trainer(recipe.model_copy(update={"train": endless}), dataset)
+    trainer.position.passes = trainer.planned / 2
+    trainer.train_state.module.train()
+    return trainer, monitor
+
+
+def _build_train_state(
+    recipe: Recipe, dataset: Dataset, fabric: Fabric
+) -> tuple[TrainState, float]:
+    """Return what a step needs, and the passes of one image."""
+    settings = recipe.train
     module = build_model(recipe, len(dataset.classes)).to(fabric.device)
     cost = passes_per_image(module, dataset.size)
     optimizer = _build_optimizer(module, settings)
@@ -69,40 +98,27 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Overfittin
         seed=recipe.seed,
     )
     if settings.compile:
-        # The compiler takes long to import.
+        # Imported here because the compiler takes seconds to import.
         from gratis.training.compilation import compile_training
 
         compile_training(module)
-    training, held_out = hold_out(dataset.train, settings.held_out)
-    batches = Batches(dataset.train, training, settings.batch_size, recipe.seed, fabric.device)
-    augment = Augment(recipe.augment) if recipe.augment else None
-    monitor = None
-    if len(held_out):
-        kept = dataset.train.take(held_out)
-        images = to_float(kept.images, fabric.device)
-        labels = torch.from_numpy(kept.labels).to(fabric.device)
-        monitor = OverfittingMonitor(
-            images, labels, recipe.evaluate.epsilon, recipe.seed, settings.batch_size
-        )
-    return Trainer(train_state, batches, augment, settings, cost), monitor
+    return train_state, cost
 
 
-def build_to_measure(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, OverfittingMonitor | None]:
-    """Return the trainer of a recipe in the middle of its schedules, with no end to come near.
+def _build_views(recipe: Recipe, views: int) -> MakeViews:
+    """Return what makes ``views`` views of each image, augmented if the recipe says so."""
+    if recipe.augment is not None:
+        return partial(Augment(recipe.augment), views=views)
 
-    Raises:
-        GratisError: as :func:`build_model`.
-    """
-    endless = recipe.train.model_copy(update={"epochs": ENDLESS_EPOCHS})
-    trainer, monitor = build_trainer(recipe.model_copy(update={"train": endless}), dataset)
-    trainer.position.passes = trainer.planned / 2
-    trainer.train_state.module.train()
-    return trainer, monitor
+    def repeated(images: Tensor, source: torch.Generator) -> tuple[Tensor, None]:
+        return images.repeat(views, 1, 1, 1) if views > 1 else images, None
+
+    return repeated
 
 
 def _build_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    groups = _decayed(module, settings)
-    # The loop sets the rate at every step.
+    groups = _parameter_groups(module, settings)
+    # The trainer sets the learning rate at every step.
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=0.0, fused=True)
     return torch.optim.SGD(
@@ -114,8 +130,8 @@ def _build_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.
     )
 
 
-def _decayed(module: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
-    """Return the trained parameters in groups, each with its weight decay."""
+def _parameter_groups(module: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
+    """Return the trained parameters, grouped by weight decay."""
     trained = [p for p in module.parameters() if p.requires_grad]
     if settings.decay_all:
         return [{"params": trained, "weight_decay": settings.weight_decay}]

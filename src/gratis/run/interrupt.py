@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM stop a run at the next batch; a second Ctrl-C stops it at once."""
+"""Stop a run after its current step on Ctrl-C or SIGTERM; at once on a second Ctrl-C."""
 
 import logging
 import signal
@@ -10,29 +10,28 @@ from types import FrameType
 
 logger = logging.getLogger(__name__)
 
-
-# Seconds within which a second signal is the first one's echo.
+# Seconds within which a second signal belongs to the same keystroke.
 SAME_KEYSTROKE = 0.5
 
 
 @contextmanager
 def stopping() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether a stop was asked for while the block runs."""
+    """Yield a function that returns whether to stop; signals set it while the block runs."""
     asked = threading.Event()
     first = 0.0
 
     def ask(number: int, frame: FrameType | None) -> None:
         nonlocal first
-        # Launchers may pass on a signal that the terminal has sent already: one keystroke, two.
+        # Launchers may forward a signal that the terminal also sends: one keystroke, two signals.
         if asked.is_set() and time.monotonic() - first > SAME_KEYSTROKE:
             raise KeyboardInterrupt
         if not asked.is_set():
             first = time.monotonic()
             asked.set()
-            logger.info("stopping after this batch; once more to quit at once")
+            logger.info("stopping after this step; press Ctrl-C again to quit at once")
 
     if threading.current_thread() is not threading.main_thread():
-        # Only the main thread may take signals; elsewhere nobody asks.
+        # Only the main thread can handle signals.
         yield asked.is_set
         return
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, and how near it comes to the bare arithmetic."""
+"""Where the time of a training step goes, and its throughput against a bare loop."""
 
 import resource
 import statistics
@@ -17,9 +17,10 @@ from gratis.data import Batches
 from gratis.model import logits_of
 from gratis.objective import Objective
 from gratis.recipe import Recipe
-from gratis.run.build import build_to_measure, fit_to_data
+from gratis.run.build import build_to_measure
 from gratis.run.evaluation import load_once
 from gratis.run.machine import device_name
+from gratis.run.resolution import resolve_for
 from gratis.training.metrics import Averages
 from gratis.training.trainer import Trainer
 
@@ -28,14 +29,19 @@ _ROUNDS = 5
 
 @dataclass(frozen=True)
 class Timing:
-    """What a step costs.
+    """What a training step costs.
 
-    ``milliseconds`` of a step by part, each the mean over the steps measured, waiting for the
-    device after each; ``images_per_second`` and ``passes_per_second`` without that waiting.
-    ``share`` is the median over rounds of that throughput over the bare loop's, taken in turn:
-    forward, backward and optimizer step of the same model on one batch, with the input gradient
-    where the adversary needs it. ``memory`` is the peak in bytes: of the device, or on a CPU of
-    the process.
+    Attributes:
+        milliseconds: of a step by part, the mean over the measured steps; the device is waited
+            for after each part.
+        images_per_second: without that waiting.
+        passes_per_second: without that waiting.
+        share: the throughput divided by that of the bare loop, the median over rounds in which
+            both take turns. The bare loop is forward, backward and optimizer step of the same
+            model on one batch, with the input gradient if the adversary needs it.
+        share_range: the least and the greatest share.
+        memory: the peak in bytes, of the GPU or, on a CPU, of the process.
+        device: the name of the device.
     """
 
     milliseconds: Mapping[str, float]
@@ -48,21 +54,27 @@ class Timing:
 
 
 def time_recipe(recipe: Recipe, seconds: float = 10) -> Timing:
-    """Train a recipe from the middle of its schedules for so many seconds; say where they went.
+    """Train a recipe from the middle of its schedules for so many seconds, and time it.
+
+    It takes longer only if five steps do.
 
     Raises:
-        GratisError: the data or the model cannot be had.
+        GratisError: the data or the model cannot be loaded.
     """
     dataset = load_once(recipe.data)
-    trainer, _ = build_to_measure(fit_to_data(recipe, dataset), dataset)
+    untimed = recipe.train.model_copy(update={"budget": None})
+    resolved = resolve_for(recipe.model_copy(update={"train": untimed}), dataset)
+    trainer, _ = build_to_measure(resolved, dataset)
     bare = bare_loop(trainer)
-    part = seconds / (2 * _ROUNDS + 2)
+    deadline, part = time.perf_counter() + seconds, seconds / (2 * _ROUNDS + 2)
     _throughput(trainer, trainer.step, part / 2)
     _throughput(trainer, bare, part / 2)
-    pairs = [
-        (_throughput(trainer, trainer.step, part), _throughput(trainer, bare, part))
-        for _ in range(_ROUNDS)
-    ]
+    pairs: list[tuple[float, float]] = []
+    took = 0.0
+    while not pairs or (len(pairs) < _ROUNDS and time.perf_counter() + took + part < deadline):
+        started = time.perf_counter()
+        pairs.append((_throughput(trainer, trainer.step, part), _throughput(trainer, bare, part)))
+        took = time.perf_counter() - started
     shares = sorted(ours / limit for ours, limit in pairs)
     passes = statistics.median(ours for ours, _ in pairs)
     device = trainer.train_state.fabric.device
@@ -78,7 +90,7 @@ def time_recipe(recipe: Recipe, seconds: float = 10) -> Timing:
 
 
 def _throughput(trainer: Trainer, step: Callable[[], float], seconds: float) -> float:
-    """Return the passes a second of steps that return their passes."""
+    """Return the passes per second of ``step``, which returns its passes."""
     device, passes = trainer.train_state.fabric.device, 0.0
     _wait(device)
     started = time.perf_counter()
@@ -89,18 +101,18 @@ def _throughput(trainer: Trainer, step: Callable[[], float], seconds: float) -> 
 
 
 def bare_loop(trainer: Trainer) -> Callable[[], float]:
-    """Return a step of the bare arithmetic of ``trainer``'s steps, which returns its passes."""
+    """Return a step of the trainer's bare arithmetic; the step returns its number of passes."""
     train_state = trainer.train_state
     batch = trainer.batches[0]
     views = batch.images.repeat(train_state.objective.views, 1, 1, 1)
     labels = batch.labels.repeat(train_state.objective.views)
     images = views.contiguous(memory_format=torch.channels_last)
-    # What costs one pass takes the gradient of the input only for an adversary's sake.
-    takes_input_gradient = "epsilon" in train_state.adversary.describe(0.0)
+    # Natural training needs no gradient of the input.
+    needs_input_gradient = train_state.adversary.perturbs
 
     def step() -> float:
-        leaf = images.detach().requires_grad_(takes_input_gradient)
-        logits = logits_of(train_state.model(leaf))
+        x = images.detach().requires_grad_(needs_input_gradient)
+        logits = logits_of(train_state.model(x))
         train_state.optimizer.zero_grad()
         train_state.fabric.backward(functional.cross_entropy(logits, labels))
         train_state.optimizer.step()
@@ -110,7 +122,7 @@ def bare_loop(trainer: Trainer) -> Callable[[], float]:
 
 
 def _parts(trainer: Trainer, seconds: float) -> dict[str, float]:
-    """Return the milliseconds of a step by part; what belongs to none is ``other``."""
+    """Return the milliseconds of a step by part; the rest is ``other``."""
     train_state = trainer.train_state
     taken: dict[str, float] = {}
     places = {
@@ -133,6 +145,8 @@ def _parts(trainer: Trainer, seconds: float) -> dict[str, float]:
             trainer.step()
             steps += 1
         total = time.perf_counter() - started
+    # Views are made while a batch is read.
+    taken["read"] = taken.get("read", 0.0) - taken.get("augment", 0.0)
     parts = {name: 1000 * taken.get(name, 0.0) / steps for name in places}
     return parts | {"other": 1000 * total / steps - sum(parts.values())}
 
@@ -141,7 +155,7 @@ def _parts(trainer: Trainer, seconds: float) -> dict[str, float]:
 def _timed(
     owner: type, method: str, name: str, taken: dict[str, float], device: torch.device
 ) -> Iterator[None]:
-    """Add up the time spent in a method while the block runs."""
+    """Sum the time spent in a method while the block runs."""
     own, real = method in vars(owner), getattr(owner, method)
 
     def timed(*arguments: Any, **named: Any) -> Any:

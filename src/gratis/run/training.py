@@ -1,4 +1,4 @@
-"""One run: train a recipe in its folder, then measure it."""
+"""Train a recipe in its folder, then measure it."""
 
 import logging
 from collections.abc import Sequence
@@ -9,32 +9,37 @@ from gratis.evaluation import require_libraries
 from gratis.files import locked
 from gratis.recipe import Recipe, with_overrides
 from gratis.results import Results
-from gratis.run.budget import fit_to_budget
-from gratis.run.build import build_trainer, fit_to_data
+from gratis.run.build import build_trainer
 from gratis.run.evaluation import load_once, measure_run
 from gratis.run.folder import RunFolder
 from gratis.run.interrupt import stopping
-from gratis.run.precision import fit_to_device
+from gratis.run.resolution import resolve_for
 from gratis.training import checkpoint
+from gratis.training.fit import fit
 from gratis.validation_sets import perturbed_sets
 
 logger = logging.getLogger(__name__)
 
 
 def train(recipe: Recipe, path: Path, sets: Path | None = None) -> Results:
-    """Train ``recipe`` in the folder ``path``, or go on where it stopped, and measure it.
+    """Train ``recipe`` in the folder ``path``, or resume it there, and measure it.
 
-    ``sets`` is the folder of perturbed validation sets to measure on; without one the
-    ``geometric`` set is made and the transfer metrics stay empty. What is finished is not
-    repeated.
+    A run that is already trained or measured is not trained or measured again.
+
+    Args:
+        recipe: what to train.
+        path: the folder of the run.
+        sets: the folder of perturbed validation sets to measure on. Default: the ``geometric``
+            set is made, and the transfer metrics stay empty.
 
     Raises:
-        GratisError: wrong data, model or folder, a library that the suite lacks, or another
-            process at work in the folder; or, as :class:`Interrupted`, a stop was asked.
+        GratisError: data, model or folder are wrong, a library that the suite needs is missing,
+            or another process works in the folder.
+        Interrupted: the user stopped the run.
     """
     folder = RunFolder(path)
     if folder.results() is None:
-        # Not after hours of training.
+        # Before training, which may take hours.
         require_libraries(recipe.evaluate)
     with locked(path):
         _train(recipe, path, sets)
@@ -46,9 +51,9 @@ def train(recipe: Recipe, path: Path, sets: Path | None = None) -> Results:
 
 
 def resume(path: Path, sets: Path | None = None, overrides: Sequence[str] = ()) -> Results:
-    """Go on with the run in the folder ``path`` from its checkpoint.
+    """Resume the run in the folder ``path`` from its checkpoint.
 
-    ``overrides`` are ``key=value``, of keys that may change on the way.
+    ``overrides`` are ``key=value``, of keys that may differ when a run is resumed.
 
     Raises:
         GratisError: as :func:`train`, or ``path`` is no run folder.
@@ -57,7 +62,7 @@ def resume(path: Path, sets: Path | None = None, overrides: Sequence[str] = ()) 
 
 
 def train_only(recipe: Recipe, path: Path) -> None:
-    """Train ``recipe`` in the folder ``path`` to the end, without measuring.
+    """Train ``recipe`` in the folder ``path`` without measuring it.
 
     Raises:
         GratisError: as :func:`train`.
@@ -69,30 +74,31 @@ def train_only(recipe: Recipe, path: Path) -> None:
 def _train(recipe: Recipe, path: Path, sets: Path | None) -> None:
     folder = RunFolder(path)
     dataset = load_once(recipe.data)
-    recipe = fit_to_device(fit_to_data(recipe, dataset), folder)
-    recipe = fit_to_budget(recipe, folder, dataset)
+    started = folder.recipe() if folder.recipe_file.exists() else None
+    recipe = resolve_for(recipe, dataset, started)
     folder.check(recipe)
     identity = recipe.identity(dataset)
     if checkpoint.finished(folder.checkpoint, identity):
         folder.claim(recipe, None)
         return
-    # Before the folder is claimed: wrong sets or a wrong backbone must leave nothing behind.
+    # Before the folder is claimed, so that wrong sets or a wrong backbone leave nothing behind.
     if sets is not None:
         perturbed_sets.load(sets, dataset.validation)
     trainer, monitor = build_trainer(recipe, dataset)
     folder.claim(recipe, sets)
-    # What was measured of other weights, if anything was, does not hold for these.
+    # Earlier results are those of other weights.
     folder.results_file.unlink(missing_ok=True)
     with stopping() as stop:
-        finished = trainer.run(path, identity, stop, monitor)
+        finished = fit(trainer, path, identity, stop, monitor)
         if stop() or not finished:
             raise Interrupted(
-                f"stopped after epoch {trainer.epoch:.1f}, saved; go on with: gratis resume {path}"
+                f"stopped after epoch {trainer.epoch:.1f} and saved; continue with: "
+                f"gratis resume {path}"
             )
 
 
 def _still_holds(results: Results, folder: RunFolder, sets: Path | None) -> bool:
-    """Return whether results were measured as the run's recipe says, on its sets as they are."""
+    """Return whether results have the evaluation settings and the sets of the run."""
     settings = folder.recipe().evaluate.model_dump(mode="json", exclude_none=True)
     sets = sets or folder.sets()
     return results.resolved.get("evaluate") == settings and (

@@ -1,6 +1,6 @@
-"""Training: the one step, the loop around it, and its checkpoints.
+"""Training: the one step, the fit around it, and its checkpoints.
 
-Only the settings are imported here, so that reading a recipe does not load the engine.
+Only the settings are imported here, so that reading a recipe does not import the engine.
 """
 
 from gratis.training.settings import TrainSettings

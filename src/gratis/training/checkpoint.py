@@ -1,6 +1,6 @@
 """Checkpoints: everything that the rest of a run depends on, in one safetensors file.
 
-Random draws are keyed by position, so the position stands in for every random state but the
+Random draws are keyed by the position in the run, so that no random state is saved except the
 adversary's own.
 """
 
@@ -31,13 +31,22 @@ Event: TypeAlias = Rollback | Shortening | MicroBatching
 
 @dataclass
 class Position:
-    """How far a run has come: ``passes`` done and ``steps`` (replays) made.
+    """How far a run has come.
 
-    ``batches`` were trained on to the end; of the next, ``replay`` of its ``replays`` are made.
-    ``images`` is the number of training images; ``seconds`` is the time spent in training, and
-    ``saving`` that in saving all checkpoints before this one, ``elapsed`` that of all legs;
-    ``finished`` says whether the planned passes are spent. ``first_loss`` is that of the first
-    step, before any update. ``events`` were taken on the way.
+    Attributes:
+        passes: passes done.
+        batches: batches whose replays are all done.
+        replay: replays done of the next batch.
+        replays: replays of the next batch.
+        steps: steps done; a step is one replay.
+        images: the number of training images.
+        seconds: the time spent on steps.
+        saving: the time spent on saving the checkpoints before this one, in seconds.
+        elapsed: the wall time of all processes that trained this run, in seconds.
+        metrics_bytes: the length of ``metrics.jsonl`` at this position.
+        finished: whether the planned passes are done.
+        first_loss: the loss of the first step, before any update.
+        events: what happened on the way and decides the rest.
     """
 
     passes: Amount = 0.0
@@ -66,14 +75,18 @@ def save(
     metrics: dict[str, Tensor],
     identity: Identity,
 ) -> None:
-    """Write a checkpoint, all or nothing; the one before is kept beside it.
+    """Write a checkpoint atomically; the previous one is kept beside it.
 
-    ``metrics`` are those not yet written; ``identity`` is what may not change between saving and
-    loading.
+    Args:
+        path: the file.
+        train_state: weights, optimizer, adversary and average.
+        position: how far the run has come.
+        metrics: the means that are not in the log yet.
+        identity: what must be the same when the checkpoint is loaded.
 
     Raises:
         GratisError: the file cannot be written.
-        Divergence: there are numbers that are not finite: never over a checkpoint that can go on.
+        Divergence: a tensor is not finite. The previous checkpoint stays.
     """
     tensors = {
         **_prefixed("model", train_state.module.state_dict()),
@@ -96,29 +109,31 @@ def save(
 def load(
     path: Path, train_state: TrainState, identity: Identity
 ) -> tuple[Position, dict[str, Tensor]]:
-    """Put a checkpoint's state into ``train_state``; return the position and unwritten metrics.
+    """Load a checkpoint into ``train_state``; return the position and the metrics not yet logged.
 
-    A damaged newest checkpoint gives its place to the one before it.
+    If the checkpoint is damaged, the previous one replaces it.
 
     Raises:
-        GratisError: the file is missing, damaged, or belongs to another recipe or data set.
+        GratisError: the file is missing or damaged, or belongs to another recipe or data set.
     """
-    tensors, position = _read(path, identity, settle=True)
+    tensors, position = _read(path, identity, repair=True)
     try:
-        return position, _put(path, tensors, train_state)
+        return position, _load_tensors(path, tensors, train_state)
     except (LookupError, ValueError, TypeError, AttributeError) as error:
-        # Whole and of this very run by its own account, and yet not: somebody made it up.
+        # The checksum and the identity are right but the content is not: the file is forged.
         raise file_error(path, "does not fit this run", checkpoint_file.TRAIN_AGAIN) from error
 
 
-def _put(path: Path, tensors: dict[str, Tensor], train_state: TrainState) -> dict[str, Tensor]:
-    """Put tensors into ``train_state``; return the unwritten metrics."""
+def _load_tensors(
+    path: Path, tensors: dict[str, Tensor], train_state: TrainState
+) -> dict[str, Tensor]:
+    """Load tensors into ``train_state``; return the metrics not yet logged."""
     device = train_state.fabric.device
     _load_module(path, train_state.module, stripped("model", tensors))
     if train_state.average is not None:
         _load_module(path, train_state.average, stripped("average", tensors))
     _load_optimizer(train_state.optimizer, stripped("optimizer", tensors))
-    # Generators' states stay on the CPU; delta goes where the images are.
+    # The state of a generator stays on the CPU; delta goes to the images' device.
     train_state.adversary.load_state_dict(
         {k: v.to(device) if v.dim() > 1 else v for k, v in stripped("adversary", tensors).items()}
     )
@@ -126,32 +141,35 @@ def _put(path: Path, tensors: dict[str, Tensor], train_state: TrainState) -> dic
 
 
 def finished(path: Path, identity: Identity) -> bool:
-    """Return whether there is a checkpoint at ``path`` and its run is finished.
+    """Return whether there is a checkpoint at ``path`` of a finished run.
+
+    If the checkpoint is damaged, the previous one replaces it.
 
     Raises:
         GratisError: the file is damaged, or belongs to another recipe or data set.
     """
-    return exists(path) and _read(path, identity, quiet=True)[1].finished
+    return exists(path) and _read(path, identity, repair=True)[1].finished
 
 
 def load_weights(path: Path, module: nn.Module, identity: Identity) -> Position:
-    """Put the weights that count into ``module``: the averaged ones, if there are any.
+    """Load the weights to evaluate into ``module``: the averaged ones, if there are any.
 
     Raises:
         GratisError: the file is missing or damaged, or belongs to another or an unfinished run.
     """
     tensors, position = _read(path, identity)
     if not position.finished:
-        raise file_error(path, "is of an unfinished run", f"finish it: gratis resume {path.parent}")
+        remedy = f"finish it: gratis resume {path.parent}"
+        raise file_error(path, "belongs to an unfinished run", remedy)
     averaged = stripped("average.module", tensors)
     _load_module(path, module, averaged or stripped("model", tensors))
     return position
 
 
 def _read(
-    path: Path, identity: Identity, quiet: bool = False, settle: bool = False
+    path: Path, identity: Identity, repair: bool = False
 ) -> tuple[dict[str, Tensor], Position]:
-    tensors, metadata = checkpoint_file.read(path, quiet, settle)
+    tensors, metadata = checkpoint_file.read(path, repair)
     if metadata.get("format") != FORMAT:
         raise file_error(path, "is not a checkpoint of this version", checkpoint_file.TRAIN_AGAIN)
     try:
@@ -169,7 +187,7 @@ def _read(
         )
     if name := _not_finite(tensors):
         raise file_error(
-            path, f"holds numbers that are not finite ({name})", checkpoint_file.TRAIN_AGAIN
+            path, f"contains numbers that are not finite ({name})", checkpoint_file.TRAIN_AGAIN
         )
     return tensors, position
 
@@ -206,7 +224,7 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    # In memory as the parameters are, and as they were: updates of mixed layouts are slow.
+    # In the parameters' memory format: updates of mixed formats are slow.
     for parameter, values in optimizer.state.items():
         for name, value in values.items():
             if not isinstance(value, Tensor) or value.numel() == 1:
@@ -221,6 +239,6 @@ def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def stripped(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors below ``prefix``, without it."""
+    """Return the tensors whose names start with ``prefix.``, by the rest of the name."""
     start = f"{prefix}."
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

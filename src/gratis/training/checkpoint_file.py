@@ -1,4 +1,4 @@
-"""Sealed files: safetensors with a checksum over all of it, and the one before kept beside it."""
+"""Checkpoint files: safetensors with a checksum; the previous file is kept beside the newest."""
 
 import hashlib
 import json
@@ -25,30 +25,29 @@ TRAIN_AGAIN = "delete it to train again, or train into a new folder with --out"
 
 
 class _Damaged(GratisError):
-    """The content is wrong, or there is none: the one before may do."""
+    """The file is damaged or missing; the previous one may be intact."""
 
 
 def previous(path: Path) -> Path:
-    """Return where the file that ``path`` replaced is kept."""
+    """Return the path of the previous file."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
 def exists(path: Path) -> bool:
-    """Return whether there is a file at ``path``, or the one before it."""
-    # A process killed between the two renames leaves only the earlier one.
+    """Return whether there is a file at ``path``, or the previous one."""
+    # A process killed between the two renames leaves only the previous file.
     return path.exists() or previous(path).exists()
 
 
 def write(path: Path, tensors: Tensors, metadata: Metadata) -> None:
-    """Write a checkpoint file, all or nothing; it is read back before it replaces the last.
+    """Write a checkpoint file atomically; it is read back before it replaces the last one.
 
     Raises:
         GratisError: the file cannot be written.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    checkpoint_file = metadata | {_CHECKSUM: _checksum(plain, metadata)}
-    # As bytes: the library's own writing reports a full disk as damage.
-    content = serialised(plain, checkpoint_file)
+    # As bytes: the library's own writing reports a full disk as a damaged file.
+    content = serialised(plain, metadata | {_CHECKSUM: _checksum(plain, metadata)})
     with replacing(path) as temporary:
         with temporary.open("wb") as stream:
             stream.write(content)
@@ -61,27 +60,27 @@ def write(path: Path, tensors: Tensors, metadata: Metadata) -> None:
 
 
 def copy(path: Path, to: Path) -> None:
-    """Let ``to`` be the file that ``path`` is now, all or nothing.
+    """Copy ``path`` to ``to`` atomically.
 
     Raises:
         GratisError: it cannot be written.
     """
     with replacing(to) as temporary:
         try:
-            # The same file by another name: it is never written to, only replaced.
+            # A hard link is enough: checkpoint files are replaced, never written to.
             os.link(path, temporary)
         except OSError:
             shutil.copyfile(path, temporary)
 
 
-def read(path: Path, quiet: bool = False, settle: bool = False) -> tuple[Tensors, Metadata]:
-    """Return the content of ``path``; where it is damaged or gone, that of the one before.
+def read(path: Path, repair: bool = False) -> tuple[Tensors, Metadata]:
+    """Return the content of ``path``, or of the previous file if it is damaged or missing.
 
-    The latter is said, unless ``quiet``. With ``settle`` the one before then takes the place of
-    the damaged one, which the next :func:`write` would otherwise keep in its stead.
+    With ``repair`` the previous file then replaces the damaged one. Otherwise the next
+    :func:`write` would keep the damaged one as the previous file.
 
     Raises:
-        GratisError: neither is there and intact.
+        GratisError: neither file is intact.
     """
     try:
         return _read_one(path)
@@ -92,11 +91,8 @@ def read(path: Path, quiet: bool = False, settle: bool = False) -> tuple[Tensors
             content = _read_one(previous(path))
         except _Damaged:
             raise error from None
-        if not quiet:
-            logger.info(
-                f"{path}: is gone or damaged; using the one before it, {previous(path).name}"
-            )
-        if settle:
+        logger.warning(f"{path}: is missing or damaged; using {previous(path).name}")
+        if repair:
             previous(path).replace(path)
         return content
 
@@ -111,9 +107,9 @@ def _read_one(path: Path) -> tuple[Tensors, Metadata]:
     except SafetensorError as error:
         raise _Damaged(f"{path}: is damaged or not a checkpoint; {TRAIN_AGAIN}") from error
     except OSError as error:
-        # A disk or a server that fails for once: nothing is known of the file.
-        problem = f"cannot be read now ({error.strerror or error})"
-        raise file_error(path, problem, "run again") from error
+        # The disk or the file server fails; the file itself may be intact.
+        problem = f"cannot be read ({error.strerror or error})"
+        raise file_error(path, problem, "run the command again") from error
     checksum = metadata.pop(_CHECKSUM, None)
     if checksum is None:
         raise _Damaged(f"{path}: is not a checkpoint of this version; {TRAIN_AGAIN}")

@@ -1,4 +1,4 @@
-"""Compile the network that is trained, for its training steps alone."""
+"""Compile the network in training mode."""
 
 import logging
 import warnings
@@ -6,23 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch._dynamo  # for its exceptions and for sizes that may change, not public elsewhere
+import torch._dynamo  # for its exceptions and for dynamic sizes, which have no public name
 from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
-
 
 BACKEND: str | Callable[..., Any] = "inductor"
 
 
 def compile_training(module: nn.Module) -> None:
-    """Let ``module`` run compiled while it is in training mode: steps, and attacks within them.
+    """Compile the forward pass of ``module`` in training mode: steps, and attacks within them.
 
-    Its parameters and their names stay as they are. In evaluation mode it runs as before. How
-    many images it is given makes no difference. Where the compiler is missing or fails, one line
-    is said, and the module runs as before. Copies of the module must be made before.
+    Parameters and their names do not change. In evaluation mode the module runs uncompiled. Any
+    batch size works without compiling again. If the compiler is missing or fails, the module runs
+    uncompiled and logs a warning. The module can no longer be copied.
     """
-    # The compiler gives up on a class of which it has compiled too many kinds.
+    # Dynamo stops compiling a class after a number of versions.
     torch._dynamo.reset()
     module.forward = _Compiled(module)
 
@@ -36,8 +35,8 @@ class _Compiled:
         try:
             self._compiled = torch.compile(module.forward, backend=BACKEND)
         except RuntimeError as error:
-            # Not on every system, nor with every Python.
-            _give_up(error)
+            # Some systems and Python versions have no compiler.
+            _warn(error)
 
     def __call__(self, images: Tensor) -> Any:
         if self._compiled is None or not self._module.training:
@@ -45,17 +44,15 @@ class _Compiled:
         torch._dynamo.maybe_mark_dynamic(images, 0)
         try:
             with warnings.catch_warnings():
-                # The compiler looks for the gradient of what has none of its own: a part of a leaf.
+                # Dynamo reads the gradient of the images, which a micro-batch does not have.
                 warnings.filterwarnings("ignore", "The .grad attribute of a Tensor", UserWarning)
                 return self._compiled(images)
         except torch._dynamo.exc.TorchDynamoException as error:
             self._compiled = None
-            _give_up(error)
+            _warn(error)
         return self._plain(images)
 
 
-def _give_up(error: Exception) -> None:
+def _warn(error: Exception) -> None:
     first = str(error).strip().partition("\n")[0]
-    logger.info(
-        f"train.compile: training goes on uncompiled, because the compiler failed ({first})"
-    )
+    logger.warning(f"train.compile: the compiler failed, training uncompiled ({first})")

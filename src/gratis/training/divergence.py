@@ -1,7 +1,7 @@
-"""Numerical divergence: what counts as such, and by which rule training goes on after it.
+"""Numerical divergence: how it is detected, and how training continues.
 
-The rule: back to the last good checkpoint, and from there with half the learning rate for the rest
-of training; at most three times.
+Training goes back to the last good checkpoint and continues with half the learning rate, at most
+three times.
 """
 
 import math
@@ -9,18 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-MOST_ROLLBACKS = 3
+from gratis.errors import GratisError
+
+_MOST_ROLLBACKS = 3
 _RATE_FACTOR = 0.5
-# A loss so many times that of the first steps, when the model knew nothing, has exploded. Where
-# the first is below 1 the model did know something, and harder images may raise it.
+# The loss has exploded when it is this many times the first one, when the model knew nothing. A
+# first loss below 1 counts as 1: a pretrained model meets harder images later.
 _EXPLODED = 10.0
 
 
 @dataclass(frozen=True)
 class Rollback:
-    """The event to go back, taken at ``step``, to ``to_step``; both count from the beginning.
+    """The event, at ``step``, that training goes back to ``to_step``.
 
-    ``rate_factor`` is what the learning rate is multiplied with from then on.
+    From then on the learning rate is multiplied by ``rate_factor``.
     """
 
     step: int
@@ -33,18 +35,18 @@ class Rollback:
 
 
 class Divergence(Exception):
-    """Training cannot go on from where it is; the message says why."""
+    """Training diverged; the message says how."""
 
 
 class Overfitting(Divergence):
-    """The model withstands single steps only, and may have for a while."""
+    """Catastrophic overfitting: the model is robust to single-step attacks only."""
 
 
-def refuse_exploded(means: Mapping[str, float], first_loss: float) -> None:
-    """Refuse means that are not finite, or a loss far above that of the very first step.
+def refuse_divergence(means: Mapping[str, float], first_loss: float) -> None:
+    """Check the means of what steps report.
 
     Raises:
-        Divergence: they are.
+        Divergence: they are not finite, or the loss is far above that of the first step.
     """
     if not all(math.isfinite(value) for value in means.values()):
         raise Divergence("the loss is no longer finite")
@@ -53,11 +55,31 @@ def refuse_exploded(means: Mapping[str, float], first_loss: float) -> None:
         raise Divergence(f"the loss has exploded, from {first_loss:.3g} at first to {loss:.3g}")
 
 
+def refuse_rollback(where: str, on_divergence: str, events: Sequence[object]) -> None:
+    """Check whether training may go back once more.
+
+    ``where`` says what happened, for the message.
+
+    Raises:
+        GratisError: ``on_divergence`` is ``stop``, or training has gone back too often.
+    """
+    if on_divergence == "stop":
+        raise GratisError(
+            f"{where}; continue from the last checkpoint with --on-divergence rollback, or lower "
+            "train.learning_rate and train into a new folder"
+        )
+    if rollbacks(events) == _MOST_ROLLBACKS:
+        raise GratisError(
+            f"{where}, {_MOST_ROLLBACKS} times after going back with half the learning rate; lower "
+            "train.learning_rate and train into a new folder"
+        )
+
+
 def rollbacks(events: Sequence[object]) -> int:
-    """Return how often training went back."""
+    """Return the number of rollbacks among ``events``."""
     return sum(isinstance(event, Rollback) for event in events)
 
 
-def rate_factor(times: int) -> float:
-    """Return what the learning rate is multiplied with after so many rollbacks."""
-    return _RATE_FACTOR**times
+def rate_factor(rollbacks: int) -> float:
+    """Return the factor on the learning rate after so many rollbacks."""
+    return _RATE_FACTOR**rollbacks

@@ -8,11 +8,11 @@ from torch.optim.swa_utils import AveragedModel
 
 
 class Average(AveragedModel):
-    """An exponential average of a network's weights and of its batch norms' statistics.
+    """An exponential moving average of a network's weights and batch norm statistics.
 
-    After n updates the decay is min(decay, (1 + n) / (10 + n)): a short run, too, soon forgets
-    the weights that it began with. Torch's own update moves its count to the device at every step,
-    and waits for that.
+    After n updates the decay is min(decay, (1 + n) / (10 + n)), so that a short run does not keep
+    its initial weights. The update of torch's own class waits for the device at every step; this
+    one does not.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -22,8 +22,11 @@ class Average(AveragedModel):
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
-        """Take in the weights of ``model``; the first ones as they are, and always its counts."""
-        updates = int(self.n_averaged)  # on the CPU, wherever the weights are
+        """Update the average with the weights of ``model``.
+
+        The first weights, and integer buffers always, replace those of the average.
+        """
+        updates = int(self.n_averaged)  # on the CPU, on any device
         kept = min(self._decay, (1 + updates) / (10 + updates)) if updates else 0.0
         pairs = list(zip(_tensors(self.module), _tensors(model), strict=True))
         averaged = [pair for pair in pairs if kept and pair[0].is_floating_point()]

@@ -1,30 +1,28 @@
-"""The logger: writes what training comes to, and refuses to go on where that is not sound."""
+"""The log of a run: lines for steps, epochs and events, and errors where training diverges."""
 
 import logging
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gratis.errors import GratisError
 from gratis.progress import Bar
 from gratis.results import collapsed
 from gratis.training.checkpoint import Event
-from gratis.training.divergence import Overfitting, refuse_exploded
+from gratis.training.divergence import Overfitting, refuse_divergence
 from gratis.training.metrics import JsonLinesLog
 from gratis.training.monitor import OverfittingMonitor
+from gratis.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    from gratis.training.trainer import Trainer
 
+class TrainingLog:
+    """Writes the lines of ``metrics.jsonl``."""
 
-class Logger:
-    """Writes the lines of ``metrics.jsonl``: of some steps, of epochs, and of events."""
-
-    def __init__(self, trainer: "Trainer", path: Path, monitor: OverfittingMonitor | None) -> None:
-        """Go on with the log at ``path`` from where the trainer stands.
+    def __init__(self, trainer: Trainer, path: Path, monitor: OverfittingMonitor | None) -> None:
+        """Open the log at ``path`` and drop the lines after the trainer's position.
 
         Raises:
             GratisError: the file cannot be written.
@@ -32,15 +30,15 @@ class Logger:
         self._trainer, self._monitor = trainer, monitor
         self._lines = JsonLinesLog(path, trainer.position.metrics_bytes)
 
-    def log(self, shown: Bar) -> None:
+    def log_steps(self, shown: Bar) -> None:
         """Write the means of the steps since the last such line, and show them beside the bar.
 
         Raises:
-            Divergence: the loss has exploded, or is no longer finite.
+            Divergence: the loss has exploded or is not finite.
         """
         trainer = self._trainer
-        self._refuse_exploded("step")
-        line = self._line("step") | trainer.in_force | trainer.averages["step"].read()
+        self._refuse_divergence("step")
+        line = self._position("step") | trainer.scheduled | trainer.averages["step"].read()
         self._lines.write(line)
         terms = [f"{name} {line[name]:.3f}" for name in trainer.train_state.objective.names]
         note = f"epoch {trainer.epoch:.1f}  {'  '.join(terms)}  accuracy {line['accuracy']:.0%}"
@@ -50,79 +48,79 @@ class Logger:
             note += f"  replays {line['replays']}"
         shown.advance(0, f"{note}  {line['images_per_second']:.0f} images/s")
 
-    def end_epoch(self, before: float) -> bool:
-        """Write the epoch's line, with the held-out accuracies where the monitor is due.
+    def log_epoch(self, epoch_before: float) -> bool:
+        """Write the means of the epoch, with the held-out accuracies if the monitor is due.
 
-        It is due every ``monitor_every`` epochs and at the end of training. Returns whether a
-        checkpoint must be saved now, because the monitor found nothing and is to be relied upon.
+        It is due every ``monitor_every`` epochs and at the end of training.
+
+        Args:
+            epoch_before: the epoch before the last step.
+
+        Returns:
+            Whether a checkpoint must be saved, because the monitor has found no overfitting and
+            a later rollback goes back to here.
 
         Raises:
-            Divergence: the loss has exploded or is no longer finite, or the monitor found
-                catastrophic overfitting and the settings say to roll back.
-            GratisError: it did, and they say to stop.
+            Divergence: the loss has exploded or is not finite, or the monitor has found
+                catastrophic overfitting and ``on_overfitting`` is ``rollback``.
+            GratisError: the same, and ``on_overfitting`` is ``stop``.
         """
         trainer = self._trainer
-        self._refuse_exploded("epoch")
-        line = self._line("epoch") | trainer.averages["epoch"].read()
+        self._refuse_divergence("epoch")
+        line = self._position("epoch") | trainer.averages["epoch"].read()
         every = trainer.settings.monitor_every
-        # By whole epochs: only at their ends is there a line to look for.
-        due = trainer.finished or int(trainer.epoch) // every > int(before) // every
+        due = trainer.finished or int(trainer.epoch) // every > int(epoch_before) // every
         if self._monitor is not None and due:
-            line["held_out"] = seen = self._monitor(trainer.train_state.evaluated)
-            self._heed(seen["fgsm"], seen["pgd"])
+            line["held_out"] = held_out = self._monitor(trainer.train_state.evaluated)
+            self._act_on_overfitting(held_out["fgsm"], held_out["pgd"])
         self._lines.write(line)
         return due and trainer.settings.on_overfitting == "rollback"
 
-    def record(self, event: Event) -> None:
-        """Write a event, and add it to those that the position holds."""
-        self._trainer.position.events.append(event)
-        self.note(event)
-
-    def note(self, event: Event) -> None:
-        """Write a event that the position holds already."""
+    def log_event(self, event: Event) -> None:
+        """Write an event that is among those of the position."""
         self._lines.write(asdict(event))
 
     def rewind(self) -> None:
-        """Drop what was written after the position that the trainer has gone back to."""
+        """Drop the lines after the trainer's position, after a rollback."""
         self._lines.rewind(self._trainer.position.metrics_bytes)
 
     def sync(self) -> None:
-        """Put all lines on the disk, and note in the position how many bytes they are.
+        """Flush all lines to the disk, and note the length of the file in the position.
 
         Raises:
-            Divergence: the steps since the last line are not sound.
+            Divergence: the loss of the steps since the last line has exploded or is not finite.
         """
-        self._refuse_exploded("step")
+        self._refuse_divergence("step")
         self._trainer.position.metrics_bytes = self._lines.sync()
 
     def close(self) -> None:
-        """Close the log."""
+        """Close the file."""
         self._lines.close()
 
-    def _heed(self, fgsm: float, pgd: float) -> None:
-        """Do about catastrophic overfitting what the settings say."""
+    def _act_on_overfitting(self, fgsm: float, pgd: float) -> None:
+        """Warn, stop or roll back, as ``on_overfitting`` says, after catastrophic overfitting."""
         trainer = self._trainer
-        # A natural model falls to every attack: no news.
-        attacked = "epsilon" in trainer.train_state.adversary.describe(trainer.progress)
-        if not (attacked and collapsed(fgsm, pgd)):
+        # A natural model is fooled by every attack: that is not overfitting.
+        if not (trainer.train_state.adversary.perturbs and collapsed(fgsm, pgd)):
             return
-        seen = f"catastrophic overfitting, held-out FGSM accuracy {fgsm:.0%} but PGD {pgd:.0%}"
+        found = f"catastrophic overfitting, held-out FGSM accuracy {fgsm:.0%} but PGD {pgd:.0%}"
         if trainer.settings.on_overfitting == "rollback":
-            raise Overfitting(seen)
-        message = f"epoch {trainer.epoch:.1f}: {seen}; lower epsilon or the step size"
+            raise Overfitting(found)
+        message = f"epoch {trainer.epoch:.1f}: {found}; lower epsilon or the step size"
         if trainer.settings.on_overfitting == "stop":
             raise GratisError(message)
-        logger.info(message)
+        logger.warning(message)
 
-    def _refuse_exploded(self, part: str) -> None:
+    def _refuse_divergence(self, kind: str) -> None:
         first = self._trainer.position.first_loss
-        refuse_exploded(self._trainer.averages[part].means(), math.inf if first is None else first)
+        means = self._trainer.averages[kind].means()
+        refuse_divergence(means, math.inf if first is None else first)
 
-    def _line(self, kind: str) -> dict[str, Any]:
-        done = self._trainer.position
+    def _position(self, kind: str) -> dict[str, Any]:
+        position = self._trainer.position
         return {
             "kind": kind,
-            "step": done.steps,
+            "step": position.steps,
             "epoch": round(self._trainer.epoch, 4),
-            "passes": round(done.passes),
+            "passes": round(position.passes),
         }

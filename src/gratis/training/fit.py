@@ -1,220 +1,220 @@
-"""A leg: what one process trains of a run, with its log, its checkpoints and its troubles."""
+"""Fit: train a run in one process, from its checkpoint to the end or to a stop."""
 
 import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gratis.errors import GratisError, Interrupted
 from gratis.progress import Bar, bar
 from gratis.training import checkpoint, checkpoint_file
 from gratis.training.budget import Pace, Shortening
 from gratis.training.divergence import (
-    MOST_ROLLBACKS,
     Divergence,
     Overfitting,
     Rollback,
     rate_factor,
+    refuse_rollback,
     rollbacks,
 )
-from gratis.training.events import Logger
+from gratis.training.events import TrainingLog
 from gratis.training.identity import Identity
 from gratis.training.monitor import OverfittingMonitor
 from gratis.training.save_policy import SavePolicy
+from gratis.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    from gratis.training.trainer import Trainer
+
+def fit(
+    trainer: Trainer,
+    folder: Path,
+    identity: Identity,
+    stopping: Callable[[], bool] = lambda: False,
+    monitor: OverfittingMonitor | None = None,
+) -> bool:
+    """Train to the end or to a stop; return whether the run is finished.
+
+    Continues from the checkpoint in ``folder``, if there is one. Writes ``metrics.jsonl`` and
+    ``checkpoint.safetensors`` there.
+
+    Args:
+        trainer: the run, at its beginning.
+        folder: the folder of the run.
+        identity: what must be the same in all processes that train the run.
+        stopping: returns whether to stop; called before every step.
+        monitor: the overfitting monitor, if there is one.
+
+    Raises:
+        GratisError: the folder cannot be written, its checkpoint belongs to another run, or
+            training diverges.
+    """
+    return _Fit(trainer, folder, identity, monitor).run(stopping)
 
 
-class Fit:
-    """Trains from the folder's checkpoint, or from the beginning, to the end or to a stop."""
-
+class _Fit:
     def __init__(
         self,
-        trainer: "Trainer",
+        trainer: Trainer,
         folder: Path,
         identity: Identity,
         monitor: OverfittingMonitor | None,
     ) -> None:
-        """Go to where the checkpoint in ``folder`` stands, if there is one.
-
-        Raises:
-            GratisError: the folder cannot be written, or its checkpoint belongs to another run.
-        """
         self._trainer, self._identity = trainer, identity
         self._path = folder / "checkpoint.safetensors"
-        self._withstood = folder / "checkpoint.withstood.safetensors"
+        # The last checkpoint in which the monitor found no overfitting.
+        self._robust_path = folder / "checkpoint.robust.safetensors"
         self._save_policy = SavePolicy(trainer.settings.checkpoint_minutes)
-        self._began = time.monotonic()
+        self._started = time.monotonic()
         self._fresh = not checkpoint.exists(self._path)
         if not self._fresh:
             trainer.restore(self._path, identity)
-        self._logger = Logger(trainer, folder / "metrics.jsonl", monitor)
+        self._log = TrainingLog(trainer, folder / "metrics.jsonl", monitor)
         self._elapsed_before = trainer.position.elapsed
         self._pace: Pace | None = None
 
     def run(self, stopping: Callable[[], bool]) -> bool:
-        """Train until the run is finished, or ``stopping()`` says so; return which.
-
-        Raises:
-            GratisError: the folder cannot be written, or training diverges.
-        """
         trainer = self._trainer
-        # Said, though new modules are in this mode: a frozen backbone then stays out of it.
+        # Explicitly, although new modules are in training mode: a frozen backbone stays out of it.
         trainer.train_state.module.train()
         try:
             if self._fresh:
                 self._save_beginning()
             with bar("training", trainer.planned) as shown:
                 shown.advance(trainer.position.passes)
-                while not self._gone_through(stopping, shown):
+                while not self._train_without_divergence(stopping, shown):
                     pass
         finally:
-            self._logger.close()
+            self._log.close()
         return trainer.finished
 
-    def _gone_through(self, stopping: Callable[[], bool], shown: Bar) -> bool:
-        """Train to the end or to a stop, and save; return whether no divergence came up."""
+    def _train_without_divergence(self, stopping: Callable[[], bool], shown: Bar) -> bool:
+        """Train to the end or to a stop and save; return False after a rollback."""
         try:
             while not (self._trainer.finished or stopping()):
-                self._advance(shown)
+                self._step(shown)
             self._save()
         except Divergence as divergence:
             if stopping():
-                # Left to the next leg, which will come upon it again.
+                # The process that resumes the run diverges again, and rolls back.
                 raise Interrupted(
-                    f"stopped after epoch {self._trainer.epoch:.1f}, not saved, because "
-                    f"{divergence}; go on from the last checkpoint with: "
+                    f"stopped after epoch {self._trainer.epoch:.1f} without saving, because "
+                    f"{divergence}; continue from the last checkpoint with: "
                     f"gratis resume {self._path.parent}"
                 ) from divergence
             self._roll_back(divergence, shown)
             return False
         return True
 
-    def _advance(self, shown: Bar) -> None:
-        """Make one step, and what is due after it."""
-        trainer = self._trainer
-        started, epoch = time.monotonic(), trainer.epoch
-        known = len(trainer.position.events)
+    def _step(self, shown: Bar) -> None:
+        """Make one step, then log, save and adapt to the budget where these are due."""
+        trainer, position = self._trainer, self._trainer.position
+        started, epoch, known = time.monotonic(), trainer.epoch, len(position.events)
         shown.advance(trainer.step())
-        halved = trainer.position.events[known:]
-        for event in halved:
-            self._logger.note(event)
-        if trainer.position.first_loss is None:
-            trainer.position.first_loss = trainer.averages["step"].means()["loss"]
-        # At the end too: the last steps belong in the log, and must have been finite.
-        logged = trainer.position.steps % trainer.settings.log_every == 0 or trainer.finished
+        new_events = position.events[known:]
+        for event in new_events:
+            self._log.log_event(event)
+        if position.first_loss is None:
+            position.first_loss = trainer.averages["step"].means()["loss"]
+        # At the end too: the last steps must be logged and finite.
+        logged = position.steps % trainer.settings.log_every == 0 or trainer.finished
         if logged:
-            self._logger.log(shown)
-        trainer.position.seconds += time.monotonic() - started
+            self._log.log_steps(shown)
+        position.seconds += time.monotonic() - started
         ended = int(trainer.epoch) > int(epoch) or trainer.finished
-        if ended and self._logger.end_epoch(epoch) and not trainer.finished:
-            self._save_sound()
-        if self._pace is None:
-            # Not before a step is made: compiling is slow once, and says nothing of the rest.
-            self._pace = self._new_pace()
-        elif not trainer.finished:
-            self._keep_pace(self._pace, shown)
-        # Only where nothing was found wrong a moment ago: what is saved can be gone back to. A
-        # event at once, so that a killed run need not take it again.
+        if ended and self._log.log_epoch(epoch) and not trainer.finished:
+            self._save_robust()
+        self._keep_pace(shown)
+        # Only after a check for divergence: a rollback goes to what is saved here. New events are
+        # saved at once, so that a process that resumes after a kill repeats them.
         due = (logged or ended) and self._save_policy.due(ended)
-        if (halved or due) and not trainer.finished:
+        if (new_events or due) and not trainer.finished:
             self._save()
 
     def _roll_back(self, divergence: Divergence, shown: Bar) -> None:
         """Go back to the last good checkpoint, by the rule of :mod:`gratis.training.divergence`.
 
-        After catastrophic overfitting that is the last one that the monitor found sound.
+        After catastrophic overfitting that is the last one in which the monitor found none.
 
         Raises:
-            GratisError: the settings say to stop, or training has gone back too often.
+            GratisError: ``on_divergence`` is ``stop``, or training has gone back too often.
         """
-        trainer = self._trainer
-        reached = trainer.position.steps, trainer.epoch, trainer.position.passes
+        trainer, before = self._trainer, self._trainer.position
+        reached = before.steps, trainer.epoch, before.passes
         where = f"{divergence} after epoch {trainer.epoch:.1f}"
-        if trainer.settings.on_divergence == "stop":
-            raise GratisError(
-                f"{where}; go on from the last checkpoint with --on-divergence rollback, or lower "
-                "train.learning_rate and train into a new folder"
-            )
-        if rollbacks(trainer.position.events) == MOST_ROLLBACKS:
-            raise GratisError(
-                f"{where}, {MOST_ROLLBACKS} times after going back with half the learning rate; "
-                "lower train.learning_rate and train into a new folder"
-            )
-        overfitted = isinstance(divergence, Overfitting) and self._withstood.exists()
+        refuse_rollback(where, trainer.settings.on_divergence, before.events)
+        overfitted = isinstance(divergence, Overfitting) and self._robust_path.exists()
+        trainer.restore(self._robust_path if overfitted else self._path, self._identity)
+        self._log.rewind()
+        # Earlier rollbacks and micro-batching stay in force although they came later.
         events = trainer.position.events
-        trainer.restore(self._withstood if overfitted else self._path, self._identity)
-        # Where it goes back beyond an earlier rollback or a want of memory, that is not forgotten.
-        kept = trainer.position.events
-        later = [d for d in events[len(kept) :] if not isinstance(d, Shortening)]
-        trainer.position.events = [*kept, *later]
-        self._logger.rewind()
-        for event in later:
-            self._logger.note(event)
-        factor = rate_factor(rollbacks(trainer.position.events) + 1)
-        self._logger.record(Rollback(*reached, trainer.position.steps, str(divergence), factor))
-        # At once, so that a killed run need not decide again.
+        for event in before.events[len(events) :]:
+            if not isinstance(event, Shortening):
+                self._record(event)
+        factor = rate_factor(rollbacks(events) + 1)
+        self._record(Rollback(*reached, trainer.position.steps, str(divergence), factor))
         self._save()
         self._pace = self._new_pace()
-        shown.advance(trainer.position.passes - reached[-1])
-        logger.info(
+        shown.advance(trainer.position.passes - before.passes)
+        logger.warning(
             f"{where}: back to epoch {trainer.epoch:.1f}, the learning rate now times {factor:g}"
         )
 
-    def _elapsed(self) -> float:
-        """Return the time that all legs have taken so far, in seconds."""
-        return self._elapsed_before + time.monotonic() - self._began
+    def _keep_pace(self, shown: Bar) -> None:
+        """Shorten the rest of the run if it would not end within the budget."""
+        trainer, position = self._trainer, self._trainer.position
+        if self._pace is None:
+            # Started after the first step, which is slow and says nothing about the rest.
+            self._pace = self._new_pace()
+            return
+        affordable = self._pace.affordable(position.passes, trainer.planned)
+        if affordable is None or trainer.finished:
+            return
+        # At least one more step, so that the last lines of the log are written.
+        affordable = max(affordable, position.passes + trainer.cost * trainer.batches.largest)
+        before, images = trainer.planned, trainer.batches.image_count
+        if affordable >= before:
+            return
+        reached = position.steps, trainer.epoch, position.passes
+        self._record(Shortening(*reached, trainer.progress, affordable))
+        self._save()
+        shown.resize(affordable)
+        logger.info(
+            f"epoch {trainer.epoch:.1f}: slower than planned; {affordable / images:.1f} epochs "
+            f"instead of {before / images:.1f}, to end within the budget"
+        )
 
     def _new_pace(self) -> Pace | None:
         budget, passes = self._trainer.settings.budget, self._trainer.position.passes
         return None if budget is None else Pace(budget, self._elapsed(), passes)
 
-    def _keep_pace(self, pace: Pace, shown: Bar) -> None:
-        """Shorten what is left where it would not end within the budget."""
-        trainer = self._trainer
-        planned, passes = trainer.planned, trainer.position.passes
-        affordable = pace.affordable(passes, planned)
-        if affordable is None:
-            return
-        # One more step at least, so that the last lines are written as ever.
-        affordable = max(affordable, passes + trainer.cost * trainer.batches.largest)
-        if affordable >= planned:
-            return
-        reached = trainer.position.steps, trainer.epoch, passes
-        self._logger.record(Shortening(*reached, trainer.progress, affordable))
-        # At once, so that a killed run need not decide again.
-        self._save()
-        shown.resize(affordable)
-        images = trainer.batches.image_count
-        logger.info(
-            f"epoch {trainer.epoch:.1f}: slower than planned; {affordable / images:.1f} epochs "
-            f"instead of {planned / images:.1f}, to end within the budget"
-        )
+    def _elapsed(self) -> float:
+        """Return the wall time of all processes that trained this run, in seconds."""
+        return self._elapsed_before + time.monotonic() - self._started
+
+    def _record(self, event: checkpoint.Event) -> None:
+        self._trainer.position.events.append(event)
+        self._log.log_event(event)
 
     def _save_beginning(self) -> None:
-        """Save what training starts from, so that there is always something to go back to."""
+        """Save the state before training, so that there is always a checkpoint to go back to."""
         try:
-            self._save_sound()
+            self._save_robust()
         except Divergence as divergence:
             raise GratisError(
                 f"{divergence} before training began; check model.weights"
             ) from divergence
 
-    def _save_sound(self) -> None:
-        """Save what the monitor has nothing against, to go back to if it ever has."""
+    def _save_robust(self) -> None:
+        """Save a checkpoint, and keep it to go back to after catastrophic overfitting."""
         self._save()
         if self._trainer.settings.on_overfitting == "rollback":
-            # However many are saved before the next look.
-            checkpoint_file.copy(self._path, self._withstood)
+            checkpoint_file.copy(self._path, self._robust_path)
 
     def _save(self) -> None:
         started = time.monotonic()
-        self._logger.sync()
-        place = self._trainer.position
-        place.elapsed = self._elapsed()
+        self._log.sync()
+        position = self._trainer.position
+        position.elapsed = self._elapsed()
         self._trainer.save(self._path, self._identity)
-        place.saving += self._save_policy.note(started)
+        position.saving += self._save_policy.note(started)

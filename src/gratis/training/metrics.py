@@ -1,4 +1,4 @@
-"""The run's log: one JSON object a line, cut back on resume to where the checkpoint stood."""
+"""The metrics of a run: means on the device, and a JSON-lines log that a resume can rewind."""
 
 import json
 import os
@@ -15,16 +15,16 @@ from gratis.errors import file_error
 
 
 class Averages:
-    """Means of what steps report, gathered on the device and read once in a while."""
+    """Means of what steps report, summed on the device and read from time to time."""
 
     def __init__(self) -> None:
-        """Start with nothing added."""
+        """Start empty."""
         self._sums: dict[str, Tensor] = {}
         self._steps, self._passes, self._images = 0, 0.0, 0
         self._since = time.perf_counter()
 
     def add(self, values: dict[str, Tensor], passes: float, images: int) -> None:
-        """Add a step's scalars; they stay on their device until :meth:`read`."""
+        """Add the scalars of a step without waiting for the device."""
         for name, value in values.items():
             # A copy: the step's and the epoch's averages must not share memory in a checkpoint.
             self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
@@ -33,14 +33,14 @@ class Averages:
         self._images += images
 
     def means(self) -> dict[str, float]:
-        """Return the means since the last :meth:`read`; none where nothing was added."""
+        """Return the means since the last :meth:`read`; empty if nothing was added."""
         if not self._steps:
             return {}
         means = (torch.stack(list(self._sums.values())) / self._steps).tolist()
         return dict(zip(self._sums, means, strict=True))
 
     def read(self) -> dict[str, float]:
-        """Return the means since the last call, and the images and passes a second."""
+        """Return the means since the last call, and the images and passes per second."""
         named = self.means()
         seconds = time.perf_counter() - self._since
         named["images_per_second"] = round(self._images / seconds, 1)
@@ -53,7 +53,7 @@ class Averages:
         return {"steps": torch.tensor(self._steps)} | {f"sum.{k}": v for k, v in self._sums.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from a state that :meth:`state_dict` returned."""
+        """Continue from a state that :meth:`state_dict` returned."""
         self._steps = int(state["steps"])
         self._sums = {k.removeprefix("sum."): v for k, v in state.items() if k != "steps"}
 
@@ -67,24 +67,24 @@ class JsonLinesLog:
     """Appends lines to ``metrics.jsonl``."""
 
     def __init__(self, path: Path, keep_bytes: int) -> None:
-        """Open the file and drop what was written after its first ``keep_bytes``.
+        """Open the file and drop everything after its first ``keep_bytes``.
 
         Raises:
             GratisError: the file cannot be written.
         """
         self._path = path
-        with self._reporting():
+        with self._errors_named():
             self._stream: BinaryIO = path.open("r+b" if path.exists() else "w+b")
         self.rewind(keep_bytes)
 
     def rewind(self, keep_bytes: int) -> None:
-        """Drop what was written after the first ``keep_bytes``.
+        """Drop everything after the first ``keep_bytes``.
 
         Raises:
             GratisError: the file cannot be written.
         """
-        with self._reporting():
-            # A log cut since then keeps its whole lines: never fill it up with zeros.
+        with self._errors_named():
+            # A file that is shorter by now keeps its complete lines; truncate would pad it.
             self._stream.seek(0)
             kept = self._stream.read(keep_bytes)
             self._stream.seek(kept.rfind(b"\n") + 1)
@@ -96,28 +96,28 @@ class JsonLinesLog:
         Raises:
             GratisError: the file cannot be written.
         """
-        with self._reporting():
+        with self._errors_named():
             self._stream.write((json.dumps(line) + "\n").encode())
             self._stream.flush()
 
     def sync(self) -> int:
-        """Make sure that all lines are on the disk, and return the length of the file.
+        """Flush all lines to the disk; return the length of the file in bytes.
 
         Raises:
             GratisError: the file cannot be written.
         """
-        with self._reporting():
+        with self._errors_named():
             os.fsync(self._stream.fileno())
         return self._stream.tell()
 
     def close(self) -> None:
         """Close the file."""
-        # After a full disk there is something left that cannot be written.
+        # On a full disk, closing fails to flush.
         with suppress(OSError):
             self._stream.close()
 
     @contextmanager
-    def _reporting(self) -> Iterator[None]:
+    def _errors_named(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

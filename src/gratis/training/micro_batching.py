@@ -1,8 +1,8 @@
-"""Memory that does not do for a batch: from then on batches go through the model in parts.
+"""Micro-batching after out of memory: batches go through the model in parts from then on.
 
-The rule: a step that runs out of memory is made again in twice as many parts, whose gradients are
-added up, and so are all steps after it. Each time is a event with its pass number, which a
-resumed run reads back from its checkpoint.
+A step that runs out of memory is made again in twice as many parts, and so are all later steps.
+The gradients of the parts add up to one update. Each change is an event in the log and in the
+checkpoint, which a resumed run reads.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from gratis.errors import GratisError
 
 @dataclass(frozen=True)
 class MicroBatching:
-    """The event, taken at ``step``, to send batches through the model in ``parts``."""
+    """The event, at ``step``, that batches go through the model in ``parts`` from now on."""
 
     step: int
     epoch: float
@@ -28,24 +28,24 @@ class MicroBatching:
 
 
 def parts_after(events: Sequence[object]) -> int:
-    """Return in how many parts batches go through the model after these events."""
-    return max((d.parts for d in events if isinstance(d, MicroBatching)), default=1)
+    """Return the number of parts that batches go through the model in after these events."""
+    return max((e.parts for e in events if isinstance(e, MicroBatching)), default=1)
 
 
-def fewest_images(module: nn.Module) -> int:
-    """Return of how many images a part must be at least: batch norm in training needs two."""
-    return 2 if any(isinstance(part, _BatchNorm) for part in module.modules()) else 1
+def smallest_part(module: nn.Module) -> int:
+    """Return the least number of images in a part: batch norm in training mode needs two."""
+    return 2 if any(isinstance(layer, _BatchNorm) for layer in module.modules()) else 1
 
 
 def more_parts(parts: int, most: int) -> int:
-    """Return twice as many parts, and at most ``most``.
+    """Return twice as many parts, at most ``most``.
 
     Raises:
-        GratisError: there are as many already.
+        GratisError: there are ``most`` already.
     """
     if parts >= most:
         raise GratisError(
-            f"the device's memory is too small for a step, even with the batch in {parts} parts; "
-            "make the model or model.input_size smaller"
+            f"the device runs out of memory even with the batch in {parts} parts; make the model "
+            "or model.input_size smaller"
         )
     return min(2 * parts, most)

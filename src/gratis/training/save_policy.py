@@ -2,20 +2,20 @@
 
 import time
 
-# Of the time since the leg began: what saving at the ends of epochs may cost.
+# The share of the time that saving at the ends of epochs may take.
 _SHARE = 0.005
 
 
 class SavePolicy:
-    """Every so many minutes; and at the end of each epoch, while that costs under 0.5% of the time.
+    """Save after so many minutes, and at the end of an epoch if all saving takes under 0.5%.
 
-    When a checkpoint is saved changes nothing in what is trained.
+    When checkpoints are saved does not change what is trained.
     """
 
     def __init__(self, minutes: float) -> None:
         """Start the clock."""
         self._seconds = 60 * minutes
-        self._begun = self._saved = time.monotonic()
+        self._started = self._saved = time.monotonic()
         self._last = self._spent = 0.0
 
     def due(self, epoch_ended: bool) -> bool:
@@ -23,12 +23,12 @@ class SavePolicy:
         now = time.monotonic()
         if now - self._saved > self._seconds:
             return True
-        return epoch_ended and self._spent + self._last <= _SHARE * (now - self._begun)
+        return epoch_ended and self._spent + self._last <= _SHARE * (now - self._started)
 
     def note(self, started: float) -> float:
-        """Remember that a checkpoint was saved since ``started``; return how long it took.
+        """Note that a checkpoint was saved; return the seconds since ``started``.
 
-        Times are in seconds, ``started`` on the monotonic clock.
+        ``started`` is on the monotonic clock.
         """
         self._saved = time.monotonic()
         self._last = self._saved - started

@@ -12,18 +12,30 @@ from gratis.training.budget import Duration
 class TrainSettings(Settings):
     """How long, how fast and with which optimizer.
 
-    ``epochs`` is passes / training images: the compute, not a traversal of the data, so that all
-    rows cost the same. With ``count: images`` every image counts as one pass whatever it costs:
-    the reference rows. ``decay_all`` lets weight decay pull at norms and biases too.
-    ``average`` is the decay of the weights' running average, evaluated in their place; early on
-    it is lower (:class:`gratis.training.ema.Average`). ``precision: auto`` is chosen when a run
-    begins, by what its device is quick at; ``compile`` runs the network compiled by torch in
-    training. ``budget`` is the wall-clock time that training may take: ``epochs`` are then chosen
-    when it begins, and the rest is shortened where the machine turns out slower. ``held_out``
-    images a class leave training for the overfitting monitor, which looks at them every
-    ``monitor_every`` epochs; ``on_overfitting`` says what happens when it finds catastrophic
-    overfitting, ``on_divergence`` what happens when the loss explodes or is no longer finite. A
-    rollback follows the rule of :mod:`gratis.training.divergence`.
+    Attributes:
+        epochs: passes / training images. This measures compute, not traversals of the data, so
+            that all rows cost the same.
+        budget: the wall time that training may take, in seconds or as 20m. ``epochs`` is then
+            chosen when training begins, and reduced if the machine turns out slower.
+        count: with ``images`` every image counts as one pass, whatever it costs, as in the
+            reference rows.
+        batch_size: the most images in a batch.
+        optimizer: ``sgd`` with Nesterov momentum, or ``adamw``.
+        learning_rate: may be a schedule.
+        momentum: of ``sgd``.
+        weight_decay: the factor of weight decay.
+        decay_all: whether weight decay applies to norms and biases too.
+        average: the decay of the running average of the weights, which is evaluated in their
+            place. It is lower early on, see :class:`gratis.training.ema.Average`.
+        precision: ``auto`` chooses the fastest for the device when training begins.
+        compile: whether torch compiles the network for training.
+        held_out: training images of each class that only the overfitting monitor uses.
+        monitor_every: epochs between two looks of the overfitting monitor.
+        on_divergence: what happens when the loss explodes or is no longer finite. ``rollback``
+            follows the rule of :mod:`gratis.training.divergence`.
+        on_overfitting: what happens when the monitor finds catastrophic overfitting.
+        log_every: steps between two lines of the log.
+        checkpoint_minutes: minutes between two checkpoints, at most.
     """
 
     epochs: Annotated[float, Field(gt=0)] = 20

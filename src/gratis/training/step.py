@@ -22,8 +22,16 @@ from gratis.training.ema import Average
 class TrainState:
     """Everything that one training step reads or changes.
 
-    ``module`` is the bare network: under mixed precision attacks need it, because fabric's
-    wrapper ``model`` refuses a backward pass that is not its own.
+    Attributes:
+        fabric: the device and precision.
+        module: the network itself. Attacks go through it, because fabric's wrapper allows no
+            backward pass but fabric's own.
+        model: the network wrapped by fabric, for the training pass.
+        adversary: perturbs the batch.
+        objective: the weighted losses to minimise.
+        optimizer: updates the parameters of ``module``.
+        average: the running average of the weights, if there is one.
+        seed: the seed of dropout.
     """
 
     fabric: Fabric
@@ -37,55 +45,68 @@ class TrainState:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The network that counts: the averaged one, where there is an average."""
+        """The network to evaluate: the averaged one, if there is one."""
         return self.module if self.average is None else self.average
 
 
-def train_step(train_state: TrainState, batch: Batch, t: float, step: int) -> dict[str, Tensor]:
-    """Train once on ``batch`` at progress ``t``: one replay, in as many parts as the batch has.
+def train_step(
+    train_state: TrainState, batch: Batch, t: float, step: int, parts: int = 1
+) -> dict[str, Tensor]:
+    """Train once on ``batch``: one replay.
+
+    Args:
+        train_state: changed in place.
+        batch: the images and their views.
+        t: training progress in [0, 1].
+        step: the number of the step in the run.
+        parts: the number of micro-batches in which the batch goes through the model. Their
+            gradients add up to one update.
 
     Returns:
-        The weighted terms, their sum ``loss`` and the ``accuracy`` on the perturbed views, as
-        scalars on the device, so that nothing waits for them.
+        The weighted terms, their sum ``loss`` and the ``accuracy`` on the perturbed views. They
+        are scalars on the device, so that the step does not wait for it.
 
     Raises:
-        torch.OutOfMemoryError: memory did not do; but for batch norm's running statistics, all
-            is as it was.
-        GratisError: memory did not do for what comes after the gradients.
+        torch.OutOfMemoryError: before the update. Only batch norm's running statistics have
+            changed, and the step can be made again with more parts.
+        GratisError: the device runs out of memory in the update.
     """
     adversary, optimizer = train_state.adversary, train_state.optimizer
-    # Keyed by position, so that dropout needs no saved state.
+    # Keyed by the step, so that dropout needs no saved state.
     torch.manual_seed(derive(train_state.seed, "dropout", step))
-    with _as_before(adversary):
+    with _restored_when_out_of_memory(adversary):
         with train_state.fabric.autocast():
-            images = adversary.perturb(train_state.module, batch, t)
+            x = adversary.perturb(train_state.module, batch, t, parts)
         optimizer.zero_grad()
-        parts = zip(batch.split(), batch.split_views(images), strict=True)
-        reports = [_backward(train_state, p, own, t, len(p) / len(batch)) for p, own in parts]
-    with _once():
+        micro_batches = zip(batch.split(parts), batch.split_views(x, parts), strict=True)
+        reports = [
+            _backward(train_state, part, own_x, t, len(part) / len(batch))
+            for part, own_x in micro_batches
+        ]
+    with _fatal_when_out_of_memory():
         optimizer.step()
         adversary.observe(batch, t)
         if train_state.average is not None:
             train_state.average.update_parameters(train_state.module)
-    return reduce(lambda sums, more: {name: sums[name] + more[name] for name in sums}, reports)
+    return reduce(lambda sums, report: {k: sums[k] + report[k] for k in sums}, reports)
 
 
 def _backward(
-    train_state: TrainState, batch: Batch, images: Tensor, t: float, share: float
+    train_state: TrainState, batch: Batch, x: Tensor, t: float, share: float
 ) -> dict[str, Tensor]:
-    """Add ``share`` of the gradients of ``batch`` to the parameters; return that of its report."""
-    output: Output = train_state.model(images)
+    """Add ``share`` times the gradients of a micro-batch; return ``share`` times its report."""
+    output: Output = train_state.model(x)
     losses = {n: share * loss for n, loss in train_state.objective(output, batch, t).items()}
     loss = torch.stack(list(losses.values())).sum()
     train_state.fabric.backward(loss)
-    right = output.logits.argmax(dim=1) == batch.view_labels
-    losses |= {"loss": loss, "accuracy": share * right.float().mean()}
+    correct = output.logits.argmax(dim=1) == batch.view_labels
+    losses |= {"loss": loss, "accuracy": share * correct.float().mean()}
     return {name: value.detach() for name, value in losses.items()}
 
 
 @contextmanager
-def _as_before(adversary: Adversary) -> Iterator[None]:
-    """Put the adversary back where memory does not do, so that the step can be made again."""
+def _restored_when_out_of_memory(adversary: Adversary) -> Iterator[None]:
+    """Restore the adversary when the device runs out of memory: the step can be made again."""
     before = adversary.state_dict()
     try:
         yield
@@ -95,11 +116,11 @@ def _as_before(adversary: Adversary) -> Iterator[None]:
 
 
 @contextmanager
-def _once() -> Iterator[None]:
-    """Never have a step made again whose weights may have moved."""
+def _fatal_when_out_of_memory() -> Iterator[None]:
+    """Raise GratisError when the device runs out of memory: the weights may have changed."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise GratisError(
-            "the device's memory is too small to update weights and delta; choose a smaller model"
+            "the device ran out of memory while updating weights and delta; choose a smaller model"
         ) from error

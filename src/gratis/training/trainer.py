@@ -1,23 +1,18 @@
-"""The loop: draws batches, replays them, and stops when the planned passes are spent."""
+"""The trainer: the plan of a run, the position in it, and its next step."""
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from gratis.augmentation import Augment
 from gratis.data import Batch, Batches
-from gratis.seeds import generator
 from gratis.training import checkpoint
 from gratis.training.budget import Plan, plan_after
 from gratis.training.divergence import rate_factor, rollbacks
-from gratis.training.fit import Fit
 from gratis.training.identity import Identity
 from gratis.training.metrics import Averages
-from gratis.training.micro_batching import MicroBatching, fewest_images, more_parts, parts_after
-from gratis.training.monitor import OverfittingMonitor
+from gratis.training.micro_batching import MicroBatching, more_parts, parts_after, smallest_part
 from gratis.training.settings import TrainSettings
 from gratis.training.step import TrainState, train_step
 
@@ -25,39 +20,42 @@ logger = logging.getLogger(__name__)
 
 
 class Trainer:
-    """One training run, resumable at every step: the plan, the position in it, and the step."""
+    """One training run, which a checkpoint can restore at any step.
+
+    Attributes:
+        cost: the passes of one replay of one image.
+        position: how far the run has come.
+        averages: the means of what steps report, since the last line of the log of each kind.
+        scheduled: the values of the schedules at the last step.
+    """
 
     def __init__(
         self,
         train_state: TrainState,
         batches: Batches,
-        augment: Augment | None,
         settings: TrainSettings,
         passes_per_image: float = 1.0,
     ) -> None:
-        """Plan the run; ``passes_per_image`` is the model's, with its denoiser.
-
-        ``cost`` is then the passes that one replay of an image costs.
-        """
+        """Plan the run; ``passes_per_image`` is the model's cost, with its denoiser."""
         self.train_state, self.batches, self.settings = train_state, batches, settings
-        self._augment, self._fewest = augment, fewest_images(train_state.module)
+        self._smallest_part = smallest_part(train_state.module)
         self.cost = passes_per_image * train_state.adversary.passes() * train_state.objective.views
         units = self.cost if settings.count == "images" else 1.0
         self._planned = settings.epochs * batches.image_count * units
         self.position = checkpoint.Position(images=batches.image_count)
         self.averages = {"step": Averages(), "epoch": Averages()}
-        self.in_force: dict[str, float] = {}
+        self.scheduled: dict[str, float] = {}
         self._batch: Batch | None = None
 
     @property
     def planned(self) -> float:
-        """The passes to make in all."""
+        """The number of passes that the run makes."""
         return self._plan().planned
 
     @property
     def progress(self) -> float:
-        """Passes done / passes planned, in [0, 1]; what is left is spread over what is planned."""
-        return self._plan().at(self.position.passes)
+        """Training progress t in [0, 1]: passes done / passes planned."""
+        return self._plan().progress_at(self.position.passes)
 
     @property
     def epoch(self) -> float:
@@ -66,77 +64,60 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether one more replay would end further from the planned passes than this."""
+        """Whether one more replay would end further from the planned passes than now."""
         return self.planned - self.position.passes < self.cost * self.batches.largest / 2
 
-    def run(
-        self,
-        folder: Path,
-        identity: Identity,
-        stopping: Callable[[], bool] = lambda: False,
-        monitor: OverfittingMonitor | None = None,
-    ) -> bool:
-        """Train to the end, or until ``stopping()`` says so at the next step.
-
-        Writes ``metrics.jsonl`` and ``checkpoint.safetensors`` into ``folder``, and goes on from
-        the checkpoint if there is one. Returns whether the run is finished.
-
-        Raises:
-            GratisError: the folder cannot be written, its checkpoint belongs to another run, or
-                training diverges.
-        """
-        return Fit(self, folder, identity, monitor).run(stopping)
-
     def step(self) -> float:
-        """Train on the next replay; return the passes that it cost.
+        """Train on the next replay; return the number of passes that it cost.
 
-        ``in_force`` then tells the schedules' values that it was made with. Where memory does not
-        do for it, the batch is split, and that is added to the position's events.
+        If the device runs out of memory, the batch is split and a :class:`MicroBatching` event is
+        added to the position.
 
         Raises:
-            GratisError: memory does not do however small the parts.
+            GratisError: the device runs out of memory with the smallest possible micro-batches.
         """
-        place, t = self.position, self.progress
-        batch = self._current()
-        self.in_force = self.train_state.adversary.describe(t)
-        if "replays" in self.in_force:
-            self.in_force["replays"] = place.replays  # as read when the batch was drawn
-        self.in_force["learning_rate"] = self._set_learning_rate(t)
-        values = self._train(batch, t)
+        position, t = self.position, self.progress
+        batch = self._current_batch()
+        self.scheduled = self.train_state.adversary.describe(t)
+        if "replays" in self.scheduled:
+            self.scheduled["replays"] = position.replays  # as read when the batch was drawn
+        self.scheduled["learning_rate"] = self._set_learning_rate(t)
+        report = self._train(batch, t)
         passes = self.cost * len(batch)
-        for part in self.averages.values():
-            part.add(values, passes, len(batch))
-        place.steps += 1
-        place.passes += passes
-        place.replay += 1
-        if place.replay == place.replays or self.finished:
-            place.batches += 1
-            place.replay = 0
+        for averages in self.averages.values():
+            averages.add(report, passes, len(batch))
+        position.steps += 1
+        position.passes += passes
+        position.replay += 1
+        if position.replay == position.replays or self.finished:
+            position.batches += 1
+            position.replay = 0
             self._batch = None
         return passes
 
     def restore(self, path: Path, identity: Identity) -> None:
-        """Go to where the checkpoint at ``path`` stands.
+        """Continue from the checkpoint at ``path``.
 
         Raises:
             GratisError: as :func:`gratis.training.checkpoint.load`.
         """
         self.position, averages = checkpoint.load(path, self.train_state, identity)
         self._batch = None
-        for name, part in self.averages.items():
-            part.load_state_dict(checkpoint.stripped(name, averages))
+        for name, own in self.averages.items():
+            own.load_state_dict(checkpoint.stripped(name, averages))
 
     def save(self, path: Path, identity: Identity) -> None:
         """Write a checkpoint to ``path``.
 
         Raises:
             GratisError: it cannot be written.
+            Divergence: weights or another part of the state are not finite.
         """
         self.position.finished = self.finished
         averages = {
             f"{name}.{key}": value
-            for name, part in self.averages.items()
-            for key, value in part.state_dict().items()
+            for name, own in self.averages.items()
+            for key, value in own.state_dict().items()
         }
         checkpoint.save(path, self.train_state, self.position, averages, identity)
 
@@ -144,37 +125,26 @@ class Trainer:
         return plan_after(self.position.events, self._planned)
 
     def _train(self, batch: Batch, t: float) -> dict[str, Tensor]:
-        """Make the step, in as many parts as it takes; return what it reports."""
-        place, most = self.position, max(1, len(batch) // self._fewest)
+        """Make the step, in as many micro-batches as memory requires; return its report."""
+        position, most = self.position, max(1, len(batch) // self._smallest_part)
         while True:
-            batch.parts = min(parts_after(place.events), most)
+            parts = min(parts_after(position.events), most)
             try:
-                return train_step(self.train_state, batch, t, place.steps)
+                return train_step(self.train_state, batch, t, position.steps, parts)
             except torch.OutOfMemoryError:
-                parts = more_parts(batch.parts, most)
-            # Here, where nothing holds on to the memory of the step that failed.
-            place.events.append(MicroBatching(place.steps, self.epoch, place.passes, parts))
-            logger.info(f"out of memory: batches now go through the model in {parts} parts")
+                parts = more_parts(parts, most)
+            # Outside of the except block, which keeps the memory of the failed step alive.
+            reached = position.steps, self.epoch, position.passes
+            position.events.append(MicroBatching(*reached, parts))
+            logger.warning(f"out of memory: batches now go through the model in {parts} parts")
 
-    def _current(self) -> Batch:
-        """Return the batch under way, with its views: drawn once for all its replays."""
+    def _current_batch(self) -> Batch:
+        """Return the batch of the next replay; all replays of a batch have the same views."""
         if self._batch is None:
             if self.position.replay == 0:
                 self.position.replays = self.train_state.adversary.replays(self.progress)
-            self._batch = self._draw()
+            self._batch = self.batches[self.position.batches]
         return self._batch
-
-    def _draw(self) -> Batch:
-        batch = self.batches[self.position.batches]
-        views = self.train_state.objective.views
-        if self._augment is not None:
-            source = generator(
-                batch.images.device, self.train_state.seed, "augment", self.position.batches
-            )
-            batch.views, batch.maps = self._augment(batch.images, source, views)
-        elif views > 1:
-            batch.views = batch.images.repeat(views, 1, 1, 1)
-        return batch
 
     def _set_learning_rate(self, t: float) -> float:
         rate = self.settings.learning_rate(t) * rate_factor(rollbacks(self.position.events))

@@ -1,0 +1,58 @@
+"""Resolve a recipe for the data, the device and the budget of a run."""
+
+import logging
+
+from gratis.augmentation import AugmentSettings
+from gratis.data import Dataset
+from gratis.recipe import Recipe
+from gratis.run.budget import affordable_epochs
+from gratis.run.precision import fastest_precision
+from gratis.training import TrainSettings
+
+logger = logging.getLogger(__name__)
+
+
+def resolve_for(recipe: Recipe, dataset: Dataset, started: Recipe | None = None) -> Recipe:
+    """Return the recipe with everything decided that depends on data, device and budget.
+
+    - ``augment.flip`` is 0 if mirrored images of the data set change their class;
+    - ``train.precision`` is not ``auto``;
+    - ``train.epochs`` fit ``train.budget``, if there is one.
+
+    Args:
+        recipe: as the user gives it.
+        dataset: the data to train on.
+        started: the resolved recipe of a run that has started, whose choices stay.
+
+    Raises:
+        GratisError: the budget is too short for a single batch, or the model cannot be built.
+    """
+    augment, train = _without_flips(recipe.augment, dataset), recipe.train
+    train = train.model_copy(update={"precision": _precision(train, started)})
+    resolved = recipe.model_copy(update={"augment": augment, "train": train})
+    if train.budget is None:
+        return resolved
+    if started is None:
+        epochs = affordable_epochs(resolved, dataset)
+    elif started.train.budget == train.budget:
+        epochs = started.train.epochs
+    else:
+        return resolved
+    return resolved.model_copy(update={"train": train.model_copy(update={"epochs": epochs})})
+
+
+def _without_flips(augment: AugmentSettings | None, dataset: Dataset) -> AugmentSettings | None:
+    if dataset.mirrors or augment is None or augment.flip == 0:
+        return augment
+    logger.info(f"{dataset.name}: mirrored images change their class; augment.flip is set to 0")
+    return augment.model_copy(update={"flip": 0.0})
+
+
+def _precision(train: TrainSettings, started: Recipe | None) -> str:
+    if train.precision != "auto":
+        return train.precision
+    if started is not None:
+        return started.train.precision
+    precision = fastest_precision()
+    logger.info(f"train.precision: {precision}, the fastest on this device")
+    return precision

@@ -22,10 +22,10 @@ from torch import nn
 from gratis.adversary import ADVERSARIES
 from gratis.data.archive import extract
 from gratis.data.dataset import Split
-from gratis.data.pictures import read_picture
+from gratis.data.images import read_image
 from gratis.digests import file_digest
 from gratis.errors import GratisError
-from gratis.files import appearing
+from gratis.files import atomic_folder
 from gratis.objective import Objective
 from gratis.recipe import Recipe, load_profile, read_recipe, resolve
 from gratis.registry import profile_names, profile_path, recipe_names, recipe_path
@@ -252,7 +252,7 @@ def _archives() -> list[Offer]:
 def _read_archive(name: str, content: bytes, folder: Path) -> None:
     (folder / name).write_bytes(content)
     try:
-        with appearing(folder / "into") as into:
+        with atomic_folder(folder / "into") as into:
             extract(folder / name, into, "top", limit=10_000_000)
     finally:
         assert {path.name for path in folder.iterdir()} <= {name, "into"}
@@ -283,7 +283,7 @@ def _images() -> list[Offer]:
 
 def _read_image(name: str, content: bytes, folder: Path) -> None:
     (folder / name).write_bytes(content)
-    pixels = read_picture(folder / name, 8)
+    pixels = read_image(folder / name, 8)
     assert pixels.shape == (8, 8, 3) and pixels.dtype == np.uint8
 
 

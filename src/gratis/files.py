@@ -1,10 +1,11 @@
-"""Files and folders that are either whole or absent."""
+"""Atomic files and folders, folder locks, and JSON files."""
 
 import glob
 import json
 import os
-import secrets
 import shutil
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,133 +16,82 @@ from filelock import FileLock, Timeout
 from gratis.errors import GratisError, file_error
 
 LOCK = ".lock"
-_EARLIER = ".earlier"
+# The suffix of the temporary folder in which a file or a folder is written.
+_FILE, _FOLDER = ".file.partial", ".partial"
+# What the temporary folder of a folder holds: the new folder, the old one, and the writer's lock.
+_NEW, _OLD, _WRITER = "new", "old", "writer.lock"
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it becomes ``path``, else it goes.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path; the file written there replaces ``path`` if the block succeeds.
+
+    The file is flushed to disk first. If the block fails, ``path`` is unchanged. A symbolic link
+    at ``path`` is replaced, not followed.
 
     Raises:
-        GratisError: the folder cannot be written, or the disk is full.
+        GratisError: The folder cannot be written, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _flush_to_disk(temporary)
-        os.replace(temporary, path)
+        with _temporary_folder(path, _FILE) as folder:
+            temporary = folder / path.name
+            yield temporary
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(path)
     except OSError as error:
         raise _unwritable(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _unwritable(path: Path, error: OSError, remedy: str = "choose another folder") -> GratisError:
-    return file_error(path, f"cannot be written ({error.strerror or error})", remedy)
-
-
-def _flush_to_disk(path: Path) -> None:
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-
-
-def flush_folder(folder: Path) -> None:
-    """Make sure that what was renamed in ``folder`` stays so if the power fails."""
-    # Not every system opens folders, or flushes them.
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from working in ``folder``, which is made where it is missing.
-
-    What killed processes left half-written in it is removed; if nothing is in it at the end, so
-    is the folder.
-
-    Raises:
-        GratisError: another process is at work in it, or it cannot be written.
-    """
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    lock = FileLock(make_folder(folder) / LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        problem = "another process is at work in this folder"
-        raise file_error(folder, problem, "wait for it, or choose another folder") from error
-    try:
-        for left in folder.glob(".*.partial"):
-            if left.is_file():
-                left.unlink(missing_ok=True)
-        yield
-    finally:
-        with suppress(OSError):
-            if {path.name for path in folder.iterdir()} <= {LOCK}:
-                Path(lock.lock_file).unlink(missing_ok=True)
-                for path in missing:
-                    path.rmdir()
-        lock.release()
-
-
-@contextmanager
-def appearing(
+def atomic_folder(
     folder: Path, remedy: str = "choose another folder", replaces: frozenset[str] | None = None
 ) -> Iterator[Path]:
-    """Yield an empty folder beside ``folder``; on success it becomes ``folder``, else it goes.
+    """Yield an empty temporary folder; it becomes ``folder`` if the block succeeds.
 
-    What killed processes left behind while they made ``folder`` is removed.
+    If the block fails, ``folder`` is unchanged. A symbolic link at ``folder`` is replaced, not
+    followed. Temporary folders that killed processes left behind are removed first.
 
     Args:
-        folder: the folder to make.
-        remedy: how the message ends where it cannot be written.
-        replaces: the names of all that an earlier ``folder`` may hold to be replaced. Without
-            them a ``folder`` that another process has made in the meantime stays.
+        folder: The folder to create.
+        remedy: The end of the error message if ``folder`` cannot be written.
+        replaces: The names that an existing ``folder`` may hold and still be replaced. By default
+            an existing ``folder`` is kept, and the new one is discarded.
 
     Raises:
-        GratisError: ``folder`` cannot be written, or holds something that ``replaces`` lacks.
+        GratisError: ``folder`` cannot be written, or holds a name that is not in ``replaces``.
     """
-    folder = folder.resolve()
-    made = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
-    earlier, lock = made.with_suffix(f"{_EARLIER}.partial"), _owner(made)
+    # Not resolved: a link must be replaced, not followed.
+    folder = Path(os.path.abspath(folder))
     try:
         if replaces is not None:
             _refuse_others(folder, replaces)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
-        lock.acquire(blocking=False)
-        made.mkdir()
-        yield made
-        if replaces is not None and folder.exists():
-            folder.rename(earlier)
-        _rename(made, folder, stays=replaces is None)
-        flush_folder(folder.parent)
+        _recover(folder)
+        with _temporary_folder(folder, _FOLDER) as temporary, FileLock(temporary / _WRITER):
+            (temporary / _NEW).mkdir()
+            yield temporary / _NEW
+            _swap(temporary, folder, keep=replaces is None)
+            flush_folder(folder.parent)
     except OSError as error:
-        if earlier.exists() and not folder.exists():
-            earlier.rename(folder)
         raise _unwritable(folder, error, remedy) from error
-    finally:
-        for left in (made, earlier):
-            shutil.rmtree(left, ignore_errors=True)
-        _disown(lock)
 
 
-def _owner(made: Path) -> FileLock:
-    """Return the lock that a process holds while it makes this folder."""
-    return FileLock(
-        made.with_name(made.name.removesuffix(".partial").removesuffix(_EARLIER) + LOCK)
-    )
+@contextmanager
+def _temporary_folder(path: Path, suffix: str) -> Iterator[Path]:
+    """Yield a new folder beside ``path``, from where a rename to ``path`` is atomic.
+
+    Only this folder is private to the user; what is created in it has the usual permissions.
+    """
+    with tempfile.TemporaryDirectory(
+        suffix, f".{path.name}.", path.parent, ignore_cleanup_errors=True
+    ) as name:
+        yield Path(name)
 
 
-def _disown(lock: FileLock) -> None:
-    lock.release()
-    with suppress(OSError):
-        Path(lock.lock_file).unlink(missing_ok=True)
+def _unwritable(path: Path, error: OSError, remedy: str = "choose another folder") -> GratisError:
+    return file_error(path, f"cannot be written ({error.strerror or error})", remedy)
 
 
 def _refuse_others(folder: Path, known: frozenset[str]) -> None:
@@ -154,48 +104,114 @@ def _refuse_others(folder: Path, known: frozenset[str]) -> None:
         raise file_error(folder, f"already holds {others[0]}", "choose a new or empty folder")
 
 
-def _rename(made: Path, folder: Path, stays: bool) -> None:
+def _swap(temporary: Path, folder: Path, keep: bool) -> None:
+    """Rename the new folder to ``folder``; with ``keep`` an existing one stays."""
     try:
-        made.rename(folder)
+        if not keep and folder.exists():
+            folder.rename(temporary / _OLD)
+        (temporary / _NEW).rename(folder)
     except OSError:
-        # Another process was faster.
-        if not (stays and folder.is_dir()):
+        if not (keep and folder.is_dir()):
             raise
+    finally:
+        _restore(temporary, folder)
 
 
-def _sweep(folder: Path) -> None:
-    """Clear up after killed processes: what is still being made has a lock that is held.
+def _restore(temporary: Path, folder: Path) -> None:
+    """Move the old folder back if nothing has taken its place."""
+    old = temporary / _OLD
+    if old.exists() and not folder.exists():
+        old.rename(folder)
 
-    A folder that was moved aside, and for which none came in its place, comes back.
-    """
-    start = f".{glob.escape(folder.name)}.*"
-    for left in (*folder.parent.glob(f"{start}.partial"), *folder.parent.glob(f"{start}{LOCK}")):
-        lock = _owner(left) if left.suffix != LOCK else FileLock(left)
+
+def _recover(folder: Path) -> None:
+    """Clean up after killed processes that were writing ``folder``."""
+    for temporary in folder.parent.glob(f".{glob.escape(folder.name)}.*{_FOLDER}"):
+        # A process creates its temporary folder a moment before it locks it.
+        new = time.time() - temporary.stat().st_mtime < 60
+        if new and not (temporary / _WRITER).exists():
+            continue
         with suppress(Timeout):
-            lock.acquire(blocking=False)
-            if left.name.endswith(f"{_EARLIER}.partial") and not folder.exists():
-                left.rename(folder)
-            elif left.suffix != LOCK:
-                shutil.rmtree(left, ignore_errors=True)
-            _disown(lock)
+            with FileLock(temporary / _WRITER, timeout=0):
+                _restore(temporary, folder)
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a folder to disk, so that renames in it survive a power failure."""
+    # Not every system can open or flush folders.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of ``folder`` while the block runs; the folder is created if it is missing.
+
+    Temporary files that killed processes left behind in it are removed first. If the folder is
+    empty at the end, it is removed.
+
+    Raises:
+        GratisError: Another process holds the lock, or the folder cannot be written.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    lock = FileLock(make_folder(folder) / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        problem = "another process is using this folder"
+        raise file_error(folder, problem, "wait for it, or choose another folder") from error
+    try:
+        for left in folder.glob(f".*{_FILE}"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        with suppress(OSError):
+            if {path.name for path in folder.iterdir()} <= {LOCK}:
+                Path(lock.lock_file).unlink(missing_ok=True)
+                for path in missing:
+                    path.rmdir()
+        lock.release()
+
+
+def make_folder(path: Path) -> Path:
+    """Return ``path`` after creating it and checking that it can be written.
+
+    Raises:
+        GratisError: It cannot be created or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return path
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``, all or nothing."""
-    with replacing(path) as temporary:
+    """Write ``text`` to ``path`` atomically, as UTF-8."""
+    with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write ``content`` as indented JSON, all or nothing."""
+    """Write ``content`` to ``path`` atomically, as indented JSON."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path, remedy: str = "delete this file and run again") -> Any:
-    """Read a JSON file; where it is damaged, the message ends with ``remedy``.
+    """Return the content of a JSON file.
+
+    Args:
+        path: The file.
+        remedy: The end of the error message if the file is damaged.
 
     Raises:
-        GratisError: the file is missing or is not JSON.
+        GratisError: The file is missing or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -203,19 +219,3 @@ def read_json(path: Path, remedy: str = "delete this file and run again") -> Any
         raise file_error(path, "does not exist") from error
     except (OSError, ValueError, RecursionError) as error:
         raise file_error(path, f"is not readable JSON ({error})", remedy) from error
-
-
-def make_folder(path: Path) -> Path:
-    """Create ``path`` and make sure that it can be written.
-
-    Raises:
-        GratisError: it cannot be created or written.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".{os.getpid()}.probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    return path

@@ -1,3 +1,4 @@
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -130,6 +131,19 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     serving.shutdown()
     thread.join()
     serving.server_close()
+
+
+@pytest.fixture
+def messages(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """Return what was logged since the last call."""
+    caplog.set_level(logging.INFO, "gratis")
+
+    def take() -> list[str]:
+        found = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        return found
+
+    return take
 
 
 @pytest.fixture

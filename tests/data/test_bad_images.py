@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from gratis.data import DataSettings, load, pictures
-from gratis.data.pictures import find_pictures, read_picture
+from gratis.data import DataSettings, images, load
+from gratis.data.images import find_images, read_image
 from gratis.errors import GratisError
 
 RED = (200, 40, 90)
@@ -34,13 +34,13 @@ def png(width: int, height: int, depth: int, kind: int, rows: bytes) -> bytes:
 
 def bounds(path: Path) -> list[int]:
     """Return the red in the middle of each quarter: top left, top right, bottom left and right."""
-    pixels = read_picture(path, 8)
+    pixels = read_image(path, 8)
     return [int(pixels[y, x, 0]) for y in (1, 6) for x in (1, 6)]
 
 
 def test_a_cmyk_photograph_keeps_its_colours(tmp_path):
     Image.new("RGB", (8, 8), RED).convert("CMYK").save(tmp_path / "a.jpg", quality=100)
-    assert np.abs(read_picture(tmp_path / "a.jpg", 8).astype(int) - RED).max() <= 2
+    assert np.abs(read_image(tmp_path / "a.jpg", 8).astype(int) - RED).max() <= 2
 
 
 @pytest.mark.parametrize(("kind", "channels"), [(2, RED), (6, (*RED, 255)), (4, (200, 255))])
@@ -48,7 +48,7 @@ def test_16_bit_colours_are_scaled_not_cut(tmp_path, kind, channels):
     row = b"\0" + np.array([257 * value for value in channels] * 8, dtype=">u2").tobytes()
     (tmp_path / "a.png").write_bytes(png(8, 8, 16, kind, row * 8))
     expected = RED if len(channels) > 2 else (200, 200, 200)
-    assert (read_picture(tmp_path / "a.png", 8) == expected).all()
+    assert (read_image(tmp_path / "a.png", 8) == expected).all()
 
 
 @pytest.mark.parametrize("kind", ["gif", "png", "webp", "tif"])
@@ -56,7 +56,7 @@ def test_the_first_picture_of_an_animation_counts(tmp_path, kind):
     first, second = (Image.new("RGB", (8, 8), colour) for colour in (RED, (0, 255, 0)))
     path = tmp_path / f"a.{kind}"
     first.save(path, save_all=True, append_images=[second], **CAREFUL.get(kind, {}))
-    assert (read_picture(path, 8) == RED).all()
+    assert (read_image(path, 8) == RED).all()
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
@@ -83,9 +83,9 @@ def test_damaged_exif_data_do_not_cost_a_good_photograph(pets, exif, recwarn):
 
 def test_what_a_file_is_called_does_not_matter(tmp_path, noise):
     noise(tmp_path / "a.png", 0, (16, 16))
-    expected = read_picture(tmp_path / "a.png", 16)
+    expected = read_image(tmp_path / "a.png", 16)
     (tmp_path / "a.png").rename(tmp_path / "a.JPEG")
-    assert np.array_equal(read_picture(tmp_path / "a.JPEG", 16), expected)
+    assert np.array_equal(read_image(tmp_path / "a.JPEG", 16), expected)
 
 
 @pytest.mark.parametrize(("width", "height"), [(10_000, 9_000), (50_000, 50_000), (2**31 - 1, 2)])
@@ -102,7 +102,7 @@ def test_a_text_that_swells_is_refused(tmp_path):
     information.add_text("x", "a" * 10_000_000, zip=True)
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=information)
     with pytest.raises(GratisError, match=r"a\.png: is not .*\(Decompressed data too large"):
-        read_picture(tmp_path / "a.png", 8)
+        read_image(tmp_path / "a.png", 8)
 
 
 def test_what_pillow_logs_does_not_reach_the_terminal(tmp_path, noise, monkeypatch, capsys):
@@ -113,7 +113,7 @@ def test_what_pillow_logs_does_not_reach_the_terminal(tmp_path, noise, monkeypat
     (tmp_path / "a.tif").write_bytes(content.replace(samples, samples[:-2] + b"\x63\0"))
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     with pytest.raises(GratisError, match=r"a\.tif: is not a readable image"):
-        read_picture(tmp_path / "a.tif", 8)
+        read_image(tmp_path / "a.tif", 8)
     assert capsys.readouterr().err == ""
 
 
@@ -122,7 +122,7 @@ def test_no_other_program_is_started_for_an_image(tmp_path, monkeypatch):
     (tmp_path / "a.eps").rename(tmp_path / "a.JPEG")
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_: pytest.fail("started"))
     with pytest.raises(GratisError, match=r"a\.JPEG: is not .*\(of no known format\)"):
-        read_picture(tmp_path / "a.JPEG", 8)
+        read_image(tmp_path / "a.JPEG", 8)
 
 
 def odd(path: Path, kind: str) -> None:
@@ -158,7 +158,7 @@ def test_what_only_has_the_name_of_an_image_is_one_clear_line(pets, part, kind, 
         load(DataSettings(name="folder", root=pets))
     assert str(caught.value) == (
         f"{pets / part / 'dog' / 'x.JPEG'}: is not a readable image ({reason}); restore it from "
-        "the original data, remove it, or leave out what is broken with --skip-broken-images"
+        "the original data, remove it, or leave out broken images with --skip-broken-images"
     )
 
 
@@ -191,27 +191,27 @@ def test_a_folder_named_like_an_image_is_a_folder(pets, noise):
 
 def test_folders_that_hold_themselves_are_read_once(pets, noise):
     folder = pets / "train" / "cat"
-    once = find_pictures(folder)
+    once = find_images(folder)
     (folder / "deeper" / "up").symlink_to("..")
     (folder / "here").symlink_to(".")
     (folder / "a-second-way").symlink_to("deeper")
     (folder / "loop").symlink_to("loop")
     (folder / "nowhere").symlink_to("nothing")
-    assert {os.path.realpath(path) for path, _, _ in find_pictures(folder)} == {
+    assert {os.path.realpath(path) for path, _, _ in find_images(folder)} == {
         path for path, _, _ in once
     }
-    assert len(find_pictures(folder)) == len(once)
+    assert len(find_images(folder)) == len(once)
     # Links to folders elsewhere are followed.
     noise(pets.parent / "elsewhere" / "e.png", 1, (8, 8))
     (folder / "linked").symlink_to(pets.parent / "elsewhere")
-    assert str(folder / "linked" / "e.png") in [path for path, _, _ in find_pictures(folder)]
+    assert str(folder / "linked" / "e.png") in [path for path, _, _ in find_images(folder)]
 
 
 def test_the_order_does_not_depend_on_the_file_system_s(pets, monkeypatch):
     folder = pets / "train" / "cat"
     for name in ("x", "y", "z"):
         (folder / name).symlink_to("deeper")
-    expected, scandir = find_pictures(folder), os.scandir
+    expected, scandir = find_images(folder), os.scandir
 
     class Backwards:
         def __init__(self, path: str) -> None:
@@ -223,5 +223,5 @@ def test_the_order_does_not_depend_on_the_file_system_s(pets, monkeypatch):
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(pictures.os, "scandir", Backwards)
-    assert find_pictures(folder) == expected
+    monkeypatch.setattr(images.os, "scandir", Backwards)
+    assert find_images(folder) == expected

@@ -71,7 +71,7 @@ def test_the_archive_is_downloaded_checked_and_unpacked(made, server, monkeypatc
     server.content = archive.getvalue()
     published = replace(
         layout.published,
-        url=server.url(layout.published.archive),
+        url=server.url(layout.published.name),
         md5=hashlib.md5(server.content).hexdigest(),
     )
     monkeypatch.setitem(cifar.LAYOUTS, name, replace(layout, published=published))
@@ -122,17 +122,17 @@ def test_an_impossible_label_is_named(made, label):
     assert "has a label above" in broken(made, relabel)
 
 
-def test_another_number_of_images_than_the_original_s_is_said(made, capsys, monkeypatch):
+def test_another_number_of_images_than_the_original_s_is_logged(made, messages, monkeypatch):
     name, root, rows = made
     training = 3 * (len(rows) - 1)
     load(DataSettings(name=name, root=root))
-    assert capsys.readouterr().err == (
-        f"{name}: using the {training} of 50000 training and 3 of 10000 validation images present\n"
-    )
+    assert messages() == [
+        f"{name}: using the {training} of 50000 training and 3 of 10000 validation images present"
+    ]
     monkeypatch.setattr(cifar, "_TRAIN", training)
     monkeypatch.setattr(cifar, "_VALIDATION", 3)
     load(DataSettings(name=name, root=root))
-    assert capsys.readouterr().err == ""
+    assert messages() == []
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder"])

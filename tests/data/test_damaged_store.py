@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gratis.data import DataSettings, folders, load, pictures, store
+from gratis.data import DataSettings, images, load, store
+from gratis.data import cache as cache_module
 from gratis.errors import GratisError
 
 
@@ -89,21 +90,23 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
-def test_damage_is_said_in_a_line_and_mended(settings, made, damage, capsys, tmp_path, monkeypatch):
+def test_damage_is_logged_in_one_line_and_repaired(
+    settings, made, damage, messages, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     folder, seal = made
     damage(folder)
     again = load(settings)
     assert again.fingerprint == seal
     assert store.fingerprint(again.train, again.validation) == seal
-    said = capsys.readouterr().err
-    assert said.startswith(f"{folder}: is damaged (")
-    assert said.endswith("); decoding the images anew\n")
-    assert said.count("\n") == 1
+    (message,) = messages()
+    assert message.startswith(f"{folder}: is damaged (")
+    assert message.endswith("); decoding the images again")
+    assert "\n" not in message
     assert not (tmp_path / "canary").exists()
     assert list(folder.parent.iterdir()) == [folder]
     load(settings)
-    assert capsys.readouterr().err == ""
+    assert messages() == []
 
 
 def test_a_damaged_store_whose_originals_broke_too_is_one_clear_line(settings, made, pets):
@@ -117,30 +120,30 @@ def test_a_damaged_store_whose_originals_broke_too_is_one_clear_line(settings, m
         load(settings)
 
 
-def test_the_file_that_lacks_is_named(settings, made, capsys):
+def test_a_missing_file_is_named(settings, made, messages):
     folder, _ = made
     (folder / "train-labels.npy").unlink()
     load(settings)
-    said = (
-        f"{folder}: is damaged (train-labels.npy: No such file or directory); decoding the images"
-    )
-    assert capsys.readouterr().err.startswith(said)
+    assert messages() == [
+        f"{folder}: is damaged (train-labels.npy: No such file or directory); "
+        "decoding the images again"
+    ]
 
 
-def test_a_large_store_is_hashed_on_request(settings, made, monkeypatch, capsys):
+def test_a_large_store_is_hashed_on_request(settings, made, monkeypatch, messages):
     folder, seal = made
-    monkeypatch.setattr(store, "_HASHED_WHEN_OPENED", 100)
+    monkeypatch.setattr(store, "_VERIFIED_WHEN_OPENED", 100)
     flip(folder / "train-images.npy", -1)
     changed = load(settings)
     assert store.fingerprint(changed.train, changed.validation) != seal
-    assert capsys.readouterr().err == ""
+    assert messages() == []
     mended = load(settings, check=True)
     assert store.fingerprint(mended.train, mended.validation) == seal
-    assert capsys.readouterr().err == (
-        f"{folder}: is damaged (its content was changed); decoding the images anew\n"
-    )
+    assert messages() == [
+        f"{folder}: is damaged (its content was changed); decoding the images again"
+    ]
     load(settings, check=True)
-    assert capsys.readouterr().err == ""
+    assert messages() == []
 
 
 def test_a_store_that_may_not_be_read_is_left_alone(settings, made, monkeypatch):
@@ -171,16 +174,19 @@ def test_a_read_only_cache_serves_a_sound_store_and_names_a_damaged_one(
         load(settings)
 
 
-def test_of_two_at_once_one_decodes_and_the_other_waits(settings, cache, monkeypatch, capsys):
-    decode, decoded, second = pictures._decoded, [], threading.Event()
+def test_of_two_at_once_one_decodes_and_the_other_waits(settings, cache, monkeypatch, messages):
+    decode, decoded = images._decode, []
+    waiting = threading.Event()
 
     def counted(path: Path, size: int) -> np.ndarray:
-        second.wait(10)
+        waiting.wait(10)
         decoded.append(path)
         return decode(path, size)
 
-    monkeypatch.setattr(pictures, "_decoded", counted)
-    monkeypatch.setattr(folders, "say", lambda line: (said.append(line), second.set()))
+    monkeypatch.setattr(images, "_decode", counted)
+    monkeypatch.setattr(
+        cache_module.logger, "info", lambda line: (said.append(line), waiting.set())
+    )
     said: list[str] = []
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(load, settings) for _ in range(2)]
@@ -188,7 +194,7 @@ def test_of_two_at_once_one_decodes_and_the_other_waits(settings, cache, monkeyp
     assert len(seals) == 1
     assert len(decoded) == 6
     (folder,) = (cache / "decoded").iterdir()
-    assert said == [f"waiting for another process that makes {folder.name}"]
+    assert said == [f"waiting for another process that prepares {folder.name}"]
 
 
 def test_where_nothing_can_be_locked_the_work_is_done_all_the_same(settings, cache):

@@ -14,7 +14,7 @@ from gratis.data import DataSettings, load, store
 from gratis.data.archive import extract
 from gratis.data.download import download
 from gratis.errors import GratisError
-from gratis.files import appearing
+from gratis.files import atomic_folder
 
 LARGE = 2**40
 
@@ -72,7 +72,7 @@ def test_unpacking_leaves_nothing(tmp_path):
             archive.writestr(name, bytes(10_000 if name == "large" else 10))
 
     def unpack() -> None:
-        with appearing(tmp_path / "into") as folder:
+        with atomic_folder(tmp_path / "into") as folder:
             extract(tmp_path / "a.zip", folder, top="")
 
     line = refused(unpack, 5000)
@@ -98,7 +98,7 @@ def test_a_download_keeps_what_arrived_and_goes_on_from_there(server, tmp_path):
     assert server.asked[-1] == f"bytes={300_000}-"
 
 
-def test_a_full_disk_beside_a_damaged_store_is_the_same_line(pets, cache, capsys):
+def test_a_full_disk_beside_a_damaged_store_is_the_same_line(pets, cache):
     settings = DataSettings(name="folder", root=pets, size=16)
     seal = load(settings).fingerprint
     (folder,) = (cache / "decoded").iterdir()

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gratis.data import DataSettings, load, pictures
-from gratis.data.pictures import read_picture
+from gratis.data import DataSettings, images, load
+from gratis.data.images import read_image
 from gratis.data.store import fingerprint
 from gratis.errors import GratisError
 
@@ -17,7 +17,7 @@ def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(pictures, "read_picture", fail)
+    monkeypatch.setattr(images, "read_image", fail)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_the_store_holds_what_pillow_decodes(settings, pets):
     for split, part in ((dataset.train, "train"), (dataset.validation, "val")):
         files = ["cat/a.png", "cat/deeper/b.jpg", "dog/c.bmp"]
         for image, name in zip(split.images, files, strict=True):
-            assert np.array_equal(image, read_picture(pets / part / name, 16))
+            assert np.array_equal(image, read_image(pets / part / name, 16))
         assert split.labels.tolist() == [0, 0, 1]
         assert split.labels.dtype == np.int64
         assert isinstance(split.images, np.memmap)
@@ -47,7 +47,7 @@ def test_many_images_stay_in_order(tmp_path, noise):
     dataset = load(DataSettings(name="folder", root=tmp_path, size=4))
     for row, image in enumerate(dataset.train.images):
         name, number = "ab"[row // 150], row % 150
-        assert np.array_equal(image, read_picture(tmp_path / f"train/{name}/{number:03}.png", 4))
+        assert np.array_equal(image, read_image(tmp_path / f"train/{name}/{number:03}.png", 4))
 
 
 def test_the_second_load_decodes_nothing(settings, monkeypatch, pets):
@@ -86,7 +86,7 @@ def test_an_interrupted_decoding_leaves_nothing(settings, monkeypatch, cache, er
     def interrupt(path: Path, size: int) -> None:
         raise error("now")
 
-    monkeypatch.setattr(pictures, "read_picture", interrupt)
+    monkeypatch.setattr(images, "read_image", interrupt)
     with pytest.raises(error):
         load(settings)
     assert list((cache / "decoded").iterdir()) == []
@@ -95,7 +95,7 @@ def test_an_interrupted_decoding_leaves_nothing(settings, monkeypatch, cache, er
 KILLED = """
 import sys, time
 from pathlib import Path
-from gratis.data import DataSettings, load, pictures
+from gratis.data import DataSettings, images, load
 
 heavy = [name for name in ("torchvision", "sklearn", "timm") if name in sys.modules]
 
@@ -104,7 +104,7 @@ def stall(path, size):
     sys.stdout.flush()
     time.sleep(60)
 
-pictures.read_picture = stall
+images.read_image = stall
 load(DataSettings(name="folder", root=Path(sys.argv[1]), size=16))
 """
 

@@ -58,26 +58,30 @@ def test_names_are_the_identifiers_where_there_are_no_words(tiny):
     assert read(tiny).classes == ("n03", "n01", "n02")
 
 
-def test_a_partial_training_set_is_used_and_counted(tiny, capsys):
+def test_a_partial_training_set_is_used_and_counted(tiny, messages):
     assert len(read(tiny.parent).train) == 12
-    said = " ".join(capsys.readouterr().err.split())
-    assert said == "tiny-imagenet: using the 12 of 1500 training images present, 4 a class"
+    assert messages() == [
+        "tiny-imagenet: using the 12 of 1500 training images present, 4 per class"
+    ]
     (tiny / "train" / "n01" / "images" / "n01_3.JPEG").unlink()
     assert len(read(tiny).train) == 11
-    assert "11 of 1500 training images present, 3 to 4 a class" in " ".join(
-        capsys.readouterr().err.split()
-    )
+    assert messages() == [
+        "tiny-imagenet: using the 11 of 1500 training images present, 3 to 4 per class"
+    ]
 
 
-def test_a_whole_training_set_is_not_worth_a_word(tiny, monkeypatch, capsys):
-    monkeypatch.setattr(tiny_imagenet, "_IMAGES_A_CLASS", 4)
+def test_a_complete_training_set_logs_nothing(tiny, monkeypatch, messages):
+    monkeypatch.setattr(tiny_imagenet, "_IMAGES_PER_CLASS", 4)
     read(tiny)
-    assert capsys.readouterr().err == ""
+    assert messages() == []
 
 
 def test_a_class_without_training_images_is_named(tiny):
     shutil.rmtree(tiny / "train" / "n02")
-    with pytest.raises(GratisError, match=r"class n02, which wnids\.txt names"):
+    with pytest.raises(
+        GratisError,
+        match=r"n02/images: holds no images; add some, or remove the class from wnids\.txt",
+    ):
         read(tiny)
     assert read(tiny, classes=2).train.labels.max() == 1
 
@@ -90,14 +94,14 @@ def test_a_missing_validation_image_is_named(tiny):
 
 def test_a_validation_image_that_is_not_listed_is_named(tiny, noise):
     noise(tiny / "val" / "images" / "val_6.JPEG", 0)
-    with pytest.raises(GratisError, match=r"annotations\.txt: does not list val_6\.JPEG of .*; re"):
+    with pytest.raises(GratisError, match=r"annotations\.txt: does not list val_6\.JPEG in .*; re"):
         read(tiny)
 
 
 LINES = {
-    "val_0.JPEG\tn99\t0\n": r"line 7 names no class of wnids\.txt; restore it",
-    "val_0.JPEG\n": r"line 7 names no class of wnids\.txt; restore it",
-    "val_0.JPEG n01 0\n": r"line 7 names no class of wnids\.txt; restore it",
+    "val_0.JPEG\tn99\t0\n": r"line 7 names a class that is not in wnids\.txt; restore it",
+    "val_0.JPEG\n": r"line 7 names a class that is not in wnids\.txt; restore it",
+    "val_0.JPEG n01 0\n": r"line 7 names a class that is not in wnids\.txt; restore it",
     "\n\nval_0.JPEG\tn01\t0\n": r"line 9 lists val_0\.JPEG again; restore it",
     "val_4.JPEG\tn02\t0\n": r"line 7 lists val_4\.JPEG again; restore it",
     "\x1b[2J\tn02\t0\n": r"\[2J: is missing but listed in .*annotations\.txt; restore it",
@@ -114,10 +118,10 @@ def test_a_wrong_line_of_the_annotations_is_numbered(tiny, line, problem):
     assert str(caught.value).isprintable()
 
 
-def test_a_line_that_lacks_is_an_image_that_is_not_listed(tiny):
+def test_a_missing_line_is_an_image_that_is_not_listed(tiny):
     path = tiny / "val" / "val_annotations.txt"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:5]))
-    with pytest.raises(GratisError, match=r"txt: does not list val_0\.JPEG, val_5\.JPEG of "):
+    with pytest.raises(GratisError, match=r"txt: does not list val_0\.JPEG, val_5\.JPEG in "):
         read(tiny)
 
 
@@ -125,10 +129,13 @@ def test_a_line_that_lacks_is_an_image_that_is_not_listed(tiny):
     ("content", "problem"),
     [
         (b"n03\nn01\n\nn03\n", "line 4 names n03 again; restore it"),
-        (b"n03\nn99\n", "holds no training images of class n99, which wnids.txt names; add them"),
-        (b"n03\n../../n01\n", r"line 2 is no class \('../../n01'\); restore it"),
-        (b"n03\n/etc\n", r"line 2 is no class \('/etc'\); restore it"),
-        (b"n03\n\x00\n", r"line 2 is no class \('\\x00'\); restore it"),
+        (
+            b"n03\nn99\n",
+            r"n99/images: holds no images; add some, or remove the class from wnids\.txt",
+        ),
+        (b"n03\n../../n01\n", r"line 2 is not a class \('../../n01'\); restore it"),
+        (b"n03\n/etc\n", r"line 2 is not a class \('/etc'\); restore it"),
+        (b"n03\n\x00\n", r"line 2 is not a class \('\\x00'\); restore it"),
         (b"\xff\xfen\x000\x003\x00", r"wnids\.txt: cannot be read \(it is not UTF-8\); restore it"),
         (b"\x89PNG\r\n\x1a\n", r"wnids\.txt: cannot be read \(it is not UTF-8\); restore it"),
     ],
@@ -140,7 +147,7 @@ def test_a_damaged_list_of_classes_is_one_clear_line(tiny, content, problem):
     assert str(caught.value).isprintable()
 
 
-def test_a_list_as_another_system_writes_it_is_read(tiny):
+def test_a_list_with_a_byte_order_mark_and_crlf_is_read(tiny):
     (tiny / "wnids.txt").write_bytes(b"\xef\xbb\xbfn03\r\nn01\r\nn02\r\n")
     assert read(tiny).classes == ("crane (n03)", "goldfish", "crane (n02)")
 
@@ -159,13 +166,13 @@ def test_damaged_words_are_one_clear_line(tiny, content, problem):
         read(tiny)
 
 
-def test_words_cannot_steer_the_terminal(tiny):
+def test_control_characters_in_words_are_escaped(tiny):
     (tiny / "words.txt").write_text("n01\tgold\x1b[2Jfish\u202e\n")
     assert read(tiny).classes[1] == "gold\\x1b[2Jfish\\u202e"
 
 
 @pytest.mark.parametrize("name", ["wnids.txt", "words.txt", "val/val_annotations.txt"])
-def test_a_pipe_in_place_of_a_list_is_not_waited_for(tiny, name):
+def test_a_pipe_in_place_of_a_list_does_not_block(tiny, name):
     (tiny / name).unlink()
     os.mkfifo(tiny / name)
     with pytest.raises(GratisError, match=r"wnids\.txt|is missing, or is not a file; restore it"):
@@ -182,7 +189,7 @@ def test_a_missing_list_is_named(tiny, name):
 @pytest.mark.parametrize(("kept", "count"), [("", "0 classes"), ("n03", "1 class")])
 def test_fewer_than_two_classes_name_the_folder(tiny, kept, count):
     (tiny / "wnids.txt").write_text(kept)
-    with pytest.raises(GratisError, match=f"200: has {count}, and a classifier needs two; add"):
+    with pytest.raises(GratisError, match=f"200: has {count}, but a classifier needs two; add"):
         read(tiny)
 
 
@@ -192,7 +199,7 @@ def test_a_split_without_images_names_the_folder_and_is_not_decoded(tiny, cache)
     for name in ("val_0", "val_1", "val_2", "val_3"):
         (tiny / "val" / "images" / f"{name}.JPEG").unlink()
     annotations.write_text("".join(lines[4:]))
-    problem = r"200: has no validation images of the 2 classes used; .*data\.classes"
+    problem = r"200: has no validation images of the 2 classes in use; .*data\.classes"
     with pytest.raises(GratisError, match=problem):
         read(tiny, classes=2)
     shutil.rmtree(tiny / "val" / "images")
@@ -242,7 +249,7 @@ def zipped(tiny: Path, path: Path) -> bytes:
     return path.read_bytes()
 
 
-def test_the_archive_in_the_root_is_unpacked_beside(tiny, tmp_path):
+def test_an_archive_in_the_root_is_unpacked_beside_it(tiny, tmp_path):
     root = tmp_path / "root"
     zipped(tiny, root / "tiny-imagenet-200.zip")
     assert read(root).fingerprint == read(tiny).fingerprint
@@ -279,8 +286,8 @@ def test_without_a_root_it_is_downloaded_once(tiny, tmp_path, server, monkeypatc
     assert [path.name for path in (cache / "downloads").iterdir()] == ["tiny-imagenet-200"]
 
 
-def test_of_two_at_once_one_downloads_and_the_other_waits(
-    tiny, tmp_path, server, monkeypatch, capsys
+def test_of_several_processes_one_downloads_and_the_others_wait(
+    tiny, tmp_path, server, monkeypatch
 ):
     server.content = zipped(tiny, tmp_path / "served" / "a.zip")
     published = replace(

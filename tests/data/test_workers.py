@@ -1,10 +1,12 @@
-"""Many images are decoded by processes, which never outlive the one that wants the images."""
+"""Many images are decoded by worker processes, which end with the process that started them."""
 
+import multiprocessing
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import numpy as np
 import pytest
 
 from gratis.data import workers
-from gratis.data.decoding import BrokenImage, Undecoded, write_images
+from gratis.data.decoding import write_images
+from gratis.data.raw import BrokenImage, RawSplit
 from gratis.errors import GratisError
 
 IMAGES = 1500
@@ -21,11 +24,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 
 
 def written(path: Path, read, images: int = IMAGES) -> np.ndarray:
-    write_images(path, Undecoded(np.zeros(images, dtype=np.int64), read), 2, False, "Decoding")
+    write_images(path, RawSplit(np.zeros(images, dtype=np.int64), read), 2, False, "Decoding")
     return np.load(path)
 
 
-def test_every_image_is_in_its_place_and_others_decoded_it(tmp_path):
+def test_every_image_is_in_order_and_decoded_by_another_process(tmp_path):
     here = os.getpid()
 
     def read(index):
@@ -35,7 +38,7 @@ def test_every_image_is_in_its_place_and_others_decoded_it(tmp_path):
         assert (image == (*divmod(index, 100), True)).all()
 
 
-def test_a_broken_image_of_another_process_is_named(tmp_path):
+def test_a_broken_image_in_a_worker_is_named(tmp_path):
     def read(index):
         if index == 1100:
             raise BrokenImage(Path("train/cat.jpg"), "cut off")
@@ -45,22 +48,22 @@ def test_a_broken_image_of_another_process_is_named(tmp_path):
         written(tmp_path / "images.npy", read)
 
 
-def test_a_broken_image_can_be_sent():
+def test_a_broken_image_can_be_pickled():
     error = BrokenImage(Path("a.jpg"), "cut off")
     sent = pickle.loads(pickle.dumps(error))
     assert (str(sent), sent.path, sent.reason) == (str(error), error.path, "cut off")
 
 
-def test_a_process_that_is_killed_is_one_clear_line(tmp_path):
+def test_a_killed_process_is_one_clear_line(tmp_path):
     def read(index):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    with pytest.raises(GratisError, match="was killed; is there memory enough"):
+    with pytest.raises(GratisError, match="was killed; free some memory"):
         written(tmp_path / "images.npy", read)
 
 
 @pytest.mark.parametrize("fault", [OSError(11, "no more"), ImportError("no semaphores")], ids=repr)
-def test_where_no_process_can_be_had_threads_decode(tmp_path, monkeypatch, fault):
+def test_where_no_process_can_be_started_threads_decode(tmp_path, monkeypatch, fault):
     def refused(*_, **__):
         raise fault
 
@@ -68,12 +71,46 @@ def test_where_no_process_can_be_had_threads_decode(tmp_path, monkeypatch, fault
     assert decoders(tmp_path, IMAGES) == {os.getpid()}
 
 
-def test_processes_that_cannot_begin_are_replaced_by_threads(tmp_path, monkeypatch):
+def test_processes_that_fail_to_start_are_replaced_by_threads(tmp_path, monkeypatch):
     def refused(_):
         raise OSError("no such call")
 
     monkeypatch.setattr(workers.ctypes, "CDLL", refused)
     assert decoders(tmp_path, IMAGES) == {os.getpid()}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("started", [0, 1], ids=["no thread", "the pool's first thread only"])
+def test_where_no_thread_can_be_started_the_caller_decodes(tmp_path, monkeypatch, started):
+    start, calls = threading.Thread.start, []
+
+    def refused(thread):
+        calls.append(thread)
+        if len(calls) > started:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    monkeypatch.setattr(workers, "_START_SECONDS", 1)
+    assert decoders(tmp_path, IMAGES) == {os.getpid()}
+    assert len(calls) > started
+    assert not multiprocessing.active_children()
+
+
+def test_a_worker_that_is_killed_at_the_end_holds_nothing_up():
+    for _ in range(10):
+        with workers.parallel_map(lambda _: os.getpid(), 8, 4, processes=True) as results:
+            found = set(results)
+            os.kill(found.pop(), signal.SIGKILL)
+        assert not any(map(alive, found))
+
+
+def test_results_come_in_order_and_few_tasks_run_ahead(monkeypatch):
+    started = []
+    with workers.parallel_map(lambda task: started.append(task) or task, 50, 3, False) as results:
+        for expected, task in enumerate(results):
+            assert task == expected
+            assert max(started) <= task + 3
 
 
 def test_few_images_are_decoded_without_processes(tmp_path):
@@ -82,7 +119,7 @@ def test_few_images_are_decoded_without_processes(tmp_path):
 
 
 def decoders(folder: Path, images: int) -> set[int]:
-    """Return which processes decode so many images."""
+    """Return the ids of the processes that decode this many images."""
 
     def read(index):
         (folder / f"by {os.getpid()}").touch()
@@ -99,18 +136,19 @@ ENDLESS = """
 import os, sys, time
 from pathlib import Path
 import numpy as np
-from gratis.data.decoding import Undecoded, write_images
+from gratis.data.decoding import write_images
+from gratis.data.raw import RawSplit
 
 def read(index):
     (Path(sys.argv[1]) / str(os.getpid())).touch()
     time.sleep(600)
 
-write_images(Path(sys.argv[1]) / "x.npy", Undecoded(np.zeros(2000, np.int64), read), 2, False, "")
+write_images(Path(sys.argv[1]) / "x.npy", RawSplit(np.zeros(2000, np.int64), read), 2, False, "")
 """
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=lambda how: how.name)
-def test_workers_end_with_whoever_started_them(tmp_path, how):
+def test_workers_end_with_their_parent(tmp_path, how):
     parent = subprocess.Popen([sys.executable, "-c", ENDLESS, tmp_path])
     try:
         found = waited(lambda: [int(p.name) for p in tmp_path.iterdir() if p.name.isdigit()])
@@ -122,7 +160,7 @@ def test_workers_end_with_whoever_started_them(tmp_path, how):
 
 
 def waited(look):
-    """Return what ``look`` gives as soon as it gives something; at last what it gave then."""
+    """Return the result of ``look`` as soon as it is true, or the last one after a minute."""
     ends = time.monotonic() + 60
     while not (found := look()) and time.monotonic() < ends:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Data: images as uint8 arrays, decoded once, and the batches that training draws from them.
+"""Data sets: images decoded once into uint8 arrays, and the batches to train on.
 
 ::
 
@@ -7,14 +7,14 @@
     batches = Batches(dataset.train, training, batch_size=128, seed=0, device="cpu")
     batch = batches[0]
 
-A data source is one module of this folder with a ``SOURCES`` table of its names and readers.
+A data source is a module of this folder with a dictionary ``SOURCES`` of names and readers.
 """
 
 from gratis.data.batch import Batch
 from gratis.data.batches import Batches, to_float
 from gratis.data.dataset import Dataset, Split
 from gratis.data.held_out import hold_out
-from gratis.data.pictures import read_picture
+from gratis.data.images import read_image
 from gratis.data.source import DataSettings, from_argument, load, sources
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "from_argument",
     "hold_out",
     "load",
-    "read_picture",
+    "read_image",
     "sources",
     "to_float",
 ]

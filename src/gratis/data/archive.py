@@ -1,12 +1,12 @@
-"""Unpack archives without trusting them: nothing outside the folder, no links, no bombs."""
+"""Unpack zip and tar archives safely: inside the folder, no links, and no more than a limit."""
 
+import errno
 import stat
 import tarfile
 import zipfile
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
-from typing import IO
 
 from gratis.errors import GratisError, file_error
 from gratis.progress import track
@@ -15,100 +15,94 @@ from gratis.progress import track
 _LIMIT = 4 * 2**30
 _CHUNK = 2**20
 _ENCRYPTED = 1
-_REFETCH = "delete it and fetch the original archive"
-
-# A member's name, and its content unless it is a folder.
-Member = tuple[str, IO[bytes]]
+_REMEDY = "delete it and fetch the original archive"
 
 
 def extract(archive: Path, folder: Path, top: str, limit: int = _LIMIT) -> None:
-    """Unpack a zip or tar archive into the empty ``folder``, without its leading folder ``top``.
+    """Unpack a zip or tar archive into ``folder``, without its leading folder ``top``.
+
+    Args:
+        archive: The archive; a zip archive ends in ``.zip``.
+        folder: An existing or missing folder, without files of the archive's names.
+        top: The leading folder to leave out of the members' names.
+        limit: The most bytes that the archive may unpack to.
 
     Raises:
-        GratisError: the archive is broken, unpacks to more than ``limit`` bytes, has a member
-            that is a link or would lie outside ``folder``, or two of one name.
+        GratisError: The archive is broken or encrypted, unpacks to more than ``limit`` bytes, or
+            holds a link, a device, two members of one name, or one that lies outside ``folder``.
+        OSError: ``folder`` cannot be written.
     """
-    members = _zip_files(archive) if archive.suffix == ".zip" else _tar_files(archive)
-    left = limit
-    with closing(members):
-        for name, stream in track(members, f"Unpacking {archive.name}"):
-            target = folder.joinpath(*_parts(archive, name, top))
-            with _new_file(archive, name, target) as output:
-                for chunk in _chunks(archive, stream):
-                    left -= len(chunk)
-                    if left < 0:
-                        raise file_error(archive, f"unpacks to more than {limit} bytes", _REFETCH)
-                    output.write(chunk)
+    unpack = _unpack_zip if archive.suffix == ".zip" else _unpack_tar
+    with _one_line(archive):
+        unpack(_Members(archive, folder, top, limit))
 
 
 @contextmanager
-def _reading(archive: Path) -> Iterator[None]:
-    """Turn whatever a broken archive makes of its reader into one clear line."""
+def _one_line(archive: Path) -> Iterator[None]:
+    """Turn the many errors of reading a broken archive into one clear line."""
     try:
         yield
     except GratisError:
         raise
-    # zlib.error, struct.error, EOFError, UnicodeDecodeError, RuntimeError, ...
+    # zlib.error, struct.error, EOFError, UnicodeDecodeError, RuntimeError and others.
     except Exception as error:
+        # An error number comes from writing, except that of a seek to a wrong offset.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise file_error(archive, f"is a broken archive ({reason})", _REFETCH) from error
+        raise file_error(archive, f"is a broken archive ({reason})", _REMEDY) from error
 
 
-def _chunks(archive: Path, stream: IO[bytes]) -> Iterator[bytes]:
-    while True:
-        with _reading(archive):
-            chunk = stream.read(_CHUNK)
-        if not chunk:
-            return
-        yield chunk
+class _Members:
+    """The checks of an archive's members before they are written."""
+
+    def __init__(self, archive: Path, folder: Path, top: str, limit: int) -> None:
+        self.archive, self.folder = archive, folder
+        self.title = f"Unpacking {archive.name}"
+        self._top, self._limit, self._left = top, limit, limit
+
+    def checked(self, name: str, size: int, regular: bool) -> str:
+        """Return the path below the folder for a member of ``size`` bytes."""
+        if not regular:
+            raise self.refusal(f"holds a link, a device or a sparse file ({name!r})")
+        # Both formats write as many bytes as the member's header says, or fail.
+        self._left -= max(size, 0)
+        if self._left < 0:
+            raise self.refusal(f"unpacks to more than {self._limit} bytes")
+        # Windows rules cover both separators, drives and roots: what passes is safe everywhere.
+        path = PureWindowsPath(name)
+        if path.drive or path.root or ".." in path.parts or not path.parts or "\0" in name:
+            raise self.refusal(f"holds {name!r}, which lies outside its folder")
+        parts = path.parts[1:] if path.parts[0] == self._top else path.parts
+        target = self.folder.joinpath(*parts)
+        # Looked up on disk, since some file systems ignore case.
+        if target.exists() or any(p.is_file() for p in target.parents[: len(parts) - 1]):
+            raise self.refusal(f"holds {name!r} twice, or as a file and as a folder")
+        return "/".join(parts)
+
+    def refusal(self, problem: str) -> GratisError:
+        """Return an error about the archive."""
+        return file_error(self.archive, problem, _REMEDY)
 
 
-def _new_file(archive: Path, name: str, target: Path) -> IO[bytes]:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target.open("xb")
-    # Also where two names only differ in what this file system does not tell apart.
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        problem = f"holds {name!r} twice, or as a file and as a folder"
-        raise file_error(archive, problem, _REFETCH) from error
-    except ValueError as error:
-        problem = f"holds {name!r}, which is no name for a file"
-        raise file_error(archive, problem, _REFETCH) from error
-
-
-def _parts(archive: Path, name: str, top: str) -> tuple[str, ...]:
-    # Windows rules know both separators, drives and roots: what passes them is safe everywhere.
-    path = PureWindowsPath(name)
-    if path.drive or path.root or ".." in path.parts or not path.parts:
-        raise file_error(archive, f"holds {name!r}, which lies outside of it", _REFETCH)
-    return path.parts[1:] if path.parts[0] == top else path.parts
-
-
-def _zip_files(archive: Path) -> Generator[Member, None, None]:
-    with _reading(archive), zipfile.ZipFile(archive) as content:
-        for member in content.infolist():
-            kind = stat.S_IFMT(member.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _special(archive, member.filename)
+def _unpack_zip(members: _Members) -> None:
+    with zipfile.ZipFile(members.archive) as content:
+        files = [member for member in content.infolist() if not member.is_dir()]
+        for member in track(files, members.title):
             if member.flag_bits & _ENCRYPTED:
-                raise file_error(archive, f"is encrypted ({member.filename!r})", _REFETCH)
-            if not member.is_dir():
-                with content.open(member) as stream:
-                    yield member.filename, stream
+                raise members.refusal(f"is encrypted ({member.filename!r})")
+            regular = stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG)
+            member.filename = members.checked(member.filename, member.file_size, regular)
+            content.extract(member, members.folder)
 
 
-def _tar_files(archive: Path) -> Generator[Member, None, None]:
-    with _reading(archive), tarfile.open(archive) as content:
-        for member in content:
-            if not (member.isfile() or member.isdir()):
-                raise _special(archive, member.name)
-            if (stream := content.extractfile(member)) is not None:
-                with stream:
-                    yield member.name, stream
-        # Only at its very end does a compressed file tell its checksum.
+def _unpack_tar(members: _Members) -> None:
+    with tarfile.open(members.archive) as content:
+        for member in track(content, members.title):
+            if not member.isdir():
+                regular = member.isfile() and not member.issparse()
+                member.name = members.checked(member.name, member.size, regular)
+                content.extract(member, members.folder, set_attrs=False, filter="data")
+        # A compressed file has its checksum at its end.
         if content.fileobj and len(content.fileobj.read(_CHUNK)) == _CHUNK:
-            raise file_error(archive, "is a broken archive (it goes on after its end)", _REFETCH)
-
-
-def _special(archive: Path, name: str) -> GratisError:
-    return file_error(archive, f"holds a link or a device ({name!r})", _REFETCH)
+            raise members.refusal("is a broken archive (it goes on after its end)")

@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 from their binary archives: 50,000 + 10,000 images of 32x32 pixels.
 
-A record is one label (CIFAR-100: a coarse label, then the fine one, which is used) and the red,
-green and blue planes of the image.
+A record is a label, followed by the red, green and blue planes of the image. CIFAR-100 has a
+coarse label, which is ignored, before the fine one.
 """
 
 import logging
@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 
 from gratis.data.dataset import Dataset
-from gratis.data.decoding import Pixels, Undecoded
-from gratis.data.pictures import resized
-from gratis.data.published import Published, locate
+from gratis.data.images import resized
+from gratis.data.published import PublishedArchive, locate
+from gratis.data.raw import Pixels, RawDataset, RawSplit, stamp
 from gratis.data.source import DataSettings, first_classes
-from gratis.data.store import Content, stamp, stored
+from gratis.data.store import decode_once
 from gratis.errors import file_error
 
 logger = logging.getLogger(__name__)
@@ -29,9 +29,17 @@ _RESTORE = "restore it from the original archive"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where one of the two data sets keeps what; ``label_bytes`` come before each image."""
+    """The files of one of the two data sets.
 
-    published: Published
+    Attributes:
+        published: The archive.
+        train: The files of training images.
+        validation: The file of validation images.
+        classes: The number of classes.
+        label_bytes: The number of bytes before each image; the last is its label.
+    """
+
+    published: PublishedArchive
     train: tuple[str, ...]
     validation: str
     classes: int
@@ -40,7 +48,7 @@ class Layout:
 
 LAYOUTS = {
     "cifar10": Layout(
-        published=Published(
+        published=PublishedArchive(
             url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
             md5="c32a1d4ab5d03f1284b67883e8d87530",
             folder="cifar-10-batches-bin",
@@ -52,7 +60,7 @@ LAYOUTS = {
         label_bytes=1,
     ),
     "cifar100": Layout(
-        published=Published(
+        published=PublishedArchive(
             url="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
             md5="03b5dce01913d631647c71ecec9e9cb8",
             folder="cifar-100-binary",
@@ -69,10 +77,10 @@ LAYOUTS = {
 def read(settings: DataSettings) -> Dataset:
     """Return CIFAR-10 or CIFAR-100 from ``settings.root``, the cache, or the web.
 
-    Files with fewer images than the originals are used as they are, and said to be so.
+    Another number of images than in the original is accepted and logged.
 
     Raises:
-        GratisError: a file is missing or broken, or the download fails.
+        GratisError: A file is missing or broken, or the download fails.
     """
     layout = LAYOUTS[settings.name]
     folder = locate(layout.published, settings.root)
@@ -82,23 +90,23 @@ def read(settings: DataSettings) -> Dataset:
     files = [stamp(path) for path in (*train, validation)]
     train_records = np.concatenate([_records(path, layout) for path in train])
     validation_records = _records(validation, layout)
-    _report(settings.name, len(train_records), len(validation_records))
+    _log_counts(settings.name, len(train_records), len(validation_records))
     size = settings.size or _SIZE
-    return stored(
-        Content(
+    return decode_once(
+        RawDataset(
             name=settings.name,
             root=folder,
             size=size,
             classes=classes,
             files=files,
-            train=_undecoded(train_records, layout, len(classes), size),
-            validation=_undecoded(validation_records, layout, len(classes), size),
+            train=_split(train_records, layout, len(classes), size),
+            validation=_split(validation_records, layout, len(classes), size),
         )
     )
 
 
-def _report(name: str, train: int, validation: int) -> None:
-    """Say how many images there are where the original has another number."""
+def _log_counts(name: str, train: int, validation: int) -> None:
+    """Log the number of images if it differs from the original's."""
     if (train, validation) != (_TRAIN, _VALIDATION):
         logger.info(
             f"{name}: using the {train} of {_TRAIN} training and {validation} of {_VALIDATION} "
@@ -116,7 +124,7 @@ def _class_names(path: Path, layout: Layout) -> list[str]:
     return names
 
 
-def _undecoded(records: Pixels, layout: Layout, classes: int, size: int) -> Undecoded:
+def _split(records: Pixels, layout: Layout, classes: int, size: int) -> RawSplit:
     labels = records[:, layout.label_bytes - 1].astype(np.int64)
     kept = np.flatnonzero(labels < classes)
 
@@ -125,7 +133,7 @@ def _undecoded(records: Pixels, layout: Layout, classes: int, size: int) -> Unde
         pixels = np.ascontiguousarray(planes.transpose(1, 2, 0))
         return np.asarray(resized(Image.fromarray(pixels), size))
 
-    return Undecoded(labels[kept], image)
+    return RawSplit(labels[kept], image)
 
 
 def _records(path: Path, layout: Layout) -> Pixels:

@@ -1,4 +1,4 @@
-"""What every data source gives: uint8 images with labels, for training and for validation."""
+"""A data set in memory: uint8 images with labels, for training and for validation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,9 @@ _FEW = 3
 class Split:
     """Images with their labels.
 
-    ``images`` is uint8 of shape (n, height, width, 3), usually memory-mapped; ``labels`` is int64
-    of shape (n,), each in [0, classes).
+    Attributes:
+        images: uint8 of shape (n, height, width, 3), usually memory-mapped.
+        labels: int64 of shape (n,), each in [0, classes).
     """
 
     images: NDArray[np.uint8]
@@ -27,20 +28,25 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> "Split":
-        """Return the images at ``indices``, in their order, as arrays in memory."""
+        """Return the images at ``indices``, in this order, as arrays in memory."""
         return Split(np.ascontiguousarray(self.images[indices]), self.labels[indices])
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set: training and validation images of one square size, and the classes' names.
+    """Training and validation images of one square size, with the names of their classes.
 
-    ``fingerprint`` is a hash of every pixel and label. ``mirrors`` says whether a mirrored image
-    still shows its class (digits: no). ``skipped`` names the broken images that were left out, and
-    says what is wrong with each.
+    Attributes:
+        name: The name of the data source.
+        train: The images to train on.
+        validation: The images to evaluate on.
+        classes: The name of each class, by label.
+        fingerprint: A digest of every pixel and label.
+        mirrors: Whether a mirrored image still shows its class (not so for digits).
+        skipped: The broken images that were left out, each with the reason.
 
     Raises:
-        GratisError: there are fewer than two classes, or a split has no images.
+        GratisError: There are fewer than two classes, or a split has no images.
     """
 
     name: str
@@ -52,15 +58,15 @@ class Dataset:
     skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what nothing can be learned from."""
+        """Refuse data that a classifier cannot be trained or evaluated on."""
         refuse_degenerate(self.name, len(self.classes), len(self.train), len(self.validation))
 
     def describe(self) -> str:
-        """Return what is in the data set, in a few lines, and what was left out of it."""
+        """Return a summary of the data set in a few lines, and the images that were left out."""
         counts = np.bincount(self.train.labels, minlength=len(self.classes))
         lines = [
             f"{self.name}: {len(self.classes)} classes, {self.size}x{self.size} pixels",
-            f"  training    {len(self.train)} images, {counts.min()} to {counts.max()} a class",
+            f"  training    {len(self.train)} images, {counts.min()} to {counts.max()} per class",
             f"  validation  {len(self.validation)} images",
             f"  fingerprint {self.fingerprint[:16]}",
         ]
@@ -75,38 +81,44 @@ class Dataset:
 
 
 def few(items: Sequence[str]) -> str:
-    """Return the first of ``items`` in a line, and how many more there are."""
+    """Return the first three of ``items`` on one line, and the number of the others."""
     more = [f"and {len(items) - _FEW} more"] if len(items) > _FEW else []
     return ", ".join([*items[:_FEW], *more])
 
 
 def refuse_few_classes(where: object, classes: int) -> None:
-    """Refuse data with fewer than two classes; ``where`` is its folder, or its name.
+    """Refuse data with fewer than two classes.
+
+    Args:
+        where: The folder of the data, or its name.
+        classes: The number of classes.
 
     Raises:
-        GratisError: there are fewer.
+        GratisError: There are fewer than two.
     """
     if classes < 2:
         plural = "1 class" if classes == 1 else f"{classes} classes"
-        raise GratisError(f"{where}: has {plural}, and a classifier needs two; add images of more")
+        raise GratisError(
+            f"{where}: has {plural}, but a classifier needs two; add images of another class"
+        )
 
 
 def refuse_degenerate(where: object, classes: int, train: int, validation: int) -> None:
-    """Refuse data that a classifier cannot be trained on, or not measured on.
+    """Refuse data that a classifier cannot be trained or evaluated on.
 
     Args:
-        where: the folder of the data, or its name.
-        classes: the number of classes.
-        train: the number of training images.
-        validation: the number of validation images.
+        where: The folder of the data, or its name.
+        classes: The number of classes.
+        train: The number of training images.
+        validation: The number of validation images.
 
     Raises:
-        GratisError: there are fewer than two classes, or no images to train or to validate on.
+        GratisError: There are fewer than two classes, or a split has no images.
     """
     refuse_few_classes(where, classes)
-    for images, part in ((train, "training"), (validation, "validation")):
+    for images, split in ((train, "training"), (validation, "validation")):
         if images == 0:
             raise GratisError(
-                f"{where}: has no {part} images of the {classes} classes used; "
-                "add some, or choose more classes with data.classes"
+                f"{where}: has no {split} images of the {classes} classes in use; "
+                "add some, or use more classes with data.classes"
             )

@@ -1,8 +1,7 @@
-"""Decode the images of a split into one array on disk, with all cores."""
+"""Decode the images of a split into one array on disk, on all cores."""
 
+import mmap
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -11,60 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import MofNCompleteColumn
 
-from gratis.data.workers import at_work
-from gratis.errors import GratisError, file_error
+from gratis.data.raw import BrokenImage, Pixels, RawSplit
+from gratis.data.workers import cores, parallel_map
 from gratis.progress import bar
 
+# The number of images that a worker decodes at a time.
 _CHUNK = 64
-# Fewer are not worth starting processes for.
+# Small images decode so fast that threads mostly wait for the interpreter's lock; for fewer than
+# this, starting processes takes longer than it saves.
 _MANY = 1000
-_REMEDY = (
-    "restore it from the original data, remove it, or leave out what is broken with "
-    "--skip-broken-images"
-)
 
-Pixels = NDArray[np.uint8]
-
-
-class BrokenImage(GratisError):
-    """The image file ``path`` cannot be decoded, for ``reason``."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        """Say so, and what to do about it."""
-        super().__init__(str(file_error(path, f"is not a readable image ({reason})", _REMEDY)))
-        self.path, self.reason = path, reason
-
-    def __reduce__(self) -> tuple[type["BrokenImage"], tuple[Path, str]]:
-        """Return how to make it anew, in another process."""
-        return type(self), (self.path, self.reason)
-
-
-# The broken images of a split by their position in it.
+# The broken images of a split, by their index in it.
 Broken = dict[int, BrokenImage]
 
 
-@dataclass(frozen=True)
-class Undecoded:
-    """A split before decoding.
-
-    ``labels`` is int64 of shape (n,); ``read(i)`` gives image i as uint8 (size, size, 3) or raises
-    :class:`BrokenImage`, and is called from several processes or threads.
-    """
-
-    labels: NDArray[np.int64]
-    read: Callable[[int], Pixels]
-
-
 def flush_to_disk(stream: IO[Any]) -> None:
-    """Make sure that what was written outlasts a loss of power."""
+    """Flush what was written to the disk itself, so that it survives a power failure."""
     stream.flush()
     os.fsync(stream.fileno())
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
-    """Write ``array`` in NumPy's file format, to the disk itself.
+    """Write ``array`` to ``path`` in NumPy's file format and flush it to disk.
 
-    ``np.save`` does not notice that the disk is full where the array is small.
+    Unlike ``np.save``, it raises an ``OSError`` on a full disk even if the array is small.
     """
     with path.open("wb") as stream:
         _write_header(stream, array.dtype, array.shape)
@@ -72,36 +41,51 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
         flush_to_disk(stream)
 
 
-def write_images(path: Path, split: Undecoded, size: int, skip: bool, title: str) -> Broken:
+def write_images(path: Path, split: RawSplit, size: int, skip: bool, title: str) -> Broken:
     """Decode ``split`` into one uint8 array (n, size, size, 3) in NumPy's file format.
+
+    Args:
+        path: The file to write.
+        split: The images.
+        size: Their height and width in pixels.
+        skip: Whether to leave broken images out.
+        title: The text of the progress bar.
 
     Returns:
         The broken images, which the array lacks; empty unless ``skip``.
 
     Raises:
-        BrokenImage: an image is broken, and not to be skipped.
-        GratisError: a process that decoded was killed.
+        BrokenImage: An image is broken, and ``skip`` is false.
+        GratisError: A process that decoded images was killed.
     """
     broken: Broken = {}
     total = len(split.labels)
-    starts = range(0, total, _CHUNK)
-    # Written as a stream, not through a memory map: a full disk is then an error, not a crash.
+    chunks = -(-total // _CHUNK)
+    buffers = _shared_buffers(min(2 * cores() + 1, chunks), size)
+    decode = partial(_decode, split, skip, buffers)
+    # Written as a stream: through a memory map, a full disk would kill the process.
     with (
-        # Before the bar, whose thread may hold a lock.
-        at_work(partial(_decode, split, size, skip), starts, total >= _MANY) as decoded,
+        # Started before the bar, whose thread may hold a lock at the time of a fork.
+        parallel_map(decode, chunks, len(buffers), total >= _MANY) as decoded,
         path.open("wb") as stream,
+        bar(title, total, MofNCompleteColumn()) as shown,
     ):
         _write_header(stream, np.dtype(np.uint8), (total, size, size, 3))
-        with bar(title, total, MofNCompleteColumn()) as shown:
-            for pixels, missing in decoded:
-                stream.write(pixels.data)
-                broken |= missing
-                shown.advance(len(pixels) + len(missing))
+        for chunk, (count, missing) in enumerate(decoded):
+            stream.write(buffers[chunk % len(buffers), :count].data)
+            broken |= missing
+            shown.advance(count + len(missing))
         stream.seek(0)
-        # As long as the first one: the format leaves room for the number of rows to change.
+        # Of the same length: the format leaves space for the number of rows to change.
         _write_header(stream, np.dtype(np.uint8), (total - len(broken), size, size, 3))
         flush_to_disk(stream)
     return broken
+
+
+def _shared_buffers(count: int, size: int) -> Pixels:
+    """Return memory for ``count`` chunks that forked processes share: (count, _CHUNK, ...)."""
+    shape = (max(count, 1), _CHUNK, size, size, 3)
+    return np.frombuffer(mmap.mmap(-1, int(np.prod(shape))), dtype=np.uint8).reshape(shape)
 
 
 def _write_header(stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
@@ -109,14 +93,15 @@ def _write_header(stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...
     np.lib.format.write_array_header_1_0(stream, header)
 
 
-def _decode(split: Undecoded, size: int, skip: bool, start: int) -> tuple[Pixels, Broken]:
-    """Return some images from ``start`` on, (n, size, size, 3), and those that are broken."""
-    pixels, broken = [np.empty((0, size, size, 3), dtype=np.uint8)], {}
-    for index in range(start, min(start + _CHUNK, len(split.labels))):
+def _decode(split: RawSplit, skip: bool, buffers: Pixels, chunk: int) -> tuple[int, Broken]:
+    """Decode a chunk into its buffer; return the number of its images, and the broken ones."""
+    count, broken = 0, {}
+    for index in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, len(split.labels))):
         try:
-            pixels.append(split.read(index)[None])
+            buffers[chunk % len(buffers), count] = split.read(index)
+            count += 1
         except BrokenImage as error:
             if not skip:
                 raise
             broken[index] = error
-    return np.concatenate(pixels), broken
+    return count, broken

@@ -1,11 +1,11 @@
-"""Handwritten digits: scikit-learn's 1797 images of 8x8 pixels, which need no download."""
+"""Handwritten digits: 1797 images of 8x8 pixels that come with scikit-learn."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from gratis.data.dataset import Dataset, Split
-from gratis.data.pictures import resized
+from gratis.data.images import resized
 from gratis.data.source import DataSettings, first_classes
 from gratis.data.store import fingerprint
 from gratis.errors import GratisError
@@ -14,10 +14,10 @@ _VALIDATION = 360
 
 
 def read(settings: DataSettings) -> Dataset:
-    """Return the digits, split once and for all: 1437 to train on, 360 to validate.
+    """Return the digits in a fixed split: 1437 images for training, 360 for validation.
 
     Raises:
-        GratisError: more than ten classes are asked for, or a root is given.
+        GratisError: More than ten classes are asked for, or a root is given.
     """
     if settings.root is not None:
         raise GratisError("digits come with scikit-learn and have no folder; leave out --data-root")
@@ -27,13 +27,13 @@ def read(settings: DataSettings) -> Dataset:
     if settings.size is not None:
         images = _scaled(images, settings.size)
     train = Split(images[kept & ~validation], labels[kept & ~validation])
-    held = Split(images[kept & validation], labels[kept & validation])
-    return Dataset("digits", train, held, classes, fingerprint(train, held), mirrors=False)
+    held_out = Split(images[kept & validation], labels[kept & validation])
+    return Dataset("digits", train, held_out, classes, fingerprint(train, held_out), mirrors=False)
 
 
 def _images() -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
-    """Return all images (n, 8, 8, 3), their labels, and which of them are for validation."""
-    # Imported here because it is slow, and only this source needs it.
+    """Return all images (n, 8, 8, 3), their labels, and the mask of those for validation."""
+    # Imported here because it is slow and no other source needs it.
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 

@@ -1,4 +1,4 @@
-"""Download a file: resumed where it broke off, and checked against its published sum."""
+"""Download a file, resuming after a broken connection, and verify its published MD5 sum."""
 
 import hashlib
 import http.client
@@ -12,7 +12,7 @@ from urllib.error import HTTPError
 
 from rich.progress import DownloadColumn, TransferSpeedColumn
 
-from gratis.data.folders import CACHE_REMEDY
+from gratis.data.cache import CACHE_REMEDY
 from gratis.errors import GratisError, file_error, printable
 from gratis.files import flush_folder
 from gratis.progress import bar
@@ -20,19 +20,19 @@ from gratis.progress import bar
 _TIMEOUT_SECONDS = 30.0
 _CHUNK = 2**18
 _ATTEMPTS = 20
-# Several times what any of the archives has.
+# Several times the size of the largest archive.
 _LARGEST = 4 * 2**30
 _BY_HAND = "fetch it on another machine and point --data-root to its folder"
 
 
 def download(url: str, md5: str, path: Path) -> None:
-    """Fetch ``url`` to ``path`` unless it is there, all or nothing, under a progress bar.
+    """Fetch ``url`` to ``path`` atomically, with a progress bar, unless ``path`` exists.
 
-    What has arrived is kept as ``<path>.partial``; the next attempt asks only for the rest.
+    What has arrived is kept in ``<path>.partial``; the next call asks only for the rest.
 
     Raises:
-        GratisError: the server cannot be reached, keeps breaking off, or sends another file than
-            the one whose MD5 sum is ``md5``; or ``path`` cannot be written.
+        GratisError: The server cannot be reached, keeps breaking off, or sends a file whose MD5 sum
+            is not ``md5``; or ``path`` cannot be written.
     """
     if path.is_file():
         return
@@ -50,7 +50,7 @@ def download(url: str, md5: str, path: Path) -> None:
 
 
 def _receive(url: str, partial: Path) -> bool:
-    """Append to ``partial`` until the file is complete; an attempt that brings nothing ends it."""
+    """Append to ``partial`` until the file is complete or an attempt brings nothing new."""
     for _ in range(_ATTEMPTS):
         before = partial.stat().st_size
         if _attempt(url, partial, before):
@@ -61,14 +61,14 @@ def _receive(url: str, partial: Path) -> bool:
 
 
 def _attempt(url: str, partial: Path, have: int) -> bool:
-    """Ask for all but the first ``have`` bytes, add them; return whether all of them came."""
+    """Fetch all but the first ``have`` bytes; return whether the file is complete."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
     except HTTPError as error:
         with error:
             if have and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                # Nothing is missing; whether it is the right file, the sum will tell.
+                # Nothing is missing; the MD5 sum shows whether it is the right file.
                 return True
         raise _failure(url, f"cannot be downloaded (HTTP {error.code})") from error
     except (OSError, http.client.HTTPException) as error:
@@ -82,17 +82,17 @@ def _attempt(url: str, partial: Path, have: int) -> bool:
                 stream.truncate()
                 return _append(url, response, stream)
     if have == 0:
-        raise _failure(url, "sends another part of the file than the one asked for")
+        raise _failure(url, "sends another part of the file than requested")
     return _attempt(url, partial, have=0)
 
 
 def _start(response: Any, have: int) -> int:
-    """Return the place in the file of the first byte of a response."""
-    # A server that knows no ranges sends the file from its beginning.
+    """Return the offset in the file of a response's first byte."""
+    # A server without support for ranges sends the whole file.
     if response.status != HTTPStatus.PARTIAL_CONTENT:
         return 0
-    told = re.match(r"bytes (\d{1,15})-", response.headers.get("Content-Range", ""))
-    return int(told[1]) if told else have
+    found = re.match(r"bytes (\d{1,15})-", response.headers.get("Content-Range", ""))
+    return int(found[1]) if found else have
 
 
 def _append(url: str, response: Any, stream: IO[bytes]) -> bool:
@@ -114,7 +114,7 @@ def _append(url: str, response: Any, stream: IO[bytes]) -> bool:
 
 
 def _chunk(response: Any) -> bytes | None:
-    """Return what came next: nothing at the end of the file, none where the connection breaks."""
+    """Return the next bytes: none at the end of the file, ``None`` if the connection breaks."""
     try:
         return bytes(response.read1(_CHUNK))
     except (OSError, http.client.HTTPException):
@@ -122,16 +122,16 @@ def _chunk(response: Any) -> bytes | None:
 
 
 def _verify(url: str, md5: str, partial: Path, complete: bool) -> None:
-    """Make sure that the right file is there, and that it is on the disk itself."""
+    """Check that the file is the right one, and flush it to disk."""
     with partial.open("rb") as stream:
         found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
         os.fsync(stream.fileno())
     if found == md5:
         return
     if not complete:
-        raise GratisError(f"{url}: the connection broke off; run again to go on, or {_BY_HAND}")
+        raise GratisError(f"{url}: the connection broke off; run again to resume, or {_BY_HAND}")
     partial.unlink()
-    problem = f"sent another file than the published one (MD5 {found}, not {md5})"
+    problem = f"sent a file that is not the published one (MD5 {found}, not {md5})"
     raise GratisError(f"{url}: {problem}; run again, or {_BY_HAND}")
 
 

@@ -1,4 +1,4 @@
-"""The part of the training data that is held out to select models by."""
+"""The training images that are held out for model selection."""
 
 import numpy as np
 import torch
@@ -11,16 +11,20 @@ Indices = NDArray[np.int64]
 
 
 def hold_out(split: Split, per_class: int = 5, seed: int = 0) -> tuple[Indices, Indices]:
-    """Return the sorted indices of ``split`` to train on, and those held out to select models by.
+    """Return the sorted indices of ``split`` to train on, and those held out for model selection.
 
-    ``per_class`` images of each class are held out, or half of its images where it has fewer than
-    twice as many. ``seed`` is not the run's: every run holds out the same images.
+    Args:
+        split: The training images.
+        per_class: The number of images of each class to hold out; half of them if a class has
+            fewer than twice as many.
+        seed: The seed of the draw. It is not the seed of a run: every run holds out the same
+            images.
 
     Raises:
         ValueError: ``per_class`` is negative.
     """
     if per_class < 0:
-        raise ValueError(f"cannot hold out {per_class} images a class")
+        raise ValueError(f"cannot hold out {per_class} images per class")
     held_out = [
         _drawn(np.flatnonzero(split.labels == label), per_class, (seed, "hold out", int(label)))
         for label in np.unique(split.labels)

@@ -1,18 +1,25 @@
-"""Data sets that are published as one archive: find them, or fetch and unpack them."""
+"""Data sets that are published as one archive: found on disk, or downloaded and unpacked."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from gratis.data.archive import extract
+from gratis.data.cache import CACHE_REMEDY, cache_folder, cache_lock
 from gratis.data.download import download
-from gratis.data.folders import CACHE_REMEDY, cache_folder, in_turn
 from gratis.errors import file_error
-from gratis.files import appearing
+from gratis.files import atomic_folder
 
 
 @dataclass(frozen=True)
-class Published:
-    """An archive on the web; ``folder`` is what it unpacks to, ``marker`` a file in that folder."""
+class PublishedArchive:
+    """An archive on the web.
+
+    Attributes:
+        url: Its address.
+        md5: Its published MD5 sum, in hexadecimal.
+        folder: The folder that it unpacks to.
+        marker: A file in that folder.
+    """
 
     url: str
     md5: str
@@ -20,20 +27,21 @@ class Published:
     marker: str
 
     @property
-    def archive(self) -> str:
+    def name(self) -> str:
         """Return the archive's file name."""
         return self.url.rpartition("/")[2]
 
 
-def locate(published: Published, root: Path | None) -> Path:
+def locate(published: PublishedArchive, root: Path | None) -> Path:
     """Return the unpacked folder of a published data set.
 
-    ``root`` is that folder, or holds it, or holds the archive, which is then unpacked beside; or
-    it is the archive.
-    Without ``root`` the cache is searched and, where it has nothing, filled from the web.
+    Args:
+        published: The archive.
+        root: The unpacked folder; a folder that holds it, or that holds the archive, which is
+            unpacked there; or the archive. By default, the cache, where it is downloaded to.
 
     Raises:
-        GratisError: it is not there, or cannot be downloaded or unpacked.
+        GratisError: It is not there, or cannot be downloaded or unpacked.
     """
     where = _where(published, root)
     for folder in (where, where / published.folder):
@@ -41,43 +49,43 @@ def locate(published: Published, root: Path | None) -> Path:
             return folder
     if folder.exists():
         raise file_error(folder, f"lacks {published.marker}", "delete this folder, or restore it")
-    archive = where / published.archive
+    archive = where / published.name
     if root is None:
-        return _fetched(archive, published)
+        return _fetch(archive, published)
     if not archive.is_file():
-        problem = f"holds neither {published.folder}/{published.marker} nor {published.archive}"
-        raise file_error(where, problem, f"point --data-root to {_wanted(published)}")
-    return _unpacked(archive, published)
+        problem = f"holds neither {published.folder}/{published.marker} nor {published.name}"
+        raise file_error(where, problem, _remedy(published))
+    return _unpack(archive, published)
 
 
-def _fetched(archive: Path, published: Published) -> Path:
+def _where(published: PublishedArchive, root: Path | None) -> Path:
+    """Return the folder to search."""
+    where = (cache_folder() / "downloads" if root is None else root.expanduser()).resolve()
+    if where.is_file() and where.name != published.name:
+        raise file_error(where, "is a file", _remedy(published))
+    return where.parent if where.is_file() else where
+
+
+def _remedy(published: PublishedArchive) -> str:
+    return f"point --data-root to a folder that holds {published.folder} or {published.name}"
+
+
+def _fetch(archive: Path, published: PublishedArchive) -> Path:
     folder = archive.parent / published.folder
-    with in_turn(published.folder):
-        # Another process may have fetched it while this one waited.
+    with cache_lock(published.folder):
+        # Another process may have fetched it in the meantime.
         if not folder.exists():
             download(published.url, published.md5, archive)
-            _unpacked(archive, published)
+            _unpack(archive, published)
             archive.unlink(missing_ok=True)
     return folder
 
 
-def _where(published: Published, root: Path | None) -> Path:
-    """Return the folder to search."""
-    where = (cache_folder() / "downloads" if root is None else root.expanduser()).resolve()
-    if where.is_file() and where.name != published.archive:
-        raise file_error(where, "is a file", f"point --data-root to {_wanted(published)}")
-    return where.parent if where.is_file() else where
-
-
-def _wanted(published: Published) -> str:
-    return f"a folder that holds {published.folder} or {published.archive}"
-
-
-def _unpacked(archive: Path, published: Published) -> Path:
+def _unpack(archive: Path, published: PublishedArchive) -> Path:
     folder = archive.parent / published.folder
-    # An archive that cannot be read is not yet a folder that cannot be written.
+    # An unreadable archive must not be reported as an unwritable folder.
     archive.open("rb").close()
-    with appearing(folder, f"unpack {archive.name} elsewhere, or {CACHE_REMEDY}") as temporary:
+    with atomic_folder(folder, f"unpack {archive.name} elsewhere, or {CACHE_REMEDY}") as temporary:
         extract(archive, temporary, top=published.folder)
         if not (temporary / published.marker).is_file():
             raise file_error(archive, f"holds no {published.marker}", "fetch the original archive")

@@ -1,4 +1,4 @@
-"""Which data to read: the settings, and the table of sources found in this folder."""
+"""The settings of a data set, and the readers of the data sources in this folder."""
 
 import importlib
 import pkgutil
@@ -8,8 +8,8 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field
 
+from gratis.data.cache import cache_folder
 from gratis.data.dataset import Dataset, refuse_few_classes
-from gratis.data.folders import cache_folder
 from gratis.data.store import remove_if_damaged
 from gratis.errors import GratisError, file_error
 from gratis.settings import Settings, absolute, did_you_mean
@@ -23,12 +23,15 @@ def _known(name: str) -> str:
 
 
 class DataSettings(Settings):
-    """A data set, perhaps cut down.
+    """The settings of a data set.
 
-    ``root`` is the folder that holds it (none: the cache, or a download). ``classes`` takes the
-    first so many classes, in the source's own order. ``size`` resizes every image, once, to a
-    square of so many pixels (none: the source's own size). ``skip_broken`` leaves out images that
-    cannot be read, instead of refusing the data.
+    Attributes:
+        name: The data source.
+        root: The folder that holds the data; default: the cache, or a download.
+        classes: The number of classes, the first in the source's order; default: all.
+        size: The height and width that every image is resized to, in pixels; default: the
+            source's own size.
+        skip_broken: Whether to leave out images that cannot be read; default: they are an error.
     """
 
     name: Annotated[str, AfterValidator(_known)]
@@ -52,14 +55,16 @@ def sources() -> dict[str, Reader]:
 
 
 def load(settings: DataSettings, check: bool = False) -> Dataset:
-    """Read a data set; images are decoded on the first call and memory-mapped from then on.
+    """Return a data set; its images are decoded on the first call and memory-mapped afterwards.
 
-    What was decoded is verified, and decoded anew where it is damaged; more than 4 GiB of it only
-    with ``check``.
+    Args:
+        settings: Which data set.
+        check: Whether to verify decoded images of more than 4 GiB too. Damaged ones are decoded
+            again.
 
     Raises:
-        GratisError: the data is missing, incomplete, broken or unreadable, has fewer than two
-            classes or none of the images of a split; or the cache cannot be written.
+        GratisError: The data is missing, incomplete, broken or unreadable, has fewer than two
+            classes, or a split has no images; or the cache cannot be written.
     """
     try:
         read = sources()[settings.name]
@@ -72,12 +77,12 @@ def load(settings: DataSettings, check: bool = False) -> Dataset:
 
 
 def from_argument(text: str) -> dict[str, str]:
-    """Return the settings that ``NAME`` or ``NAME:PATH`` means on the command line.
+    """Return the settings for ``NAME`` or ``NAME:PATH``, as given on the command line.
 
-    ``folder:~/pets`` gives ``{"name": "folder", "root": ...}``, with the path made absolute.
+    ``folder:~/pets`` gives ``{"name": "folder", "root": ...}``, with an absolute path.
 
     Raises:
-        GratisError: there is a colon but no path behind it.
+        GratisError: There is a colon but no path after it.
     """
     name, colon, path = text.partition(":")
     if not colon:
@@ -91,7 +96,7 @@ def first_classes(available: Sequence[str], settings: DataSettings) -> tuple[str
     """Return the first ``settings.classes`` of the available classes, or all of them.
 
     Raises:
-        GratisError: there are fewer than asked for, or fewer than two.
+        GratisError: There are fewer than asked for, or fewer than two.
     """
     refuse_few_classes(settings.root or settings.name, len(available))
     if settings.classes is not None and settings.classes > len(available):

@@ -23,7 +23,7 @@ from gratis.digests import digest, file_digest
 from gratis.errors import file_error
 from gratis.evaluation.evaluated_model import EvaluatedModel, Verdict
 from gratis.evaluation.tasks import EvalTask
-from gratis.files import read_json, replacing, write_json
+from gratis.files import atomic_file, read_json, write_json
 from gratis.results import Check
 from gratis.settings import validate
 from gratis.validation_sets.manifest import split_hash, weights_hash
@@ -77,7 +77,7 @@ class TaskCache:
         if self._stem is not None:
             path = self._stem.with_name(f"{self._stem.name}-{self._files:06d}.safetensors")
             # As bytes: safetensors reports a full disk as a damaged file.
-            with replacing(path) as temporary:
+            with atomic_file(path) as temporary:
                 temporary.write_bytes(save(found))
             self._files += 1
         self._merge(**found)

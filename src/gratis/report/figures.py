@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gratis.files import replacing
+from gratis.files import atomic_file
 from gratis.report.charts import (
     BAND,
     BLUE,
@@ -99,7 +99,7 @@ def figure1(results: Sequence[Results], path: Path) -> None:
         figure.axes[0].set_title(title, loc="left", fontsize=11, pad=26)
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color=MUTED)
         png = as_png(figure, _FILE_DPI)
-    with replacing(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(png)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 
-from gratis.files import appearing
+from gratis.files import atomic_folder
 from gratis.report.charts import Chart
 from gratis.report.checks import CheckedRun, checked_run
 from gratis.report.classes import rankings
@@ -41,7 +41,7 @@ def write_page(found: Found, chosen: Sequence[Run], folder: Path) -> None:
         GratisError: the folder holds something else, or cannot be written.
     """
     content = _content(found, chosen)
-    with appearing(folder, replaces=_CONTENT) as partial:
+    with atomic_folder(folder, replaces=_CONTENT) as partial:
         for name, escape in ((HTML, True), (MARKDOWN, False)):
             text = _environment(escape).get_template(f"{name}.jinja").render(content)
             (partial / name).write_text(text, encoding="utf-8")

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from gratis.errors import file_error
-from gratis.files import replacing
+from gratis.files import atomic_file
 
 
 class Arrays(NamedTuple):
@@ -29,7 +29,7 @@ def save_arrays(
     """
     content = save(dict(arrays), metadata)
     # safetensors' own writer reports a full disk as a damaged file.
-    with replacing(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(content)
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import save as serialised
 from torch import Tensor
 
 from gratis.errors import GratisError, file_error
-from gratis.files import flush_folder, replacing
+from gratis.files import atomic_file, flush_folder
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def write(path: Path, tensors: Tensors, metadata: Metadata) -> None:
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # As bytes: the library's own writing reports a full disk as a damaged file.
     content = serialised(plain, metadata | {_CHECKSUM: _checksum(plain, metadata)})
-    with replacing(path) as temporary:
+    with atomic_file(path) as temporary:
         with temporary.open("wb") as stream:
             stream.write(content)
             stream.flush()
@@ -65,7 +65,7 @@ def copy(path: Path, to: Path) -> None:
     Raises:
         GratisError: it cannot be written.
     """
-    with replacing(to) as temporary:
+    with atomic_file(to) as temporary:
         try:
             # A hard link is enough: checkpoint files are replaced, never written to.
             os.link(path, temporary)

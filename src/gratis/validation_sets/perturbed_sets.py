@@ -20,7 +20,7 @@ from gratis.attacks import frozen
 from gratis.data.dataset import Split
 from gratis.digests import file_digest
 from gratis.errors import GratisError, file_error
-from gratis.files import appearing, write_json
+from gratis.files import atomic_folder, write_json
 from gratis.progress import bar
 from gratis.validation_sets.geometric import Geometry, noisy
 from gratis.validation_sets.manifest import (
@@ -84,7 +84,7 @@ def build(
         GratisError: the folder holds other files, or cannot be written.
     """
     geometry = Geometry() if mirrors else Geometry(mirror_probability=0.0)
-    with appearing(folder, replaces=_CONTENT) as partial:
+    with atomic_folder(folder, replaces=_CONTENT) as partial:
 
         def save(name: ArrayName, make: Callable[[slice], NDArray[np.uint8]]) -> NDArray[np.uint8]:
             return _save_blocks(partial / f"{name}.npy", split.images.shape, make)

@@ -1,4 +1,4 @@
-"""Image files: found below a folder, and decoded to small RGB squares whatever their kind."""
+"""Image files: found below a folder, and decoded to small RGB squares."""
 
 import errno
 import logging
@@ -9,28 +9,26 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from gratis.data.decoding import BrokenImage, Undecoded
-from gratis.data.store import Stamp
+from gratis.data.raw import BrokenImage, Pixels, RawSplit, Stamp
 from gratis.errors import file_error
 
 _SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-# What these files are by content, whatever they are called. Pillow knows more formats, and starts
-# another program for one of them.
+# The accepted formats, recognised by content and not by suffix. Pillow's other formats are left
+# out, because it starts another program to read one of them.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-# Pillow's own limit, at which it only warns.
-_MOST_PIXELS = 89_478_485
-# The machine's divergence, not the image's.
+# Above Pillow's own limit, where it only warns.
+_MAX_PIXELS = 89_478_485
+# Errors of the machine and not of the image.
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
-def find_pictures(folder: Path) -> list[Stamp]:
+def find_images(folder: Path) -> list[Stamp]:
     """Return every image file in ``folder`` and below, sorted by path; none if it is missing.
 
-    Hidden files, and files of other kinds, are passed over. Links are followed; a folder to which
-    several lead, or that holds itself, counts once.
+    Hidden files and other kinds of files are left out. Links are followed; a folder that several
+    links lead to, or that contains itself, is searched once.
     """
     found: list[Stamp] = []
     seen: set[tuple[int, int]] = set()
@@ -43,7 +41,7 @@ def find_pictures(folder: Path) -> list[Stamp]:
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(here) as entries:
             shown = [entry for entry in entries if not entry.name.startswith(".")]
-        # In an order of its own, so that the same one of several links is followed everywhere.
+        # Sorted, so that of several links to a folder the same one is followed on every system.
         for entry in sorted(shown, key=lambda entry: entry.name):
             if _is_folder(entry):
                 waiting.append(entry.path)
@@ -63,34 +61,51 @@ def _stamp(entry: os.DirEntry[str]) -> Stamp:
     try:
         status = entry.stat()
     except OSError:
-        # A link to nowhere: whoever reads it will hear so.
+        # A dangling link is reported when it is read.
         return entry.path, 0, 0
     return entry.path, status.st_size, status.st_mtime_ns
 
 
-def undecoded(pictures: Sequence[Stamp], labels: Sequence[int], size: int) -> Undecoded:
-    """Return a split whose image i is ``pictures[i]``, resized to ``size``."""
-    return Undecoded(
+def labelled_images(folders: Sequence[Path], remedy: str) -> tuple[list[Stamp], list[int]]:
+    """Return the image files in all ``folders``, each with the index of its folder as its label.
+
+    Raises:
+        GratisError: A folder holds no images; the message ends with ``remedy``.
+    """
+    files: list[Stamp] = []
+    labels: list[int] = []
+    for label, folder in enumerate(folders):
+        found = find_images(folder)
+        if not found:
+            raise file_error(folder, "holds no images", remedy)
+        files += found
+        labels += [label] * len(found)
+    return files, labels
+
+
+def image_split(files: Sequence[Stamp], labels: Sequence[int], size: int) -> RawSplit:
+    """Return a split whose image i is the file ``files[i]``, resized to ``size``."""
+    return RawSplit(
         np.asarray(labels, dtype=np.int64),
-        lambda index: read_picture(Path(pictures[index][0]), size),
+        lambda index: read_image(Path(files[index][0]), size),
     )
 
 
-def read_picture(path: Path, size: int) -> NDArray[np.uint8]:
+def read_image(path: Path, size: int) -> Pixels:
     """Return an image file as uint8 RGB of shape (size, size, 3), upright.
 
-    The shorter side is scaled to ``size`` (bilinear, antialiased) and the longer side cut to the
-    centre. Transparency is ignored; 16-bit greys are scaled to 8 bits.
+    The shorter side is scaled to ``size`` (bilinear, antialiased), and the longer side is cropped
+    to the centre. Transparency is ignored; 16-bit greys are scaled to 8 bits.
 
     Raises:
-        BrokenImage: the file is missing, truncated, no image of a known format, or has more than
-            89 million pixels.
-        GratisError: the memory does not suffice.
+        BrokenImage: The file is missing, truncated, not an image of a known format, or has more
+            than 89 million pixels.
+        GratisError: There is not enough memory.
     """
     _prepare_pillow()
     try:
-        return _decoded(path, size)
-    # Pillow's decoders raise whatever they stumble on: OSError, SyntaxError, struct.error, ...
+        return _decode(path, size)
+    # Pillow's decoders raise OSError, SyntaxError, struct.error and others.
     except Exception as error:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) in _SCARCE:
             problem = f"cannot be read now ({_reason(error)})"
@@ -98,22 +113,22 @@ def read_picture(path: Path, size: int) -> NDArray[np.uint8]:
         raise BrokenImage(path, _reason(error)) from error
 
 
-def _decoded(path: Path, size: int) -> NDArray[np.uint8]:
+def _decode(path: Path, size: int) -> Pixels:
     status = path.stat()
-    # A pipe would be waited for without end.
+    # To open a named pipe would block forever.
     if not stat.S_ISREG(status.st_mode):
         raise OSError("not a file")
     if status.st_size == 0:
         raise OSError("the file is empty")
     with Image.open(path, formats=_FORMATS) as image:
-        if image.width * image.height > _MOST_PIXELS:
+        if image.width * image.height > _MAX_PIXELS:
             raise Image.DecompressionBombError
         image.load()
         return np.asarray(resized(_rgb(_upright(image)), size))
 
 
 def resized(image: Image.Image, size: int) -> Image.Image:
-    """Return the centre square of ``image``, scaled to ``size`` pixels, bilinear, antialiased."""
+    """Return the centre square of ``image``, scaled to ``size`` pixels (bilinear, antialiased)."""
     if image.size == (size, size):
         return image
     side = min(image.size)
@@ -123,13 +138,13 @@ def resized(image: Image.Image, size: int) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn a loaded image as its EXIF data say: cameras store photographs sideways."""
+    """Return a loaded image turned by its EXIF orientation: cameras store photos sideways."""
     try:
-        # Spares the copy that Pillow makes of what is upright already; so does _rgb.
+        # Avoids the copy that Pillow makes of an upright image.
         if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
             return image
         return ImageOps.exif_transpose(image)
-    # Damaged EXIF data, which many good photographs have.
+    # Many good photographs have damaged EXIF data.
     except Exception:
         return image
 
@@ -143,14 +158,14 @@ def _rgb(image: Image.Image) -> Image.Image:
     elif image.mode == "F":
         image = image.convert("L")
     elif image.mode == "P":
-        # Straight to RGB, Pillow would warn about palettes with transparent entries.
+        # A direct conversion to RGB warns of palettes with transparent entries.
         image = image.convert("RGBA")
     return image.convert("RGB")
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
-        return f"more than {_MOST_PIXELS} pixels"
+        return f"more than {_MAX_PIXELS} pixels"
     if isinstance(error, UnidentifiedImageError):
         return "of no known format"
     if isinstance(error, MemoryError):
@@ -160,7 +175,8 @@ def _reason(error: Exception) -> str:
 
 @cache
 def _prepare_pillow() -> None:
-    # What it reports of a broken file, beside the error, would reach the terminal.
+    # Without a handler, Python prints what Pillow logs of a broken file to the terminal.
     logging.getLogger("PIL").addHandler(logging.NullHandler())
-    # Pillow registers rarer formats on first need, during which another thread's open can fail.
+    # Otherwise Pillow registers rarer formats on first use, and meanwhile an open in another
+    # thread can fail.
     Image.init()

@@ -1,0 +1,107 @@
+"""A data set before decoding: which files it consists of, and how to read each image."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gratis.data.dataset import refuse_degenerate
+from gratis.digests import digest
+from gratis.errors import GratisError, file_error
+
+# Part of every key: raise it when the layout of the store or the decoding of images changes.
+_FORMAT = 1
+_REMEDY = (
+    "restore it from the original data, remove it, or leave out broken images with "
+    "--skip-broken-images"
+)
+
+Pixels = NDArray[np.uint8]
+
+# A file: its path, its size in bytes, and its modification time in nanoseconds.
+Stamp = tuple[str, int, int]
+
+
+def stamp(path: Path) -> Stamp:
+    """Return a file's path, size and modification time.
+
+    Raises:
+        GratisError: There is no such file, or it is not a regular file.
+    """
+    remedy = "restore it from the original data"
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise file_error(path, f"cannot be read ({error.strerror})", remedy) from error
+    # To open a named pipe would block forever.
+    if not path.is_file():
+        raise file_error(path, "is not a file", remedy)
+    return str(path), status.st_size, status.st_mtime_ns
+
+
+class BrokenImage(GratisError):
+    """The image file ``path`` cannot be decoded, because of ``reason``."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        """Build the message from ``path`` and ``reason``."""
+        super().__init__(str(file_error(path, f"is not a readable image ({reason})", _REMEDY)))
+        self.path, self.reason = path, reason
+
+    def __reduce__(self) -> tuple[type["BrokenImage"], tuple[Path, str]]:
+        """Return how to unpickle it, since its arguments differ from those of an exception."""
+        return type(self), (self.path, self.reason)
+
+
+@dataclass(frozen=True)
+class RawSplit:
+    """A split before decoding.
+
+    Attributes:
+        labels: int64 of shape (n,).
+        read: Returns image i as uint8 of shape (size, size, 3) or raises :class:`BrokenImage`;
+            called from several processes or threads.
+    """
+
+    labels: NDArray[np.int64]
+    read: Callable[[int], Pixels]
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """A data set before decoding: everything that the arrays in the store depend on.
+
+    Attributes:
+        name: The name of the data source.
+        root: The resolved folder of the data.
+        size: The height and width of the decoded images, in pixels.
+        classes: The name of each class, by label.
+        files: The files that are read.
+        train: The images to train on.
+        validation: The images to evaluate on.
+        skip_broken: Whether to leave out images that cannot be decoded.
+
+    Raises:
+        GratisError: There are fewer than two classes, or a split has no images.
+    """
+
+    name: str
+    root: Path
+    size: int
+    classes: tuple[str, ...]
+    files: list[Stamp]
+    train: RawSplit
+    validation: RawSplit
+    skip_broken: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse, before decoding, data that a classifier cannot be trained or evaluated on."""
+        counts = len(self.train.labels), len(self.validation.labels)
+        refuse_degenerate(self.root, len(self.classes), *counts)
+
+    def key(self) -> str:
+        """Return a digest that changes with any setting, and with any file's size or time."""
+        settings = [_FORMAT, self.name, str(self.root), self.size, self.classes, self.files]
+        return digest([json.dumps([*settings, self.skip_broken])])[:16]

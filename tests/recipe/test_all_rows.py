@@ -43,6 +43,12 @@ def test_an_override_reaches_every_row():
     assert {row.data.classes for row in resolve_rows("digits", ["data.classes=3"])} == {3}
 
 
+def test_a_word_alone_replaces_the_adversary_of_every_row():
+    rows = resolve_rows("digits", ["adversary=free", "adversary.free.replays=2"])
+    assert {tuple(row.adversary.chosen()) for row in rows} == {("free",)}
+    assert {row.adversary_settings.replays(0) for row in rows} == {2}
+
+
 def test_an_override_that_no_row_has_is_refused(own):
     others = [name for name in recipe_names() if not name.startswith("pgd")]
     without = [name for name in recipe_names() if name not in others]

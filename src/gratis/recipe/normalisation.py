@@ -33,7 +33,7 @@ def normalise(content: Content) -> tuple[Content, dict[str, str]]:
 
 
 def _by_word(choice: object) -> object:
-    """Return a word alone, or one without a value, as the mapping that it stands for."""
+    """Return a word alone, or one without a value, as the mapping that it means."""
     if isinstance(choice, str):
         return {choice: {}}
     if isinstance(choice, dict):

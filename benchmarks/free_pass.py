@@ -19,6 +19,7 @@ from benchmarks.steps import LARGE, NARROW, device, seconds_per_unit
 from gratis.adversary import Adversary, Model
 from gratis.adversary.free import FreeSettings
 from gratis.adversary.natural import Natural
+from gratis.cpu import use_quick_stem
 from gratis.data import Batch
 from gratis.model import Classifier, ModelSettings
 from gratis.objective import Objective
@@ -54,6 +55,7 @@ def train_state_of(settings: ModelSettings, adversary: Adversary) -> TrainState:
     fabric = Fabric(accelerator="auto", devices=1)
     torch.manual_seed(0)
     module = Classifier(settings, CLASSES).to(memory_format=torch.channels_last)
+    use_quick_stem(module.backbone)
     module.to(fabric.device)
     optimizer = torch.optim.SGD(module.parameters(), 0.01, momentum=0.9, fused=True)
     model, optimizer = fabric.setup(module.train(), optimizer)

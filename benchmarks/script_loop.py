@@ -24,6 +24,7 @@ from torchvision import datasets, transforms
 from benchmarks.base import Comparison, Conditions, Side, at_least, ratio
 from benchmarks.steps import MODELS, device, for_seconds, images_of, recipe_of, trainer_of
 from benchmarks.worker import Worker
+from gratis.cpu import use_quick_stem
 from gratis.data import Dataset
 from gratis.model import Classifier, logits_of
 from gratis.recipe import Recipe, with_overrides
@@ -46,6 +47,7 @@ class Script:
         """Prepare to train a recipe's model on the images in ``folder``."""
         self._device = device()
         self._model = Classifier(recipe.model, len(dataset.classes)).train().to(self._device)
+        use_quick_stem(self._model.backbone)
         images = datasets.ImageFolder(str(folder), views_of(recipe))
         self._loader = DataLoader(
             images,

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gratis.cpu import folded, packing
-from gratis.cpu.packing import Packed
+from gratis.cpu.packing import PackedConv2d
 from gratis.model import Classifier, ModelSettings, logits_of
 
 SETTINGS = {"channels": (4, 4, 8, 8), "head": {"width": 16}}
@@ -34,7 +34,7 @@ def norms(model: nn.Module) -> int:
 
 
 def kinds(model: nn.Module, *wanted: type) -> list[type]:
-    """Return the kinds of those parts of a model that are of a kind wanted."""
+    """Return the types of the parts of a model that are instances of ``wanted``."""
     return [type(part) for part in model.modules() if isinstance(part, wanted)]
 
 
@@ -63,11 +63,11 @@ def test_a_folded_classifier_is_the_same_function_with_fewer_layers(settings, le
 
 
 class Net(nn.Module):
-    """Convolution, something, batch norm; then logits."""
+    """Convolution, a layer between, batch norm, logits."""
 
     def __init__(self, between: nn.Module, norm: nn.Module | None = None):
         super().__init__()
-        # Reflecting, it stays as it is but for the norm.
+        # With reflected padding it cannot be packed.
         self.convolution = nn.Conv2d(3, 8, 3, padding=1, padding_mode="reflect")
         self.between, self.norm = between, norm or nn.BatchNorm2d(8)
         self.last = nn.Sequential(nn.Flatten(), nn.Linear(8 * 16 * 16, 5))
@@ -77,7 +77,7 @@ class Net(nn.Module):
 
 
 class Twice(Net):
-    """The convolution's output is wanted without the norm too."""
+    """Uses the convolution's output without the norm too."""
 
     def forward(self, images):
         raw = self.convolution(images)
@@ -85,21 +85,21 @@ class Twice(Net):
 
 
 class Again(Net):
-    """The same norm after the same convolution, two times over."""
+    """Runs the same convolution and norm twice."""
 
     def forward(self, images):
         return super().forward(images) + super().forward(images)
 
 
 class Noisy(Net):
-    """Other logits every time."""
+    """Gives other logits every time."""
 
     def forward(self, images):
         return super().forward(images + 0.1 * torch.randn_like(images))
 
 
 class Uncopied(Net):
-    """What cannot be copied."""
+    """Cannot be copied."""
 
     def __init__(self):
         super().__init__(nn.Identity())
@@ -107,21 +107,21 @@ class Uncopied(Net):
 
 
 class Itself(Net):
-    """What is its own copy."""
+    """Is its own copy."""
 
     def __deepcopy__(self, memo):
         return self
 
 
 class Asking(Net):
-    """Reads its norm's weight."""
+    """Reads its norm's weight in the forward pass."""
 
     def forward(self, images):
         return super().forward(images) * self.norm.weight.mean()
 
 
 class Weighing(Net):
-    """Reads its convolution's weight, to no effect."""
+    """Reads its convolution's weight in the forward pass, without an effect."""
 
     def forward(self, images):
         return super().forward(images) + 0 * self.convolution.weight.mean()
@@ -135,7 +135,7 @@ class Named(Net):
 
 
 class Detached(nn.Module):
-    """Its first layer is asked for what it computes, but not for its gradient."""
+    """Has a first layer without a gradient."""
 
     def __init__(self):
         super().__init__()
@@ -152,26 +152,26 @@ def spectral() -> nn.Module:
     return model
 
 
-def test_a_norm_that_follows_at_once_is_folded():
+def test_a_norm_directly_after_a_convolution_is_folded():
     assert norms(folded(prepared(Net(nn.Identity())), IMAGES)) == 0
 
 
-def test_a_model_without_any_norm_gets_quicker_convolutions():
+def test_a_model_without_norms_gets_packed_convolutions():
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 14 * 14, 5)).eval()
     copied = folded(model, IMAGES)
-    assert kinds(copied, Packed, nn.Conv2d) == [Packed]
+    assert kinds(copied, PackedConv2d, nn.Conv2d) == [PackedConv2d]
     torch.testing.assert_close(gradient(copied), gradient(model), rtol=0, atol=1e-5)
 
 
-def test_where_weights_cannot_be_laid_out_the_rest_is_still_done(monkeypatch):
+def test_without_packing_norms_are_still_folded(monkeypatch):
     monkeypatch.setattr(packing, "_onednn", None)
     copied = folded(prepared(Net(nn.Identity())), IMAGES)
-    assert kinds(copied, Packed, nn.Conv2d, nn.BatchNorm2d) == [nn.Conv2d]
+    assert kinds(copied, PackedConv2d, nn.Conv2d, nn.BatchNorm2d) == [nn.Conv2d]
 
 
 def test_a_model_that_reads_a_weight_keeps_its_convolutions():
     copied = folded(prepared(Weighing(nn.Identity())), IMAGES)
-    assert kinds(copied, Packed, nn.BatchNorm2d) == []
+    assert kinds(copied, PackedConv2d, nn.BatchNorm2d) == []
 
 
 @pytest.mark.parametrize(
@@ -193,6 +193,6 @@ def test_a_model_that_reads_a_weight_keeps_its_convolutions():
     ],
     ids=lambda model: type(model).__name__,
 )
-def test_what_cannot_be_folded_is_left_alone(model):
+def test_a_model_that_cannot_be_folded_is_returned_itself(model):
     prepared(model)
     assert folded(model, IMAGES) is model

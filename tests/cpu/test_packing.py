@@ -1,11 +1,12 @@
-"""A packed convolution is its convolution; torch's own, forwards and backwards, is the oracle."""
+"""A packed convolution computes what torch's convolution does, forward and backward."""
 
 import pytest
 import torch
 from torch import nn
 
-from gratis.cpu.packing import Packed, packable
-from gratis.cpu.stem import Stem, suits
+from gratis.cpu.folding import folded
+from gratis.cpu.packing import PackedConv2d, is_packable
+from gratis.cpu.quick_stem import QuickStem, is_replaceable
 
 CONVOLUTIONS = [
     {"kernel_size": 3, "padding": 1},
@@ -16,8 +17,45 @@ CONVOLUTIONS = [
     {"kernel_size": 7, "padding": 3, "stride": 2, "bias": False},
     {"kernel_size": 2, "padding": 3},
 ]
-# Where torch has no oneDNN, nothing is packed.
+# Without oneDNN nothing is packed.
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="no oneDNN")
+
+# The argument types of the operators that packing uses. They are private to torch.
+OPERATORS = {
+    "_reorder_convolution_weight": "Tensor, List[int], List[int], List[int], int, "
+    "Optional[List[int]]",
+    "_reorder_convolution_transpose_weight": "Tensor, List[int], List[int], List[int], List[int], "
+    "int, Optional[List[int]]",
+    "_convolution_pointwise": "Tensor, Tensor, Optional[Tensor], List[int], List[int], List[int], "
+    "int, str, List[Optional[number]], Optional[str]",
+    "_convolution_transpose_pointwise": "Tensor, Tensor, Optional[Tensor], List[int], List[int], "
+    "List[int], List[int], int, str, List[Optional[number]], Optional[str]",
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_private_operators_of_torch_are_as_packing_expects_them(name):
+    operator = getattr(torch.ops.mkldnn, name, None)
+    found = operator and ", ".join(str(each.type) for each in operator.default._schema.arguments)
+    if found != OPERATORS[name]:
+        pytest.fail(
+            f"torch {torch.__version__} has changed the private operator mkldnn::{name}: its "
+            f"arguments were ({OPERATORS[name]}) and are ({found}). Adapt this list and "
+            "src/gratis/cpu/packing.py, or let is_packable return False for this version of torch: "
+            "evaluations are then slower on a CPU, and nothing else changes."
+        )
+
+
+def test_packing_is_in_use_where_onednn_is_available():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 5)).eval()
+    copied = folded(model, torch.rand(4, 3, 8, 8))
+    assert any(isinstance(part, PackedConv2d) for part in copied.modules()), (
+        f"folded() no longer packs convolutions with torch {torch.__version__}: it fell back to "
+        "unpacked ones, or to the model itself, because an operator failed or gave other values. "
+        "Run the other tests of this file, and adapt src/gratis/cpu/packing.py."
+    )
+
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
@@ -45,13 +83,13 @@ def assert_same(own, wanted, inputs):
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_output_and_gradient_are_the_convolutions(layer, layout):
     inputs = torch.rand(4, 8, 11, 14).contiguous(memory_format=layout)
-    assert packable(layer)
-    assert_same(Packed(layer, inputs), layer, inputs)
+    assert is_packable(layer)
+    assert_same(PackedConv2d(layer, inputs), layer, inputs)
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 11, 14), (9, 8, 11, 14), (3, 8, 12, 9)], ids=str)
-def test_other_inputs_than_those_seen_will_do(layer, shape):
-    packed = Packed(layer, torch.rand(4, 8, 11, 14))
+def test_inputs_of_other_shapes_give_the_right_output(layer, shape):
+    packed = PackedConv2d(layer, torch.rand(4, 8, 11, 14))
     assert_same(packed, layer, torch.rand(shape).contiguous(memory_format=torch.channels_last))
 
 
@@ -61,12 +99,12 @@ def test_other_inputs_than_those_seen_will_do(layer, shape):
     [{"kernel_size": 7, "stride": 2, "padding": 3}, {"kernel_size": 3, "padding": 1}],
     ids=str,
 )
-def test_a_stem_keeps_its_quick_gradient(sides, size):
+def test_a_packed_quick_stem_keeps_its_quick_gradient(sides, size):
     torch.manual_seed(0)
     layer = nn.Conv2d(3, 5, **sides).requires_grad_(False)
-    assert suits(layer)
+    assert is_replaceable(layer)
     inputs = torch.rand(4, 3, *size).contiguous(memory_format=torch.channels_last)
-    packed = Packed(Stem.of(layer), inputs)
+    packed = PackedConv2d(QuickStem.of(layer), inputs)
     assert packed._blocks is not None
     assert_same(packed, layer, inputs)
 
@@ -85,8 +123,8 @@ def test_a_stem_keeps_its_quick_gradient(sides, size):
     ],
     ids=str,
 )
-def test_what_cannot_be_packed_is_said(layer):
-    assert not packable(layer)
+def test_other_layers_are_not_packable(layer):
+    assert not is_packable(layer)
 
 
 def hooked():
@@ -102,18 +140,18 @@ def overridden():
 
 
 @pytest.mark.parametrize("make", [hooked, overridden])
-def test_what_somebody_has_changed_is_left_to_him(make):
-    assert not packable(make())
+def test_layers_with_hooks_or_their_own_forward_are_not_packable(make):
+    assert not is_packable(make())
 
 
 def test_without_onednn_nothing_is_packed(monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
-    assert not packable(nn.Conv2d(8, 8, 3))
+    assert not is_packable(nn.Conv2d(8, 8, 3))
 
 
-def test_halves_are_computed_in_full(layer):
+def test_half_precision_inputs_are_computed_in_float32(layer):
     inputs = torch.rand(4, 8, 11, 14)
-    packed = Packed(layer, inputs)
+    packed = PackedConv2d(layer, inputs)
     halves = inputs.bfloat16()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = both(packed, halves)

@@ -5,7 +5,6 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from gratis.cpu.stem import quicken
 from gratis.model.backbone import build_backbone
 from gratis.model.denoiser import Denoiser
 from gratis.model.head import Head
@@ -42,7 +41,6 @@ class Classifier(nn.Module):
         self.backbone, normalisation, features = build_backbone(settings)
         self.head = Head(features, classes, settings.head)
         self.denoiser = Denoiser(settings.denoiser) if settings.denoiser else None
-        quicken(self.backbone)
         for name, values in normalisation.items():
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         if settings.freeze_backbone:

@@ -8,12 +8,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from gratis.augmentation import Augment
+from gratis.cpu import use_quick_stem
 from gratis.data import Batches, Dataset, hold_out, to_float
 from gratis.data.batches import MakeViews
 from gratis.model import Classifier, passes_per_image
 from gratis.objective import Objective
 from gratis.recipe import Recipe
 from gratis.seeds import derive
+from gratis.torch_state import isolated
 from gratis.training.ema import Average
 from gratis.training.monitor import OverfittingMonitor
 from gratis.training.settings import TrainSettings
@@ -30,9 +32,12 @@ def build_model(recipe: Recipe, classes: int) -> Classifier:
     Raises:
         GratisError: the backbone is unknown, or its weights are missing or do not fit.
     """
-    torch.manual_seed(derive(recipe.seed, "model"))
+    with isolated():
+        torch.default_generator.manual_seed(derive(recipe.seed, "model"))
+        model = Classifier(recipe.model, classes)
+    use_quick_stem(model.backbone)
     # The memory format of the images, and the faster one for convolutions.
-    return Classifier(recipe.model, classes).to(memory_format=torch.channels_last)
+    return model.to(memory_format=torch.channels_last)
 
 
 def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, OverfittingMonitor | None]:

@@ -1,4 +1,4 @@
-"""A stem is its convolution, forwards and backwards; autograd's own gradients are the oracle."""
+"""A quick stem computes what its convolution does; autograd's gradients are the reference."""
 
 import copy
 
@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from gratis.cpu.stem import Stem, quicken, suits
+from gratis.cpu.quick_stem import QuickStem, is_replaceable, use_quick_stem
 from gratis.model import Classifier, ModelSettings
+from gratis.recipe import resolve
+from gratis.run.build import build_model
+from gratis.seeds import derive
 
 CONVOLUTIONS = [
     {"kernel_size": 7, "stride": 2, "padding": 3, "bias": False},
@@ -22,11 +25,11 @@ CONVOLUTIONS = [
 
 
 def pair(channels=3, **options):
-    """Return a convolution, and a stem with parameters of its own that are the same."""
+    """Return a convolution, and a quick stem with a copy of its parameters."""
     torch.manual_seed(0)
     own = {"kernel_size": 7, "stride": 2, "padding": 3} | options
     layer = nn.Conv2d(channels, 5, **own).double()
-    return layer, Stem.of(copy.deepcopy(layer))
+    return layer, QuickStem.of(copy.deepcopy(layer))
 
 
 def gradients(layer, images):
@@ -49,12 +52,12 @@ def test_output_and_gradients_are_the_convolutions(channels, options, size, layo
     found = gradients(stem, images)
     for own, wanted in zip(found, gradients(plain, images), strict=True):
         torch.testing.assert_close(own, wanted)
-    # Others reshape what they get.
+    # The network before it may depend on the memory format.
     assert found[1].is_contiguous(memory_format=layout)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (4, 1)], ids=str)
-def test_images_smaller_than_the_kernel_do_too(size):
+def test_images_may_be_smaller_than_the_kernel(size):
     plain, stem = pair()
     images = torch.rand(2, 3, *size, dtype=torch.double)
     for found, wanted in zip(gradients(stem, images), gradients(plain, images), strict=True):
@@ -62,14 +65,14 @@ def test_images_smaller_than_the_kernel_do_too(size):
 
 
 @pytest.mark.parametrize("options", [{}, {"kernel_size": 3, "stride": 1, "padding": 1}], ids=str)
-def test_gradients_agree_with_finite_differences_and_so_do_theirs(options):
+def test_first_and_second_gradients_agree_with_finite_differences(options):
     _, stem = pair(**options)
     images = torch.rand(1, 3, 4, 5, dtype=torch.double, requires_grad=True)
     assert torch.autograd.gradcheck(stem, (images,))
     assert torch.autograd.gradgradcheck(stem, (images,))
 
 
-def test_functions_of_functions_see_through_it():
+def test_it_works_with_torch_func():
     plain, stem = pair()
     images = torch.rand(3, 3, 8, 8, dtype=torch.double)
 
@@ -80,18 +83,18 @@ def test_functions_of_functions_see_through_it():
     torch.testing.assert_close(torch.func.vmap(slope(stem))(images), wanted)
 
 
-def test_frozen_weights_still_let_the_gradient_through():
+def test_frozen_weights_pass_the_gradient_on():
     plain, stem = (layer.requires_grad_(False) for layer in pair())
     images = torch.rand(2, 3, 8, 8, dtype=torch.double)
     for found, wanted in zip(gradients(stem, images), gradients(plain, images), strict=True):
         torch.testing.assert_close(found, wanted)
 
 
-def test_it_neither_draws_random_numbers_nor_renames_parameters():
+def test_replacing_draws_no_random_numbers_and_keeps_parameters_and_names():
     plain, _ = pair()
     weight, bias, state = plain.weight, plain.bias, torch.get_rng_state()
     module = nn.Sequential(plain)
-    assert quicken(module) and not quicken(module)
+    assert use_quick_stem(module) and not use_quick_stem(module)
     assert torch.equal(torch.get_rng_state(), state)
     assert module[0].weight is weight and module[0].bias is bias
     assert list(module.state_dict()) == ["0.weight", "0.bias"]
@@ -115,17 +118,45 @@ def test_it_neither_draws_random_numbers_nor_renames_parameters():
     ],
     ids=str,
 )
-def test_what_a_stem_cannot_stand_for_stays(layer):
+def test_other_layers_are_not_replaced(layer):
     module = nn.Sequential(layer)
-    assert not suits(layer) and not quicken(module)
+    assert not is_replaceable(layer) and not use_quick_stem(module)
     assert module[0] is layer
 
 
 @pytest.mark.parametrize("settings", [{}, {"stem": "small"}, {"backbone": "resnetv2_18"}], ids=str)
-def test_every_classifier_has_one_at_its_images(settings):
+def test_a_classifier_is_plain_until_the_quick_stem_is_asked_for(settings):
     model = Classifier(ModelSettings(channels=(8, 8, 8, 8), **settings), classes=3)
-    (stem,) = (part for part in model.modules() if isinstance(part, Stem))
+    assert stems(model) == []
+    assert use_quick_stem(model)
+    (stem,) = stems(model)
     assert stem.in_channels == 3
+
+
+def test_the_model_of_a_recipe_has_a_quick_stem_and_the_plain_models_weights():
+    recipe = resolve("contrastive-autoencoder", "digits")
+    model = build_model(recipe, 10)
+    (stem,) = stems(model)
+    assert stem.in_channels == 3
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(recipe.seed, "model"))
+        plain = Classifier(recipe.model, 10)
+    for (name, own), (other, wanted) in zip(
+        model.state_dict().items(), plain.state_dict().items(), strict=True
+    ):
+        assert name == other and torch.equal(own, wanted)
+    images = torch.rand(4, 3, 8, 8)
+    found, expected = (gradients_of_images(each.eval(), images) for each in (model, plain))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def stems(model):
+    return [part for part in model.modules() if isinstance(part, QuickStem)]
+
+
+def gradients_of_images(model, images):
+    leaf = images.clone().requires_grad_()
+    return torch.autograd.grad(model(leaf).logits.logsumexp(1).sum(), leaf)[0]
 
 
 def test_autocast_keeps_the_plain_convolution():

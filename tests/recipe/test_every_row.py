@@ -38,7 +38,7 @@ def test_every_row_reads_back_from_its_file(name, profile, tmp_path):
     again = read_recipe(path)
     assert again == recipe
     assert again.to_yaml() == recipe.to_yaml()
-    assert again.decides() == recipe.decides()
+    assert again.weights_identity() == recipe.weights_identity()
 
 
 @row_of_its_table

@@ -21,10 +21,10 @@ from gratis.training import TrainSettings
 from gratis.yaml_files import dump_yaml
 
 # The keys that determine the trained weights.
-DECIDES = {"seed", "data", "model", "augment", "adversary", "objective", "train"}
+_WEIGHTS = {"seed", "data", "model", "augment", "adversary", "objective", "train"}
 # Keys below them that may change when a run is resumed: they affect reports only, or events that
 # the checkpoint records.
-MAY_CHANGE = {
+_MAY_CHANGE = {
     "data": {"root"},
     "train": {
         "budget",
@@ -118,19 +118,19 @@ class Recipe(Settings):
         """Return the recipe with every default written out."""
         return dump_yaml(self.model_dump(mode="json", exclude_none=True))
 
-    def decides(self) -> dict[str, str]:
+    def weights_identity(self) -> dict[str, str]:
         """Return the values that determine the trained weights, as JSON by dotted path.
 
         The folder that the data is in is not among them.
         """
         content = self.model_dump(
-            mode="json", include=DECIDES, exclude=MAY_CHANGE, exclude_none=True
+            mode="json", include=_WEIGHTS, exclude=_MAY_CHANGE, exclude_none=True
         )
         return dict(_flat(content))
 
     def identity(self, dataset: Dataset) -> dict[str, str]:
-        """Return what may not change when a run is resumed: :meth:`decides`, and the data."""
-        return self.decides() | {
+        """Return what must not change when a run is resumed: weights' identity and data."""
+        return self.weights_identity() | {
             "dataset.classes": str(len(dataset.classes)),
             "dataset.train_images": str(len(dataset.train)),
             "dataset.validation_images": str(len(dataset.validation)),

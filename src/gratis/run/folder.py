@@ -35,7 +35,8 @@ class RunFolder:
         """
         if not self.recipe_file.exists():
             return
-        if changed := differences(read_recipe(self.recipe_file).decides(), recipe.decides()):
+        started = read_recipe(self.recipe_file).weights_identity()
+        if changed := differences(started, recipe.weights_identity()):
             raise file_error(
                 self.path,
                 f"holds a run of another recipe or other settings ({changed})",

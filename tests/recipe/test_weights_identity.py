@@ -19,11 +19,11 @@ from gratis.recipe import resolve, with_evaluation
         "evaluate.epsilon=1/255",  # which free training follows
     ],
 )
-def test_what_decides_the_weights_changes_the_identity(change):
+def test_keys_that_determine_the_weights_change_the_identity(change):
     recipe = resolve("resnet18", None, ["augment={}", "adversary=free"])
     other = resolve("resnet18", None, ["augment={}", "adversary=free", change])
     assert other != recipe
-    assert other.decides() != recipe.decides()
+    assert other.weights_identity() != recipe.weights_identity()
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_what_decides_the_weights_changes_the_identity(change):
 def test_other_keys_leave_the_identity_alone(change):
     recipe, other = resolve("resnet18", "digits"), resolve("resnet18", "digits", [change])
     assert other != recipe
-    assert other.decides() == recipe.decides()
+    assert other.weights_identity() == recipe.weights_identity()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,9 @@ def test_other_keys_leave_the_identity_alone(change):
 )
 def test_which_recipes_train_alike(change, alike):
     recipe = resolve("free", "digits")
-    assert (resolve("free", "digits", [change]).decides() == recipe.decides()) == alike
+    assert (
+        resolve("free", "digits", [change]).weights_identity() == recipe.weights_identity()
+    ) == alike
 
 
 def test_only_the_evaluation_of_a_trained_run_may_change():
@@ -67,7 +69,7 @@ def test_only_the_evaluation_of_a_trained_run_may_change():
     changed = with_evaluation(recipe, ["evaluate.pgd_steps=3", "evaluate.epsilon=8/255"])
     assert (changed.evaluate.pgd_steps, changed.evaluate.epsilon) == (3, 8 / 255)
     assert changed.model_copy(update={"evaluate": recipe.evaluate}) == recipe
-    assert changed.decides() == recipe.decides()
+    assert changed.weights_identity() == recipe.weights_identity()
     assert with_evaluation(recipe, []) == recipe
 
 

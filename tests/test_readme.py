@@ -1,12 +1,16 @@
 """README and docs show what was measured, their commands exist and their links lead somewhere."""
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
+import gratis
 from gratis.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -66,3 +70,48 @@ def anchors(page):
 def test_index_links_every_page():
     linked = {(ROOT / "docs" / target).resolve() for target in re.findall(r"\]\(([^)#]+)", INDEX)}
     assert {page for page in (ROOT / "docs").glob("*.md") if page.name != "README.md"} <= linked
+
+
+# What the second block of Python needs: a loader, a model and an optimizer of the reader's.
+OWN_LOOP = """
+import torch
+from torch import nn
+from torch.nn import functional
+
+import gratis
+
+loader = [(torch.rand(8, 3, 8, 8), torch.randint(10, (8,)))] * 2
+progress = 0.5
+model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10))
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+"""
+CHECK = """
+change = (adversarial - images).abs().max()
+assert 0 < change <= 8 / 255 + 1e-6 and adversarial.min() >= 0 and adversarial.max() <= 1
+print("attacked")
+"""
+
+
+def python_block(number):
+    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)[number]
+
+
+def run_python(source, folder):
+    command = [sys.executable, "-c", source]
+    done = subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(gratis, "train"), reason="needs gratis.train")
+def test_python_of_readme_trains_loads_and_evaluates(tmp_path):
+    block = python_block(0)
+    assert block.count('"2m"') == 1
+    printed = run_python(block.replace('"2m"', '"5s"'), tmp_path)
+    assert re.search(r"[\d.]+% clean, [\d.]+% under PGD-20", printed)
+
+
+@pytest.mark.skipif(not hasattr(gratis, "FreeAT"), reason="needs gratis.FreeAT")
+def test_python_of_readme_attacks_in_a_loop_of_the_readers(tmp_path):
+    assert "attacked" in run_python(OWN_LOOP + python_block(1) + CHECK, tmp_path)

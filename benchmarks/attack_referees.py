@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.referees import agreement, autoattack, speed
-from benchmarks.referees.material import AttackSetup
+from benchmarks.referees.workload import AttackSetup
 from benchmarks.tables import table
 
 PARTS = ["agreement", "speed", "autoattack"]

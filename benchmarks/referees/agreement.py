@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from benchmarks.referees.material import AttackSetup, Material, accuracy, given, material_of
 from benchmarks.referees.tools import TOOLS, Attack, ours_until_fooled
+from benchmarks.referees.workload import AttackSetup, Workload, accuracy, as_loaded, load_workload
 from gratis.attacks import AttackSettings
 
 COLUMNS = ["model", "attack", *TOOLS, "largest difference from ours", "ours until fooled"]
@@ -21,20 +21,27 @@ def attacks_of(epsilon: float, epsilon_l2: float) -> dict[str, AttackSettings]:
     }
 
 
-def attack_in_batches(tool: Attack, it: Material, how: AttackSettings, batch: int) -> Tensor:
+def attack_in_batches(
+    tool: Attack, workload: Workload, settings: AttackSettings, batch: int
+) -> Tensor:
     """Return the adversarial images of a tool, computed batch by batch."""
-    batches = zip(it.images.split(batch), it.labels.split(batch), strict=True)
-    return torch.cat([tool(it.model, images, labels, how) for images, labels in batches])
+    batches = zip(workload.images.split(batch), workload.labels.split(batch), strict=True)
+    return torch.cat([tool(workload.model, images, labels, settings) for images, labels in batches])
 
 
 def agreement(setup: AttackSetup, epsilon_l2: float, batch: int) -> list[str]:
     """Return the table's line for each attack."""
     # Not prepared: torchattacks cannot reshape channels last in L2.
-    lines, it = [], given(material_of(setup))
-    for name, how in attacks_of(it.epsilon, epsilon_l2).items():
-        found = {t: accuracy(it, attack_in_batches(f, it, how, batch)) for t, f in TOOLS.items()}
+    lines, workload = [], as_loaded(load_workload(setup))
+    for name, settings in attacks_of(workload.epsilon, epsilon_l2).items():
+        found = {
+            t: accuracy(workload, attack_in_batches(f, workload, settings, batch))
+            for t, f in TOOLS.items()
+        }
         apart = max(abs(value - found["ours"]) for value in found.values())
-        stopped = accuracy(it, attack_in_batches(ours_until_fooled, it, how, batch))
+        stopped = accuracy(
+            workload, attack_in_batches(ours_until_fooled, workload, settings, batch)
+        )
         cells = [*(f"{value:.2f}" for value in found.values()), f"{apart:.2f}", f"{stopped:.2f}"]
-        lines.append(f"| {it.name} | {name} | {' | '.join(cells)} |")
+        lines.append(f"| {workload.name} | {name} | {' | '.join(cells)} |")
     return lines

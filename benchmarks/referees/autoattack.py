@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from benchmarks.referees.material import (
-    AttackSetup,
-    Material,
-    accuracy,
-    folded_of,
-    given,
-    material_of,
-    prepare,
-)
 from benchmarks.referees.speed import process
+from benchmarks.referees.workload import (
+    AttackSetup,
+    Workload,
+    accuracy,
+    as_loaded,
+    load_workload,
+    prepare,
+    with_folding,
+)
 from benchmarks.tables import spread
 from gratis.cli.allocator import keep_memory
 from gratis.data import Split
@@ -56,29 +56,29 @@ OURS = "ours, full suite"
 
 def given_model(setup: AttackSetup, seed: int) -> tuple[float, float]:
     """Return pyautoattack's accuracy in percent on the model as loaded, and its seconds."""
-    it = given(material_of(setup))
-    return _official(it, it.model, seed)
+    workload = as_loaded(load_workload(setup))
+    return _official(workload, workload.model, seed)
 
 
 def prepared_model(setup: AttackSetup, seed: int) -> tuple[float, float]:
     """Return pyautoattack's accuracy in percent on our prepared model, and its seconds."""
-    it = prepare(material_of(setup))
-    return _official(it, PlainGradients(it.model), seed)
+    workload = prepare(load_workload(setup))
+    return _official(workload, PlainGradients(workload.model), seed)
 
 
 STATES = {"given": given_model, "prepared": prepared_model}
 
 
-def _official(it: Material, model: torch.nn.Module, seed: int) -> tuple[float, float]:
+def _official(workload: Workload, model: torch.nn.Module, seed: int) -> tuple[float, float]:
     from pyautoattack import AutoAttack
 
     began = time.perf_counter()
-    official = AutoAttack(model, eps=it.epsilon, seed=seed)
-    targets = min(9, it.model(it.images[:1]).shape[1] - 1)
+    official = AutoAttack(model, eps=workload.epsilon, seed=seed)
+    targets = min(9, workload.model(workload.images[:1]).shape[1] - 1)
     official.apgd_targeted.n_target_classes = official.fab.n_target_classes = targets
-    found, _ = official.run_standard_evaluation(it.images.contiguous(), it.labels)
+    found, _ = official.run_standard_evaluation(workload.images.contiguous(), workload.labels)
     seconds = time.perf_counter() - began
-    return accuracy(it, found), seconds
+    return accuracy(workload, found), seconds
 
 
 def ours(setup: AttackSetup, seed: int) -> tuple[float, float]:
@@ -88,13 +88,15 @@ def ours(setup: AttackSetup, seed: int) -> tuple[float, float]:
     evaluation instead runs FGSM, BIM and PGD on all images.
     """
     keep_memory()  # as the command line does
-    it = prepare(material_of(setup))
-    pixels = (it.images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
-    split = Split(np.ascontiguousarray(pixels), it.labels.numpy())
+    workload = prepare(load_workload(setup))
+    pixels = (workload.images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
+    split = Split(np.ascontiguousarray(pixels), workload.labels.numpy())
     began = time.perf_counter()
-    evaluated = EvaluatedModel(it.model, split, {}, seed, attack_copy=folded_of(it).model)
-    survives = evaluated.is_correct(it.images, it.labels).numpy()
-    for task in tasks_of(EvaluateSettings(suite="full", epsilon=it.epsilon)):
+    evaluated = EvaluatedModel(
+        workload.model, split, {}, seed, attack_copy=with_folding(workload).model
+    )
+    survives = evaluated.is_correct(workload.images, workload.labels).numpy()
+    for task in tasks_of(EvaluateSettings(suite="full", epsilon=workload.epsilon)):
         if task.threat == "robust" and survives.any() and task.applies_to(evaluated):
             rows = np.flatnonzero(survives)
             survives[rows] = task.run(evaluated, rows).correct

@@ -15,15 +15,15 @@ from multiprocessing import get_context
 import torch
 from torch import Tensor
 
-from benchmarks.referees.material import (
-    AttackSetup,
-    Material,
-    folded_of,
-    given,
-    material_of,
-    prepare,
-)
 from benchmarks.referees.tools import SEED, TOOLS, ours_until_fooled
+from benchmarks.referees.workload import (
+    AttackSetup,
+    Workload,
+    as_loaded,
+    load_workload,
+    prepare,
+    with_folding,
+)
 from benchmarks.tables import spread
 from gratis.attacks import AttackSettings, run_attack
 from gratis.cli.allocator import keep_memory
@@ -89,24 +89,24 @@ def seconds_of(setup: AttackSetup, tiny: bool, turn: Turn) -> float:
     state, tool = turn
     if tool in OURS:
         keep_memory()
-    it = _ready(setup, tiny) if state == "folded" else STATES[state](material_of(setup))
+    workload = _ready(setup, tiny) if state == "folded" else STATES[state](load_workload(setup))
     run = ours_until_fooled if tool == STOPPED else TOOLS[tool]
-    how = _settings(it, tiny)
+    settings = _settings(workload, tiny)
     began = time.perf_counter()
-    run(it.model, it.images, it.labels, how)
+    run(workload.model, workload.images, workload.labels, settings)
     return time.perf_counter() - began
 
 
-STATES: dict[str, Callable[[Material], Material]] = {"given": given, "prepared": prepare}
+STATES: dict[str, Callable[[Workload], Workload]] = {"given": as_loaded, "prepared": prepare}
 
 
-def _settings(it: Material, tiny: bool) -> AttackSettings:
-    return AttackSettings.pgd(TINY if tiny else it.epsilon)
+def _settings(workload: Workload, tiny: bool) -> AttackSettings:
+    return AttackSettings.pgd(TINY if tiny else workload.epsilon)
 
 
-def _ready(setup: AttackSetup, tiny: bool) -> Material:
+def _ready(setup: AttackSetup, tiny: bool) -> Workload:
     """Return what our evaluation attacks; for the tiny epsilon with the model's own predictions."""
-    ready = folded_of(prepare(material_of(setup)))
+    ready = with_folding(prepare(load_workload(setup)))
     if not tiny:
         return ready
     with torch.no_grad():
@@ -115,15 +115,15 @@ def _ready(setup: AttackSetup, tiny: bool) -> Material:
 
 def ideal_gain(setup: AttackSetup, tiny: bool) -> tuple[float, int]:
     """Return the ideal gain of not attacking fooled images again, and the number of survivors."""
-    it, seen = _ready(setup, tiny), list[int]()
+    workload, seen = _ready(setup, tiny), list[int]()
 
     def classify(images: Tensor) -> Tensor:
         if torch.is_grad_enabled():
             seen.append(len(images))
-        logits: Tensor = it.model(images)
+        logits: Tensor = workload.model(images)
         return logits
 
-    how = _settings(it, tiny).model_copy(update={"until_fooled": True})
-    rows = torch.arange(len(it.labels))
-    found = run_attack(classify, it.images, it.labels, how, SEED, rows)
-    return len(it.labels) * how.steps / sum(seen), int((~found.fooled).sum())
+    settings = _settings(workload, tiny).model_copy(update={"until_fooled": True})
+    rows = torch.arange(len(workload.labels))
+    found = run_attack(classify, workload.images, workload.labels, settings, SEED, rows)
+    return len(workload.labels) * settings.steps / sum(seen), int((~found.fooled).sum())

@@ -22,46 +22,54 @@ Attack = Callable[[nn.Module, Tensor, Tensor, AttackSettings], Tensor]
 SEED = 0
 
 
-def ours(model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings) -> Tensor:
+def ours(model: nn.Module, images: Tensor, labels: Tensor, settings: AttackSettings) -> Tensor:
     """Attack with gratis, all steps on all images."""
-    return attack(model, images, labels, how, SEED, torch.arange(len(labels)))
+    return attack(model, images, labels, settings, SEED, torch.arange(len(labels)))
 
 
 def ours_until_fooled(
-    model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings
+    model: nn.Module, images: Tensor, labels: Tensor, settings: AttackSettings
 ) -> Tensor:
     """Attack with gratis, and stop at each image once it is fooled."""
-    return ours(model, images, labels, how.model_copy(update={"until_fooled": True}))
+    return ours(model, images, labels, settings.model_copy(update={"until_fooled": True}))
 
 
 def torchattacks_attack(
-    model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings
+    model: nn.Module, images: Tensor, labels: Tensor, settings: AttackSettings
 ) -> Tensor:
     """Attack with torchattacks."""
-    step = {"alpha": how.resolved_step_size, "steps": how.steps}
+    step = {"alpha": settings.resolved_step_size, "steps": settings.steps}
     kind: Any = torchattacks
-    if how.norm == "l2":
-        tool = kind.PGDL2(model, eps=how.epsilon, random_start=how.random_start, **step)
-    elif how.steps == 1:
-        tool = kind.FGSM(model, eps=how.epsilon)
-    elif how.random_start:
-        tool = kind.PGD(model, eps=how.epsilon, random_start=True, **step)
+    if settings.norm == "l2":
+        tool = kind.PGDL2(model, eps=settings.epsilon, random_start=settings.random_start, **step)
+    elif settings.steps == 1:
+        tool = kind.FGSM(model, eps=settings.epsilon)
+    elif settings.random_start:
+        tool = kind.PGD(model, eps=settings.epsilon, random_start=True, **step)
     else:
-        tool = kind.BIM(model, eps=how.epsilon, **step)
+        tool = kind.BIM(model, eps=settings.epsilon, **step)
     found: Tensor = tool(images, labels)
     return found
 
 
-def foolbox_attack(model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings) -> Tensor:
+def foolbox_attack(
+    model: nn.Module, images: Tensor, labels: Tensor, settings: AttackSettings
+) -> Tensor:
     """Attack with foolbox."""
-    kind = LinfPGD if how.norm == "linf" else L2PGD
-    tool = kind(abs_stepsize=how.resolved_step_size, steps=how.steps, random_start=how.random_start)
+    kind = LinfPGD if settings.norm == "linf" else L2PGD
+    tool = kind(
+        abs_stepsize=settings.resolved_step_size,
+        steps=settings.steps,
+        random_start=settings.random_start,
+    )
     wrapped = PyTorchModel(model, bounds=(0, 1), device=images.device)
-    found: Tensor = tool.run(wrapped, images, labels, epsilon=how.epsilon)
+    found: Tensor = tool.run(wrapped, images, labels, epsilon=settings.epsilon)
     return found
 
 
-def art_attack(model: nn.Module, images: Tensor, labels: Tensor, how: AttackSettings) -> Tensor:
+def art_attack(
+    model: nn.Module, images: Tensor, labels: Tensor, settings: AttackSettings
+) -> Tensor:
     """Attack with ART."""
     with torch.no_grad():
         classes = model(images[:1]).shape[1]
@@ -75,11 +83,11 @@ def art_attack(model: nn.Module, images: Tensor, labels: Tensor, how: AttackSett
     )
     tool = evasion.ProjectedGradientDescentPyTorch(
         wrapped,
-        norm=np.inf if how.norm == "linf" else 2,
-        eps=how.epsilon,
-        eps_step=how.resolved_step_size,
-        max_iter=how.steps,
-        num_random_init=int(how.random_start),
+        norm=np.inf if settings.norm == "linf" else 2,
+        eps=settings.epsilon,
+        eps_step=settings.resolved_step_size,
+        max_iter=settings.steps,
+        num_random_init=int(settings.random_start),
         batch_size=len(images),
         verbose=False,
     )

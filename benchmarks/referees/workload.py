@@ -25,7 +25,7 @@ class AttackSetup:
 
 
 @dataclass(frozen=True)
-class Material:
+class Workload:
     """A run's model, which returns logits only, and the images to attack."""
 
     name: str
@@ -50,13 +50,13 @@ class Logits(nn.Module):
 
 
 @functools.cache
-def material_of(setup: AttackSetup) -> Material:
+def load_workload(setup: AttackSetup) -> Workload:
     """Load a run and set this process's threads; cached within the process."""
     torch.set_num_threads(setup.threads)
     model, _, recipe, dataset = load_run(setup.run)
     split = dataset.validation
     index = evenly_spaced(len(split), setup.images)
-    return Material(
+    return Workload(
         setup.run.name,
         # All of it in evaluation mode: torchattacks gives every submodule the mode of the whole.
         Logits(model).to(memory_format=torch.contiguous_format).eval(),
@@ -67,25 +67,27 @@ def material_of(setup: AttackSetup) -> Material:
     )
 
 
-def prepare(it: Material) -> Material:
+def prepare(workload: Workload) -> Workload:
     """Return it with frozen parameters and in channels last; changes the model in place."""
-    model = it.model.requires_grad_(False).to(memory_format=torch.channels_last)
-    images = it.images.contiguous(memory_format=torch.channels_last)
-    return replace(it, model=model, images=images)
+    model = workload.model.requires_grad_(False).to(memory_format=torch.channels_last)
+    images = workload.images.contiguous(memory_format=torch.channels_last)
+    return replace(workload, model=model, images=images)
 
 
-def folded_of(it: Material) -> Material:
+def with_folding(workload: Workload) -> Workload:
     """Return it with batch norms folded, as our evaluation folds them."""
-    return replace(it, model=folded(it.model, it.images[:FOLDED]))
+    return replace(workload, model=folded(workload.model, workload.images[:FOLDED]))
 
 
-def given(it: Material) -> Material:
+def as_loaded(workload: Workload) -> Workload:
     """Return it as loaded; changes the model in place."""
-    model = it.model.requires_grad_(True).to(memory_format=torch.contiguous_format)
-    return replace(it, model=model, images=it.images.contiguous())
+    model = workload.model.requires_grad_(True).to(memory_format=torch.contiguous_format)
+    return replace(workload, model=model, images=workload.images.contiguous())
 
 
-def accuracy(it: Material, adversarial: Tensor) -> float:
+def accuracy(workload: Workload, adversarial: Tensor) -> float:
     """Return the percentage of images that the model classifies correctly."""
     with torch.no_grad():
-        return 100 * float((it.model(adversarial).argmax(1) == it.labels).float().mean())
+        return 100 * float(
+            (workload.model(adversarial).argmax(1) == workload.labels).float().mean()
+        )

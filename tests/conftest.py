@@ -1,4 +1,4 @@
-"""What several rooms' tests need."""
+"""Fixtures and settings that the tests of several packages share."""
 
 import os
 import sys
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# The same examples every time: a test of a change must not depend on luck.
+# The same examples in every run, so that the result does not depend on chance.
 settings.register_profile("fixed", derandomize=True)
 settings.load_profile("fixed")
 
-# The networks here are too small to share out, and the tests' two processes would only wait for
-# each other's threads. Before torch is imported, and for the commands that tests start.
+# The networks of the tests are too small for several threads, and the tests run in several
+# processes. Set before torch is imported; the commands that tests start inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).parents[1]
@@ -21,10 +21,10 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def tiny_imagenet(tmp_path_factory):
-    """A folder with real Tiny ImageNet images: a small training set cut from the validation part.
+    """A folder with real Tiny ImageNet images.
 
-    ``GRATIS_TINY_IMAGENET`` names a folder with the official tree; else the parts beside the
-    checkout are used; else the tests that need real images are skipped.
+    ``GRATIS_TINY_IMAGENET`` names a folder with the official tree. Without it, a small training set
+    is made of the validation images beside the checkout; without those, the test is skipped.
     """
     part = ROOT.parent / "shared" / "tiny-imagenet" / "val.tar.xz"
     if "GRATIS_TINY_IMAGENET" in os.environ:
@@ -39,7 +39,7 @@ def tiny_imagenet(tmp_path_factory):
 
 
 def _train_on_validation(root):
-    """Give the first classes a training set: links to half of their validation images."""
+    """Give every class a training set of links to half of its validation images."""
     lines = (root / "val" / "val_annotations.txt").read_text().splitlines()
     labelled = [line.split("\t")[:2] for line in lines]
     wnids = (root / "wnids.txt").read_text().split()
@@ -52,8 +52,7 @@ def _train_on_validation(root):
 
 @pytest.fixture
 def within(monkeypatch, capsys):
-    """Run a command within this process; return its exit code and what it printed."""
-
+    """Run a gratis command in this process; return its exit code and its output."""
     from gratis import cli
 
     def run(*arguments):

@@ -1,4 +1,4 @@
-"""Small networks trained on digits, sound and unsound, once for all tests that need them."""
+"""Small networks trained on digits: natural, robust and overfitted, each trained once per process."""
 
 import functools
 
@@ -10,7 +10,7 @@ from gratis.attacks import AttackSettings, attack, frozen
 from gratis.data import DataSettings, load, to_float
 
 EPSILON = 38 / 255
-# Single steps of this size make the network forget all others.
+# Training with single steps of this size ends in catastrophic overfitting.
 LARGE = 76 / 255
 EPOCHS = 20
 
@@ -33,7 +33,7 @@ def network():
 
 
 def train(how=None, rate=3e-3, see=lambda images: images, net=None):
-    """Return a network trained under the attack ``how``, which looks at ``see(images)``."""
+    """Return a network trained on ``see(images)``, under an attack if one is given."""
     split = digits().train
     images, labels = see(to_float(split.images, "cpu")), torch.from_numpy(split.labels)
     net = net or network()

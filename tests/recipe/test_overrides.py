@@ -133,12 +133,15 @@ keys = st.sampled_from(
         "adversary.free",
         "adversary.free.replays",
         "adversary.pgd.steps",
+        "adversary.fgsm",
+        "adversary.fgsm.project",
         "objective",
         "objective.contrastive",
         "objective.contrastive.weight",
         "train",
         "paper",
         "train.learning_rate",
+        "train.watch_every",
         "train.learning_rate.linear",
         "evaluate",
         "evaluate.epsilon",
@@ -152,11 +155,12 @@ bodies = st.recursive(
     | st.booleans()
     | st.integers(-2, 300)
     | st.floats(allow_nan=False)
-    | st.sampled_from(["free", "8/255", "digits", "", "x"]),
+    | st.sampled_from(["free", "fgsm", "8/255", "digits", "", "x"]),
     lambda inner: (
         st.lists(inner, max_size=2)
         | st.dictionaries(
             st.sampled_from(["free", "pgd", "steps", "linear", "start", "stop", "epsilon", "then"])
+            | st.sampled_from(["fgsm", "n_fgsm", "noise", "project", "step_size"])
             | st.integers(0, 1),
             inner,
             max_size=3,

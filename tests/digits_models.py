@@ -1,4 +1,4 @@
-"""Small networks trained on digits: natural, robust and overfitted, each trained once per process."""
+"""Small networks trained on digits (natural, robust, overfitted), each trained once a process."""
 
 import functools
 

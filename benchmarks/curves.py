@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.base import Comparison, Conditions, Figures, Line, Side, ratio
 from benchmarks.steps import for_seconds, recipe_of, seconds_per_unit, trainer_of
-from gratis.run.evaluation import load_once
+from gratis.run.loading import load_once
 from gratis.training.trainer import Trainer
 
 # A recipe and its overrides.

@@ -28,7 +28,7 @@ from gratis.cpu import use_quick_stem
 from gratis.data import Dataset
 from gratis.model import Classifier, logits_of
 from gratis.recipe import Recipe, with_overrides
-from gratis.run.evaluation import load_once
+from gratis.run.loading import load_once
 
 REPLAYS, EPSILON, WORKERS = 4, 8 / 255, 2
 OURS, BF16, SCRIPT = "ours", "ours in bf16", "script"

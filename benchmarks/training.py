@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from benchmarks.base import Comparison, Conditions, Side, at_least, at_most, ratio
 from benchmarks.steps import MODELS, for_seconds, images_of, recipe_of, trainer_of
-from gratis.run.evaluation import load_once
+from gratis.run.loading import load_once
 from gratis.run.timing import bare_loop
 
 # A label, a recipe and its overrides.

@@ -4,42 +4,72 @@
 
     import gratis
 
-    results = gratis.evaluate(model, "folder:~/pets", suite="standard")
+    run = gratis.train("contrastive-scheduled", data="folder:~/pets", budget="20m")
+    model = gratis.load(run)
+    print(gratis.evaluate(model, images, labels, epsilon="8/255"))
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gratis.run import evaluate_model as evaluate
+    from gratis.adversary.cached import CachedFreeAT
+    from gratis.adversary.fgsm_rs import FGSMRS
+    from gratis.adversary.free import FreeAT
+    from gratis.adversary.n_fgsm import NFGSM
+    from gratis.adversary.pgd import PGDAT
+    from gratis.api import attack, evaluate, load, predict, train
+    from gratis.errors import GratisError
+    from gratis.results import Results
+    from gratis.schedule import cosine, linear, steps, warm_up
 
-__all__ = ["evaluate"]
+__all__ = [
+    "FGSMRS",
+    "NFGSM",
+    "PGDAT",
+    "CachedFreeAT",
+    "FreeAT",
+    "GratisError",
+    "Results",
+    "attack",
+    "cosine",
+    "evaluate",
+    "linear",
+    "load",
+    "predict",
+    "steps",
+    "train",
+    "warm_up",
+]
+
+# Every name is imported on first use (PEP 562), so that ``gratis --help`` does not wait for torch.
+_MODULES = {
+    "gratis.adversary.cached": ("CachedFreeAT",),
+    "gratis.adversary.fgsm_rs": ("FGSMRS",),
+    "gratis.adversary.free": ("FreeAT",),
+    "gratis.adversary.n_fgsm": ("NFGSM",),
+    "gratis.adversary.pgd": ("PGDAT",),
+    "gratis.api": ("attack", "evaluate", "load", "predict", "train"),
+    "gratis.errors": ("GratisError",),
+    "gratis.results": ("Results",),
+    "gratis.schedule": ("cosine", "linear", "steps", "warm_up"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 
-class _Room(ModuleType):
-    """The room ``gratis.evaluate``, which is also the function of that name."""
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use.
 
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """Do what :func:`gratis.run.evaluate_model` does."""
-        return import_module("gratis.run").evaluate_model(*arguments, **options)
-
-
-class _Package(ModuleType):
-    """This package: nothing is imported before it is used, so that ``--help`` answers at once."""
-
-    def __getattr__(self, name: str) -> Any:
-        """Import the room that can be called."""
-        if name == "evaluate":
-            return import_module("gratis.evaluate")
+    Raises:
+        AttributeError: there is no such name.
+    """
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Let the room be called from the moment it is imported, by whomever."""
-        if name == "evaluate":
-            value.__class__ = _Room
-        super().__setattr__(name, value)
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
 
 
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import json
 import pkgutil
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
@@ -103,6 +104,12 @@ def absolute(path: Path) -> Path:
         raise file_error(path, "is not UTF-8", "rename it") from error
     except RuntimeError as error:
         raise file_error(path, "names the home folder of an unknown user") from error
+
+
+def override(key: str, value: object) -> str:
+    """Return ``key=value`` as the command line takes it, for any value that JSON can hold."""
+    # JSON is YAML, whatever characters a path contains.
+    return f"{key}={json.dumps(value)}"
 
 
 def did_you_mean(word: str, choices: list[str]) -> str:

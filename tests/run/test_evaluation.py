@@ -27,15 +27,19 @@ def test_a_suite_is_written_printed_and_remembered(run, capsys):
     table = evaluate_run(run)
     assert table.suite == "table" and table.robust is None and table.curve == []
     changes = ["evaluate.suite=standard", "evaluate.epsilons=[2/255, 0.1]"]
+    record = (run / "results.json").read_bytes(), (run / "recipe.yaml").read_bytes()
     found = evaluate_run(run, None, changes)
-    assert found == Results.read(run / "results.json") != table
+    (beside,) = (run / "evaluations").glob("standard-*")
+    assert found == Results.read(beside / "results.json") != table
+    assert ((run / "results.json").read_bytes(), (run / "recipe.yaml").read_bytes()) == record
+    assert found.title == f"{table.title} [suite standard, epsilons [{2 / 255}, 0.1]]"
     assert found.robust <= min(found.fgsm, found.pgd) and found.robust_l2 is not None
     assert (found.clean, found.geometric, found.fgsm) == (table.clean, table.geometric, table.fgsm)
     assert [epsilon for epsilon, _ in found.curve] == [0, 2 / 255, 0.1]
     assert found.curve[0][1] == found.clean >= found.curve[1][1] >= found.curve[2][1]
-    correct = Measurement.load(run / "correct.safetensors").correct
+    correct = Measurement.load(beside / "correct.safetensors").correct
     assert correct["robust"].mean() == pytest.approx(found.robust)
-    seconds = json.loads((run / "evaluation" / "seconds.json").read_text())
+    seconds = json.loads((beside / "evaluation" / "seconds.json").read_text())
     assert seconds.keys() == {task.name for task in found.tasks}
     print_tasks(found)
     printed = capsys.readouterr().out
@@ -71,6 +75,12 @@ def test_the_papers_suite_leaves_the_white_box_columns_empty(run, capsys):
 @pytest.mark.parametrize("kept", ["uint8", "float32"])
 def test_saved_examples_are_scored_again(run, kept):
     found = evaluate_run(run, None, ["evaluate.suite=standard", f"evaluate.examples={kept}"])
-    said = rescore_run(run, run / "examples.safetensors")
-    assert f"{round(30 * found.robust)} of 30 right" in said
+    ((beside, results),) = [
+        (path.parent, Results.read(path))
+        for path in run.glob("evaluations/*/results.json")
+        if f"examples {kept}" in path.read_text()
+    ]
+    assert results == found
+    said = rescore_run(run, beside / "examples.safetensors")
+    assert f"{round(30 * found.robust)} of 30 correct" in said
     assert "within 38/255" in said

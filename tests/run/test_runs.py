@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from gratis.data.info import DataInfo
 from gratis.errors import GratisError, Interrupted
 from gratis.recipe import resolve, resolve_rows
 from gratis.results import METRICS
@@ -14,6 +15,7 @@ from gratis.run import (
     build_sets,
     evaluate_run,
     evaluation,
+    loading,
     reproduce,
     resume,
     rows_of,
@@ -137,9 +139,8 @@ def test_a_run_is_measured_anew_when_sets_come_and_keeps_them(finished, measured
     assert evaluate_run(run) == on_sets
     shorter = evaluate_run(run, None, ["evaluate.images=20"])
     assert (shorter.n, shorter.transfer is None) == (20, False)
-    assert resume(run) == shorter  # the run's own settings are those of the last measurement
-    assert train(free, run) == on_sets  # and the command's own where one is given
-    assert measured == [run] * 3
+    assert resume(run) == train(free, run) == evaluate_run(run) == on_sets  # the record stays
+    assert measured == [run] * 2
     assert (run / "checkpoint.safetensors").read_bytes() == trained
 
 
@@ -233,9 +234,9 @@ def test_other_data_are_refused_even_where_the_run_is_finished(finished, monkeyp
     before = files(run)
 
     def load(settings):
-        return replace(evaluation.load(settings), fingerprint="others")
+        return replace(loading.load(settings), fingerprint="others")
 
-    for module in (training, evaluation):
+    for module in (training, loading):
         monkeypatch.setattr(module, "load_once", load)
     for use in (
         lambda: train(recipe(), run),
@@ -267,8 +268,8 @@ def test_reproduce_makes_the_sets_anew_when_the_baseline_is_another(measured, tm
         if left.is_file():  # what was found under the old weights stays, and must not be used
             left.unlink()
     other = baseline.model_copy(update={"seed": 5})
-    identity = baseline.identity(evaluation.load_once(baseline.data))
-    trainer, monitor = training.build_trainer(other, evaluation.load_once(other.data))
+    identity = baseline.identity(DataInfo.of(loading.load_once(baseline.data)))
+    trainer, monitor = training.build_trainer(other, loading.load_once(other.data))
     assert training.fit(trainer, path, identity, monitor=monitor)
     again = reproduce(baseline, rows, tmp_path, 1)
     hashes = [json.loads(text)["baseline"] for text in (made, manifest.read_text())]

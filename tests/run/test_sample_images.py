@@ -1,7 +1,5 @@
 """The sample images of a run, against its data, its perturbed sets and its measurement."""
 
-import shutil
-
 import numpy as np
 import pytest
 import torch
@@ -84,9 +82,8 @@ def test_the_predictions_agree_with_the_verdicts_of_the_evaluation(run, samples)
 
 
 def test_the_attack_is_the_pgd_of_the_suite_whatever_else_it_holds(run, tmp_path):
-    shutil.copytree(run, tmp_path / "run")
     few = ["evaluate.images=12", "evaluate.suite=standard"]
-    results = evaluate_run(tmp_path / "run", overrides=few)
+    results = evaluate_run(run, overrides=few, out=tmp_path / "run")
     (held,) = (task.settings["attack"] for task in results.tasks if task.name == "pgd")
     again = read(tmp_path / "run")
     assert again.attack == SampleAttack.model_validate(held) and again.attack.restarts == 2
@@ -99,8 +96,7 @@ def test_the_attack_is_the_pgd_of_the_suite_whatever_else_it_holds(run, tmp_path
 
 
 def test_a_suite_without_pgd_shows_the_tables(run, samples, tmp_path):
-    shutil.copytree(run, tmp_path / "run")
-    evaluate_run(tmp_path / "run", overrides=["evaluate.suite=paper"])
+    evaluate_run(run, overrides=["evaluate.suite=paper"], out=tmp_path / "run")
     again = read(tmp_path / "run")
     assert again.attack == samples.attack and again.attack.steps == 2
     for image, before in zip(again.images, samples.images, strict=True):
@@ -114,8 +110,7 @@ def test_a_model_without_a_denoiser_shows_no_denoised_picture(tmp_path):
 
 
 def test_an_epsilon_of_zero_shows_a_grey_perturbation(run, tmp_path):
-    shutil.copytree(run, tmp_path / "run")
-    evaluate_run(tmp_path / "run", overrides=["evaluate.epsilon=0"])
+    evaluate_run(run, overrides=["evaluate.epsilon=0"], out=tmp_path / "run")
     for image in read(tmp_path / "run").images:
         assert (image.pictures["perturbation"] == 128).all()
 

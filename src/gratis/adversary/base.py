@@ -6,9 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gratis.attacks import Classify
 from gratis.data import Batch
-from gratis.model import logits_of
 from gratis.settings import Settings
 
 # Any module from images in [0, 1] to logits, or to an object with ``logits``.
@@ -112,8 +110,3 @@ class AdversarySettings(Settings):
     @abstractmethod
     def build(self, seed: int) -> Adversary:
         """Return the adversary; all its random numbers derive from ``seed``."""
-
-
-def classify_with(model: Model) -> Classify:
-    """Return ``model`` as a function from images to logits, as attacks take it."""
-    return lambda images: logits_of(model(images))

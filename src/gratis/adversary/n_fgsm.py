@@ -10,10 +10,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gratis.adversary.base import AdversarySettings, Model, classify_with
+from gratis.adversary.base import AdversarySettings, Model
 from gratis.adversary.random_start import RandomStartAdversary
 from gratis.attacks import frozen_statistics, input_gradient
 from gratis.data import Batch
+from gratis.model import classify_with
 from gratis.schedule import Constant, Scheduled, ScheduleLike, within
 from gratis.settings import validate
 

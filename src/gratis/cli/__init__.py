@@ -5,7 +5,7 @@ import sys
 import typer
 
 from gratis.cli.allocator import keep_memory
-from gratis.cli.commands import app
+from gratis.cli.app import app
 from gratis.cli.logs import show_messages
 from gratis.errors import GratisError
 

@@ -1,12 +1,11 @@
 """Arguments and options that several commands share, and what they mean as overrides."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gratis.errors import GratisError
+from gratis.settings import override
 
 Overrides = Annotated[
     list[str] | None,
@@ -68,44 +67,15 @@ def data_overrides(name: str | None, root: Path | None, skip_broken: bool) -> li
     chosen: dict[str, str] = dict(from_argument(name)) if name else {}
     if root is not None:
         chosen["root"] = str(absolute(root))
-    # JSON strings are YAML strings, whatever is in the path.
-    overrides = [f"data.{key}={json.dumps(value)}" for key, value in chosen.items()]
+    overrides = [override(f"data.{key}", value) for key, value in chosen.items()]
     return [*overrides, "data.skip_broken=true"] if skip_broken else overrides
 
 
 def divergence_overrides(choice: str | None) -> list[str]:
     """Return --on-divergence as an override of the recipe."""
-    return [] if choice is None else [f"train.on_divergence={json.dumps(choice)}"]
+    return [] if choice is None else [override("train.on_divergence", choice)]
 
 
 def budget_overrides(budget: str | None) -> list[str]:
     """Return --budget as an override of the recipe."""
-    return [] if budget is None else [f"train.budget={json.dumps(budget)}"]
-
-
-def refuse_beside_run(**given: object) -> None:
-    """Refuse options that only make sense for a model that is no run.
-
-    Raises:
-        GratisError: one of them was given.
-    """
-    names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
-    if names:
-        raise GratisError(
-            f"{', '.join(names)}: a run has its own data and folder; leave it out, or, for a timm "
-            "model, name its --weights"
-        )
-
-
-def natural_profile(recipe: str, changes: list[str]) -> str | None:
-    """Return the profile for a packaged recipe's data; a recipe of one's own has its own sizes.
-
-    Recipes in a folder have the profile of that name.
-    """
-    if recipe.endswith((".yaml", ".yml")):
-        return None
-    if "/" in recipe:
-        return recipe.rpartition("/")[0]
-    names = [change for change in changes if change.startswith("data.name=")]
-    digits = not names or names[-1].partition("=")[2].strip("\"' ") == "digits"
-    return "digits" if digits else "tiny-imagenet"
+    return [] if budget is None else [override("train.budget", budget)]

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from gratis.cli.app import App
-from gratis.cli.options import Overrides, ProfileName, RecipeName, natural_profile
+from gratis.cli.base import App
+from gratis.cli.options import Overrides, ProfileName, RecipeName
 from gratis.errors import GratisError
 
 recipes_app = App(help="List, show and copy the recipes: one a row of the table.")
@@ -25,10 +25,10 @@ def show_recipe(
     recipe: RecipeName, overrides: Overrides = None, profile: ProfileName = None
 ) -> None:
     """Print a recipe with every default written out."""
-    from gratis.recipe import resolve
+    from gratis.recipe import default_profile, resolve
 
     # Recipes in a folder have no sizes of their own.
-    sizes = profile or (natural_profile(recipe, []) if "/" in recipe else None)
+    sizes = profile or (default_profile(recipe, []) if "/" in recipe else None)
     typer.echo(resolve(recipe, sizes, overrides or []).to_yaml(), nl=False)
 
 
@@ -39,11 +39,12 @@ def copy_recipe(
 ) -> None:
     """Copy a recipe to a file of your own, to change and train."""
     from gratis.files import write_text
+    from gratis.recipe.defaults import default_profile
     from gratis.registry import recipe_path
     from gratis.yaml_files import read_text
 
     if to.exists():
         raise GratisError(f"{to}: exists already; choose another name")
     write_text(to, read_text(recipe_path(recipe)))
-    sizes = natural_profile(recipe, []) or "digits"
+    sizes = default_profile(recipe, []) or "digits"
     typer.echo(f"in {to}; train it with: gratis train {to} --profile {sizes}")

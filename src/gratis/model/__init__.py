@@ -1,10 +1,11 @@
 """The classifier: denoiser, resizing, normalisation, backbone and head."""
 
-from gratis.model.classifier import Classifier, Output, logits_of
+from gratis.model.classifier import Classifier, Output, classify_with, logits_of
 from gratis.model.cost import passes_per_image
 from gratis.model.denoiser import Denoiser, DenoiserSettings
 from gratis.model.external import Onnx, from_function, from_timm
 from gratis.model.head import Head, HeadSettings
+from gratis.model.inference import InferenceModel
 from gratis.model.settings import ModelSettings
 from gratis.model.weights import read_weights
 
@@ -14,9 +15,11 @@ __all__ = [
     "DenoiserSettings",
     "Head",
     "HeadSettings",
+    "InferenceModel",
     "ModelSettings",
     "Onnx",
     "Output",
+    "classify_with",
     "from_function",
     "from_timm",
     "logits_of",

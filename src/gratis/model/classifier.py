@@ -1,5 +1,6 @@
 """The whole classifier: denoiser, resizing, normalisation, backbone and head in one module."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Self
 
 import torch
@@ -62,6 +63,11 @@ class Classifier(nn.Module):
 
     def _prepare(self, images: Tensor) -> Tensor:
         return (resized(images, self.settings.input_size) - self.mean) / self.std
+
+
+def classify_with(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return ``model`` as a function from images to logits."""
+    return lambda images: logits_of(model(images))
 
 
 def logits_of(output: Tensor | Output) -> Tensor:

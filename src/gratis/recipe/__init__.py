@@ -1,5 +1,6 @@
 """Recipes: the YAML of a row, profiles that resize rows, and overrides."""
 
+from gratis.recipe.defaults import default_profile
 from gratis.recipe.profile import load_profile
 from gratis.recipe.recipe import Recipe
 from gratis.recipe.resolution import (
@@ -17,6 +18,7 @@ from gratis.recipe.resolution import (
 __all__ = [
     "Recipe",
     "choose_rows",
+    "default_profile",
     "load_profile",
     "parse_recipe",
     "read_recipe",

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, model_validator
 
 from gratis.adversary import AdversarySettings
 from gratis.augmentation import AugmentSettings
-from gratis.data import Dataset, DataSettings
+from gratis.data import DataSettings
+from gratis.data.info import DataInfo
 from gratis.evaluation import EvaluateSettings
 from gratis.model import ModelSettings
 from gratis.objective import TermSettings
@@ -128,14 +129,9 @@ class Recipe(Settings):
         )
         return dict(_flat(content))
 
-    def identity(self, dataset: Dataset) -> dict[str, str]:
+    def identity(self, data: DataInfo) -> dict[str, str]:
         """Return what must not change when a run is resumed: weights' identity and data."""
-        return self.weights_identity() | {
-            "dataset.classes": str(len(dataset.classes)),
-            "dataset.train_images": str(len(dataset.train)),
-            "dataset.validation_images": str(len(dataset.validation)),
-            "dataset.pixels": dataset.fingerprint,
-        }
+        return self.weights_identity() | data.identity()
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -1,19 +1,28 @@
 """Runs: from a recipe to the objects it describes, to a folder of results."""
 
-from gratis.run.evaluation import build_sets, evaluate_run, load_run, rescore_run
-from gratis.run.external import ModelSource, evaluate_external, evaluate_model
+from gratis.run.evaluation import evaluate_run, rescore_run
+from gratis.run.external import evaluate_model, evaluate_source
+from gratis.run.folder import RunFolder
+from gratis.run.loading import load_classifier, load_once, load_run
+from gratis.run.plan import EvaluationPlan
 from gratis.run.reproduction import correct_by_seed, reproduce, rows_of
+from gratis.run.sets import build_sets
+from gratis.run.sources import ModelSource
 from gratis.run.timing import Timing, time_recipe
 from gratis.run.training import resume, train
 
 __all__ = [
+    "EvaluationPlan",
     "ModelSource",
+    "RunFolder",
     "Timing",
     "build_sets",
     "correct_by_seed",
-    "evaluate_external",
     "evaluate_model",
     "evaluate_run",
+    "evaluate_source",
+    "load_classifier",
+    "load_once",
     "load_run",
     "reproduce",
     "rescore_run",

@@ -1,224 +1,139 @@
-"""Measure what a run trained, and make the perturbed validation sets from it."""
+"""Evaluate a run: its own record, and evaluations with other settings beside it."""
 
-import functools
+import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
-from typing import Any
 
 from lightning_fabric import Fabric
 
-from gratis.data import Dataset, load
 from gratis.evaluation import EvaluateSettings, measure, require_libraries, rescore
-from gratis.files import locked, write_json
-from gratis.model import Classifier
+from gratis.files import locked, make_folder
 from gratis.recipe import Recipe, with_evaluation
 from gratis.results import Examples, Results, wilson
-from gratis.results.measurement import Measurement
-from gratis.run.build import build_model
 from gratis.run.folder import RunFolder
-from gratis.run.machine import commit, device_name, versions
+from gratis.run.loading import load_run
+from gratis.run.recording import run_results, save_measurement
 from gratis.run.sample_images import sample_images
-from gratis.training.checkpoint import Position, load_weights
-from gratis.validation_sets import PerturbedSets, perturbed_sets
+from gratis.run.sets import load_sets
 
-# The noise of the frozen sets is theirs alone: it must not follow a run's seed.
-SETS_SEED = 0
-
-# Rows share a data set: read it once.
-load_once = functools.lru_cache(maxsize=2)(load)
+logger = logging.getLogger(__name__)
 
 
-def load_run(path: Path) -> tuple[Classifier, Position, Recipe, Dataset]:
-    """Return the trained classifier of a run, how far it came, its recipe and its data.
+def evaluate_run(
+    path: Path,
+    sets: Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    data_root: Path | None = None,
+    out: Path | None = None,
+) -> Results:
+    """Evaluate the run in the folder ``path`` on its own data.
+
+    Without ``overrides`` and ``out`` the results become the run's record, ``results.json``. With
+    other settings they are written to a folder of their own below ``evaluations``, or to ``out``,
+    and the run's record stays as it is.
+
+    Args:
+        path: the folder of the run.
+        sets: the perturbed validation sets. Default: those that the run was measured on before;
+            without any, the geometric set is made and the transfer metrics stay empty.
+        overrides: ``evaluate.key=value``.
+        data_root: the folder that holds the data now. Default: where it was in training.
+        out: the folder for the results.
 
     Raises:
-        GratisError: ``path`` is no run folder, or its checkpoint is missing or another model's.
+        GratisError: as :func:`gratis.run.load_run`; the sets do not fit the data or have changed;
+            or another process works in the folder.
     """
+    # Read before a lock is put into the folder, which may be no run.
+    recipe = RunFolder(path).recipe()
+    asked = with_evaluation(recipe, overrides)
+    if out is None and asked.evaluate == recipe.evaluate:
+        with locked(path):
+            return measure_run(path, sets, data_root)
+    target = out or path / "evaluations" / _key(asked.evaluate)
+    if RunFolder(target).recipe_file.exists():
+        raise RunFolder(target).occupied()
+    make_folder(target)
+    with locked(target):
+        results = _measure_beside(path, asked, sets, data_root, RunFolder(target))
+    logger.info("results in %s", target)
+    return results
+
+
+def measure_run(path: Path, sets: Path | None = None, data_root: Path | None = None) -> Results:
+    """Measure the run in a folder that is locked already, and write its record."""
     folder = RunFolder(path)
     recipe = folder.recipe()
-    dataset = load_once(recipe.data)
-    # The checkpoint holds every weight: do not fetch pretrained ones only to replace them.
-    untrained = recipe.model.model_copy(update={"pretrained": False})
-    model = build_model(recipe.model_copy(update={"model": untrained}), len(dataset.classes))
-    position = load_weights(folder.checkpoint, model, recipe.identity(dataset))
-    return model.eval(), position, recipe, dataset
-
-
-def evaluate_run(path: Path, sets: Path | None = None, overrides: Sequence[str] = ()) -> Results:
-    """Measure the run in the folder ``path`` and write its ``results.json``.
-
-    ``sets`` holds the perturbed validation sets: without it those that the run was measured on
-    before; failing these the geometric one is made in the run's folder, and the transfer metrics
-    stay empty. ``overrides`` are ``evaluate.key=value``.
-
-    Raises:
-        GratisError: as :func:`load_run`, or the sets do not fit the data or were changed, or
-            another process is at work in the folder.
-    """
-    RunFolder(path).recipe()  # Before a lock is put into a folder that is none of ours.
-    with locked(path):
-        return measure_run(path, sets, overrides)
-
-
-def measure_run(path: Path, sets: Path | None = None, overrides: Sequence[str] = ()) -> Results:
-    """Do what :func:`evaluate_run` does, in a folder that is locked already."""
-    folder = RunFolder(path)
-    model, position, recipe, dataset = load_run(path)
-    recipe = with_evaluation(recipe, overrides)
     require_libraries(recipe.evaluate)
     sets = sets or folder.sets()
-    # Opened before the folder is claimed: wrong sets must not be remembered.
-    loaded = load_sets(folder.geometric, dataset, recipe.evaluate.epsilon, sets)
-    folder.claim(recipe, sets)
-    device = Fabric(accelerator="auto", devices=1).device
-    model.to(device)
-    measured = measure(
-        model, dataset.validation, loaded, recipe.evaluate, recipe.seed, folder.evaluation
-    )
-    keep(folder, measured)
-    samples = sample_images(model, dataset, loaded, recipe.evaluate, recipe.seed, measured.index)
-    samples.save(folder.sample_images)
-    results = _results(recipe, dataset, model, position, measured, device_name(device))
-    results.write(folder.results_file)
+    results = _measured(folder, recipe, sets, data_root, folder)
     if sets is not None:
         folder.note_measured(sets)
     return results
 
 
-def keep(folder: RunFolder, measured: Measurement) -> None:
-    """Write into ``folder`` all that was found, apart from the results.
+def _measure_beside(
+    path: Path, asked: Recipe, sets: Path | None, data_root: Path | None, target: RunFolder
+) -> Results:
+    """Measure a run with other settings, and write the results into ``target``."""
+    require_libraries(asked.evaluate)
+    own = RunFolder(path)
+    titled = asked.model_copy(update={"title": f"{asked.title} [{_difference(own, asked)}]"})
+    return _measured(own, titled, sets or own.sets(), data_root, target)
+
+
+def _measured(
+    own: RunFolder, recipe: Recipe, sets: Path | None, data_root: Path | None, target: RunFolder
+) -> Results:
+    """Measure the run in ``own`` as ``recipe`` says, and write what was found into ``target``."""
+    model, position, _, dataset = load_run(own.path, data_root)
+    geometric = own.geometric if own.geometric.exists() else target.geometric
+    loaded = load_sets(geometric, dataset, recipe.evaluate.epsilon, sets)
+    if sets is not None and own is target:
+        # Noted only once they are known to fit.
+        own.note_sets(sets)
+    device = Fabric(accelerator="auto", devices=1).device
+    model.to(device)
+    measured = measure(
+        model, dataset.validation, loaded, recipe.evaluate, recipe.seed, target.evaluation
+    )
+    save_measurement(target, measured)
+    samples = sample_images(model, dataset, loaded, recipe.evaluate, recipe.seed, measured.index)
+    samples.save(target.sample_images)
+    results = run_results(recipe, dataset, model, position, measured, device)
+    results.write(target.results_file)
+    return results
+
+
+def _key(settings: EvaluateSettings) -> str:
+    """Return a folder's name for an evaluation with these settings."""
+    digest = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
+    return f"{settings.suite}-{digest[:8]}"
+
+
+def _difference(own: RunFolder, asked: Recipe) -> str:
+    """Return in words which evaluation settings differ from the run's own."""
+    before = own.recipe().evaluate.model_dump(mode="json")
+    after = asked.evaluate.model_dump(mode="json")
+    changed = [f"{key} {value}" for key, value in after.items() if before[key] != value]
+    return ", ".join(changed) or "evaluated again"
+
+
+def rescore_run(path: Path, file: Path, data_root: Path | None = None) -> str:
+    """Return in words how many adversarial examples in ``file`` a run classifies correctly.
 
     Raises:
-        GratisError: a file cannot be written.
-    """
-    measured.save(folder.correct)
-    if measured.examples is not None:
-        measured.examples.save(folder.examples)
-    write_json(folder.evaluation / "seconds.json", measured.seconds)
-
-
-def rescore_run(path: Path, file: Path) -> str:
-    """Return in words how many adversarial examples in ``file`` the run in ``path`` gets right.
-
-    Raises:
-        GratisError: as :func:`load_run`, or the file holds other images' examples or worse.
+        GratisError: as :func:`gratis.run.load_run`, or the file holds other images' examples.
     """
     examples = Examples.load(file)
-    model, _, recipe, dataset = load_run(path)
+    model, _, recipe, dataset = load_run(path, data_root)
     model.to(Fabric(accelerator="auto", devices=1).device)
     right = rescore(model, dataset.validation, examples, file, recipe.evaluate.batch_size)
     low, high = wilson(float(right.mean()), len(right))
     return (
-        f"{file}: {right.sum()} of {len(right)} right, {100 * right.mean():.1f}% "
+        f"{file}: {right.sum()} of {len(right)} correct, {100 * right.mean():.1f}% "
         f"(95% interval {100 * low:.1f} to {100 * high:.1f}); "
         f"all within {255 * examples.epsilon:.4g}/255 (L-infinity) of their images"
     )
-
-
-def build_sets(baseline: Path, folder: Path) -> None:
-    """Make the perturbed validation sets in ``folder`` from the run ``baseline``.
-
-    Raises:
-        GratisError: as :func:`load_run`, or the folder cannot be written.
-    """
-    model, _, recipe, dataset = load_run(baseline)
-    model.to(Fabric(accelerator="auto", devices=1).device)
-    perturbed_sets.build(
-        folder, dataset.validation, dataset.mirrors, model, recipe.evaluate.epsilon, SETS_SEED
-    )
-
-
-def ensure_sets(baseline: Path, folder: Path) -> None:
-    """Make the sets in ``folder`` from the run ``baseline``, unless these are its own already.
-
-    Raises:
-        GratisError: as :func:`build_sets`.
-    """
-    model, _, recipe, dataset = load_run(baseline)
-    model.to(Fabric(accelerator="auto", devices=1).device)
-    if not perturbed_sets.made_from(folder, model, recipe.evaluate.epsilon, dataset.validation):
-        build_sets(baseline, folder)
-
-
-def load_sets(
-    geometric: Path, dataset: Dataset, epsilon: float, sets: Path | None
-) -> PerturbedSets:
-    """Return the perturbed sets in ``sets``, or else those in ``geometric``, made if need be.
-
-    Raises:
-        GratisError: the sets do not fit the data or were changed, or cannot be written.
-    """
-    if sets is not None:
-        return perturbed_sets.load(sets, dataset.validation)
-    if not geometric.exists():
-        perturbed_sets.build(
-            geometric, dataset.validation, dataset.mirrors, None, epsilon, SETS_SEED
-        )
-    return perturbed_sets.load(geometric, dataset.validation)
-
-
-def _results(
-    recipe: Recipe,
-    dataset: Dataset,
-    model: Classifier,
-    position: Position,
-    measured: Measurement,
-    device: str,
-) -> Results:
-    return Results(
-        recipe=recipe.name,
-        title=recipe.title,
-        seed=recipe.seed,
-        baseline=recipe.baseline,
-        reference=recipe.reference,
-        paper=recipe.paper,
-        **findings(measured, dataset, recipe.evaluate),
-        backbone=_backbone(recipe),
-        parameters=sum(p.numel() for p in model.parameters()),
-        input_size=recipe.model.input_size or dataset.size,
-        passes=position.passes,
-        epochs=position.passes / position.images,
-        seconds=position.seconds,
-        device=device,
-        commit=commit(),
-        versions=versions(),
-        resolved=recipe.model_dump(mode="json", exclude_none=True),
-    )
-
-
-def findings(measured: Measurement, dataset: Dataset, settings: EvaluateSettings) -> dict[str, Any]:
-    """Return the fields of the results that say what was found, and on what data."""
-    return {
-        **measured.accuracies,
-        "suite": settings.suite,
-        "robust": measured.accuracy("robust"),
-        "robust_l2": measured.accuracy("robust_l2"),
-        "geometric_worst": measured.accuracy("geometric_worst"),
-        "corruptions": _mean_corruption(measured),
-        "tasks": measured.tasks,
-        "checks": measured.checks,
-        "n": measured.n,
-        "classes": len(dataset.classes),
-        "epsilon": settings.epsilon,
-        "pgd_steps": settings.pgd_steps,
-        "data": dataset.name,
-        "train_images": len(dataset.train),
-        "image_size": dataset.size,
-    }
-
-
-def _mean_corruption(measured: Measurement) -> float | None:
-    """Return the mean accuracy over all kinds and severities of corruption."""
-    found = [task.accuracy for task in measured.tasks if "severity" in task.settings]
-    return fmean(found) if found else None
-
-
-def _backbone(recipe: Recipe) -> str:
-    """Return the backbone in words, with whatever makes it another than its name says."""
-    model = recipe.model
-    name = model.backbone + (f" {'-'.join(map(str, model.channels))}" if model.channels else "")
-    origin = "pretrained" if model.pretrained else "from scratch"
-    if model.freeze_backbone:
-        origin = "pretrained, frozen" if model.pretrained else "random, frozen"
-    return f"{name}, {origin}" + (", small stem" if model.stem == "small" else "")

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from gratis.data.info import DataInfo
 from gratis.digests import file_digest
-from gratis.errors import file_error
+from gratis.errors import GratisError, file_error
 from gratis.files import make_folder, read_json, write_json, write_text
 from gratis.recipe import Recipe, read_recipe
 from gratis.results import Results, sample_images
@@ -12,12 +13,16 @@ from gratis.validation_sets.manifest import MANIFEST
 
 
 class RunFolder:
-    """``recipe.yaml``, ``metrics.jsonl``, ``checkpoint.safetensors`` and ``results.json``."""
+    """The folder of a run: ``recipe.yaml``, ``data.json``, ``metrics.jsonl``, and so on.
+
+    It can be given wherever a path can.
+    """
 
     def __init__(self, path: Path) -> None:
         """Name the files; nothing is touched yet."""
         self.path = path
         self.recipe_file = path / "recipe.yaml"
+        self.data_file = path / "data.json"
         self.checkpoint = path / "checkpoint.safetensors"
         self.results_file = path / "results.json"
         self.correct = path / "correct.safetensors"
@@ -43,15 +48,25 @@ class RunFolder:
                 "choose another folder with --out, or delete this one",
             )
 
-    def claim(self, recipe: Recipe, sets: Path | None) -> None:
-        """Make this the folder of ``recipe``, to be measured on ``sets``.
+    def claim(self, recipe: Recipe, data: DataInfo, sets: Path | None) -> None:
+        """Make this the folder of ``recipe``, trained on ``data``, to be measured on ``sets``.
 
         Raises:
             GratisError: the folder cannot be written.
         """
         make_folder(self.path)
         write_text(self.recipe_file, recipe.to_yaml())
-        if sets is not None and self._noted("sets") != str(sets.absolute()):
+        data.write(self.data_file)
+        if sets is not None:
+            self.note_sets(sets)
+
+    def note_sets(self, sets: Path) -> None:
+        """Remember that the run is measured on ``sets``.
+
+        Raises:
+            GratisError: the note cannot be written.
+        """
+        if self._noted("sets") != str(sets.absolute()):
             write_json(self._sets_file, {"sets": str(sets.absolute())})
 
     def note_measured(self, sets: Path) -> None:
@@ -109,6 +124,26 @@ class RunFolder:
                 "with --weights",
             )
         return read_recipe(self.recipe_file)
+
+    def data(self) -> DataInfo:
+        """Return what the run's data was.
+
+        Raises:
+            GratisError: the file is missing or damaged.
+        """
+        return DataInfo.read(self.data_file)
+
+    def occupied(self) -> GratisError:
+        """Return the error for results of something else that would go into this run's folder."""
+        return file_error(self.path, "is the folder of a run", "choose another with --out")
+
+    def __fspath__(self) -> str:
+        """Return the path, so that a run can be given wherever a path can."""
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        """Return how the run is named."""
+        return f"RunFolder({str(self.path)!r})"
 
     def results(self) -> Results | None:
         """Return the run's results, or ``None`` where it has none yet.

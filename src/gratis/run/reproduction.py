@@ -14,8 +14,8 @@ from gratis.files import locked
 from gratis.recipe import Recipe, choose_rows, resolve_rows
 from gratis.results import Results
 from gratis.results.measurement import Measurement
-from gratis.run.evaluation import ensure_sets
 from gratis.run.folder import RunFolder
+from gratis.run.sets import ensure_sets
 from gratis.run.training import train, train_only
 
 logger = logging.getLogger(__name__)

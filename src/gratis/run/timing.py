@@ -18,7 +18,7 @@ from gratis.model import logits_of
 from gratis.objective import Objective
 from gratis.recipe import Recipe
 from gratis.run.build import build_to_measure
-from gratis.run.evaluation import load_once
+from gratis.run.loading import load_once
 from gratis.run.machine import device_name
 from gratis.run.resolution import resolve_for
 from gratis.training.metrics import Averages

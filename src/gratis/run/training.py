@@ -4,15 +4,17 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from gratis.data.info import DataInfo
 from gratis.errors import Interrupted
 from gratis.evaluation import require_libraries
 from gratis.files import locked
 from gratis.recipe import Recipe, with_overrides
 from gratis.results import Results
 from gratis.run.build import build_trainer
-from gratis.run.evaluation import load_once, measure_run
+from gratis.run.evaluation import measure_run
 from gratis.run.folder import RunFolder
 from gratis.run.interrupt import stopping
+from gratis.run.loading import load_once
 from gratis.run.resolution import resolve_for
 from gratis.training import checkpoint
 from gratis.training.fit import fit
@@ -77,15 +79,16 @@ def _train(recipe: Recipe, path: Path, sets: Path | None) -> None:
     started = folder.recipe() if folder.recipe_file.exists() else None
     recipe = resolve_for(recipe, dataset, started)
     folder.check(recipe)
-    identity = recipe.identity(dataset)
+    data = DataInfo.of(dataset)
+    identity = recipe.identity(data)
     if checkpoint.finished(folder.checkpoint, identity):
-        folder.claim(recipe, None)
+        folder.claim(recipe, data, None)
         return
     # Before the folder is claimed, so that wrong sets or a wrong backbone leave nothing behind.
     if sets is not None:
         perturbed_sets.load(sets, dataset.validation)
     trainer, monitor = build_trainer(recipe, dataset)
-    folder.claim(recipe, sets)
+    folder.claim(recipe, data, sets)
     # Earlier results are those of other weights.
     folder.results_file.unlink(missing_ok=True)
     with stopping() as stop:

@@ -1,0 +1,152 @@
+"""Evaluate any classifier."""
+
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from gratis.api.load import ModelPath, source_of
+from gratis.attacks import frozen
+from gratis.data import Dataset, DataSettings, Split, from_argument, to_float
+from gratis.data.arrays import dataset_from_split, split_from_arrays, split_from_batches
+from gratis.errors import GratisError
+from gratis.evaluation import EvaluateSettings
+from gratis.evaluation.evaluated_model import ExampleFormat, device_of
+from gratis.evaluation.suites import Suite
+from gratis.model import classify_with
+from gratis.results import Results
+from gratis.run import (
+    EvaluationPlan,
+    evaluate_model,
+    evaluate_run,
+    evaluate_source,
+    load_once,
+)
+from gratis.settings import override, validate
+
+# Images with labels, in any of the forms that people have them in.
+Data = str | Dataset | Split | Tensor | ArrayLike | Iterable[Any]
+
+
+class EvaluateOptions(TypedDict, total=False):
+    """What may be set of an evaluation; see :class:`gratis.evaluation.EvaluateSettings`."""
+
+    suite: Suite
+    epsilon: float | str
+    epsilon_l2: float | str
+    pgd_steps: int
+    restarts: int | None
+    epsilons: Sequence[float | str] | None
+    batch_size: int
+    images: int | None
+    examples: ExampleFormat | None
+
+
+def evaluate(
+    model: nn.Module | ModelPath,
+    data: Data | None = None,
+    labels: Tensor | ArrayLike | None = None,
+    *,
+    weights: ModelPath | None = None,
+    input_size: int | None = None,
+    seed: int | None = None,
+    sets: str | PathLike[str] | None = None,
+    out: str | PathLike[str] | None = None,
+    **options: Unpack[EvaluateOptions],
+) -> Results:
+    """Measure a classifier: clean, geometric and attacked accuracy.
+
+    Args:
+        model: a module that maps images (n, 3, height, width) in [0, 1] to logits, measured where
+            its parameters are and left as it was; or what :func:`load` takes.
+        data: images, with ``labels``; a loader or torch data set of (images, labels); a data set's
+            name, such as ``digits`` or ``folder:PATH``. Default for a run: its own data.
+        labels: int64 (n,), where ``data`` is images: float (n, 3, height, width) in [0, 1], or
+            uint8.
+        weights: the local weights of a timm model.
+        input_size: height and width in pixels that a timm model sees. Default: the data's.
+        seed: the seed of everything random. Default: 0; a run on its own data has its own.
+        sets: a folder of perturbed validation sets, as ``gratis perturb`` makes it.
+        out: a folder for the results, where an interrupted evaluation continues. Default: nothing
+            is kept of a module; a run keeps its own results, and those with other settings beside
+            them.
+        options: ``suite`` (``paper``, ``transfer``, ``table``, ``standard``, ``autoattack`` or
+            ``full``), ``epsilon``, ``epsilon_l2``, ``pgd_steps``, ``restarts``, ``epsilons``,
+            ``batch_size``, ``images`` (how many to measure), ``examples``.
+
+    Returns:
+        Accuracies in [0, 1], every task of the suite, and the sanity checks.
+
+    Raises:
+        GratisError: the model or the data cannot be had or measured, or an argument does not apply.
+    """
+    folder, perturbed = _path(out), _path(sets)
+    if isinstance(model, nn.Module):
+        if weights is not None or input_size is not None:
+            raise GratisError("evaluate: weights and input_size apply to timm models only")
+        settings = validate(EvaluateSettings, dict(options), "evaluate")
+        dataset = _dataset(data, labels, model)
+        name = type(model).__name__
+        plan = EvaluationPlan(name, dataset, settings, seed or 0, perturbed)
+        return evaluate_model(model, plan, folder)
+    source = source_of(model, weights, input_size)
+    changes = [override(f"evaluate.{key}", value) for key, value in options.items()]
+    if source.kind == "run" and data is None:
+        if seed is not None or labels is not None:
+            raise GratisError("evaluate: a run on its own data has its own seed and labels")
+        return evaluate_run(Path(source.target), perturbed, changes, out=folder)
+    if isinstance(data, str) and labels is None:
+        changes += [override(f"data.{key}", value) for key, value in from_argument(data).items()]
+        return evaluate_source(source, [*changes, override("seed", seed or 0)], perturbed, folder)
+    settings = validate(EvaluateSettings, {"suite": source.suite} | options, "evaluate")
+    module = source.build(len(data.classes) if isinstance(data, Dataset) else None)
+    module.to(Fabric(accelerator="auto", devices=1).device)
+    dataset = _dataset(data, labels, module)
+    plan = EvaluationPlan(source.name, dataset, settings, seed or 0, perturbed)
+    return evaluate_model(module, plan, folder or Path("evaluations", source.name))
+
+
+def _dataset(data: Data | None, labels: Any, model: nn.Module) -> Dataset:
+    if data is None:
+        raise GratisError(
+            "evaluate: name the data to measure on, such as 'digits' or 'folder:PATH', or pass "
+            "images and labels"
+        )
+    if labels is None and isinstance(data, Dataset):
+        return data
+    if labels is None and isinstance(data, str):
+        return load_once(validate(DataSettings, from_argument(data), "data"))
+    split = _split(data, labels)
+    return dataset_from_split(split, _class_count(model, split))
+
+
+def _split(data: Any, labels: Any) -> Split:
+    if labels is not None:
+        if isinstance(data, str | Dataset | Split):
+            raise GratisError("evaluate: labels come with images only; this data has its own")
+        return split_from_arrays(data, labels)
+    if isinstance(data, Split):
+        return data
+    if isinstance(data, Tensor | np.ndarray):
+        raise GratisError("evaluate: images need labels: evaluate(model, images, labels)")
+    return split_from_batches(data)
+
+
+def _class_count(model: nn.Module, split: Split) -> int:
+    """Return how many classes the model tells apart, or how many there are where it fails."""
+    try:
+        with frozen(model), torch.no_grad():
+            return int(classify_with(model)(to_float(split.images[:1], device_of(model))).shape[1])
+    # The validation of the model says what is wrong with it.
+    except Exception:
+        return max(int(split.labels.max()) + 1, 2)
+
+
+def _path(path: str | PathLike[str] | None) -> Path | None:
+    return None if path is None else Path(path)

@@ -1,0 +1,79 @@
+"""Train a recipe."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+from gratis import run as runs
+from gratis.data import from_argument
+from gratis.errors import GratisError
+from gratis.recipe import Recipe, default_profile, resolve
+from gratis.run import RunFolder
+from gratis.settings import override
+
+
+def train(
+    recipe: str | PathLike[str] | Recipe,
+    *,
+    data: str | None = None,
+    budget: str | float | None = None,
+    out: str | PathLike[str] | None = None,
+    sets: str | PathLike[str] | None = None,
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+) -> RunFolder:
+    """Train a recipe and evaluate it; the same call continues an interrupted run.
+
+    Args:
+        recipe: the name of a packaged recipe, such as ``contrastive-scheduled``; a ``.yaml``
+            file; or a recipe object, which the other settings do not apply to.
+        data: ``digits``, ``tiny-imagenet``, ``cifar10``, ``cifar100`` or ``folder:PATH``.
+            Default: the recipe's.
+        budget: how long training may take, such as ``"20m"``, or seconds; the number of epochs
+            follows. Default: the recipe's epochs.
+        out: the folder of the run. Default: ``runs/RECIPE-DATA-seedN``.
+        sets: a folder of perturbed validation sets to evaluate on. Default: only the geometric
+            set is made.
+        profile: the name or file of a profile that resizes the recipe. Default: the one for the
+            data; a ``.yaml`` recipe is taken as it is.
+        overrides: ``key=value``, such as ``"train.epochs=5"``.
+
+    Returns:
+        The run's folder, which :func:`load` and :func:`evaluate` take as a model.
+
+    Raises:
+        GratisError: a wrong name, key, value or folder, or training diverges; as
+            :class:`gratis.errors.Interrupted`, a stop was asked for.
+    """
+    changes = [
+        *(override(f"data.{key}", value) for key, value in _data(data).items()),
+        *([] if budget is None else [override("train.budget", budget)]),
+        *overrides,
+    ]
+    resolved = _resolved(recipe, profile, changes)
+    folder = Path(out) if out is not None else default_folder(resolved)
+    runs.train(resolved, folder, None if sets is None else Path(sets))
+    return RunFolder(folder)
+
+
+def default_folder(recipe: Recipe) -> Path:
+    """Return the folder of a recipe's run where none is given."""
+    return Path("runs") / f"{recipe.name}-{recipe.data.name}-seed{recipe.seed}"
+
+
+def _data(name: str | None) -> dict[str, str]:
+    return {} if name is None else from_argument(name)
+
+
+def _resolved(
+    recipe: str | PathLike[str] | Recipe, profile: str | None, changes: Sequence[str]
+) -> Recipe:
+    if isinstance(recipe, Recipe):
+        if changes or profile is not None:
+            raise GratisError(
+                "train: a recipe object is taken as it is; put data, budget, profile and "
+                "overrides into it with gratis.recipe.with_overrides"
+            )
+        return recipe
+    name = str(recipe) if isinstance(recipe, str) else str(Path(recipe))
+    return resolve(name, profile or default_profile(name, changes), changes)

@@ -1,0 +1,49 @@
+"""A Typer application whose commands all take --quiet and --verbose."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from gratis import progress
+from gratis.cli.logs import LEVELS, show_messages
+
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Print warnings and errors only, and no progress bar."),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print details too.")]
+_ADDED = {"quiet": Quiet, "verbose": Verbose}
+
+
+class App(typer.Typer):
+    """A Typer application that gives every command the options for its messages."""
+
+    def command(self, *arguments: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+        """Register a command."""
+        register = super().command(*arguments, **options)
+        return lambda function: register(_with_levels(function))
+
+
+def _with_levels(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``function`` with the arguments ``quiet`` and ``verbose``."""
+
+    @functools.wraps(function)
+    def command(*, quiet: bool, verbose: bool, **options: Any) -> Any:
+        show_messages(LEVELS["quiet" if quiet else "verbose" if verbose else "normal"])
+        progress.hide_bars(quiet)
+        return function(**options)
+
+    # Typer reads options from the signature and the annotations.
+    own = inspect.signature(function, eval_str=True)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        for name, kind in _ADDED.items()
+    ]
+    command.__signature__ = own.replace(  # type: ignore[attr-defined]
+        parameters=[*own.parameters.values(), *added]
+    )
+    command.__annotations__ = function.__annotations__ | _ADDED
+    return command

@@ -1,0 +1,92 @@
+"""Commands that evaluate: evaluate, perturb."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gratis.cli.options import DataName, DataRoot, Overrides, Sets, SkipBroken, data_overrides
+from gratis.cli.output import print_checks, print_results, print_tasks
+from gratis.settings import override
+
+
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="The folder of a run; a timm model (with --weights); an ONNX file; or "
+            "package.module:function.",
+        ),
+    ],
+    overrides: Overrides = None,
+    data: DataName = None,
+    data_root: DataRoot = None,
+    skip_broken: SkipBroken = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="The local weights of a timm model.", metavar="FILE"),
+    ] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(help="Pixels that a timm model wants; the data's if unsaid.", min=1),
+    ] = None,
+    sets: Sets = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            help="paper, transfer, table, standard, autoattack or full; see docs/attacks.md.",
+            metavar="NAME",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="The folder for the results, if MODEL is no run; evaluations/NAME if unsaid.",
+            metavar="DIR",
+        ),
+    ] = None,
+    from_examples: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-examples",
+            help="Only score the adversarial examples in this file again.",
+            metavar="FILE",
+        ),
+    ] = None,
+) -> None:
+    """Measure a run or any other model: clean, geometric and attacked accuracy.
+
+    With --sets also on the transfer sets of a baseline. A run is measured on its own data, unless
+    --data names other data; other evaluate.* settings, or --out, leave its results.json as it is.
+    Interrupt the command and run it again at any time: what is finished is not repeated.
+    """
+    from gratis.run import ModelSource, evaluate_run, evaluate_source, rescore_run
+
+    if from_examples is not None:
+        typer.echo(rescore_run(Path(model), from_examples, data_root))
+        return
+    source = ModelSource(model, weights, input_size)
+    changes = [*([override("evaluate.suite", suite)] if suite else []), *(overrides or [])]
+    if source.kind == "run" and data is None:
+        results = evaluate_run(Path(model), sets, changes, data_root=data_root, out=out)
+    else:
+        on = data_overrides(data, data_root, skip_broken)
+        results = evaluate_source(source, [*on, *changes], sets, out)
+    print_results([results])
+    print_tasks(results)
+    print_checks(results)
+
+
+def perturb(
+    baseline: Annotated[
+        Path, typer.Argument(metavar="RUN", help="The run whose gradients make the sets.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The folder for the sets.", metavar="DIR")],
+) -> None:
+    """Make the frozen perturbed validation sets: geometric, transfer and fgsm_transfer."""
+    from gratis.run import build_sets
+
+    build_sets(baseline, out)
+    typer.echo(f"in {out}")

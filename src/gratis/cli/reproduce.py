@@ -1,0 +1,87 @@
+"""Commands about many runs: reproduce, report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gratis.cli.options import (
+    PROFILE,
+    DataRoot,
+    OnDivergence,
+    SkipBroken,
+    data_overrides,
+    divergence_overrides,
+)
+from gratis.cli.output import print_results, write_report
+
+
+def reproduce(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ROW]... [KEY=VALUE]...",
+            help="Only these rows; changes to every row that has the key.",
+        ),
+    ] = None,
+    profile: Annotated[str, typer.Option("--profile", metavar="NAME", help=PROFILE)] = "digits",
+    data_root: DataRoot = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where everything goes.", metavar="DIR")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds of each row.", min=1)] = 1,
+    only: Annotated[list[str] | None, typer.Option(help="Only this row; may come again.")] = None,
+    on_divergence: OnDivergence = None,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Rebuild the paper's Table 1 and Figure 1, with everything they leave out.
+
+    Trains what is missing, measures every row on the same frozen sets, and writes table.md,
+    table.csv, paired.md, results.json and figure1.png. Interrupt it and run it again as you like.
+    """
+    from gratis.run import reproduce as reproduce_rows
+    from gratis.run import rows_of
+
+    given = overrides or []
+    named = [*(only or []), *(word for word in given if "=" not in word)]
+    handling = divergence_overrides(on_divergence)
+    data_changes = data_overrides(None, data_root, skip_broken)
+    changes = [*data_changes, *handling, *(word for word in given if "=" in word)]
+    baseline, rows = rows_of(profile, named, changes)
+    folder = out or Path("out") / Path(profile).stem
+    results = reproduce_rows(baseline, rows, folder, seeds)
+    write_report(results, rows, folder, seeds)
+    print_results(results)
+    typer.echo(f"in {folder}: table.md, table.csv, results.json, figure1.png, paired.md")
+
+
+def report(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Folders of runs, of measured models, or of several of them."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder for the report.", metavar="DIR")
+    ] = None,
+    show: Annotated[
+        list[str] | None,
+        typer.Option(help="Show images of this recipe; repeatable.", metavar="RECIPE"),
+    ] = None,
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="With images and classes, or without.")
+    ] = True,
+) -> None:
+    """Write a page about what was measured: report.html in one file, and report.md with images.
+
+    It goes to DIR, or into the folder 'report' beside what is in the first RUN. Without --show the
+    images are those of the most robust recipe, the baseline and one with a denoiser.
+    """
+    from gratis.report import choose, read_runs, write_page
+
+    found = read_runs(runs)
+    chosen = choose(found.runs, show or []) if images else []
+    folder = out or runs[0] / "report"
+    write_page(found, chosen, folder)
+    typer.echo(f"in {folder}: report.html, report.md")

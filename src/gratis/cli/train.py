@@ -1,0 +1,85 @@
+"""Commands that train: train, resume, timing."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gratis.cli.options import (
+    DataName,
+    DataRoot,
+    OnDivergence,
+    Overrides,
+    ProfileName,
+    RecipeName,
+    RunPath,
+    Sets,
+    SkipBroken,
+    budget_overrides,
+    data_overrides,
+    divergence_overrides,
+)
+from gratis.cli.output import print_results, print_timing
+
+
+def train(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    data: DataName = None,
+    data_root: DataRoot = None,
+    profile: ProfileName = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The run's folder.", metavar="RUN")
+    ] = None,
+    sets: Sets = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="How long training may take, such as 90s, 20m, 1.5h or 2gpuh; the epochs follow.",
+            metavar="TIME",
+        ),
+    ] = None,
+    on_divergence: OnDivergence = None,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Train one recipe and measure it.
+
+    Without --profile a packaged recipe gets the sizes for its data: 'digits' for digits, else
+    'tiny-imagenet'; those of the record have the sizes of 'record', and a .yaml of your own is
+    taken as it is. The same command goes on where an interrupted one stopped.
+    """
+    from gratis.api.train import default_folder
+    from gratis.recipe import default_profile, resolve
+    from gratis.run import train as train_recipe
+
+    handling = [*divergence_overrides(on_divergence), *budget_overrides(budget)]
+    changes = [*data_overrides(data, data_root, skip_broken), *handling, *(overrides or [])]
+    resolved = resolve(recipe, profile or default_profile(recipe, changes), changes)
+    folder = out or default_folder(resolved)
+    print_results([train_recipe(resolved, folder, sets)])
+    typer.echo(f"in {folder}")
+
+
+def resume(run: RunPath, sets: Sets = None, on_divergence: OnDivergence = None) -> None:
+    """Go on with an interrupted run, as if it had never stopped."""
+    from gratis.run import resume as resume_run
+
+    print_results([resume_run(run, sets, divergence_overrides(on_divergence))])
+
+
+def timing(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    data: DataName = None,
+    data_root: DataRoot = None,
+    profile: ProfileName = None,
+    seconds: Annotated[float, typer.Option(help="How long to measure.", min=1)] = 20,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Say where the time of a training step goes, and how near it is to the bare arithmetic."""
+    from gratis.recipe import default_profile, resolve
+    from gratis.run import time_recipe
+
+    changes = [*data_overrides(data, data_root, skip_broken), *(overrides or [])]
+    resolved = resolve(recipe, profile or default_profile(recipe, changes), changes)
+    print_timing(resolved.title, time_recipe(resolved, seconds))

@@ -1,0 +1,71 @@
+"""What a run keeps of its data set, so that its model can be used without the images."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from gratis.data.dataset import Dataset
+from gratis.files import read_json, write_json
+from gratis.settings import Line, Settings, validate
+
+
+class DataInfo(Settings):
+    """Facts about a data set.
+
+    Attributes:
+        name: the name of its source.
+        classes: the name of each class, in the order of the model's outputs.
+        size: height and width of every image, in pixels.
+        mirrors: whether a mirrored image still shows its class.
+        train_images: the number of training images.
+        validation_images: the number of validation images.
+        fingerprint: a hash of every pixel and label.
+    """
+
+    name: Line
+    classes: Annotated[tuple[str, ...], Field(min_length=2)]
+    size: Annotated[int, Field(gt=0)]
+    mirrors: bool
+    train_images: Annotated[int, Field(gt=0)]
+    validation_images: Annotated[int, Field(gt=0)]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Self:
+        """Return the facts about ``dataset``."""
+        return cls(
+            name=dataset.name,
+            classes=dataset.classes,
+            size=dataset.size,
+            mirrors=dataset.mirrors,
+            train_images=len(dataset.train),
+            validation_images=len(dataset.validation),
+            fingerprint=dataset.fingerprint,
+        )
+
+    def identity(self) -> dict[str, str]:
+        """Return what may not change while a run trains, by dotted path."""
+        return {
+            "dataset.classes": str(len(self.classes)),
+            "dataset.train_images": str(self.train_images),
+            "dataset.validation_images": str(self.validation_images),
+            "dataset.pixels": self.fingerprint,
+        }
+
+    def write(self, path: Path) -> None:
+        """Write the facts as JSON, all or nothing.
+
+        Raises:
+            GratisError: the file cannot be written.
+        """
+        write_json(path, self.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what :meth:`write` wrote.
+
+        Raises:
+            GratisError: the file is missing or damaged.
+        """
+        return validate(cls, read_json(path), str(path))

@@ -1,0 +1,26 @@
+"""A trained classifier as a plain module: images in [0, 1] to logits."""
+
+from torch import Tensor, nn
+
+from gratis.model.classifier import Classifier
+
+
+class InferenceModel(nn.Module):
+    """A trained classifier in evaluation mode.
+
+    Attributes:
+        classes: the name of each class, in the order of the logits.
+        image_size: height and width in pixels of the images that it was trained on; other sizes
+            work too.
+    """
+
+    def __init__(self, classifier: Classifier, classes: tuple[str, ...], image_size: int) -> None:
+        """Wrap ``classifier``."""
+        super().__init__()
+        self.classifier, self.classes, self.image_size = classifier, classes, image_size
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (n, classes) of images (n, 3, height, width) in [0, 1]."""
+        logits: Tensor = self.classifier(images).logits
+        return logits

@@ -1,0 +1,59 @@
+"""Load the classifier of a run, with or without its data."""
+
+import functools
+from pathlib import Path
+
+from gratis.data import Dataset, load
+from gratis.data.info import DataInfo
+from gratis.model import Classifier
+from gratis.recipe import Recipe
+from gratis.run.build import build_model
+from gratis.run.folder import RunFolder
+from gratis.training.checkpoint import Position, load_weights
+
+# The rows of a table share a data set: read it once.
+load_once = functools.lru_cache(maxsize=2)(load)
+
+
+def load_classifier(path: Path) -> tuple[Classifier, Position, Recipe, DataInfo]:
+    """Return the trained classifier of a run, its position, its recipe and what its data was.
+
+    The data itself is not read.
+
+    Raises:
+        GratisError: ``path`` is no run folder, or its checkpoint is missing or another model's.
+    """
+    folder = RunFolder(path)
+    recipe, info = folder.recipe(), folder.data()
+    model, position = _load(folder, recipe, info)
+    return model, position, recipe, info
+
+
+def load_run(
+    path: Path, data_root: Path | None = None
+) -> tuple[Classifier, Position, Recipe, Dataset]:
+    """Return the trained classifier of a run, its position, its recipe and its data.
+
+    Args:
+        path: the folder of the run.
+        data_root: the folder that holds the data now. Default: where it was in training.
+
+    Raises:
+        GratisError: as :func:`load_classifier`; or the data is missing or has changed.
+    """
+    folder = RunFolder(path)
+    recipe = folder.recipe()
+    settings = recipe.data
+    if data_root is not None:
+        settings = settings.model_copy(update={"root": data_root.expanduser().absolute()})
+    dataset = load_once(settings)
+    model, position = _load(folder, recipe, DataInfo.of(dataset))
+    return model, position, recipe, dataset
+
+
+def _load(folder: RunFolder, recipe: Recipe, info: DataInfo) -> tuple[Classifier, Position]:
+    # The checkpoint holds every weight: do not fetch pretrained ones only to replace them.
+    untrained = recipe.model.model_copy(update={"pretrained": False})
+    model = build_model(recipe.model_copy(update={"model": untrained}), len(info.classes))
+    position = load_weights(folder.checkpoint, model, recipe.identity(info))
+    return model.eval(), position

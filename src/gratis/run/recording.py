@@ -1,0 +1,124 @@
+"""From a measurement to ``results.json``."""
+
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import nn
+
+from gratis.data import Dataset
+from gratis.evaluation import EvaluateSettings
+from gratis.files import write_json
+from gratis.recipe import Recipe
+from gratis.results import Measurement, Results
+from gratis.run.folder import RunFolder
+from gratis.run.machine import commit, device_name, versions
+from gratis.run.plan import EvaluationPlan
+from gratis.training.checkpoint import Position
+
+
+def save_measurement(folder: RunFolder, measured: Measurement) -> None:
+    """Write everything that was measured into ``folder``, apart from the results.
+
+    Raises:
+        GratisError: a file cannot be written.
+    """
+    measured.save(folder.correct)
+    if measured.examples is not None:
+        measured.examples.save(folder.examples)
+    write_json(folder.evaluation / "seconds.json", measured.seconds)
+
+
+def run_results(
+    recipe: Recipe,
+    dataset: Dataset,
+    model: nn.Module,
+    position: Position,
+    measured: Measurement,
+    device: torch.device,
+) -> Results:
+    """Return the results of a run."""
+    return Results(
+        recipe=recipe.name,
+        title=recipe.title,
+        seed=recipe.seed,
+        baseline=recipe.baseline,
+        reference=recipe.reference,
+        paper=recipe.paper,
+        backbone=_backbone(recipe),
+        input_size=recipe.model.input_size or dataset.size,
+        passes=position.passes,
+        epochs=position.passes / position.images,
+        seconds=position.seconds,
+        resolved=recipe.model_dump(mode="json", exclude_none=True),
+        **_common(measured, dataset, recipe.evaluate, model, device),
+    )
+
+
+def external_results(
+    plan: EvaluationPlan, model: nn.Module, measured: Measurement, device: torch.device
+) -> Results:
+    """Return the results of a model that is no run of this library."""
+    return Results(
+        recipe=plan.name,
+        title=plan.name,
+        seed=plan.seed,
+        backbone=type(model).__name__,
+        input_size=plan.dataset.size,
+        passes=0,
+        epochs=0,
+        seconds=0,
+        resolved={
+            "name": plan.name,
+            "data": plan.dataset.name,
+            "seed": plan.seed,
+            "evaluate": plan.settings.model_dump(mode="json"),
+        },
+        **_common(measured, plan.dataset, plan.settings, model, device),
+    )
+
+
+def _common(
+    measured: Measurement,
+    dataset: Dataset,
+    settings: EvaluateSettings,
+    model: nn.Module,
+    device: torch.device,
+) -> dict[str, Any]:
+    return {
+        **measured.accuracies,
+        "suite": settings.suite,
+        "robust": measured.accuracy("robust"),
+        "robust_l2": measured.accuracy("robust_l2"),
+        "geometric_worst": measured.accuracy("geometric_worst"),
+        "corruptions": _mean_corruption(measured),
+        "tasks": measured.tasks,
+        "checks": measured.checks,
+        "n": measured.n,
+        "classes": len(dataset.classes),
+        "epsilon": settings.epsilon,
+        "pgd_steps": settings.pgd_steps,
+        "data": dataset.name,
+        "train_images": len(dataset.train),
+        "image_size": dataset.size,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "device": device_name(device),
+        "commit": commit(),
+        "versions": versions(),
+    }
+
+
+def _mean_corruption(measured: Measurement) -> float | None:
+    """Return the mean accuracy over all kinds and severities of corruption."""
+    found = [task.accuracy for task in measured.tasks if "severity" in task.settings]
+    return fmean(found) if found else None
+
+
+def _backbone(recipe: Recipe) -> str:
+    """Return the backbone in words, with every setting that changes it."""
+    model = recipe.model
+    name = model.backbone + (f" {'-'.join(map(str, model.channels))}" if model.channels else "")
+    origin = "pretrained" if model.pretrained else "from scratch"
+    if model.freeze_backbone:
+        origin = "pretrained, frozen" if model.pretrained else "random, frozen"
+    return f"{name}, {origin}" + (", small stem" if model.stem == "small" else "")

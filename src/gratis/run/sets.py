@@ -1,0 +1,54 @@
+"""Make the perturbed validation sets of a run, and open them."""
+
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from gratis.data import Dataset
+from gratis.run.loading import load_run
+from gratis.validation_sets import PerturbedSets, perturbed_sets
+
+# The noise of the frozen sets has its own seed: it does not follow that of a run.
+SETS_SEED = 0
+
+
+def build_sets(baseline: Path, folder: Path) -> None:
+    """Make the perturbed validation sets in ``folder`` from the run ``baseline``.
+
+    Raises:
+        GratisError: as :func:`load_run`, or the folder cannot be written.
+    """
+    model, _, recipe, dataset = load_run(baseline)
+    model.to(Fabric(accelerator="auto", devices=1).device)
+    perturbed_sets.build(
+        folder, dataset.validation, dataset.mirrors, model, recipe.evaluate.epsilon, SETS_SEED
+    )
+
+
+def ensure_sets(baseline: Path, folder: Path) -> None:
+    """Make the sets in ``folder`` from the run ``baseline``, unless they were made from it.
+
+    Raises:
+        GratisError: as :func:`build_sets`.
+    """
+    model, _, recipe, dataset = load_run(baseline)
+    model.to(Fabric(accelerator="auto", devices=1).device)
+    if not perturbed_sets.made_from(folder, model, recipe.evaluate.epsilon, dataset.validation):
+        build_sets(baseline, folder)
+
+
+def load_sets(
+    geometric: Path, dataset: Dataset, epsilon: float, sets: Path | None
+) -> PerturbedSets:
+    """Return the perturbed sets in ``sets``, or else those in ``geometric``, made where missing.
+
+    Raises:
+        GratisError: the sets do not fit the data or have changed, or cannot be written.
+    """
+    if sets is not None:
+        return perturbed_sets.load(sets, dataset.validation)
+    if not geometric.exists():
+        perturbed_sets.build(
+            geometric, dataset.validation, dataset.mirrors, None, epsilon, SETS_SEED
+        )
+    return perturbed_sets.load(geometric, dataset.validation)

@@ -1,12 +1,13 @@
-"""Feed broken files to everything that reads a stranger's bytes.
+"""Fuzz every function that reads untrusted files.
 
     uv run python scripts/fuzz.py archive --minutes 10
 
 Valid files are damaged at random: bits flipped, lengths inflated, parts cut out, doubled or mixed
-with another file's. Recipes are also made up from their own vocabulary. Whatever is neither read
-nor refused in a clear line is a finding: another exception, control characters in a message, more
-than ten seconds, more than a gigabyte, a file written elsewhere. It is kept below ``--findings``,
-and the command that repeats it is printed. Ends with exit code 1 if there is one.
+with those of another file. Recipes are also generated from their vocabulary. An example must be
+read or refused in one clear line. Anything else is a finding: another exception, control
+characters in a message, more than ten seconds, more than a gigabyte, or a file written outside.
+Findings are kept in ``--findings``, and the command that repeats each is printed. The exit code is
+1 if there is any.
 """
 
 import argparse
@@ -38,12 +39,12 @@ _TOKENS = (b"\x00", b"\n", b"../", b"/", b"{", b"[", b"'", b'"', b"1e999", b"-1"
 
 
 class Hang(BaseException):
-    """An example took too long; no reader may catch it."""
+    """An example took too long. Not an Exception, so that no reader catches it."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What went wrong, with which example."""
+    """An example that was neither read nor refused in a clear line, and the reason."""
 
     number: int
     offer: Offer
@@ -51,12 +52,12 @@ class Finding:
 
     @property
     def kind(self) -> str:
-        """The exception and its place: what findings of one fault have in common."""
+        """The exception and its place, which findings of the same fault have in common."""
         return self.reason.partition(":")[0] + self.reason.rpartition(" (")[2]
 
 
 def mutated(source: random.Random, offers: list[Offer]) -> Offer:
-    """Return one of the offers with none to four mutations."""
+    """Return one of the offers with zero to four mutations."""
     name, content = source.choice(offers)
     for _ in range(source.randrange(5)):
         content = _mutate(source, content, source.choice(offers)[1])
@@ -64,7 +65,7 @@ def mutated(source: random.Random, offers: list[Offer]) -> Offer:
 
 
 def _mutate(source: random.Random, content: bytes, other: bytes) -> bytes:
-    # Headers are where lengths and names are.
+    # Lengths and names are in the headers.
     near = min(len(content), 512) if source.random() < 0.6 else len(content)
     start = source.randrange(near + 1)
     stop = min(len(content), start + source.choice((1, 2, 4, 8, 64, 1024)))
@@ -93,14 +94,14 @@ def _mutate(source: random.Random, content: bytes, other: bytes) -> bytes:
 def fuzz(
     target: Target, seed: int, first: int, examples: int | None, until: float
 ) -> Iterator[Finding | None]:
-    """Try examples from number ``first`` on; yield what was found in each, mostly nothing.
+    """Try examples from number ``first`` on; yield a finding, or ``None``, for each.
 
     Args:
-        target: what to feed.
-        seed: with the number it determines an example.
-        first: the number of the first example.
-        examples: how many (``None``: until the time is over).
-        until: when to stop, as ``time.monotonic()`` has it.
+        target: The reader to fuzz.
+        seed: The seed; with its number it determines an example.
+        first: The number of the first example.
+        examples: The number of examples; ``None`` for as many as fit into the time.
+        until: When to stop, in seconds of ``time.monotonic()``.
     """
     number, offers = first, list[Offer]()
     with tempfile.TemporaryDirectory() as name:
@@ -114,7 +115,7 @@ def fuzz(
 
 
 def _attempt(target: Target, offer: Offer, folder: Path) -> str:
-    """Return what went wrong, or nothing."""
+    """Return the reason of a finding, or an empty string."""
     folder.mkdir()
     try:
         return _read(target, offer, folder)
@@ -124,11 +125,11 @@ def _attempt(target: Target, offer: Offer, folder: Path) -> str:
 
 def _read(target: Target, offer: Offer, folder: Path) -> str:
     try:
-        with _hurried(), warnings.catch_warnings(action="ignore"):
+        with _time_limit(), warnings.catch_warnings(action="ignore"):
             target.read(*offer, folder)
     except GratisError as error:
-        said = str(error).replace("\n", "")
-        return "" if printable(said) == said else f"a message steers the terminal: {said!r}"
+        message = str(error).replace("\n", "")
+        return "" if printable(message) == message else f"control characters in {message!r}"
     except (Exception, Hang) as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         return f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
@@ -136,7 +137,7 @@ def _read(target: Target, offer: Offer, folder: Path) -> str:
 
 
 @contextmanager
-def _hurried() -> Iterator[None]:
+def _time_limit() -> Iterator[None]:
     def late(number: int, frame: FrameType | None) -> None:
         raise Hang(f"more than {SECONDS:g} s")
 
@@ -168,7 +169,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first example")
-    parser.add_argument("--examples", type=int, help="stop after so many")
+    parser.add_argument("--examples", type=int, help="number of examples (default: no limit)")
     parser.add_argument("--findings", type=Path, default=Path("local/findings"))
     return parser.parse_args()
 
@@ -182,7 +183,7 @@ def _main() -> int:
     until = began + 60 * given.minutes
     for finding in fuzz(target, given.seed, given.first, given.examples, until):
         tried += 1
-        # Where even the alarm is not answered: say where, and end.
+        # If even the alarm is not handled, print the traceback and exit.
         faulthandler.dump_traceback_later(6 * SECONDS, exit=True)
         if finding is not None and finding.kind not in kinds:
             kinds.add(finding.kind)

@@ -1,4 +1,4 @@
-"""What ``fuzz.py`` feeds: valid files to damage, and the readers that they are offered to."""
+"""The targets of ``fuzz.py``: valid files to damage, and the functions that read them."""
 
 import io
 import json
@@ -34,13 +34,18 @@ from gratis.training.step import TrainState
 from gratis.validation_sets import build, load
 from gratis.yaml_files import dump_yaml, read_yaml
 
-# A file's name, or the part of it that is offered, and its content.
+# The name of a file or of a part of it, and its content.
 Offer = tuple[str, bytes]
 
 
 @dataclass(frozen=True)
 class Target:
-    """``offers(key)`` are valid; ``read(name, content, folder)`` reads in an empty folder."""
+    """A reader to fuzz.
+
+    Attributes:
+        offers: Returns valid files for a key.
+        read: Reads ``(name, content)`` in an empty folder.
+    """
 
     offers: Callable[[str], list[Offer]]
     read: Callable[[str, bytes, Path], None]
@@ -57,7 +62,7 @@ def _packaged() -> list[bytes]:
 
 @cache
 def _documents() -> st.SearchStrategy[dict[str, Any]]:
-    """Return documents of the words that recipes have, with values of every kind."""
+    """Return documents of the words in recipes, with values of every kind."""
     recipes = [resolve(name, "digits") for name in recipe_names()]
     words = sorted({word for recipe in recipes for word in _words(recipe)})
     text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -123,7 +128,7 @@ def _read_recipe(name: str, content: bytes, folder: Path) -> None:
             refusals.append(error)
             continue
         if isinstance(recipe, Recipe):
-            # What is accepted must survive being kept in a run's folder.
+            # An accepted recipe must be readable again from a run's folder.
             (folder / "again.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
             assert read_recipe(folder / "again.yaml") == recipe
     if len(refusals) == len(readers):
@@ -152,7 +157,7 @@ def _read_sets(name: str, content: bytes, folder: Path) -> None:
         (folder / other).write_bytes(valid)
     (folder / name).write_bytes(content)
     if name.endswith(".npy"):
-        # The manifest of a malicious folder has the right hashes.
+        # The manifest of a malicious folder has the right digests.
         manifest = json.loads(_sets()["manifest.json"])
         manifest["files"][Path(name).stem] = file_digest(folder / name)
         (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -205,15 +210,15 @@ def _read_checkpoint(name: str, content: bytes, folder: Path) -> None:
     if name == path.name:
         path.write_bytes(content)
     else:
-        _seal(path, name, content.decode(errors="replace"))
+        _write_valid(path, name, content.decode(errors="replace"))
     module = nn.Linear(3, 2)
     checkpoint.load_weights(path, module, IDENTITY)
     checkpoint.finished(path, IDENTITY)
     checkpoint.load(path, _train_state(), IDENTITY)
 
 
-def _seal(path: Path, name: str, text: str) -> None:
-    """Write a checkpoint whose seal is right and whose content is not."""
+def _write_valid(path: Path, name: str, text: str) -> None:
+    """Write a checkpoint with the right checksum and the wrong content."""
     _, tensors, metadata = _checkpoint()
     if name == "tensors":
         try:

@@ -1,13 +1,13 @@
-"""Kill training runs at random moments, resume them, and compare them with undisturbed ones.
+"""Kill training runs at random moments, resume them, and compare them with uninterrupted ones.
 
     uv run python scripts/kill_runs.py --kills 100
 
-Every recipe is trained on the digits once undisturbed. Then it is trained by the command line in
-a process that SIGKILL ends at a random moment, and resumed, again and again, with a checkpoint
-every few steps so that many kills fall into the writing of one. A resumed run must go on from the
-newest checkpoint, and not from before it. When a run comes to its end, its weights, running
-averages, optimizer, delta, position and metrics must be those of the undisturbed run, bit for bit.
-Ends with exit code 1 if anything is lost or differs.
+Every recipe is trained on the digits once without interruption. Then the command line trains it in
+a process that is killed at a random moment and resumed, again and again. Checkpoints are so
+frequent that many kills happen while one is written. A resumed run must continue from the newest
+checkpoint. At the end of a run, its weights, running averages, optimizer, delta, position and
+metrics must equal those of the uninterrupted run, bit for bit. The exit code is 1 if anything is
+lost or differs.
 """
 
 import argparse
@@ -42,32 +42,32 @@ RECIPES = {
     "N-FGSM": ["n-fgsm"],
 }
 EPOCHS = 6
-# A checkpoint every 0.1 s: kills are to find the process writing.
+# A checkpoint every 0.1 s, so that many kills happen while one is written.
 OFTEN = ("train.checkpoint_minutes=0.0017", "train.log_every=1")
 CLOCKS = {"images_per_second", "passes_per_second"}
 TRAINING, WRITING = "killed between checkpoints", "while writing one"
 RENAMING, AFTERWARDS = "between its renames", "while measuring (not counted)"
 KILLED = (TRAINING, WRITING, RENAMING)
-LOST, FINISHED, DIFFERING = "checkpoints lost", "runs to their end", "of these differ"
+LOST, FINISHED, DIFFERING = "checkpoints lost", "finished runs", "of these differ"
 POSITION = ("passes", "batches", "replay", "replays", "steps", "images", "finished", "first_loss")
 
 
 def command(recipe: list[str], folder: Path) -> list[str]:
-    """Return the command that trains a recipe in a folder, or goes on there."""
+    """Return the command that trains a recipe in a folder, or resumes it there."""
     words = [f"train.epochs={EPOCHS}", "evaluate.images=10", "evaluate.pgd_steps=1", *OFTEN]
     return [sys.executable, "-m", "gratis.cli", "train", *recipe, *words, "--out", str(folder)]
 
 
 def start(recipe: list[str], folder: Path) -> "subprocess.Popen[bytes]":
     """Start or resume a run."""
-    # Tiny networks are slowed down by a second thread wherever something else runs.
+    # On a busy machine, a second thread slows tiny networks down.
     quiet = subprocess.DEVNULL
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command(recipe, folder), env=environment, stdout=quiet, stderr=quiet)
 
 
 def changed(folder: Path) -> int:
-    """Return when the run last wrote into its folder, in nanoseconds; 0 if never."""
+    """Return the time when the run last wrote to its folder, in nanoseconds; 0 if never."""
     times = []
     for name in ("metrics.jsonl", "checkpoint.safetensors"):
         if (folder / name).exists():
@@ -77,9 +77,9 @@ def changed(folder: Path) -> int:
 
 @dataclass(frozen=True)
 class Reached:
-    """How far a run has come: its steps, and what it wrote into its log until then.
+    """The progress of a run: its steps, and its log up to there.
 
-    The log's lines hold readings of the clock, so that steps made twice cannot look the same.
+    The log contains times, so that steps taken twice differ in it.
     """
 
     steps: int = 0
@@ -88,7 +88,7 @@ class Reached:
 
     @classmethod
     def by(cls, folder: Path) -> "Reached":
-        """Return how far the run in ``folder`` has come by its newest checkpoint."""
+        """Return the progress of the run in ``folder`` at its newest checkpoint."""
         path = folder / "checkpoint.safetensors"
         if not checkpoint_file.exists(path):
             return cls()
@@ -98,12 +98,12 @@ class Reached:
         return cls(position["steps"], log, position["finished"])
 
     def lost(self, later: "Reached") -> bool:
-        """Return whether ``later`` does not go on from here."""
+        """Return whether ``later`` does not continue from here."""
         return later.steps < self.steps or not later.log.startswith(self.log)
 
 
 def kill_once(recipe: list[str], folder: Path, wait: float | None) -> str:
-    """Kill a run ``wait`` seconds after it trains, or never; return what it was doing."""
+    """Kill a run ``wait`` seconds after it starts to train, or never; return what it was doing."""
     before = changed(folder)
     process = start(recipe, folder)
     while process.poll() is None and changed(folder) == before:
@@ -123,7 +123,7 @@ def kill_once(recipe: list[str], folder: Path, wait: float | None) -> str:
 
 
 def outcome(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], list[dict[str, Any]]]:
-    """Return the final tensors, position and metrics of a run, without the clocks' readings."""
+    """Return the final tensors, position and metrics of a run, without times."""
     tensors, metadata = checkpoint_file.read(folder / "checkpoint.safetensors")
     position = json.loads(metadata["position"])
     lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
@@ -132,7 +132,7 @@ def outcome(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], list
 
 
 def differing(folder: Path, reference: Path) -> list[str]:
-    """Return what is not the same in two runs."""
+    """Return the names of what differs between two runs."""
     tensors, position, log = outcome(folder)
     expected, expected_position, expected_log = outcome(reference)
     names = [
@@ -146,41 +146,41 @@ def differing(folder: Path, reference: Path) -> list[str]:
     return names + (["metrics.jsonl"] if log != expected_log else [])
 
 
-def torment(name: str, kills: int, folder: Path, draw: random.Random) -> Counter[str]:
-    """Kill and resume runs of one recipe; return how often what was met."""
-    recipe, reference = RECIPES[name], folder / "undisturbed"
+def kill_recipe(name: str, kills: int, folder: Path, draw: random.Random) -> Counter[str]:
+    """Kill and resume runs of one recipe; return the count of each outcome."""
+    recipe, reference = RECIPES[name], folder / "uninterrupted"
     started = time.monotonic()
     if start(recipe, reference).wait():
-        raise SystemExit(f"{name}: the undisturbed run failed; try it by hand")
-    # Most of the time was the start of the process: so each run is killed several times.
+        raise SystemExit(f"{name}: the uninterrupted run failed; run it by hand")
+    # Most of that time was the start of the process; a shorter wait kills each run several times.
     longest = (time.monotonic() - started) / 8
-    met: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     reached = Reached()
     while True:
-        target = folder / f"run{met[FINISHED]}"
-        left = kills - sum(met[kind] for kind in KILLED)
+        target = folder / f"run{counts[FINISHED]}"
+        left = kills - sum(counts[kind] for kind in KILLED)
         what = kill_once(recipe, target, draw.uniform(0, longest) if left > 0 else None)
-        met[what] += 1
+        counts[what] += 1
         now = Reached.by(target)
         if reached.lost(now):
-            met[LOST] += 1
+            counts[LOST] += 1
             print(f"{target.name} of {name}: step {reached.steps} was lost", flush=True)
         reached = now
         if what != FINISHED:
             continue
         reached = Reached()
         if names := differing(target, reference):
-            met[DIFFERING] += 1
+            counts[DIFFERING] += 1
             print(f"{target.name} of {name} differs: {', '.join(names[:5])}", flush=True)
         if left <= 0:
-            return met
+            return counts
 
 
 def main() -> None:
-    """Kill runs of every recipe and print what came of it."""
+    """Kill runs of every recipe and print a table of the outcomes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=100, help="in all")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--kills", type=int, default=100, help="total number of kills")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random moments")
     arguments = parser.parse_args()
     wrong = 0
     columns = (*KILLED, AFTERWARDS, LOST, FINISHED, DIFFERING)
@@ -190,9 +190,9 @@ def main() -> None:
         share -= arguments.kills * index // len(RECIPES)
         with tempfile.TemporaryDirectory() as folder:
             draw = random.Random(f"{arguments.seed} {name}")
-            met = torment(name, share, Path(folder), draw)
-        wrong += met[DIFFERING] + met[LOST]
-        figures = " | ".join(str(met[column]) for column in columns)
+            counts = kill_recipe(name, share, Path(folder), draw)
+        wrong += counts[DIFFERING] + counts[LOST]
+        figures = " | ".join(str(counts[column]) for column in columns)
         print(f"| {name} | {figures} |", flush=True)
     sys.exit(1 if wrong else 0)
 

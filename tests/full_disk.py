@@ -1,4 +1,4 @@
-"""A disk that is full, without one: no file can grow beyond a size."""
+"""Simulates a full disk by a limit on the size of files."""
 
 import resource
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def at_most(size: int) -> Iterator[None]:
-    """Let no file grow beyond ``size`` bytes while the block runs."""
-    # Python ignores the signal that comes with it, and reports an error like that of a full disk.
+    """Limit every file to ``size`` bytes while the block runs."""
+    # Python ignores SIGXFSZ and raises an OSError like that of a full disk.
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

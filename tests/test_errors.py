@@ -19,17 +19,17 @@ from gratis.errors import file_error, printable
         ("\udcff", r"\udcff"),
     ],
 )
-def test_what_steers_a_terminal_is_written_as_an_escape(text, shown):
+def test_control_characters_are_escaped(text, shown):
     assert printable(text) == shown
 
 
 @given(st.text() | st.text(st.characters(categories=["Cc", "Cs", "Zl", "Zp"])))
-def test_any_text_is_one_line_that_can_be_printed(text):
+def test_any_text_becomes_one_printable_line(text):
     shown = printable(text)
     assert len(shown.splitlines()) <= 1 and printable(shown) == shown
     shown.encode()
 
 
-def test_the_whole_message_is_one_line():
+def test_an_error_message_is_one_line():
     error = file_error(Path("a\nb"), "is\tbad", "delete\rit")
     assert str(error) == r"a\nb: is\tbad; delete\rit"

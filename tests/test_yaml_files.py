@@ -68,7 +68,7 @@ def test_plain_content_is_read(tmp_path):
         ("a: " + "x" * LARGEST, "too large"),
     ],
 )
-def test_bad_files_are_refused_by_name_and_reason(tmp_path, text, problem):
+def test_an_invalid_file_is_refused_with_its_name_and_the_reason(tmp_path, text, problem):
     with pytest.raises(GratisError) as caught:
         read(tmp_path, text)
     assert "x.yaml: " in str(caught.value)
@@ -89,7 +89,7 @@ def test_depth_is_counted_per_branch_and_not_per_file(tmp_path):
 
 
 @pytest.mark.parametrize("raw", [b"a: \xff\xfe", b"\x80"])
-def test_bytes_that_are_no_text_are_refused(tmp_path, raw):
+def test_bytes_that_are_not_utf_8_are_refused(tmp_path, raw):
     (tmp_path / "x.yaml").write_bytes(raw)
     with pytest.raises(GratisError, match=r"x\.yaml: cannot be read"):
         read_yaml(tmp_path / "x.yaml")
@@ -101,7 +101,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
             read_yaml(path)
 
 
-def test_a_value_is_refused_by_its_source():
+def test_an_invalid_value_names_its_source():
     with pytest.raises(GratisError, match=r"^a=\[1: not YAML"):
         parse_value("a=[1", "[1")
 
@@ -131,7 +131,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(words, values, min_size=1, max_size=3))
-def test_what_is_written_is_read_again(content):
+def test_written_content_is_read_again(content):
     text = dump_yaml(content)
     assert parse_value("text", text) == content
     assert list(parse_value("text", text)) == list(content)

@@ -1,4 +1,4 @@
-"""Progress on the terminal: live bars where one watches, quiet lines where none does."""
+"""Progress bars on the terminal; none if standard error is not a terminal."""
 
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
@@ -23,14 +23,20 @@ _hidden = False
 
 
 def hide_bars(hide: bool) -> None:
-    """Show no progress bars from now on, or show them again where there is a terminal."""
+    """Hide progress bars from now on, or show them again."""
     global _hidden
     _hidden = hide
 
 
 @contextmanager
 def bar(title: str, total: float | None, *columns: ProgressColumn) -> Iterator["Bar"]:
-    """Show one progress bar while the block runs; ``columns`` stand before the time left."""
+    """Show a progress bar while the block runs.
+
+    Args:
+        title: The text before the bar.
+        total: The amount of work; ``None`` if it is unknown.
+        columns: What to show between the bar and the times.
+    """
     shown = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -47,26 +53,26 @@ def bar(title: str, total: float | None, *columns: ProgressColumn) -> Iterator["
 
 
 class Bar:
-    """One task of a live display."""
+    """A progress bar."""
 
     def __init__(self, shown: Progress, title: str, total: float | None) -> None:
-        """Add a task to a display."""
+        """Add a bar to a live display."""
         self._shown = shown
         self._task = shown.add_task(title, total=total, note="")
 
     def advance(self, amount: float = 1, note: str | None = None) -> None:
-        """Move on by ``amount``; ``note`` replaces the text beside the bar."""
+        """Advance the bar by ``amount``; ``note`` replaces the text beside it."""
         self._shown.update(self._task, advance=amount)
         if note is not None:
             self._shown.update(self._task, note=note)
 
     def resize(self, total: float) -> None:
-        """Let ``total`` be the whole."""
+        """Change the amount of work to ``total``."""
         self._shown.update(self._task, total=total)
 
 
 def track(items: Iterable[Item], title: str, total: int | None = None) -> Iterator[Item]:
-    """Yield from ``items`` under a progress bar that counts them."""
+    """Yield every item of ``items`` and count them in a progress bar."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     with bar(title, total, MofNCompleteColumn()) as shown:

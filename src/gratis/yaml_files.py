@@ -1,4 +1,4 @@
-"""YAML in and out: safe loading only, and a duplicate key is an error."""
+"""Strict and safe YAML: no tags, aliases, duplicate keys, deep nests or huge integers."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,15 +8,15 @@ import yaml
 
 from gratis.errors import GratisError, file_error, printable
 
-# No recipe comes near any. Reading 100 kB takes a few seconds at worst; whoever walks through the
-# content recurses once a level; larger integers do not fit a tensor.
+# Far above any recipe. Reading 100 kB takes a few seconds at worst; functions that walk through the
+# content recurse once per level; larger integers do not fit into a tensor.
 LARGEST = 100_000
 DEEPEST = 50
 _INTEGERS, _DIGITS, _SHOWN = 2**63, 100, 500
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses duplicate keys, aliases, deep nests and huge integers, which plain loaders accept."""
+    """A safe loader that also refuses duplicate keys, aliases, deep nests and huge integers."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -33,10 +33,10 @@ class _Loader(yaml.SafeLoader):
         return content
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        # Told by its length first: reading n digits takes more than n steps.
-        endless = len(node.value) > _DIGITS
-        number = 0 if endless else super().construct_yaml_int(node)
-        if endless or not -_INTEGERS <= number < _INTEGERS:
+        # Its length is checked first, since parsing n digits takes more than n steps.
+        too_long = len(node.value) > _DIGITS
+        number = 0 if too_long else super().construct_yaml_int(node)
+        if too_long or not -_INTEGERS <= number < _INTEGERS:
             raise yaml.constructor.ConstructorError(
                 None, None, "number beyond 64 bits", node.start_mark
             )
@@ -58,29 +58,29 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what occurs twice in full: the loader refuses aliases."""
+    """A dumper without aliases, which the loader refuses."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file of keys and values.
+    """Return the keys and values of a YAML file.
 
     Raises:
-        GratisError: the file is missing or is not such YAML; the message names the line.
+        GratisError: The file is missing or is not such YAML; the message names the line.
     """
-    content = _parse(str(path), read_text(path))
+    content = parse_value(str(path), read_text(path))
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise file_error(path, "holds no keys and values")
     return content
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file of settings.
+    """Return the text of a settings file.
 
     Raises:
-        GratisError: the file is missing, is not UTF-8, or has more than ``LARGEST`` bytes.
+        GratisError: The file is missing, is not UTF-8, or has more than ``LARGEST`` bytes.
     """
     try:
         with path.open("rb") as stream:
@@ -96,24 +96,20 @@ def read_text(path: Path) -> str:
 
 
 def parse_value(source: str, text: str) -> Any:
-    """Return what ``text`` means in YAML; ``source`` names it in the error.
+    """Return the value of a YAML text; ``source`` names the text in error messages.
 
     Raises:
-        GratisError: it is not YAML.
+        GratisError: It is not YAML.
     """
-    return _parse(source, text)
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a subclass of the safe loader
+    except Exception as error:
+        # Explicit tags such as !!bool raise KeyError, IndexError and others.
+        reason = " ".join(str(error).split()).replace('in "<unicode string>",', "at")
+        raise GratisError(printable(f"{source}: not YAML: {reason[:_SHOWN]}")) from error
 
 
 def dump_yaml(content: dict[str, Any]) -> str:
-    """Return ``content`` as YAML, keys in their order."""
+    """Return ``content`` as YAML, with the keys in their order."""
     text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
     return text
-
-
-def _parse(source: str, text: str) -> Any:
-    try:
-        return yaml.load(text, _Loader)  # noqa: S506 - it is a safe loader, and stricter
-    except Exception as error:
-        # Explicit tags such as !!bool raise whatever they come across: KeyError, IndexError, ...
-        reason = " ".join(str(error).split()).replace('in "<unicode string>",', "at")
-        raise GratisError(printable(f"{source}: not YAML: {reason[:_SHOWN]}")) from error

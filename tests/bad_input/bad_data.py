@@ -1,4 +1,4 @@
-"""Images, folders, archives and binaries that are missing, broken or hostile."""
+"""Images, folders, archives and binaries that are missing, broken or malicious."""
 
 import io
 import stat
@@ -10,14 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from offer import Case, Place
+from harness import Case, Workspace
 from PIL import Image
 
 WNIDS = ("n01", "n02")
 ZIP, TAR = "tiny-imagenet-200.zip", "cifar-10-binary.tar.gz"
 
 
-def picture(kind: str = "PNG", size: int = 16) -> bytes:
+def encoded(kind: str = "PNG", size: int = 16) -> bytes:
     pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind)
@@ -30,7 +30,7 @@ def put(path: Path, content: bytes | str = b"") -> None:
 
 
 def png_of(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that claims so many pixels."""
+    """Return a PNG of a few bytes whose header claims this many pixels."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         checked = name + content
@@ -42,19 +42,19 @@ def png_of(width: int, height: int) -> bytes:
 
 
 def pets(folder: Path) -> Path:
-    """A folder of one's own: two classes, an image each for training and validation."""
+    """Create a folder of images: two classes, each with a training and a validation image."""
     for part in ("train", "val"):
         for name in ("cat", "dog"):
-            put(folder / part / name / "a.png", picture())
+            put(folder / part / name / "a.png", encoded())
     return folder
 
 
 def tiny(folder: Path) -> Path:
-    """Tiny ImageNet's layout with two classes."""
+    """Create Tiny ImageNet's layout with two classes."""
     lines = []
     for number, wnid in enumerate(WNIDS):
-        put(folder / "train" / wnid / "images" / f"{wnid}_0.JPEG", picture("JPEG"))
-        put(folder / "val" / "images" / f"val_{number}.JPEG", picture("JPEG"))
+        put(folder / "train" / wnid / "images" / f"{wnid}_0.JPEG", encoded("JPEG"))
+        put(folder / "val" / "images" / f"val_{number}.JPEG", encoded("JPEG"))
         lines.append(f"val_{number}.JPEG\t{wnid}\t0\t0\t63\t63\n")
     put(folder / "val" / "val_annotations.txt", "".join(lines))
     put(folder / "wnids.txt", "\n".join(WNIDS))
@@ -62,7 +62,7 @@ def tiny(folder: Path) -> Path:
 
 
 def cifar(folder: Path) -> Path:
-    """CIFAR-10's layout with two images a file."""
+    """Create CIFAR-10's layout with two images per file."""
     names = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
     for name in names:
         put(folder / name, b"".join(bytes([label]) + bytes(3072) for label in (0, 1)))
@@ -70,49 +70,51 @@ def cifar(folder: Path) -> Path:
     return folder
 
 
-def image(offered: str, content: bytes, *says: str, name: str = "b.png") -> Case:
-    """A folder of images with this one among them."""
+def image(title: str, content: bytes, *expected: str, name: str = "b.png") -> Case:
+    """A folder of images that includes this one."""
 
-    def prepare(place: Place) -> list[str]:
-        put(pets(place.folder / "pets") / "train" / "cat" / name, content)
+    def prepare(workspace: Workspace) -> list[str]:
+        put(pets(workspace.folder / "pets") / "train" / "cat" / name, content)
         return ["data", "folder:pets"]
 
-    return Case("Images", offered, prepare, (name, *says))
+    return Case("Images", title, prepare, (name, *expected))
 
 
-def root(name: str, offered: str, make: Callable[[Path], object], *says: str, section: str) -> Case:
-    """Whatever ``make`` makes at a path called root, as the data set called ``name``."""
+def root(
+    name: str, title: str, make: Callable[[Path], object], *expected: str, section: str
+) -> Case:
+    """The data set ``name`` with the root that ``make`` creates."""
 
-    def prepare(place: Place) -> list[str]:
-        make(place.folder / "root")
+    def prepare(workspace: Workspace) -> list[str]:
+        make(workspace.folder / "root")
         return ["data", name, "--data-root", "root"]
 
-    return Case(section, offered, prepare, says)
+    return Case(section, title, prepare, expected)
 
 
 def data(
-    offered: str, source: Callable[[Path], Path], damage: Callable[[Path], object], *says: str
+    title: str, source: Callable[[Path], Path], damage: Callable[[Path], object], *expected: str
 ) -> Case:
-    """A data set in a folder that ``source`` makes whole, before it is damaged."""
+    """A data set that ``source`` creates and ``damage`` damages."""
     name = {pets: "folder", tiny: "tiny-imagenet", cifar: "cifar10"}[source]
     section = "Data folders"
-    return root(name, offered, lambda path: damage(source(path)), *says, section=section)
+    return root(name, title, lambda path: damage(source(path)), *expected, section=section)
 
 
-def wrong_root(offered: str, make: Callable[[Path], object], *says: str) -> Case:
-    """No data set."""
-    return root("tiny-imagenet", offered, make, "root", *says, section="Data folders")
+def wrong_root(title: str, make: Callable[[Path], object], *expected: str) -> Case:
+    """A root that is not a data set."""
+    return root("tiny-imagenet", title, make, "root", *expected, section="Data folders")
 
 
-def archive(offered: str, make: Callable[[Path], object], *says: str, name: str = ZIP) -> Case:
-    """A folder that holds an archive to unpack."""
+def archive(title: str, make: Callable[[Path], object], *expected: str, name: str = ZIP) -> Case:
+    """A root that holds an archive."""
 
-    def boxed(folder: Path) -> None:
+    def in_a_folder(folder: Path) -> None:
         folder.mkdir()
         make(folder / name)
 
     source = "cifar10" if name == TAR else "tiny-imagenet"
-    return root(source, offered, boxed, name, *says, section="Archives")
+    return root(source, title, in_a_folder, name, *expected, section="Archives")
 
 
 def zipped(*members: tuple[str, bytes], mode: int = 0) -> Callable[[Path], None]:
@@ -154,22 +156,34 @@ VAL = Path("val/val_annotations.txt")
 IMAGE = "val/images/val_0.JPEG"
 CASES = [
     image("zero bytes", b"", "is empty"),
-    image("a truncated PNG", picture()[:200]),
-    image("a truncated JPEG", picture("JPEG")[:300], name="b.jpg"),
+    image("a truncated PNG", encoded()[:200]),
+    image("a truncated JPEG", encoded("JPEG")[:300], name="b.jpg"),
     image("text called .JPEG", b"not an image", name="b.JPEG"),
     image("a few bytes that claim 30,000 x 30,000 pixels", png_of(30_000, 30_000)),
-    image("a truncated TIFF", picture("TIFF")[:100], name="b.tif"),
+    image("a truncated TIFF", encoded("TIFF")[:100], name="b.tif"),
     data("a name with a line break", pets, lambda r: put(r / "val/cat/b\n.png"), "b\\n.png"),
-    wrong_root("a root that is not there", lambda _: None, "point --data-root to"),
+    wrong_root("a missing root", lambda _: None, "point --data-root to"),
     wrong_root("an empty root", Path.mkdir, "point --data-root to"),
     wrong_root("a file as root", Path.touch, "is a file"),
     data("a folder without train and val", pets, lambda r: (r / "val").rename(r / "x"), "root/val"),
     data("an empty class", pets, lambda r: (r / "val/cat/a.png").unlink(), "val/cat", "no images"),
-    data("classes that differ", pets, lambda r: (r / "val/cow").mkdir(), "cow (only in val)"),
+    data(
+        "different classes in train and val",
+        pets,
+        lambda r: (r / "val/cow").mkdir(),
+        "cow (only in val)",
+    ),
     data("a broken annotation", tiny, lambda r: append(r / VAL, "x\n"), str(VAL), "line 3"),
     data("no annotations", tiny, lambda r: (r / VAL).unlink(), str(VAL)),
-    data("an annotation too many", tiny, lambda r: append(r / VAL, "x.JPEG\tn01\n"), "x.JPEG"),
-    data("an annotation too few", tiny, lambda r: put(r / VAL, "val_0.JPEG\tn01\n"), str(VAL)),
+    data(
+        "an annotation without an image", tiny, lambda r: append(r / VAL, "x.JPEG\tn01\n"), "x.JPEG"
+    ),
+    data(
+        "an image without an annotation",
+        tiny,
+        lambda r: put(r / VAL, "val_0.JPEG\tn01\n"),
+        str(VAL),
+    ),
     data("a missing image", tiny, lambda r: (r / IMAGE).unlink(), "val_0.JPEG"),
     data("an image of zero bytes", tiny, lambda r: put(r / IMAGE), "val_0.JPEG", "empty"),
     data("a class without images", tiny, lambda r: append(r / "wnids.txt", "\nn03"), "n03"),

@@ -1,4 +1,4 @@
-"""Checkpoints and pretrained weights that are damaged, of something else, or traps."""
+"""Checkpoints and pretrained weights that are damaged, wrong or malicious."""
 
 import json
 import pickle
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import timm
 import torch
-from offer import Case, Place, Trap
+from harness import Case, Trap, Workspace
 from safetensors.torch import save_file
 
 from gratis.training import checkpoint_file
@@ -16,34 +16,36 @@ from gratis.training import checkpoint_file
 State = dict[str, torch.Tensor]
 
 
-def checkpoint(offered: str, damage: Callable[[Place, Path], object], *says: str) -> Case:
-    """A finished run whose checkpoint, with its copies if it has any, is damaged."""
+def checkpoint(title: str, damage: Callable[[Workspace, Path], object], *expected: str) -> Case:
+    """A finished run whose checkpoint, and any copy of it, is damaged."""
 
-    def prepare(place: Place) -> list[str]:
-        for path in sorted(place.run().glob("*checkpoint*.safetensors*")):
-            damage(place, path)
+    def prepare(workspace: Workspace) -> list[str]:
+        for path in sorted(workspace.run().glob("*checkpoint*.safetensors*")):
+            damage(workspace, path)
         return ["evaluate", "run"]
 
-    return Case("Checkpoints", offered, prepare, ("checkpoint", *says))
+    return Case("Checkpoints", title, prepare, ("checkpoint", *expected))
 
 
-def weights(offered: str, name: str, make: Callable[[Place, Path], object], *says: str) -> Case:
+def weights(
+    title: str, name: str, make: Callable[[Workspace, Path], object], *expected: str
+) -> Case:
     """A file of pretrained weights."""
 
-    def prepare(place: Place) -> list[str]:
-        make(place, place.folder / name)
+    def prepare(workspace: Workspace) -> list[str]:
+        make(workspace, workspace.folder / name)
         model = ["model.backbone=test_resnet", "model.pretrained=true", f"model.weights={name}"]
         sizes = ["model.channels=null", "model.stem=imagenet", "model.input_size=32"]
         return ["train", "resnet18", "--out", "run", *model, *sizes]
 
-    return Case("Pretrained weights", offered, prepare, (name, *says))
+    return Case("Pretrained weights", title, prepare, (name, *expected))
 
 
-def cut(_: Place, path: Path) -> None:
+def cut(_: Workspace, path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def flip(_: Place, path: Path) -> None:
+def flip(_: Workspace, path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
@@ -55,17 +57,17 @@ def in_place_of(path: Path) -> Path:
 
 def rewritten(
     tensors: Callable[[State], State] = lambda state: state, **metadata: str
-) -> Callable[[Place, Path], None]:
-    """Return what seals a checkpoint again, changed, as a stranger can."""
+) -> Callable[[Workspace, Path], None]:
+    """Return a function that changes a checkpoint and updates its checksum."""
 
-    def damage(_: Place, path: Path) -> None:
+    def damage(_: Workspace, path: Path) -> None:
         state, kept = checkpoint_file.read(path)
         checkpoint_file.write(path, tensors(state), kept | metadata)
 
     return damage
 
 
-def of_another_run(_: Place, path: Path) -> None:
+def of_another_run(_: Workspace, path: Path) -> None:
     state, kept = checkpoint_file.read(path)
     identity = json.loads(kept["identity"]) | {"seed": "1"}
     checkpoint_file.write(path, state, kept | {"identity": json.dumps(identity)})
@@ -76,11 +78,13 @@ def nan(state: State) -> State:
     return state | {first: torch.full_like(state[first], torch.nan)}
 
 
-def header(content: dict[str, object], length: int | None = None) -> Callable[[Place, Path], None]:
-    """Return what writes a file of safetensors with a header that claims ``length`` bytes."""
+def header(
+    content: dict[str, object], length: int | None = None
+) -> Callable[[Workspace, Path], None]:
+    """Return a function that writes a safetensors header of a claimed ``length`` in bytes."""
     text = json.dumps(content).encode()
 
-    def write(_: Place, path: Path) -> None:
+    def write(_: Workspace, path: Path) -> None:
         path.write_bytes(struct.pack("<Q", len(text) if length is None else length) + text)
 
     return write
@@ -97,66 +101,66 @@ def backbone(name: str = "test_resnet") -> State:
     return timm.create_model(name, num_classes=0).state_dict()
 
 
-def eight_bits(_: Place, path: Path) -> None:
+def eight_bits(_: Workspace, path: Path) -> None:
     save_file({name: value.to(torch.int8) for name, value in backbone().items()}, path)
 
 
 CASES = [
-    checkpoint("one that is not there", lambda _, path: path.unlink(), "no such checkpoint"),
-    checkpoint("one of zero bytes", lambda _, path: path.write_bytes(b""), "damaged"),
-    checkpoint("one that is cut", cut, "damaged"),
-    checkpoint("a folder in its place", lambda _, path: in_place_of(path).mkdir(), "no such"),
+    checkpoint("a missing file", lambda _, path: path.unlink(), "no such checkpoint"),
+    checkpoint("an empty file", lambda _, path: path.write_bytes(b""), "damaged"),
+    checkpoint("a truncated file", cut, "damaged"),
+    checkpoint("a folder in its workspace", lambda _, path: in_place_of(path).mkdir(), "no such"),
     checkpoint("a header that claims 2**60 bytes", header({}, 2**60), "damaged"),
     checkpoint("tensors that overlap", header(OVERLAP), "damaged"),
-    checkpoint("a type of numbers that does not exist", header(UNKNOWN), "damaged"),
+    checkpoint("an unknown data type", header(UNKNOWN), "damaged"),
     checkpoint(
         "a pickle that runs a command",
-        lambda place, path: path.write_bytes(pickle.dumps(Trap(place.canary))),
+        lambda workspace, path: path.write_bytes(pickle.dumps(Trap(workspace.canary))),
         "damaged",
     ),
     checkpoint(
         "a torch.save file that runs a command",
-        lambda place, path: torch.save({"model": Trap(place.canary)}, path),
+        lambda workspace, path: torch.save({"model": Trap(workspace.canary)}, path),
         "damaged",
     ),
-    checkpoint("another program's tensors", lambda _, path: save_file(backbone(), path)),
-    checkpoint("that of another run", of_another_run, "seed was 1, is 0"),
+    checkpoint("the tensors of another program", lambda _, path: save_file(backbone(), path)),
+    checkpoint("the checkpoint of another run", of_another_run, "seed was 1, is 0"),
     checkpoint(
-        "another architecture's",
+        "the checkpoint of another architecture",
         rewritten(lambda state: {name.replace("layer1", "x"): v for name, v in state.items()}),
         "another model",
     ),
-    checkpoint("one with NaN weights", rewritten(nan), "not finite"),
-    checkpoint("one whose place in training is no JSON", rewritten(position="{"), "damaged"),
+    checkpoint("NaN weights", rewritten(nan), "not finite"),
+    checkpoint("a training position that is not JSON", rewritten(position="{"), "damaged"),
     checkpoint("one changed byte", flip, "checksum"),
-    weights("a file that is not there", "w.pth", lambda *_: None, "no such weights file"),
-    weights("a file of zero bytes", "w.pth", lambda _, path: path.touch(), "damaged"),
+    weights("a missing file", "w.pth", lambda *_: None, "no such weights file"),
+    weights("an empty file", "w.pth", lambda _, path: path.touch(), "damaged"),
     weights("text", "w.safetensors", lambda _, path: path.write_text("weights"), "damaged"),
     weights(
-        "a file that is cut",
+        "a truncated file",
         "w.safetensors",
-        lambda place, path: (save_file(backbone(), path), cut(place, path)),
+        lambda workspace, path: (save_file(backbone(), path), cut(workspace, path)),
         "damaged",
     ),
     weights(
         "a pickle that runs a command",
         "w.pth",
-        lambda place, path: path.write_bytes(pickle.dumps({"a": Trap(place.canary)})),
+        lambda workspace, path: path.write_bytes(pickle.dumps({"a": Trap(workspace.canary)})),
     ),
     weights(
-        "the same, called .safetensors",
+        "a pickle called .safetensors",
         "w.safetensors",
-        lambda place, path: path.write_bytes(pickle.dumps({"a": Trap(place.canary)})),
+        lambda workspace, path: path.write_bytes(pickle.dumps({"a": Trap(workspace.canary)})),
         "damaged",
     ),
     weights(
         "a torch.save file that runs a command",
         "w.pth",
-        lambda place, path: torch.save({"a": Trap(place.canary)}, path),
+        lambda workspace, path: torch.save({"a": Trap(workspace.canary)}, path),
         "holds more than tensors",
     ),
     weights(
-        "those of another backbone",
+        "weights of another backbone",
         "w.safetensors",
         lambda _, path: save_file(backbone("test_vit"), path),
         "does not fit this backbone",
@@ -167,5 +171,5 @@ CASES = [
         lambda _, path: save_file(nan(backbone()), path),
         "NaN",
     ),
-    weights("integers of 8 bits", "w.safetensors", eight_bits, "not a plain tensor"),
+    weights("8-bit integers", "w.safetensors", eight_bits, "not a plain tensor"),
 ]

@@ -1,4 +1,4 @@
-"""Perturbed sets and run folders that were changed, swapped or damaged."""
+"""Perturbed sets and run folders that are changed, swapped or damaged."""
 
 import hashlib
 import io
@@ -10,33 +10,35 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from offer import REPRODUCE, Case, Place, Trap
+from harness import REPRODUCE, Case, Trap, Workspace
 
-Damage = Callable[[Place, Path], object]
+Damage = Callable[[Workspace, Path], object]
 
 
-def sets(offered: str, damage: Damage, *says: str) -> Case:
-    """Perturbed sets to measure a run on."""
+def sets(title: str, damage: Damage, *expected: str) -> Case:
+    """Perturbed sets to evaluate a run on."""
 
-    def prepare(place: Place) -> list[str]:
-        damage(place, place.sets())
+    def prepare(workspace: Workspace) -> list[str]:
+        damage(workspace, workspace.sets())
         return ["evaluate", "run", "--sets", "sets"]
 
-    return Case("Perturbed sets", offered, prepare, ("sets", *says))
+    return Case("Perturbed sets", title, prepare, ("sets", *expected))
 
 
-def vouched(offered: str, content: Callable[[Place, Path], bytes], *says: str) -> Case:
-    """The same, where the manifest has the changed file's own hash."""
+def with_right_digest(
+    title: str, content: Callable[[Workspace, Path], bytes], *expected: str
+) -> Case:
+    """Perturbed sets with a changed file whose digest in the manifest is right."""
 
-    def damage(place: Place, folder: Path) -> None:
+    def damage(workspace: Workspace, folder: Path) -> None:
         path = folder / "geometric.npy"
-        path.write_bytes(content(place, path))
-        vouch(folder, "geometric")
+        path.write_bytes(content(workspace, path))
+        update_digest(folder, "geometric")
 
-    return sets(offered, damage, "geometric.npy", *says)
+    return sets(title, damage, "geometric.npy", *expected)
 
 
-def vouch(folder: Path, name: str) -> None:
+def update_digest(folder: Path, name: str) -> None:
     digest = hashlib.sha256((folder / f"{name}.npy").read_bytes()).hexdigest()
     files = json.loads((folder / "manifest.json").read_text())["files"]
     edit(folder, files=files | {name: digest})
@@ -53,10 +55,10 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-def roll(_: Place, folder: Path) -> None:
+def roll(_: Workspace, folder: Path) -> None:
     path = folder / "labels.npy"
     np.save(path, np.roll(np.load(path), 1))
-    vouch(folder, "labels")
+    update_digest(folder, "labels")
 
 
 def npy(header: str, version: int = 1, length: int | None = None) -> bytes:
@@ -69,66 +71,66 @@ def shaped(shape: str) -> bytes:
     return npy(f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}\n")
 
 
-def objects(place: Place, _: Path) -> bytes:
+def objects(workspace: Workspace, _: Path) -> bytes:
     file = io.BytesIO()
-    np.save(file, np.array([Trap(place.canary)], dtype=object), allow_pickle=True)
+    np.save(file, np.array([Trap(workspace.canary)], dtype=object), allow_pickle=True)
     return file.getvalue()
 
 
-def archived(_: Place, path: Path) -> bytes:
+def archived(_: Workspace, path: Path) -> bytes:
     file = io.BytesIO()
     np.savez(file, geometric=np.load(path))
     return file.getvalue()
 
 
-def a_file(_: Place, folder: Path) -> None:
+def a_file(_: Workspace, folder: Path) -> None:
     shutil.rmtree(folder)
     folder.touch()
 
 
-def runs(offered: str, name: str, damage: Callable[[Path], object], *says: str) -> Case:
-    """A finished reproduction, one of whose files is damaged, and the same command again."""
+def runs(title: str, name: str, damage: Callable[[Path], object], *expected: str) -> Case:
+    """A finished reproduction with a damaged file, and the same command again."""
 
-    def prepare(place: Place) -> list[str]:
-        (found,) = place.out().glob(name)
+    def prepare(workspace: Workspace) -> list[str]:
+        (found,) = workspace.out().glob(name)
         damage(found)
         return REPRODUCE
 
-    return Case("Runs", offered, prepare, (Path(name).name, *says))
+    return Case("Runs", title, prepare, (Path(name).name, *expected))
 
 
 def folder(
-    offered: str, make: Callable[[Place], list[str]], *says: str, section: str = "Runs"
+    title: str, make: Callable[[Workspace], list[str]], *expected: str, section: str = "Runs"
 ) -> Case:
-    """A folder for a run, and the command that names it."""
-    return Case(section, offered, make, says)
+    """A command that needs a folder which ``make`` creates."""
+    return Case(section, title, make, expected)
 
 
-def no_run(place: Place) -> list[str]:
-    (place.folder / "photos").mkdir()
+def no_run(workspace: Workspace) -> list[str]:
+    (workspace.folder / "photos").mkdir()
     return ["resume", "photos"]
 
 
-def gone(place: Place) -> list[str]:
-    note = {"sets": str(place.folder / "moved")}
-    (place.run() / "sets.json").write_text(json.dumps(note))
+def gone(workspace: Workspace) -> list[str]:
+    note = {"sets": str(workspace.folder / "moved")}
+    (workspace.run() / "sets.json").write_text(json.dumps(note))
     return ["evaluate", "run"]
 
 
-def another_recipe(place: Place) -> list[str]:
-    place.run()
+def another_recipe(workspace: Workspace) -> list[str]:
+    workspace.run()
     return ["train", "free", "--out", "run"]
 
 
-def other_keys(place: Place) -> list[str]:
-    place.run()
+def other_keys(workspace: Workspace) -> list[str]:
+    workspace.run()
     return ["evaluate", "run", "train.epochs=3"]
 
 
-def into_photos(place: Place) -> list[str]:
-    place.run()
-    (place.folder / "photos").mkdir()
-    (place.folder / "photos" / "cat.jpg").touch()
+def into_photos(workspace: Workspace) -> list[str]:
+    workspace.run()
+    (workspace.folder / "photos").mkdir()
+    (workspace.folder / "photos" / "cat.jpg").touch()
     return ["perturb", "run", "--out", "photos"]
 
 
@@ -142,8 +144,8 @@ def cut(path: Path) -> None:
 
 FREE = "runs/free-seed0"
 CASES = [
-    sets("a folder that is not there", lambda _, folder: shutil.rmtree(folder), "does not exist"),
-    sets("a file", a_file, "manifest.json"),
+    sets("a missing folder", lambda _, folder: shutil.rmtree(folder), "does not exist"),
+    sets("a file instead of a folder", a_file, "manifest.json"),
     sets("one changed byte", lambda _, f: flip(f / "transfer.npy"), "transfer.npy", "was changed"),
     sets(
         "a missing file",
@@ -152,34 +154,36 @@ CASES = [
     ),
     sets("no manifest", lambda _, folder: (folder / "manifest.json").unlink(), "manifest.json"),
     sets(
-        "a manifest that is no JSON",
+        "a manifest that is not JSON",
         lambda _, folder: (folder / "manifest.json").write_text("{"),
         *("manifest.json", "not readable JSON"),
     ),
-    sets("a manifest of another version", lambda _, f: edit(f, format=2), "manifest.json: format"),
+    sets("a manifest of another version", lambda _, f: edit(f, format=99), "manifest.json: format"),
     sets("a manifest without hashes", lambda _, f: edit(f, files={}), "must list"),
-    sets("a manifest with a budget of NaN", lambda _, f: edit(f, epsilon=np.nan), "epsilon"),
+    sets("a manifest with an epsilon of NaN", lambda _, f: edit(f, epsilon=np.nan), "epsilon"),
     sets("sets of another split", lambda _, f: edit(f, split="0" * 64), "another validation split"),
     sets("labels that were swapped", roll, "labels.npy"),
-    vouched(
+    with_right_digest(
         "a pickle that runs a command, called .npy",
-        lambda place, _: pickle.dumps(Trap(place.canary)),
+        lambda workspace, _: pickle.dumps(Trap(workspace.canary)),
     ),
-    vouched("an array of objects that runs a command", objects, "cannot be read"),
-    vouched("an archive called .npy", archived, "cannot be read"),
-    vouched("a header that claims 10**12 images", lambda *_: shaped(f"({10**12},)")),
-    vouched("a header of 4 GB", lambda *_: npy("{", 2, 2**32 - 1), "not a plain array"),
-    vouched("a header that is no Python", lambda *_: npy("{'descr': (\n"), "cannot be read"),
-    vouched("another shape", lambda *_: shaped("(0,)"), "does not fit"),
-    runs("a results.json that is cut", f"{FREE}/results.json", cut, "not readable JSON"),
+    with_right_digest("an array of objects that runs a command", objects, "cannot be read"),
+    with_right_digest("an archive called .npy", archived, "cannot be read"),
+    with_right_digest("a header that claims 10**12 images", lambda *_: shaped(f"({10**12},)")),
+    with_right_digest("a header of 4 GB", lambda *_: npy("{", 2, 2**32 - 1), "not a plain array"),
+    with_right_digest(
+        "a header that is not Python", lambda *_: npy("{'descr': (\n"), "cannot be read"
+    ),
+    with_right_digest("an array of another shape", lambda *_: shaped("(0,)"), "does not fit"),
+    runs("a truncated results.json", f"{FREE}/results.json", cut, "not readable JSON"),
     runs("a results.json of something else", f"{FREE}/results.json", write(b"[1]"), "dictionary"),
-    runs("a correct.safetensors that is cut", f"{FREE}/correct.safetensors", cut),
-    runs("a correct.safetensors of zero bytes", f"{FREE}/correct.safetensors", write(b"")),
+    runs("a truncated correct.safetensors", f"{FREE}/correct.safetensors", cut),
+    runs("an empty correct.safetensors", f"{FREE}/correct.safetensors", write(b"")),
     runs("a sets.json of something else", f"{FREE}/sets.json", write(b"[1]"), "is damaged"),
-    runs("a recipe.yaml that is cut", f"{FREE}/recipe.yaml", write(b"title: [")),
-    runs("a manifest that is cut", "perturbed/manifest.json", cut, "not readable JSON"),
+    runs("a truncated recipe.yaml", f"{FREE}/recipe.yaml", write(b"title: [")),
+    runs("a truncated manifest", "perturbed/manifest.json", cut, "not readable JSON"),
     folder("a folder without a run", no_run, "photos", "not a run folder"),
-    folder("a run whose sets are gone", gone, "moved", "are gone"),
+    folder("a run whose sets are missing", gone, "moved", "are gone"),
     folder("a folder with another recipe's run", another_recipe, "run: holds a run of another"),
     folder("other settings for a trained run", other_keys, "evaluate.*"),
     folder("sets into a folder of photographs", into_photos, "photos", "cat.jpg"),

@@ -1,4 +1,4 @@
-"""The list of everything bad that is offered."""
+"""All cases of bad input."""
 
 import bad_commands
 import bad_data

@@ -1,4 +1,4 @@
-"""Whatever is offered: one clear line, nothing executed, nothing lost or half-written."""
+"""Bad input gives one clear line; nothing is executed, lost or half-written."""
 
 import importlib.util
 import os
@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 from cases import CASES
-from offer import Place, gratis, offer, tree
+from harness import Workspace, gratis, run_case, tree
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
 def outcome(finished, tmp_path_factory):
-    """Offer a case, once, and return what came of it."""
-    return cache(lambda case: offer(case, tmp_path_factory.mktemp("case") / "place", finished))
+    """Run a case, once, and return its outcome."""
+    return cache(
+        lambda case: run_case(case, tmp_path_factory.mktemp("case") / "workspace", finished)
+    )
 
 
 def check(case, code, stderr):
@@ -25,8 +27,8 @@ def check(case, code, stderr):
     assert code == 2, stderr
     assert "Traceback" not in stderr
     assert sum(line.startswith("error: ") for line in lines) == 1, stderr
-    for part in case.says:
-        assert part in stderr
+    for text in case.expected:
+        assert text in stderr
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -36,19 +38,19 @@ def test_one_clear_line_and_nothing_changed(case, outcome):
     assert seen.after == seen.before
     around = seen.folder.parent
     left = {path.name for path in around.iterdir()}
-    assert left <= {"place", "cache"}, "a trap was sprung, or something written elsewhere"
+    assert left <= {"workspace", "cache"}, "a trap was executed, or a file written outside"
     assert not [path for path in around.rglob("*") if path.name.endswith(".partial")]
 
 
-def test_a_true_process_says_the_same(finished, tmp_path):
+def test_a_process_of_its_own_prints_the_same(finished, tmp_path):
     name = "Checkpoints: a torch.save file that runs a command"
     (case,) = [case for case in CASES if str(case) == name]
-    (tmp_path / "place").mkdir()
-    arguments = case.prepare(Place(tmp_path / "place", finished))
-    before = tree(tmp_path / "place")
+    (tmp_path / "workspace").mkdir()
+    arguments = case.prepare(Workspace(tmp_path / "workspace", finished))
+    before = tree(tmp_path / "workspace")
     done = subprocess.run(
         [sys.executable, "-m", "gratis.cli", *arguments],
-        cwd=tmp_path / "place",
+        cwd=tmp_path / "workspace",
         env=os.environ | {"GRATIS_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -56,13 +58,13 @@ def test_a_true_process_says_the_same(finished, tmp_path):
         timeout=120,
     )
     check(case, done.returncode, done.stderr)
-    assert tree(tmp_path / "place") == before
+    assert tree(tmp_path / "workspace") == before
     assert not (tmp_path / "canary").exists()
 
 
 @pytest.mark.parametrize("left", [None, b"", b"\xff not JSON\n"])
-def test_a_lost_log_loses_no_run(left, finished, tmp_path):
-    run = Place(tmp_path, finished).run()
+def test_a_run_without_its_log_can_be_evaluated(left, finished, tmp_path):
+    run = Workspace(tmp_path, finished).run()
     (run / "metrics.jsonl").unlink()
     if left is not None:
         (run / "metrics.jsonl").write_bytes(left)
@@ -70,7 +72,7 @@ def test_a_lost_log_loses_no_run(left, finished, tmp_path):
     assert code == 0, stderr
 
 
-def test_names_tell_the_cases_apart():
+def test_the_titles_are_unique():
     assert len({str(case) for case in CASES}) == len(CASES)
 
 

@@ -1,4 +1,4 @@
-"""A disk that fills up at any write: one clear line, what was stays, and a rerun succeeds."""
+"""A full disk at any write gives one clear line, keeps old files, and a rerun succeeds."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from offer import TINY, Place, gratis, tree
+from harness import TINY, Workspace, gratis, tree
 
 from full_disk import at_most
 from gratis.data.dataset import Split
@@ -36,7 +36,7 @@ def perturbed(folder, seed):
     build(folder, Split(images, np.arange(200) % 2), True, None, 0.1, seed)
 
 
-# What writes each file, given a title: the longer that is, the larger the file.
+# The function that writes each file; the longer the title, the larger the file.
 SITES = {
     "table.md": lambda folder, title: write_tables([results(title)], folder),
     "table.csv": lambda folder, title: write_tables(rows(title), folder),
@@ -51,12 +51,12 @@ SITES = {
 
 
 def rows(title):
-    """Return so many that table.csv is larger than table.md, and results.json than both."""
+    """Return enough rows that table.csv is larger than table.md, and results.json than both."""
     return [results(title).model_copy(update={"recipe": f"{number}"}) for number in range(30)]
 
 
 @pytest.mark.parametrize("name", SITES)
-def test_what_was_stays_whole_and_a_rerun_succeeds(name, tmp_path):
+def test_the_old_file_is_kept_and_a_rerun_succeeds(name, tmp_path):
     write, old, new = SITES[name], tmp_path / "old", tmp_path / "new"
     for folder, title in ((old, "old"), (new, "much newer")):
         folder.mkdir()
@@ -80,7 +80,7 @@ def test_what_was_stays_whole_and_a_rerun_succeeds(name, tmp_path):
     assert tree(old) == whole
 
 
-# A command, and the file for which the disk is too small.
+# A command, by the file for which the disk is too small.
 COMMANDS = {
     "recipe.yaml": ["train", "free", "--out", "run", *TINY],
     "mine.yaml": ["recipes", "copy", "free", "mine.yaml"],
@@ -90,10 +90,10 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_says_so_in_one_line_and_a_rerun_succeeds(name, finished, tmp_path):
-    place = Place(tmp_path, finished)
+def test_a_command_gives_one_line_and_a_rerun_succeeds(name, finished, tmp_path):
+    workspace = Workspace(tmp_path, finished)
     if name != "recipe.yaml":
-        place.run()
+        workspace.run()
     before = files(tmp_path)
     with at_most(len(before.get(f"run/{name}", bytes(101))) - 1):
         code, stderr = gratis(COMMANDS[name], tmp_path)
@@ -108,8 +108,8 @@ def files(folder):
     return {key: content for key, content in tree(folder).items() if content is not True}
 
 
-def test_a_true_process_on_a_full_disk(finished, tmp_path):
-    run = Place(tmp_path, finished).run()
+def test_a_process_of_its_own_on_a_full_disk(finished, tmp_path):
+    run = Workspace(tmp_path, finished).run()
     before = tree(run)
     code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
     code += "from gratis import cli; cli.main()\n"

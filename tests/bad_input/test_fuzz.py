@@ -1,4 +1,4 @@
-"""A short run of every fuzzer: the same examples every time."""
+"""A short run of every fuzzer, with the same examples each time."""
 
 import importlib
 import random
@@ -15,7 +15,7 @@ EXAMPLES = {"recipe": 40, "manifest": 100, "checkpoint": 100, "archive": 200, "i
 
 
 @pytest.mark.parametrize("name", targets.TARGETS)
-def test_whatever_is_read_is_read_or_refused_in_a_clear_line(name):
+def test_every_example_is_read_or_refused_in_a_clear_line(name):
     found = fuzzing.fuzz(targets.TARGETS[name], 0, 0, EXAMPLES[name], float("inf"))
     tried = list(found)
     assert len(tried) == EXAMPLES[name]
@@ -24,7 +24,7 @@ def test_whatever_is_read_is_read_or_refused_in_a_clear_line(name):
 
 @pytest.mark.parametrize("name", targets.TARGETS)
 def test_every_valid_offer_is_read(name, tmp_path):
-    # Documents made up from the vocabulary are mostly refused: only the packaged files come first.
+    # The packaged files come first; most documents generated from the vocabulary are refused.
     offers = targets.TARGETS[name].offers("0-0")
     for number, offer in enumerate(offers[:16] if name == "recipe" else offers):
         folder = tmp_path / f"{number}"

@@ -1,4 +1,4 @@
-"""Bad input is offered to the command line: where, how, and what the user then sees."""
+"""Runs a command on bad input and records what the user sees and what changed on disk."""
 
 import contextlib
 import io
@@ -13,38 +13,38 @@ from unittest import mock
 
 from gratis import cli
 
-# The smallest training that still goes through every part.
+# The smallest training that still uses every component.
 TINY = [
     *("model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3"),
     *("train.epochs=1", "train.held_out=1", "evaluate.images=40", "evaluate.pgd_steps=1"),
 ]
 REPRODUCE = ["reproduce", "--out", "out", "--only", "resnet18", "--only", "free", *TINY]
-# What is larger is compared by its size alone.
+# Larger files are compared by size only.
 _LARGE = 10_000_000
 
 
 @dataclass(frozen=True)
-class Place:
-    """An empty folder to prepare a case in; ``finished`` holds what an earlier command made."""
+class Workspace:
+    """An empty folder to prepare a case in; ``finished`` holds a finished reproduction."""
 
     folder: Path
     finished: Path
 
     @property
     def canary(self) -> Path:
-        """What a malicious file makes where it is executed."""
+        """The folder that a malicious file creates if it is executed."""
         return self.folder.with_name("canary")
 
     def out(self) -> Path:
-        """Return a copy of a finished reproduction of two rows."""
+        """Return a copy of the finished reproduction."""
         return self._copy("out")
 
     def run(self) -> Path:
-        """Return a copy of its baseline's run."""
+        """Return a copy of its baseline run."""
         return self._copy("out/runs/resnet18-seed0", "run")
 
     def sets(self) -> Path:
-        """Return a copy of its perturbed sets, and put the run beside it."""
+        """Return a copy of its perturbed sets, beside a copy of the run."""
         self.run()
         return self._copy("out/perturbed", "sets")
 
@@ -54,23 +54,27 @@ class Place:
 
 @dataclass(frozen=True)
 class Case:
-    """What is offered, how it is made, and what the one line must say.
+    """An input that is an error.
 
-    ``prepare`` returns the command's arguments.
+    Attributes:
+        section: The section of docs/bad-input.md.
+        title: A description of the input.
+        prepare: Creates the input and returns the command's arguments.
+        expected: Texts that the message must contain.
     """
 
     section: str
-    offered: str
-    prepare: Callable[[Place], list[str]]
-    says: tuple[str, ...]
+    title: str
+    prepare: Callable[[Workspace], list[str]]
+    expected: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.section}: {self.offered}"
+        return f"{self.section}: {self.title}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left behind: its exit code, its standard error, and what changed on disk."""
+    """The exit code and standard error of a command, and the folder before and after it."""
 
     folder: Path
     code: int
@@ -80,23 +84,23 @@ class Outcome:
 
     @property
     def message(self) -> str:
-        """The complaint, without the lines of progress above it, and with names for paths."""
+        """The error message, without log messages, and with relative paths."""
         _, _, message = self.stderr.partition("error: ")
         return message.strip().replace(f"{self.folder}/", "")
 
 
-def offer(case: Case, folder: Path, finished: Path) -> Outcome:
+def run_case(case: Case, folder: Path, finished: Path) -> Outcome:
     """Prepare ``case`` in the new ``folder`` and run its command there, in this process."""
     folder.mkdir(parents=True)
-    place = Place(folder, finished)
-    arguments = case.prepare(place)
+    workspace = Workspace(folder, finished)
+    arguments = case.prepare(workspace)
     before = tree(folder)
     code, stderr = gratis(arguments, folder)
     return Outcome(folder, code, stderr, before, tree(folder))
 
 
 def gratis(arguments: list[str], folder: Path) -> tuple[int, str]:
-    """Run a command as if in ``folder``; return its exit code and standard error."""
+    """Run a command in ``folder``; return its exit code and standard error."""
     stderr = io.StringIO()
     with (
         _in_folder(folder),
@@ -120,7 +124,7 @@ def _in_folder(folder: Path) -> Iterator[None]:
 
 
 def tree(folder: Path) -> dict[str, object]:
-    """Return everything below a folder with its content."""
+    """Return every path below a folder, with its content."""
     return {str(path.relative_to(folder)): _content(path) for path in sorted(folder.rglob("*"))}
 
 
@@ -132,13 +136,13 @@ def _content(path: Path) -> object:
 
 
 def finish(folder: Path) -> None:
-    """Make in ``folder`` what the cases damage: a small reproduction of two rows."""
+    """Create in ``folder`` what the cases damage: a small reproduction of two rows."""
     code, stderr = gratis(REPRODUCE, folder)
     assert code == 0, stderr
 
 
 class Trap:
-    """A pickle of it makes a file where it is executed."""
+    """An object whose pickle creates a folder when it is loaded."""
 
     def __init__(self, canary: Path) -> None:
         self.canary = canary

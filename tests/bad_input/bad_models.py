@@ -109,7 +109,9 @@ CASES = [
     checkpoint("a missing file", lambda _, path: path.unlink(), "no such checkpoint"),
     checkpoint("an empty file", lambda _, path: path.write_bytes(b""), "damaged"),
     checkpoint("a truncated file", cut, "damaged"),
-    checkpoint("a folder in its workspace", lambda _, path: in_place_of(path).mkdir(), "no such"),
+    checkpoint(
+        "a folder instead of the file", lambda _, path: in_place_of(path).mkdir(), "no such"
+    ),
     checkpoint("a header that claims 2**60 bytes", header({}, 2**60), "damaged"),
     checkpoint("tensors that overlap", header(OVERLAP), "damaged"),
     checkpoint("an unknown data type", header(UNKNOWN), "damaged"),

@@ -170,7 +170,7 @@ CASES = [
     with_right_digest("an array of objects that runs a command", objects, "cannot be read"),
     with_right_digest("an archive called .npy", archived, "cannot be read"),
     with_right_digest("a header that claims 10**12 images", lambda *_: shaped(f"({10**12},)")),
-    with_right_digest("a header of 4 GB", lambda *_: npy("{", 2, 2**32 - 1), "not a plain array"),
+    with_right_digest("a header of 4 GB", lambda *_: npy("{", 2, 2**32 - 1), "not a plain"),
     with_right_digest(
         "a header that is not Python", lambda *_: npy("{'descr': (\n"), "cannot be read"
     ),

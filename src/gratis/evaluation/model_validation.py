@@ -141,7 +141,7 @@ def _refuse_other_input(
 
     plain = correct(images)
     for words, scale in scales.items():
-        mean, std = (torch.tensor(values).to(images).view(1, 3, 1, 1) for values in scale)
+        mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in scale)
         normalised = correct((images - mean) / std)
         if _better(normalised, plain):
             raise _refusal(

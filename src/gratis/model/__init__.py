@@ -1,4 +1,4 @@
-"""The classifier: denoiser, resizing, normalisation, backbone and head."""
+"""Classifiers: the library's own, and external ones."""
 
 from gratis.model.classifier import Classifier, Output, classify_with, logits_of
 from gratis.model.cost import passes_per_image

@@ -11,10 +11,10 @@ from gratis.settings import did_you_mean
 
 
 def build_backbone(settings: ModelSettings) -> tuple[nn.Module, dict[str, Any], int]:
-    """Return the backbone, the mean and std that it expects, and its number of features.
+    """Return a backbone, the mean and std that it expects, and its number of features.
 
     Raises:
-        GratisError: timm has no such backbone, or the weights cannot be had or do not fit.
+        GratisError: timm has no such backbone, or the weights are missing or do not fit.
     """
     backbone = _create(settings)
     if settings.stem == "small":
@@ -22,7 +22,7 @@ def build_backbone(settings: ModelSettings) -> tuple[nn.Module, dict[str, Any], 
     if settings.pretrained and settings.weights:
         load_backbone(backbone, settings.weights)
     config: Any = backbone.pretrained_cfg
-    # MobileNets and others widen their features once more after pooling.
+    # Some backbones, such as MobileNets, have a wider layer after pooling.
     features: Any = getattr(backbone, "head_hidden_size", None) or backbone.num_features
     return backbone, {"mean": config["mean"], "std": config["std"]}, int(features)
 
@@ -46,14 +46,14 @@ def _create(settings: ModelSettings) -> nn.Module:
             raise
         raise GratisError(
             f"model.pretrained: timm's weights for {settings.backbone} cannot be downloaded "
-            f"({type(error).__name__}); give a local file as model.weights=FILE, or train from "
+            f"({type(error).__name__}); use a local file with model.weights=FILE, or train from "
             "scratch with model.pretrained=false"
         ) from error
 
 
 def _replace_stem(backbone: nn.Module, name: str) -> None:
-    """Put a 3x3 convolution of stride 1 in place of the 7x7 one and the pooling."""
-    # Pre-activation ResNets keep theirs in a part of its own.
+    """Replace the 7x7 convolution and the pooling by a 3x3 convolution of stride 1."""
+    # The names in ResNets and in pre-activation ResNets.
     for convolution, pooling in (("conv1", "maxpool"), ("stem.conv", "stem.pool")):
         stem = _part(backbone, convolution)
         if isinstance(stem, nn.Conv2d) and _part(backbone, pooling) is not None:

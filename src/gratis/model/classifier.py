@@ -1,4 +1,4 @@
-"""The whole classifier: denoiser, resizing, normalisation, backbone and head in one module."""
+"""The classifier: denoiser, resizing, normalisation, backbone and head in one module."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Self
@@ -14,10 +14,12 @@ from gratis.model.settings import ModelSettings
 
 
 class Output(NamedTuple):
-    """What the classifier returns for n images.
+    """The output of the classifier for n images.
 
-    ``logits`` (n, classes); ``embedding`` (n, head width); ``denoised`` (n, 3, height, width) at
-    the data's resolution, or ``None`` without a denoiser.
+    Attributes:
+        logits: (n, classes).
+        embedding: (n, head width).
+        denoised: (n, 3, height, width) at the data's resolution; ``None`` without a denoiser.
     """
 
     logits: Tensor
@@ -26,16 +28,16 @@ class Output(NamedTuple):
 
 
 class Classifier(nn.Module):
-    """Images in [0, 1] to logits, at any resolution; everything else happens inside."""
+    """Maps images in [0, 1] to logits; it resizes and normalises them itself."""
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, settings: ModelSettings, classes: int) -> None:
-        """Build the network.
+        """Build the network for a number of classes.
 
         Raises:
-            GratisError: the backbone is unknown, or its weights cannot be had or do not fit.
+            GratisError: the backbone is unknown, or its weights are missing or do not fit.
         """
         super().__init__()
         self.settings = settings
@@ -43,12 +45,14 @@ class Classifier(nn.Module):
         self.head = Head(features, classes, settings.head)
         self.denoiser = Denoiser(settings.denoiser) if settings.denoiser else None
         for name, values in normalisation.items():
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+            self.register_buffer(
+                name, torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1), persistent=False
+            )
         if settings.freeze_backbone:
             self.backbone.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training; a frozen backbone keeps its statistics too."""
+        """Switch the mode; a frozen backbone stays in evaluation mode and keeps its statistics."""
         super().train(mode)
         if self.settings.freeze_backbone:
             self.backbone.eval()
@@ -71,5 +75,5 @@ def classify_with(model: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def logits_of(output: Tensor | Output) -> Tensor:
-    """Return the logits of a model that gives them alone, or within an :class:`Output`."""
+    """Return the logits of a model that returns them alone or in an :class:`Output`."""
     return output if isinstance(output, Tensor) else output.logits

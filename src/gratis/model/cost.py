@@ -1,4 +1,4 @@
-"""What one image costs, in passes."""
+"""The cost of one image in passes."""
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -7,10 +7,10 @@ from gratis.model.classifier import Classifier
 
 
 def passes_per_image(model: Classifier, size: int) -> float:
-    """Return the passes that one image of ``size`` pixels costs: 1 plus the denoiser's share.
+    """Return the passes of one image of ``size`` pixels: 1 plus the share of the denoiser.
 
-    The share is the denoiser's floating-point operations over the classifier's, counted and not
-    timed, so that every machine and every rerun plans the same training.
+    The share is the floating-point operations of the denoiser over those of the classifier. They
+    are counted, not timed, so that the planned training is the same on every machine.
     """
     if model.denoiser is None:
         return 1.0

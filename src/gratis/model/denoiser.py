@@ -8,12 +8,16 @@ from torch.nn import functional
 
 from gratis.settings import Settings
 
-# Two halvings: height and width must be a multiple of this.
+# Height and width are halved twice, so they are padded to a multiple of this.
 MULTIPLE = 4
 
 
 class DenoiserSettings(Settings):
-    """Size of the denoiser: ``width`` channels at half, twice as many at quarter resolution."""
+    """The size of the denoiser.
+
+    Attributes:
+        width: the channels at half resolution; there are twice as many at quarter resolution.
+    """
 
     width: Annotated[int, Field(gt=0)] = 16
 
@@ -21,9 +25,9 @@ class DenoiserSettings(Settings):
 class Denoiser(nn.Module):
     """A small convolutional autoencoder from perturbed images to images.
 
-    It works at half and quarter resolution only, which keeps it cheap, and predicts what to add
-    to the image. The last layer starts at zero, so that training begins with the identity and a
-    pretrained classifier behind it sees the images it knows.
+    It is cheap because it works at half and quarter resolution, and predicts what to add to the
+    image. The last layer starts at zero: training begins with the identity, so that a pretrained
+    classifier gets the images that it knows.
     """
 
     def __init__(self, settings: DenoiserSettings) -> None:
@@ -53,7 +57,7 @@ class Denoiser(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the denoised images, of the shape (n, 3, height, width) of ``images``.
 
-        Values may leave [0, 1] a little: clipping here would stop the gradient.
+        Values may be slightly outside [0, 1], since clipping would stop the gradient.
         """
         height, width = images.shape[-2:]
         below, right = -height % MULTIPLE, -width % MULTIPLE

@@ -1,8 +1,9 @@
-"""Models that were made elsewhere: from timm, from an ONNX file, from a function of the user's."""
+"""External models: from timm, from an ONNX file, from a function of the user's."""
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from gratis.errors import GratisError, file_error, printable
 from gratis.model.resizing import resized
 from gratis.model.weights import load_whole
 from gratis.settings import did_you_mean
+from gratis.torch_state import isolated
 
 
 class Prepared(nn.Module):
-    """A network behind the resizing and the normalisation that it expects."""
+    """A network with the resizing and the normalisation that it expects."""
 
     mean: Tensor
     std: Tensor
@@ -29,11 +31,20 @@ class Prepared(nn.Module):
         std: Sequence[float],
         input_size: int | None,
     ) -> None:
-        """Put ``network`` behind a ``mean`` and ``std`` by channel, at ``input_size`` pixels."""
+        """Wrap ``network``.
+
+        Args:
+            network: maps normalised images to logits.
+            mean: what to subtract from each channel.
+            std: what to divide each channel by.
+            input_size: height and width in pixels to resize to; ``None`` keeps those of the images.
+        """
         super().__init__()
         self.network, self.input_size = network, input_size
         for name, values in (("mean", mean), ("std", std)):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+            self.register_buffer(
+                name, torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1), persistent=False
+            )
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of images (n, 3, height, width) in [0, 1]."""
@@ -45,20 +56,22 @@ def from_timm(name: str, weights: Path, classes: int, input_size: int | None = N
     """Return a timm model with its own normalisation and the weights in a local file.
 
     Args:
-        name: as ``timm.list_models()`` has it.
-        weights: safetensors, or plain tensors saved by torch; nothing in it is run.
+        name: a name in ``timm.list_models()``.
+        weights: a safetensors file, or tensors saved by torch; no code in it runs.
         classes: the number of classes.
-        input_size: the height and width in pixels that the network sees; ``None``: the data's.
+        input_size: the height and width in pixels of the network's input; ``None`` keeps those of
+            the images.
 
     Raises:
-        GratisError: timm has no such model, or the weights are damaged or another model's.
+        GratisError: timm has no such model, or the weights are damaged or do not fit.
     """
     import timm
 
     if not timm.is_model(name):
         hint = did_you_mean(name, timm.list_models())
         raise GratisError(f"timm has no model {name!r}{hint[:200]}")
-    network = timm.create_model(name, pretrained=False, num_classes=classes)
+    with isolated():
+        network = timm.create_model(name, pretrained=False, num_classes=classes)
     load_whole(network, weights, f"{name} with {classes} classes")
     config: Any = network.pretrained_cfg
     return Prepared(network, config["mean"], config["std"], input_size)
@@ -68,16 +81,15 @@ def from_function(spec: str) -> nn.Module:
     """Return the module that a function of the user's returns; this imports and runs their code.
 
     Args:
-        spec: ``package.module:function``, found as Python finds it, or in the current folder.
+        spec: ``package.module:function``. The current folder is searched for the module last.
 
     Raises:
-        GratisError: it cannot be imported, or it fails, or it returns something else.
+        GratisError: the function cannot be imported, fails, or returns something else.
     """
     name, _, attribute = spec.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
     try:
-        model = getattr(importlib.import_module(name), attribute)()
+        with _importable(Path.cwd()):
+            model = getattr(importlib.import_module(name), attribute)()
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
         remedy = "name a function without arguments, as package.module:function"
@@ -87,8 +99,22 @@ def from_function(spec: str) -> nn.Module:
     return model
 
 
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let Python find modules in ``folder`` while the block runs, after all other places."""
+    entry = str(folder)
+    added = entry not in sys.path
+    if added:
+        sys.path.append(entry)
+    try:
+        yield
+    finally:
+        if added and entry in sys.path:
+            sys.path.remove(entry)
+
+
 class Onnx(nn.Module):
-    """An ONNX file's network, on the CPU and without gradients."""
+    """The network in an ONNX file, on the CPU and without gradients."""
 
     def __init__(self, path: Path) -> None:
         """Read the file.
@@ -118,7 +144,7 @@ class Onnx(nn.Module):
         self._batch = entry.shape[0] if entry.shape and isinstance(entry.shape[0], int) else None
 
     def extra_repr(self) -> str:
-        """Return what tells this network from others."""
+        """Return the digest of the file, which identifies the network."""
         return self._digest
 
     def forward(self, images: Tensor) -> Tensor:
@@ -127,8 +153,8 @@ class Onnx(nn.Module):
             return self._run(images)
         parts = []
         for part in images.split(self._batch):
-            # A network of a fixed batch size sees its last images more than once.
-            rows = torch.arange(self._batch) % len(part)
+            # The batch size is fixed: the last batch repeats its images.
+            rows = torch.arange(self._batch, device=part.device) % len(part)
             parts.append(self._run(part[rows])[: len(part)])
         return torch.cat(parts)
 

@@ -11,7 +11,13 @@ from gratis.settings import Settings
 
 
 class HeadSettings(Settings):
-    """Size of the head; the defaults are the paper's. 0 layers leave the class layer alone."""
+    """The size of the head; the defaults are those of the paper.
+
+    Attributes:
+        width: the outputs of every hidden layer.
+        layers: the number of hidden layers; with 0 there is only the class layer.
+        dropout: the dropout rate after every hidden layer.
+    """
 
     width: Annotated[int, Field(gt=0)] = 512
     layers: Annotated[int, Field(ge=0)] = 3
@@ -19,7 +25,7 @@ class HeadSettings(Settings):
 
 
 class Head(nn.Module):
-    """Features to embedding to logits."""
+    """Maps features to an embedding and logits."""
 
     def __init__(self, features: int, classes: int, settings: HeadSettings) -> None:
         """Build the layers: ``features`` -> width, then width -> width, then ``classes``."""
@@ -32,9 +38,8 @@ class Head(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Map features (n, d) to logits (n, classes) and the embedding (n, width).
 
-        The embedding is the last hidden layer's output before its dropout, so that two views are
-        compared by what was seen, not by which units were dropped; with no layers it is the
-        features.
+        The embedding is the output of the last hidden layer before its dropout, so that dropout
+        does not affect the comparison of two views. Without hidden layers it is the features.
         """
         embedding = features
         hidden = features

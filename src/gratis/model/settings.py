@@ -1,4 +1,4 @@
-"""The settings of the whole classifier."""
+"""The settings of the classifier."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -16,10 +16,19 @@ Channels = Annotated[int, Field(gt=0)]
 class ModelSettings(Settings):
     """A timm backbone with the paper's head.
 
-    ``input_size`` is the height and width in pixels that the backbone sees (``None``: the data's
-    own). ``channels`` narrows a ResNet's four stages. The ``small`` stem is a 3x3 convolution
-    with stride 1 and no pooling, for small images from scratch. ``weights`` is a local file of
-    the backbone's pretrained weights; without it ``pretrained`` downloads timm's.
+    Attributes:
+        backbone: the name of the timm model.
+        pretrained: start from pretrained weights: those in ``weights``, or else timm's, which are
+            downloaded.
+        weights: a local file with pretrained weights of the backbone.
+        input_size: the height and width in pixels of the backbone's input; ``None`` keeps those of
+            the data.
+        channels: the channels of a ResNet's four stages, to make it narrower.
+        stem: ``small`` is a 3x3 convolution of stride 1 without pooling, for training on small
+            images from scratch.
+        freeze_backbone: train only the head and the denoiser.
+        head: the size of the head.
+        denoiser: the size of the denoiser; ``None`` has none.
     """
 
     backbone: str = "resnet18"

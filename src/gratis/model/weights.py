@@ -1,4 +1,4 @@
-"""Weights from a user's file, read without ever running what is inside."""
+"""Weights from files, read without running any code that they contain."""
 
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ _NUMBERS = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.i
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from a ``.safetensors`` file or a ``.pth`` file of plain tensors.
+    """Return the state dict in a ``.safetensors`` file, or in a file of tensors saved by torch.
 
     Raises:
-        GratisError: the file is missing, damaged, or holds anything but tensors.
+        GratisError: the file is missing or damaged, or holds anything but tensors.
     """
     if not path.is_file():
         raise file_error(path, "no such weights file")
@@ -28,7 +28,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError, RuntimeError, EOFError) as error:
         raise file_error(path, "is damaged or not a weights file") from error
     except Exception as error:
-        # weights_only refuses whatever is not plain tensors with an UnpicklingError.
+        # weights_only raises an UnpicklingError for anything but plain tensors.
         raise file_error(
             path, "holds more than tensors and is not loaded", "save it as safetensors"
         ) from error
@@ -43,7 +43,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_backbone(backbone: nn.Module, path: Path) -> None:
-    """Load the weights at ``path`` into a headless timm backbone; a class layer is left out.
+    """Load the weights at ``path`` into a timm backbone without class layer; theirs is left out.
 
     Raises:
         GratisError: the file does not fit the backbone.
@@ -61,7 +61,7 @@ def load_backbone(backbone: nn.Module, path: Path) -> None:
         raise file_error(
             path,
             f"does not fit this backbone ({len(misfits)} of {len(state)} tensors; {first} {what})",
-            "name the backbone that it was trained with in model.backbone",
+            "set model.backbone to the one that it was trained with",
         )
     fitting = {k: state[k] for k in wanted if k in state}
     _refuse_odd_values(path, fitting)
@@ -69,11 +69,11 @@ def load_backbone(backbone: nn.Module, path: Path) -> None:
 
 
 def _refuse_odd_values(path: Path, state: dict[str, Tensor]) -> None:
-    """Refuse what no training leaves behind, before it is copied into a network."""
+    """Refuse tensors that are no trained weights, before they are copied into a network."""
     for name, value in state.items():
         plain = value.layout is torch.strided and value.device.type == "cpu"
         if not plain or value.dtype not in _NUMBERS:
-            raise file_error(path, f"{name} is not a plain tensor of numbers", "save it as such")
+            raise file_error(path, f"{name} is not a plain tensor of numbers", "save it as float32")
         if not torch.isfinite(value).all():
             raise file_error(
                 path, f"{name} holds NaN or infinity", "use weights from another epoch"
@@ -81,7 +81,7 @@ def _refuse_odd_values(path: Path, state: dict[str, Tensor]) -> None:
 
 
 def load_whole(model: nn.Module, path: Path, what: str) -> None:
-    """Load the weights at ``path`` into a model, class layer and all; ``what`` names it.
+    """Load the weights at ``path`` into a model with its class layer; ``what`` describes it.
 
     Raises:
         GratisError: the file does not fit the model.
@@ -101,7 +101,7 @@ def load_whole(model: nn.Module, path: Path, what: str) -> None:
             path,
             f"does not fit {what} ({len(misfits)} tensors differ; {first} is "
             f"{_shape(has)} in the file and {_shape(needs)} in the model)",
-            "name the model that it was trained with, and its data",
+            "use the model and the data that it was trained with",
         )
     model.load_state_dict({k: v for k, v in state.items() if k in wanted}, strict=False)
 
@@ -111,9 +111,9 @@ def _shape(shape: torch.Size | None) -> str:
 
 
 def _belongs(name: str, backbone: nn.Module) -> bool:
-    """Return whether a tensor is a weight of the backbone's parts other than its class layer.
+    """Return whether a tensor belongs to a part of the backbone other than its class layer.
 
-    A deeper network of the same blocks has such weights beyond those that the backbone wants.
+    A deeper network of the same blocks has such weights that the backbone lacks.
     """
     config: Any = getattr(backbone, "pretrained_cfg", {})
     layers = config.get("classifier") or ()

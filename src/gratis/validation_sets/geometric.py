@@ -97,7 +97,7 @@ def noisy(
         caller's autocast and default dtype make no difference.
     """
     noises = (draw(geometry, seed, first + row) for row in range(len(images)))
-    with isolated(), one_thread():
+    with isolated(), one_thread(), torch.device("cpu"):
         return np.stack([apply(image, noise) for image, noise in zip(images, noises, strict=True)])
 
 

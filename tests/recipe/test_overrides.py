@@ -49,6 +49,14 @@ def test_a_word_replaces_the_adversary_and_a_key_adds_to_it():
     assert recipe.model.denoiser is not None
 
 
+def test_a_term_or_the_denoiser_is_removed_by_null(refused):
+    overrides = ["objective.contrastive=null", "objective.reconstruction=", "model.denoiser=null"]
+    recipe = resolve("contrastive-autoencoder", "digits", overrides)
+    assert set(recipe.terms) == {"cross_entropy"}
+    assert recipe.model.denoiser is None
+    assert "adversary: choose from" in refused("free", None, ["adversary.free=null"])
+
+
 def test_a_part_is_removed_by_null():
     assert resolve("augmented", None, ["augment=null"]).augment is None
     assert resolve("augmented", None, ["augment="]).augment is None

@@ -27,7 +27,7 @@ class Draft:
 
     def override(self, override: Override, *, adds: bool = True) -> bool:
         """Merge an override, and return whether there was a place for its key."""
-        content = self._normalise(override.content)
+        content = self._normalise(override.content, keep_null=override.value is None)
         if override.replaces:
             self.content = self.content | content
             return True
@@ -56,8 +56,8 @@ class Draft:
                 message = message.replace(present, written)
             raise GratisError(message) from error
 
-    def _normalise(self, layer: Content) -> Content:
-        content, renamed = normalise(layer)
+    def _normalise(self, layer: Content, keep_null: bool = False) -> Content:
+        content, renamed = normalise(layer, keep_null)
         self._renamed |= renamed
         return content
 

@@ -11,10 +11,14 @@ Content: TypeAlias = dict[str, Any]
 CHOICES = ("adversary", "objective")
 
 
-def normalise(content: Content) -> tuple[Content, dict[str, str]]:
+def normalise(content: Content, keep_null: bool = False) -> tuple[Content, dict[str, str]]:
     """Return ``content`` with every choice as a mapping, and under present names only.
 
     Values of the wrong type stay as they are, for the validation to refuse.
+
+    Args:
+        content: what a YAML file or an override holds.
+        keep_null: whether a word with null is a choice to remove, instead of the word's defaults.
 
     Returns:
         The content, and for every renamed key its present dotted path and the written one.
@@ -25,18 +29,18 @@ def normalise(content: Content) -> tuple[Content, dict[str, str]]:
     normal, renamed = dict(content), dict[str, str]()
     for part, value in content.items():
         if part in CHOICES:
-            value = _by_word(value)
+            value = _by_word(value, keep_null)
         if isinstance(value, dict):
             value = _with_present_names(part, value, renamed)
         normal[part] = value
     return normal, renamed
 
 
-def _by_word(choice: object) -> object:
+def _by_word(choice: object, keep_null: bool) -> object:
     """Return a word alone, or one without a value, as the mapping that it means."""
     if isinstance(choice, str):
         return {choice: {}}
-    if isinstance(choice, dict):
+    if isinstance(choice, dict) and not keep_null:
         return {word: {} if body is None else body for word, body in choice.items()}
     return choice
 

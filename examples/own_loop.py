@@ -1,10 +1,9 @@
-"""Adversarial training in a loop of one's own: a plain torch model, plain PyTorch, five lines.
+"""Free adversarial training in a plain PyTorch loop, with two added lines.
 
     uv run python examples/own_loop.py
 
-The lines marked with a number are all that free adversarial training adds to an ordinary loop.
-Images are in [0, 1]; a model that wants them normalised normalises inside. The same works with
-``FgsmSettings`` and ``PgdSettings``. ``own_loop_fabric.py`` is this loop under lightning-fabric.
+Images are in [0, 1]; a model that needs them normalised does so inside. Every adversary works the
+same way. ``own_loop_fabric.py`` is this loop under lightning-fabric.
 """
 
 import argparse
@@ -14,17 +13,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gratis.adversary.free import FreeSettings  # 1
-from gratis.data import Batch, DataSettings, load, to_float
-from gratis.schedule import Constant, Linear
+from gratis.adversary import Adversary
+from gratis.adversary.free import FreeAT
+from gratis.attacks import AttackSettings, attack, frozen
+from gratis.data import DataSettings, load, to_float
+from gratis.schedule import linear
 
-EPSILON = 24 / 255
-BATCH = 64
+EPSILON = 38 / 255
+BATCH_SIZE = 64
 
-# 2: the budget grows while training goes on, as in the paper; every number may be a schedule.
-ADVERSARY = FreeSettings(
-    replays=Constant(value=4), epsilon=Linear(start=0, stop=EPSILON, end=0.6)
-).build(seed=0)
+
+def train(
+    model: nn.Module, adversary: Adversary, images: Tensor, labels: Tensor, steps: int
+) -> None:
+    """Train ``model`` for ``steps`` steps, each at the price of a step of ordinary training."""
+    optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, weight_decay=5e-4)
+    step = 0
+    for batch, batch_labels in batches(images, labels):
+        for x in adversary.replay(model, batch, batch_labels, step / steps):
+            loss = functional.cross_entropy(model(x), batch_labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            step += 1
+            if step % 100 == 0:
+                print(f"step {step:5}  loss {loss.item():.3f}")
+        if step >= steps:
+            return
 
 
 def network() -> nn.Module:
@@ -43,7 +58,7 @@ def network() -> nn.Module:
 
 
 def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return images and labels to train on, then images and labels to validate."""
+    """Return images and labels for training, then images and labels for validation."""
     data = load(DataSettings(name="digits"))
     return (
         to_float(data.train.images, "cpu"),
@@ -53,55 +68,36 @@ def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
-def draws(images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield random batches of images and labels without end."""
+def batches(images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield random batches of images and labels, endlessly."""
     source = torch.Generator().manual_seed(0)
     while True:
-        rows = torch.randint(len(labels), (BATCH,), generator=source)
+        rows = torch.randint(len(labels), (BATCH_SIZE,), generator=source)
         yield images[rows], labels[rows]
 
 
-def train(model: nn.Module, images: Tensor, labels: Tensor, steps: int) -> None:
-    """Train ``model`` for so many steps; each costs what a step of natural training does."""
-    optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, weight_decay=5e-4)
-    done = 0
-    for some, their_labels in draws(images, labels):
-        batch = Batch.of(some, their_labels)
-        for _ in range(ADVERSARY.replays(done / steps)):  # 3
-            if done == steps:
-                return
-            perturbed = ADVERSARY.perturb(model, batch, done / steps)  # 4
-            loss = functional.cross_entropy(model(perturbed), batch.labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            ADVERSARY.observe(batch, done / steps)  # 5: the same backward pass moves delta
-            done += 1
-            if done % 100 == 0 or done == steps:
-                print(f"step {done:5}  loss {loss.item():.3f}")
-
-
-def report(model: nn.Module, images: Tensor, labels: Tensor) -> None:
-    """Print the clean accuracy and that under PGD with 20 steps."""
-    from gratis.attacks import AttackSettings, attack, frozen
-
+def accuracies(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, float]:
+    """Return the accuracy on clean images, and under PGD with 20 steps."""
     with frozen(model):
-        rows = torch.arange(len(labels))
-        attacked = attack(model, images, labels, AttackSettings.pgd(EPSILON), 0, rows)
-        for name, shown in (("clean", images), ("pgd", attacked)):
-            right = (model(shown).argmax(1) == labels).float().mean().item()
-            print(f"{name:5} {right:.1%}")
+        attacked = attack(model, images, labels, AttackSettings.pgd(EPSILON))
+        return {
+            name: (model(x).argmax(1) == labels).float().mean().item()
+            for name, x in (("clean", images), ("pgd", attacked))
+        }
 
 
-def main(train: Callable[[nn.Module, Tensor, Tensor, int], None] = train) -> None:
-    """Train and report."""
+def main(train: Callable[[nn.Module, Adversary, Tensor, Tensor, int], None] = train) -> None:
+    """Train a network on digits and print its accuracies."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--steps", type=int, default=1500)
     steps = parser.parse_args().steps
-    images, labels, validation, their_labels = digits()
+    images, labels, validation_images, validation_labels = digits()
     model = network()
-    train(model, images, labels, steps)
-    report(model, validation, their_labels)
+    # Epsilon grows over the first 60% of training. Any number may be a schedule.
+    free = FreeAT(replays=4, epsilon=linear(0, EPSILON, end=0.6))
+    train(model, free, images, labels, steps)
+    for name, accuracy in accuracies(model, validation_images, validation_labels).items():
+        print(f"{name:5} {accuracy:.1%}")
 
 
 if __name__ == "__main__":

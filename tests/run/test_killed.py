@@ -1,4 +1,4 @@
-"""A process that SIGKILL ends in the middle of training; scripts/kill_runs.py does it at length."""
+"""Training is killed with SIGKILL and resumed; scripts/kill_runs.py does this at length."""
 
 import json
 import signal
@@ -41,7 +41,7 @@ def end_of(folder):
     return tensors, position, [{k: v for k, v in each.items() if k not in clocks} for each in lines]
 
 
-def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path):
+def test_a_killed_run_ends_like_one_that_is_not(tmp_path):
     victim = subprocess.Popen([sys.executable, "-c", VICTIM], cwd=tmp_path)
     while victim.poll() is None and len(lines_of(tmp_path / "run")) < 6:
         time.sleep(0.005)
@@ -52,7 +52,7 @@ def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path):
     saved = saved[: json.loads(metadata["position"])["metrics_bytes"]]
     recipe = resolve(*ROW, CHANGES)
     train_only(recipe, tmp_path / "run")
-    # With its readings of the clock: a run begun anew would come to the same end otherwise.
+    # Including its times: otherwise a run that starts again would pass too.
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes().startswith(saved) and saved
     train_only(recipe, tmp_path / "whole")
     (tensors, *rest), (expected, *others) = end_of(tmp_path / "run"), end_of(tmp_path / "whole")

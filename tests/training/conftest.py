@@ -17,7 +17,7 @@ SMALL = {
 
 @pytest.fixture(autouse=True, scope="module")
 def on_the_cpu():
-    """What is promised bit for bit is promised on the CPU."""
+    """Train on the CPU, where results are equal bit for bit."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "Fabric", lambda **own: Fabric(**own | {"accelerator": "cpu"}))
         yield
@@ -25,7 +25,7 @@ def on_the_cpu():
 
 @pytest.fixture(scope="session")
 def toy():
-    """61 images of 8 pixels in four classes: batches of 8 come in two sizes."""
+    """61 images of 8x8 pixels in four classes; batches of at most 8 have two sizes."""
     random = np.random.default_rng(0)
     labels = np.arange(61, dtype=np.int64) % 4
     patterns = random.integers(0, 256, (4, 8, 8, 3))

@@ -30,7 +30,7 @@ def same(first, second):
 
 @pytest.fixture(scope="module")
 def run(trainer_of, tmp_path_factory):
-    """The folder of a short run, and its trainer; copy the one, and look at the other."""
+    """The folder of a short run and its trainer; tests change neither."""
     folder = tmp_path_factory.mktemp("run")
     trainer = trainer_of("free", average=0.9, epochs=1)
     fit(trainer, folder, IDENTITY)
@@ -39,7 +39,7 @@ def run(trainer_of, tmp_path_factory):
 
 @pytest.fixture
 def saved(run, tmp_path):
-    """The checkpoint of a short run, to do with as one likes, and its trainer, to look at."""
+    """A copy of the checkpoint of a short run, which tests may change, and its trainer."""
     folder, trainer = run
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     return tmp_path / "checkpoint.safetensors", trainer
@@ -47,7 +47,7 @@ def saved(run, tmp_path):
 
 @pytest.fixture(scope="module")
 def untouched(trainer_of):
-    """What such a run would be resumed with; whatever is refused leaves it as it was."""
+    """The state of a fresh run; a refused checkpoint does not change it."""
     return trainer_of("free", average=0.9).train_state
 
 
@@ -84,7 +84,7 @@ def test_a_pickle_is_refused_and_never_run(loader, trainer_of, tmp_path):
 
 
 @both
-def test_tensors_of_somebody_else_are_refused(loader, trainer_of, tmp_path):
+def test_a_file_of_other_tensors_is_refused(loader, trainer_of, tmp_path):
     path = tmp_path / "checkpoint.safetensors"
     save_file({"weight": torch.zeros(3)}, path)
     refuses(path, trainer_of().train_state, loader, "not a checkpoint of this version")
@@ -119,7 +119,7 @@ def test_weights_that_are_not_finite_are_refused(loader, saved, untouched):
 @both
 @pytest.mark.parametrize("key", ["identity", "position"])
 @pytest.mark.parametrize("text", [None, "", "[", "[1]", '{"passes": "many"}'])
-def test_a_made_up_position_or_identity_is_refused(key, text, loader, saved, untouched):
+def test_a_forged_position_or_identity_is_refused(key, text, loader, saved, untouched):
     path, _ = saved
     tensors, metadata = checkpoint_file.read(path)
     del metadata[key]
@@ -138,7 +138,7 @@ def test_a_made_up_position_or_identity_is_refused(key, text, loader, saved, unt
         ("adversary.gamma_generator", torch.zeros(3)),
     ],
 )
-def test_a_made_up_state_is_refused(name, tensor, saved, trainer_of):
+def test_a_forged_state_is_refused(name, tensor, saved, trainer_of):
     path, _ = saved
     tensors, metadata = checkpoint_file.read(path)
     checkpoint_file.write(path, tensors | {name: tensor}, metadata)
@@ -147,7 +147,7 @@ def test_a_made_up_state_is_refused(name, tensor, saved, trainer_of):
 
 
 @both
-def test_the_difference_to_the_run_is_shown(loader, trainer_of, tmp_path):
+def test_the_error_lists_what_differs(loader, trainer_of, tmp_path):
     trainer = trainer_of(epochs=1)
     fit(trainer, tmp_path, OTHERS | {"train.batch_size": "8"})
     shown = r"\(seed was 7, is 0; train\.batch_size was 8, is absent\)"
@@ -162,7 +162,7 @@ def test_another_model_is_refused(loader, saved, trainer_of):
     refuses(path, other.train_state, loader, r"another model \(\d+ tensors differ, first denoiser")
 
 
-def test_a_run_without_an_average_does_not_go_on_with_one(trainer_of, tmp_path):
+def test_a_run_without_an_average_is_not_resumed_with_one(trainer_of, tmp_path):
     fit(trainer_of("free", epochs=1), tmp_path, IDENTITY)
     train_state = trainer_of("free", average=0.9).train_state
     with pytest.raises(GratisError, match="another model"):
@@ -174,7 +174,7 @@ def test_a_missing_checkpoint_is_named(loader, trainer_of, tmp_path):
     refuses(tmp_path / "none.safetensors", trainer_of().train_state, loader, "no such checkpoint")
 
 
-def test_the_averaged_weights_are_the_ones_that_count(saved, trainer_of):
+def test_the_averaged_weights_are_loaded(saved, trainer_of):
     path, trainer = saved
     fresh = trainer_of("natural").train_state
     position = checkpoint.load_weights(path, fresh.module, IDENTITY)
@@ -184,7 +184,7 @@ def test_the_averaged_weights_are_the_ones_that_count(saved, trainer_of):
     assert position.passes == trainer.position.passes
 
 
-def test_without_an_average_the_weights_themselves_count(trainer_of, tmp_path):
+def test_without_an_average_the_weights_themselves_are_loaded(trainer_of, tmp_path):
     trainer = trainer_of(epochs=1)
     fit(trainer, tmp_path, IDENTITY)
     fresh = trainer_of().train_state
@@ -203,13 +203,13 @@ def test_a_folder_that_cannot_be_written_leaves_nothing_behind(saved, trainer_of
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_weights_keep_their_layout_in_memory_when_loaded(saved, trainer_of):
+def test_loaded_weights_keep_their_memory_format(saved, trainer_of):
     path, _ = saved
     train_state = trainer_of("free", average=0.9).train_state
     checkpoint.load(path, train_state, IDENTITY)
     weight = train_state.module.backbone.layer1[0].conv1.weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
-    # So must the optimizer's: the update of a mixed pair of layouts is slow.
+    # Like those of the optimizer: updates of mixed formats are slow.
     momentum = train_state.optimizer.state[weight]["momentum_buffer"]
     assert momentum.stride() == weight.stride()
 
@@ -227,7 +227,7 @@ def test_the_weights_of_an_unfinished_run_are_refused(trainer_of, tmp_path):
     checkpoint.load_weights(path, trainer_of().train_state.module, IDENTITY)
 
 
-def test_whether_a_run_is_finished_is_not_told_of_another_or_a_damaged_one(saved):
+def test_finished_refuses_another_run_and_a_damaged_checkpoint(saved):
     path, _ = saved
     with pytest.raises(GratisError, match="another recipe or data"):
         checkpoint.finished(path, OTHERS)

@@ -1,4 +1,4 @@
-"""The compiled network trains as the plain one, is compiled once, and can do without a compiler."""
+"""The compiled network trains like the plain one, and the compiler may be missing."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ RUN = {"run": "x"}
 
 @pytest.fixture
 def graphs(monkeypatch):
-    """Compile without generating code; return the list of what is compiled."""
+    """Compile without generating code; return the list of compiled graphs."""
     compiled = []
 
     def backend(graph, inputs):
@@ -31,7 +31,7 @@ def weights(folder):
     return {name: tensor for name, tensor in tensors.items() if not name.startswith("metrics.")}
 
 
-# Free training's views have a gradient, PGD's have none, but its attack keeps the statistics.
+# The number of graphs: with and without a gradient of the images, or with frozen statistics.
 @pytest.mark.parametrize(
     ("adversary", "objective", "times"),
     [
@@ -45,10 +45,10 @@ def weights(folder):
     ],
     ids=["free", "two views", "pgd"],
 )
-def test_it_trains_as_the_plain_network(
+def test_it_trains_like_the_plain_network(
     adversary, objective, times, graphs, trainer_of, tmp_path, caplog
 ):
-    """Batches of two to six images, compiled once for all; torch itself parts at 16 rows."""
+    """Batches of two to six images are compiled once; torch itself splits at 16 rows."""
     sizes = {"epochs": 3, "batch_size": 6, "average": 0.9}
     for name, compile_it in (("plain", False), ("compiled", True)):
         (tmp_path / name).mkdir()
@@ -76,7 +76,7 @@ def test_evaluation_is_not_compiled(graphs, trainer_of):
 
 
 @pytest.mark.parametrize("missing", [False, True], ids=["fails", "missing"])
-def test_without_a_compiler_training_goes_on_after_one_line(
+def test_without_a_compiler_training_continues_after_one_warning(
     missing, trainer_of, monkeypatch, tmp_path, caplog
 ):
     def backend(graph, inputs):
@@ -98,7 +98,7 @@ def test_without_a_compiler_training_goes_on_after_one_line(
     assert caplog.text.count("training uncompiled") == 1
 
 
-def test_memory_that_does_not_do_is_no_failure_of_the_compiler(graphs, trainer_of, tmp_path):
+def test_out_of_memory_is_not_a_failure_of_the_compiler(graphs, trainer_of, tmp_path):
     trainer = trainer_of("free", epochs=1, compile=True)
     plain = trainer.train_state.module.forward
 

@@ -1,4 +1,4 @@
-"""Numerical divergence: back to the last good checkpoint with half the rate, or a clear stop."""
+"""Numerical divergence: back to the last good checkpoint with half the rate, or an error."""
 
 import json
 from dataclasses import asdict
@@ -14,6 +14,7 @@ from gratis.training.fit import fit
 NAN, EXPLODED = float("nan"), 1e6
 RUN = {"run": "x"}
 COLLAPSE = {"clean": 0.9, "fgsm": 0.8, "pgd": 0.01}
+ROBUST = {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7}
 
 
 def lines(folder, kind):
@@ -22,10 +23,10 @@ def lines(folder, kind):
 
 
 @pytest.fixture
-def spoilt(monkeypatch):
-    """Let the steps for which ``spoilt(step, rate)`` is true report another loss."""
+def diverge(monkeypatch):
+    """Make steps report another loss: ``diverge(when, loss)``, with ``when(step, rate)``."""
 
-    def spoil(when, loss):
+    def change(when, loss):
         real = trainer_module.train_step
 
         def step(train_state, batch, t, number, parts):
@@ -36,17 +37,19 @@ def spoilt(monkeypatch):
 
         monkeypatch.setattr(trainer_module, "train_step", step)
 
-    return spoil
+    return change
 
 
 @pytest.mark.parametrize("loss", [NAN, EXPLODED])
-def test_training_goes_back_and_on_with_half_the_rate(loss, spoilt, trainer_of, tmp_path, caplog):
-    spoilt(lambda step, rate: step == 13 and rate == 0.02, loss)
+def test_training_goes_back_and_continues_with_half_the_rate(
+    loss, diverge, trainer_of, tmp_path, caplog
+):
+    diverge(lambda step, rate: step == 13 and rate == 0.02, loss)
     trainer = trainer_of("free", epochs=4)
     assert fit(trainer, tmp_path, RUN)
     (event,) = lines(tmp_path, "rollback")
     assert [asdict(each) for each in trainer.position.events] == [event]
-    # Found at the first line after step 13, that is after 15 steps.
+    # Detected at the first line after step 13, which is after 15 steps.
     assert (event["step"], event["rate_factor"]) == (15, 0.5)
     assert event["to_step"] <= 13
     assert "back to epoch" in caplog.text
@@ -57,13 +60,13 @@ def test_training_goes_back_and_on_with_half_the_rate(loss, spoilt, trainer_of, 
     assert trainer.position.passes == pytest.approx(trainer.planned, abs=8)
 
 
-def test_the_weights_are_those_of_the_checkpoint_gone_back_to(spoilt, trainer_of, tmp_path):
+def test_the_weights_are_those_of_the_checkpoint_gone_back_to(diverge, trainer_of, tmp_path):
     for name in ("whole", "rolled back"):
         (tmp_path / name).mkdir()
     halved = trainer_of("free", epochs=3)
     halved.position.events = [Rollback(0, 0, 0, 0, "", 0.5)]  # half the rate from the beginning
     fit(halved, tmp_path / "whole", RUN)
-    spoilt(lambda step, rate: step == 2 and rate == 0.02, NAN)
+    diverge(lambda step, rate: step == 2 and rate == 0.02, NAN)
     trainer = trainer_of("free", epochs=3)
     fit(trainer, tmp_path / "rolled back", RUN)
     assert trainer.position.events[0].to_step == 0
@@ -72,36 +75,38 @@ def test_the_weights_are_those_of_the_checkpoint_gone_back_to(spoilt, trainer_of
         assert torch.equal(tensor, expected[name]), name
 
 
-def test_after_three_times_it_stops_and_the_last_good_checkpoint_stays(
-    spoilt, trainer_of, tmp_path
+def test_after_three_rollbacks_it_stops_and_keeps_the_last_good_checkpoint(
+    diverge, trainer_of, tmp_path
 ):
-    spoilt(lambda step, rate: step == 13, NAN)
+    diverge(lambda step, rate: step == 13, NAN)
     trainer = trainer_of("free", epochs=4)
     with pytest.raises(GratisError, match=r"no longer finite after epoch 1\.8, 3 times after"):
         fit(trainer, tmp_path, RUN)
     assert [line["rate_factor"] for line in lines(tmp_path, "rollback")] == [0.5, 0.25, 0.125]
-    # The next leg has not forgotten.
+    # A resumed run counts them too.
     with pytest.raises(GratisError, match="3 times after"):
         fit(trainer_of("free", epochs=4), tmp_path, RUN)
     assert len(lines(tmp_path, "rollback")) == 3
 
 
 @pytest.mark.parametrize("log_every", [2, 1000], ids=["logged", "between two lines"])
-def test_stopping_instead_says_how_to_go_on(log_every, trainer_of, tmp_path):
+def test_stopping_instead_says_how_to_continue(log_every, trainer_of, tmp_path):
     trainer = trainer_of(learning_rate=1e25, epochs=2, log_every=log_every, on_divergence="stop")
     with pytest.raises(GratisError, match=r"no longer finite.*--on-divergence rollback.*rate"):
         fit(trainer, tmp_path, RUN)
     assert fit(trainer_of(epochs=2), tmp_path, RUN)
 
 
-def test_a_rate_that_is_far_too_high_comes_to_an_end(trainer_of, tmp_path):
+def test_a_rate_that_is_far_too_high_stops_after_three_rollbacks(trainer_of, tmp_path):
     with pytest.raises(GratisError, match="3 times after going back"):
         fit(trainer_of(learning_rate=1e25, epochs=2), tmp_path, RUN)
 
 
-def test_a_event_is_not_taken_anew_after_a_death(spoilt, trainer_of, monkeypatch, tmp_path):
-    """Die in the very next step after a rollback: the next leg goes on with half the rate."""
-    spoilt(lambda step, rate: step == 13 and rate == 0.02, NAN)
+def test_a_rollback_is_kept_when_the_run_is_killed_after_it(
+    diverge, trainer_of, monkeypatch, tmp_path
+):
+    """Killed in the step after a rollback, the resumed run continues with half the rate."""
+    diverge(lambda step, rate: step == 13 and rate == 0.02, NAN)
     sound = trainer_module.train_step
     trainer = trainer_of("free", epochs=4)
 
@@ -123,7 +128,7 @@ def test_a_event_is_not_taken_anew_after_a_death(spoilt, trainer_of, monkeypatch
 def test_weights_that_are_not_finite_never_replace_a_good_checkpoint(
     monkeypatch, trainer_of, tmp_path
 ):
-    """The loss of a step is taken before its update: the update may spoil what is saved."""
+    """The loss of a step is that before its update, which may make the weights not finite."""
     real = trainer_module.train_step
 
     def step(train_state, batch, t, number, parts):
@@ -145,7 +150,7 @@ def test_weights_that_are_not_finite_never_replace_a_good_checkpoint(
     assert "finite" in event["reason"]
 
 
-def test_weights_that_are_not_finite_from_the_beginning_are_named(trainer_of, tmp_path):
+def test_initial_weights_that_are_not_finite_are_an_error(trainer_of, tmp_path):
     trainer = trainer_of()
     with torch.no_grad():
         next(trainer.train_state.module.parameters()).fill_(torch.nan)
@@ -154,11 +159,10 @@ def test_weights_that_are_not_finite_from_the_beginning_are_named(trainer_of, tm
 
 
 @pytest.mark.parametrize("choice", ["warn", "stop", "rollback"])
-def test_what_is_done_about_overfitting_is_a_choice(choice, trainer_of, tmp_path, caplog):
+def test_catastrophic_overfitting_warns_stops_or_rolls_back(choice, trainer_of, tmp_path, caplog):
     trainer = trainer_of("n_fgsm", epochs=4, on_overfitting=choice)
-    looks = iter([COLLAPSE])
-    sound = {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7}
-    monitor = lambda model: next(looks, sound)  # noqa: E731
+    found = iter([COLLAPSE])
+    monitor = lambda model: next(found, ROBUST)  # noqa: E731
     if choice == "stop":
         with pytest.raises(GratisError, match=r"catastrophic overfitting.*lower epsilon"):
             fit(trainer, tmp_path, RUN, monitor=monitor)
@@ -168,22 +172,22 @@ def test_what_is_done_about_overfitting_is_a_choice(choice, trainer_of, tmp_path
     assert len(trainer.position.events) == (choice == "rollback")
 
 
-def test_a_collapse_goes_back_to_before_it_whatever_was_saved_since(trainer_of, tmp_path):
-    """A checkpoint at every line of the log, but a look only at the ends of epochs."""
+def test_overfitting_rolls_back_to_before_it_whatever_was_saved_since(trainer_of, tmp_path):
+    """A checkpoint is saved at every line of the log, but the monitor runs once an epoch."""
     often = {"log_every": 1, "checkpoint_minutes": 1e-9, "epochs": 4}
     trainer = trainer_of("free", on_overfitting="rollback", **often)
 
-    def look(model):
-        # Collapsed from step 10 on, until the rate is halved.
-        collapsed = trainer.position.steps > 10 and not trainer.position.events
-        return COLLAPSE if collapsed else {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7}
+    def monitor(model):
+        # Overfitted from step 10 on, until the rate is halved.
+        overfitted = trainer.position.steps > 10 and not trainer.position.events
+        return COLLAPSE if overfitted else ROBUST
 
-    assert fit(trainer, tmp_path, RUN, monitor=look)
+    assert fit(trainer, tmp_path, RUN, monitor=monitor)
     (event,) = trainer.position.events
     assert event.to_step <= 10 < event.step
 
 
-def test_an_explosion_from_the_first_step_is_noticed(trainer_of, tmp_path):
+def test_a_loss_that_explodes_from_the_first_step_is_detected(trainer_of, tmp_path):
     trainer = trainer_of(learning_rate=30, epochs=3, log_every=20)
     with pytest.raises(GratisError, match=r"exploded|finite"):
         fit(trainer, tmp_path, RUN)

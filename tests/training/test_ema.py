@@ -7,7 +7,7 @@ from gratis.training import trainer as trainer_module
 from gratis.training.fit import fit
 
 
-@pytest.mark.parametrize("decay", [0.3, 0.999])  # of which the second is never reached
+@pytest.mark.parametrize("decay", [0.3, 0.999])  # the second is never reached
 def test_the_evaluated_weights_are_the_running_average(decay, trainer_of, monkeypatch, tmp_path):
     trainer = trainer_of("free", average=decay, epochs=3)
     real, expected, updates = trainer_module.train_step, {}, itertools.count()

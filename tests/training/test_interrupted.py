@@ -1,4 +1,4 @@
-"""A run that was stopped and resumed, however often, ends as if nothing had happened."""
+"""A run that is stopped and resumed, however often, ends like one that is not."""
 
 import json
 import random
@@ -37,7 +37,7 @@ CASES = {
 
 
 def stop_after(batches):
-    """Return a function that says to stop once it was asked before that many batches."""
+    """Return a function that is true after that many calls."""
     left = iter([False] * batches)
     return lambda: next(left, True)
 
@@ -66,7 +66,7 @@ def builder(recipe_of, toy):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_resuming_gives_the_same_numbers(name, builder, tmp_path):
+def test_resuming_gives_the_same_weights_and_log(name, builder, tmp_path):
     build = builder(**{"held_out": 2, "epochs": 5} | CASES[name])
     whole = run_to_the_end(build, tmp_path / "whole", [])
     draw = random.Random(name)
@@ -83,7 +83,7 @@ def test_resuming_gives_the_same_numbers(name, builder, tmp_path):
     assert any("held_out" in line for line in log(tmp_path / "parts"))
 
 
-def test_what_was_written_after_the_checkpoint_is_cut_off(builder, tmp_path):
+def test_lines_after_the_checkpoint_are_dropped(builder, tmp_path):
     build = builder(adversary="free", log_every=1)
     run_to_the_end(build, tmp_path / "whole", [])
     folder = tmp_path / "killed"

@@ -11,7 +11,7 @@ def scalars(**values):
     return {name: torch.tensor(value) for name, value in values.items()}
 
 
-def test_averages_are_those_since_the_last_ones():
+def test_means_are_those_since_the_last_reading():
     averages = Averages()
     averages.add(scalars(loss=1.0, accuracy=0.5), 16, 8)
     averages.add(scalars(loss=2.0, accuracy=1.0), 16, 8)
@@ -34,7 +34,7 @@ def test_the_throughput_counts_from_the_last_reading(monkeypatch):
     assert (second["passes_per_second"], second["images_per_second"]) == (150, 50)
 
 
-def test_the_state_carries_what_is_not_yet_read():
+def test_the_state_holds_what_is_not_read_yet():
     averages, other = Averages(), Averages()
     averages.add(scalars(loss=1.0), 8, 8)
     other.load_state_dict(averages.state_dict())
@@ -43,7 +43,7 @@ def test_the_state_carries_what_is_not_yet_read():
         assert one.read()["loss"] == 2.5
 
 
-def test_an_empty_state_is_carried_too():
+def test_an_empty_state_can_be_loaded():
     averages = Averages()
     averages.load_state_dict(Averages().state_dict())
     averages.add(scalars(loss=4.0), 8, 8)
@@ -64,7 +64,7 @@ def test_lines_after_the_kept_bytes_are_dropped(tmp_path):
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 3]
 
 
-def test_a_file_shorter_than_the_kept_bytes_is_not_filled_up(tmp_path):
+def test_a_file_shorter_than_the_kept_bytes_is_not_padded(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text("{}\n")
     log = JsonLinesLog(path, 100)
@@ -73,6 +73,6 @@ def test_a_file_shorter_than_the_kept_bytes_is_not_filled_up(tmp_path):
     assert path.read_text() == "{}\n"
 
 
-def test_a_log_that_cannot_be_written_is_one_clear_line(tmp_path):
+def test_a_log_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(GratisError, match=r"metrics\.jsonl: cannot be written"):
         JsonLinesLog(tmp_path / "missing" / "metrics.jsonl", 0)

@@ -1,4 +1,4 @@
-"""Out of memory in training: the batch goes through the model in parts, and training goes on."""
+"""Out of memory in training: batches go through the model in parts, and training continues."""
 
 import json
 from dataclasses import asdict
@@ -10,6 +10,7 @@ from torch import nn
 from gratis.adversary import ADVERSARIES
 from gratis.data import Batch
 from gratis.errors import GratisError
+from gratis.run.build import build_trainer
 from gratis.training.divergence import Rollback
 from gratis.training.fit import fit
 from gratis.training.micro_batching import MicroBatching, more_parts, parts_after, smallest_part
@@ -38,7 +39,7 @@ def batch_of(n, views=1):
 
 
 def without_batch_norm(train_state):
-    """Let the outputs depend on neither the rest of the batch nor chance."""
+    """Make outputs independent of the rest of the batch and of chance."""
     for module in list(train_state.module.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.BatchNorm2d):
@@ -73,13 +74,13 @@ def test_parts_give_the_same_weights_and_delta(name, views, trainer_of):
             torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9)
 
 
-class Small:
-    """A device whose memory does for so many images at once in training."""
+class SmallDevice:
+    """A device that runs out of memory with more than so many images at once."""
 
     def __init__(self, images):
         self.images, self.seen = images, []
 
-    def monitor(self, trainer):
+    def attach(self, trainer):
         trainer.train_state.module.register_forward_pre_hook(self)
         return trainer
 
@@ -99,14 +100,14 @@ def same(first, second):
 
 
 @pytest.mark.parametrize("name", ADVERSARIES)
-def test_training_goes_on_in_parts(name, trainer_of, tmp_path, caplog):
-    trainer = Small(5).monitor(trainer_of(name, epochs=2, log_every=1))
+def test_training_continues_in_parts(name, trainer_of, tmp_path, caplog):
+    trainer = SmallDevice(5).attach(trainer_of(name, epochs=2, log_every=1))
     assert fit(trainer, tmp_path, RUN)
     (event,) = trainer.position.events
     assert lines(tmp_path, "memory") == [asdict(event)]
     assert (event.step, event.parts) == (0, 2)
     assert caplog.text.count("out of memory: batches now go") == 1
-    # One update a step, whatever the parts, and the epochs that were planned.
+    # One update per step for any number of parts, and the planned epochs.
     assert trainer.position.passes == pytest.approx(trainer.planned, abs=8 * trainer.cost)
     assert [line["step"] for line in lines(tmp_path, "step")] == [
         *range(1, trainer.position.steps + 1)
@@ -114,13 +115,13 @@ def test_training_goes_on_in_parts(name, trainer_of, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("name", ADVERSARIES)
-def test_a_failed_attempt_draws_nothing(name, trainer_of, tmp_path):
-    """As if the batch had been in parts from the beginning."""
+def test_a_failed_attempt_leaves_no_trace(name, trainer_of, tmp_path):
+    """The weights are those of a run in parts from the beginning."""
     adversary = {name: STEEP.get(name, {})}
     seen = []
     for images in (5, 100):
-        device = Small(images)
-        trainer = device.monitor(trainer_of(adversary, epochs=2))
+        device = SmallDevice(images)
+        trainer = device.attach(trainer_of(adversary, epochs=2))
         if images == 100:
             trainer.position.events = [MicroBatching(0, 0, 0, 2)]
         (tmp_path / str(images)).mkdir()
@@ -136,12 +137,12 @@ def test_a_resumed_run_keeps_its_parts_bit_for_bit(trainer_of, tmp_path):
     for name, stop in (("whole", None), ("parts", 4)):
         (tmp_path / name).mkdir()
         left = iter([False] * (stop or 10_000))
-        trainer = Small(7).monitor(trainer_of("free", TWO_VIEWS, epochs=2))
+        trainer = SmallDevice(7).attach(trainer_of("free", TWO_VIEWS, epochs=2))
         fit(trainer, tmp_path / name, RUN, lambda left=left: next(left, True))
         if stop:
-            # On a device with memory for all at once: the parts are what they were.
-            device = Small(100)
-            trainer = device.monitor(trainer_of("free", TWO_VIEWS, epochs=2))
+            # On a device with enough memory for a whole batch, the parts stay.
+            device = SmallDevice(100)
+            trainer = device.attach(trainer_of("free", TWO_VIEWS, epochs=2))
             assert fit(trainer, tmp_path / name, RUN)
             assert max(device.seen) <= 7
         ends.append(weights(trainer))
@@ -149,15 +150,15 @@ def test_a_resumed_run_keeps_its_parts_bit_for_bit(trainer_of, tmp_path):
 
 
 def test_a_killed_run_does_not_run_out_of_memory_again(trainer_of, tmp_path):
-    trainer = Small(5).monitor(trainer_of("free", epochs=2, log_every=1000))
+    trainer = SmallDevice(5).attach(trainer_of("free", epochs=2, log_every=1000))
     step = trainer.step
 
-    def dies():
+    def killed():
         if trainer.position.steps == 3:
             raise KeyboardInterrupt
         return step()
 
-    trainer.step = dies
+    trainer.step = killed
     with pytest.raises(KeyboardInterrupt):
         fit(trainer, tmp_path, RUN)
     resumed = trainer_of("free", epochs=2, log_every=1000)
@@ -165,21 +166,21 @@ def test_a_killed_run_does_not_run_out_of_memory_again(trainer_of, tmp_path):
     assert resumed.position.events == trainer.position.events
 
 
-def test_a_batch_that_never_fits_is_one_clear_line(trainer_of, tmp_path):
-    trainer = Small(0).monitor(trainer_of("free", epochs=2))
+def test_a_batch_that_never_fits_is_an_error(trainer_of, tmp_path):
+    trainer = SmallDevice(0).attach(trainer_of("free", epochs=2))
     with pytest.raises(GratisError, match=r"out of memory even with the batch in \d parts"):
         fit(trainer, tmp_path, RUN)
 
 
 def test_batch_norm_sees_two_images_in_every_part(trainer_of, tmp_path):
     """Batches of 7 and of 8 images in parts of at most three."""
-    device = Small(3)
-    fit(device.monitor(trainer_of(epochs=2)), tmp_path, RUN)
+    device = SmallDevice(3)
+    fit(device.attach(trainer_of(epochs=2)), tmp_path, RUN)
     assert set(device.seen) == {2, 3}
 
 
-def test_memory_that_fails_after_the_update_ends_training(trainer_of, monkeypatch):
-    """Else the step would be made twice."""
+def test_out_of_memory_in_the_update_ends_training(trainer_of, monkeypatch):
+    """Otherwise the step would be made twice."""
     trainer = trainer_of("free")
 
     def fails(*_):
@@ -190,21 +191,19 @@ def test_memory_that_fails_after_the_update_ends_training(trainer_of, monkeypatc
         trainer.step()
 
 
-def test_a_monitor_looks_at_fewer_images_at_once(recipe_of, toy):
-    from gratis.run.build import build_trainer
-
-    looks = []
+def test_the_monitor_halves_its_batches(recipe_of, toy):
+    found = []
     for images in (100, 3):
         trainer, monitor = build_trainer(recipe_of(held_out=3), toy)
-        Small(images).monitor(trainer)
-        looks.append(monitor(trainer.train_state.module))
-    assert looks[0] == looks[1]
-    Small(0).monitor(trainer)
+        SmallDevice(images).attach(trainer)
+        found.append(monitor(trainer.train_state.module))
+    assert found[0] == found[1]
+    SmallDevice(0).attach(trainer)
     with pytest.raises(torch.OutOfMemoryError):
         monitor(trainer.train_state.module)
 
 
-def test_parts_double_until_there_is_nothing_left_to_part():
+def test_parts_double_up_to_the_most_possible():
     assert [more_parts(1, 7), more_parts(2, 7), more_parts(4, 7)] == [2, 4, 7]
     with pytest.raises(GratisError, match="in 7 parts"):
         more_parts(7, 7)

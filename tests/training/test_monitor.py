@@ -8,7 +8,7 @@ EPSILON = 0.1
 
 
 class Brightness(nn.Module):
-    """Says 1 where an image is brighter than a half; its attack is known exactly."""
+    """Predicts class 1 for images brighter than a half; attacks on it are known exactly."""
 
     def __init__(self):
         super().__init__()
@@ -25,14 +25,14 @@ def shades(*values):
 
 
 def test_accuracies_are_those_of_a_known_model():
-    # Wrong at once; right but within epsilon of a half, twice; right and safe, three times.
+    # One wrong, two right but within epsilon of a half, three right and robust.
     images = shades(0.4, 0.45, 0.58, 0.3, 0.65, 0.9)
     labels = torch.tensor([1, 0, 1, 0, 1, 1])
-    seen = OverfittingMonitor(images, labels, EPSILON, 0, 4)(Brightness().train())
-    assert seen == pytest.approx({"clean": 5 / 6, "fgsm": 3 / 6, "pgd": 3 / 6})
+    found = OverfittingMonitor(images, labels, EPSILON, 0, 4)(Brightness().train())
+    assert found == pytest.approx({"clean": 5 / 6, "fgsm": 3 / 6, "pgd": 3 / 6})
 
 
-def test_pgd_finds_what_one_step_steps_over():
+def test_pgd_fools_a_model_that_one_step_does_not():
     class Narrow(nn.Module):
         """Wrong only in a narrow band within epsilon, and flat beyond: a masked gradient."""
 
@@ -42,12 +42,12 @@ def test_pgd_finds_what_one_step_steps_over():
             return torch.stack([torch.zeros_like(wrong), wrong], dim=1)
 
     images, labels = shades(*([0.5] * 4)), torch.zeros(4, dtype=torch.int64)
-    seen = OverfittingMonitor(images, labels, EPSILON, 0, 4)(Narrow())
-    assert seen["clean"] == seen["fgsm"] == 1
-    assert seen["pgd"] < 1
+    found = OverfittingMonitor(images, labels, EPSILON, 0, 4)(Narrow())
+    assert found["clean"] == found["fgsm"] == 1
+    assert found["pgd"] < 1
 
 
-def test_the_model_is_left_as_it_was():
+def test_the_model_does_not_change():
     model = Brightness().train()
     model.dropout.eval()
     before = model.scale.detach().clone()
@@ -59,7 +59,7 @@ def test_the_model_is_left_as_it_was():
     assert torch.equal(model.scale, before)
 
 
-def test_gradients_of_the_training_under_way_survive():
+def test_gradients_of_the_parameters_do_not_change():
     model = Brightness()
     model(shades(0.3)).sum().backward()
     model.scale.grad = torch.tensor(3.0)
@@ -67,7 +67,7 @@ def test_gradients_of_the_training_under_way_survive():
     assert model.scale.grad == 3
 
 
-def test_looking_twice_sees_the_same():
+def test_the_result_is_reproducible():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 4))
     monitor = OverfittingMonitor(torch.rand(40, 3, 8, 8), torch.arange(40) % 4, 0.02, 5, 16)
@@ -77,7 +77,7 @@ def test_looking_twice_sees_the_same():
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 39, 40, 64])
-def test_the_parts_it_looks_in_do_not_matter(batch_size):
+def test_the_batch_size_does_not_matter(batch_size):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 4)).double()
     images, labels = torch.rand(40, 3, 8, 8, dtype=torch.float64), torch.arange(40) % 4

@@ -1,4 +1,4 @@
-"""A budget of time: the plan is only shortened, and every schedule ends with it."""
+"""A budget of time: slow runs are shortened, and every schedule ends with the run."""
 
 import json
 from itertools import pairwise
@@ -32,14 +32,14 @@ def test_how_a_duration_is_written(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["", "soon", "1d", "-5m", "0s", "1m30s", "m", 0, -1])
-def test_what_is_no_duration(text):
+def test_what_is_not_a_duration(text):
     with pytest.raises(ValidationError):
         TrainSettings(budget=text)
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that is set by hand: ``clock.now``."""
+    """A clock that tests set: ``clock.now``."""
 
     class Clock:
         now = 0.0
@@ -52,7 +52,7 @@ def clock(monkeypatch):
     return made
 
 
-def test_a_run_on_time_is_left_alone(clock):
+def test_a_run_on_time_is_not_shortened(clock):
     pace = Pace(100, 0, 0)
     for second in range(1, 100):
         clock.now = second
@@ -60,7 +60,7 @@ def test_a_run_on_time_is_left_alone(clock):
 
 
 def test_a_run_that_slows_down_ends_within_the_budget(clock):
-    """From 40 s on the machine is half as fast, for a while even slower."""
+    """From 40 s on the machine is half as fast, and for ten seconds slower still."""
     pace, passes, planned, cuts = Pace(100, 0, 0), 0.0, 990.0, 0
     while passes < planned:
         clock.now += 0.1
@@ -70,12 +70,12 @@ def test_a_run_that_slows_down_ends_within_the_budget(clock):
         if affordable is not None:
             assert passes <= affordable < planned
             planned, cuts = affordable, cuts + 1
-    # Below, because for how long it would be slowest could not be known.
+    # Below 100, because the pace was slowest for an unknown time.
     assert 90 < clock.now < 105
     assert cuts < 20
 
 
-def test_a_run_that_stands_still_ends_at_once(clock):
+def test_a_run_that_makes_no_passes_ends_at_once(clock):
     pace = Pace(100, 0, 0)
     clock.now = 50
     assert pace.affordable(0.0, 1000) == 0
@@ -87,7 +87,7 @@ def test_a_resumed_run_has_used_up_its_time(clock):
     assert pace.affordable(910, 2000) == pytest.approx(910 + 2 * 4)
 
 
-def test_a_plan_spreads_what_is_left_of_progress():
+def test_a_plan_spreads_the_remaining_progress():
     assert Plan(100).progress_at(25) == 0.25
     shortened = plan_after([Shortening(3, 1, 40, 0.4, 70)], 100)
     assert [shortened.progress_at(p) for p in (40, 55, 70, 80)] == pytest.approx([0.4, 0.7, 1, 1])
@@ -98,14 +98,14 @@ def test_a_plan_spreads_what_is_left_of_progress():
 
 @pytest.fixture
 def slow(monkeypatch):
-    """Say once, at a step, that fewer passes are affordable."""
+    """Make fewer passes affordable once, at a given step."""
 
     def make(step, share):
-        class Told(Pace):
+        class Slow(Pace):
             def affordable(self, passes, planned):
-                ask = counted.get("step") == step and not counted.get("told")
-                counted["told"] = counted.get("told") or ask
-                return passes + share * (planned - passes) if ask else None
+                now = counted.get("step") == step and not counted.get("done")
+                counted["done"] = counted.get("done") or now
+                return passes + share * (planned - passes) if now else None
 
         counted = {}
         real = trainer_module.train_step
@@ -114,7 +114,7 @@ def slow(monkeypatch):
             counted["step"] = number
             return real(train_state, batch, t, number, parts)
 
-        monkeypatch.setattr("gratis.training.fit.Pace", Told)
+        monkeypatch.setattr("gratis.training.fit.Pace", Slow)
         monkeypatch.setattr(trainer_module, "train_step", counting)
 
     return make
@@ -141,8 +141,8 @@ def test_a_shortened_run_finishes_its_schedules(slow, trainer_of, tmp_path, capl
     assert rates[-1] < 0.1
 
 
-def test_a_resumed_run_repeats_the_event(slow, trainer_of, tmp_path):
-    """Stopped right after it was shortened, and resumed on a machine that is fast again."""
+def test_a_resumed_run_stays_shortened(slow, trainer_of, tmp_path):
+    """Stopped just after it was shortened, and resumed on a fast machine."""
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
         slow(step=10, share=0.5)

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from gratis.adversary import ADVERSARIES
+from gratis.adversary.free import FreeAT
 from gratis.data import Dataset, Split
 from gratis.errors import GratisError
 from gratis.run.build import build_trainer
@@ -15,6 +16,7 @@ from gratis.training.fit import fit
 from gratis.training.monitor import OverfittingMonitor
 
 CONTRASTIVE = {"cross_entropy": {}, "contrastive": {"weight": 0.1}}
+COLLAPSE = {"clean": 0.9, "fgsm": 0.8, "pgd": 0.01}
 NOTHING = {"free": {"replays": 1, "epsilon": 0}}
 GROWING = {"free": {"replays": {"linear": {"start": 1, "stop": 5}}, "epsilon": 0.05}}
 COSTLY = [*ADVERSARIES, GROWING]
@@ -37,7 +39,7 @@ def same(first, second):
 
 @pytest.fixture
 def dry(monkeypatch):
-    """Skip the step itself: what remains is the plan. Returns (t, images) of every step."""
+    """Skip the step itself, so that only the plan remains; return (t, images) of every step."""
     steps = []
 
     def step(train_state, batch, t, number, parts):
@@ -52,7 +54,7 @@ def dry(monkeypatch):
 @pytest.mark.parametrize("augment", [False, True], ids=["plain", "augmented"])
 @pytest.mark.parametrize("objective", ["cross_entropy", CONTRASTIVE], ids=["one", "two"])
 @pytest.mark.parametrize("average", [None, 0.9])
-def test_free_that_does_nothing_is_natural_training_bit_for_bit(
+def test_free_with_one_replay_and_no_epsilon_is_natural_training_bit_for_bit(
     augment, objective, average, trainer_of, tmp_path
 ):
     for name, adversary in (("natural", "natural"), ("free", NOTHING)):
@@ -162,16 +164,16 @@ def test_the_log_covers_every_step(log_every, trainer_of, tmp_path):
     assert last["passes"] == trainer.position.passes
 
 
-def test_a_line_tells_the_replays_that_were_read_at_the_draw(trainer_of, dry, tmp_path):
+def test_a_line_has_the_replays_that_were_read_with_the_batch(trainer_of, dry, tmp_path):
     trainer = trainer_of(GROWING, epochs=12, log_every=1)
     fit(trainer, tmp_path, {"run": "x"})
-    told = [line["replays"] for line in lines(tmp_path)]
-    assert told[0] == 1 and max(told) == 5
-    # Every batch is replayed as often as its lines say; the last may be cut.
-    while len(told) > told[0]:
-        own, told = told[: told[0]], told[told[0] :]
+    replays = [line["replays"] for line in lines(tmp_path)]
+    assert replays[0] == 1 and max(replays) == 5
+    # Every batch is replayed as often as its lines say; the last one may be cut.
+    while len(replays) > replays[0]:
+        own, replays = replays[: replays[0]], replays[replays[0] :]
         assert set(own) == {own[0]}
-    assert len(set(told)) == 1
+    assert len(set(replays)) == 1
 
 
 @pytest.mark.parametrize("log_every", [1, 7, 1000])
@@ -197,9 +199,9 @@ def test_every_epoch_gets_the_means_over_its_steps(
 
 
 @pytest.mark.parametrize(
-    "every, seen", [(1, [1, 2, 3, 4, 5, 6, 6.5]), (2, [2, 4, 6, 6.5]), (2.5, [3, 5, 6.5])]
+    "every, expected", [(1, [1, 2, 3, 4, 5, 6, 6.5]), (2, [2, 4, 6, 6.5]), (2.5, [3, 5, 6.5])]
 )
-def test_the_monitor_looks_at_the_epochs_that_it_is_due(every, seen, trainer_of, dry, tmp_path):
+def test_the_monitor_runs_at_the_epochs_that_it_is_due(every, expected, trainer_of, dry, tmp_path):
     trainer = trainer_of(epochs=6.5, monitor_every=every)
     fit(
         trainer,
@@ -207,11 +209,11 @@ def test_the_monitor_looks_at_the_epochs_that_it_is_due(every, seen, trainer_of,
         {"run": "x"},
         monitor=lambda model: {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7},
     )
-    looks = [line["epoch"] for line in lines(tmp_path, "epoch") if "held_out" in line]
-    assert looks == pytest.approx(seen, abs=8 / 61)
+    epochs = [line["epoch"] for line in lines(tmp_path, "epoch") if "held_out" in line]
+    assert epochs == pytest.approx(expected, abs=8 / 61)
 
 
-def test_a_finished_run_stays_as_it_is(trainer_of, tmp_path):
+def test_a_finished_run_does_not_change(trainer_of, tmp_path):
     assert fit(trainer_of("free"), tmp_path, {"run": "x"})
     before, log = weights(tmp_path), (tmp_path / "metrics.jsonl").read_bytes()
     assert fit(trainer_of("free"), tmp_path, {"run": "x"})
@@ -226,32 +228,44 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(trainer_of, tmp_path)
 
 def test_the_monitor_changes_nothing(recipe_of, toy, tmp_path):
     recipe = recipe_of("free", average=0.9, held_out=2)
-    for name in ("alone", "watched"):
+    for name in ("alone", "monitored"):
         (tmp_path / name).mkdir()
         trainer, monitor = build_trainer(recipe, toy)
         assert isinstance(monitor, OverfittingMonitor)
-        fit(trainer, tmp_path / name, {"run": "x"}, monitor=monitor if name == "watched" else None)
-    assert same(weights(tmp_path / "alone"), weights(tmp_path / "watched"))
+        fit(
+            trainer, tmp_path / name, {"run": "x"}, monitor=monitor if name == "monitored" else None
+        )
+    assert same(weights(tmp_path / "alone"), weights(tmp_path / "monitored"))
     assert not any("held_out" in line for line in lines(tmp_path / "alone", "epoch"))
-    looks = [line["held_out"] for line in lines(tmp_path / "watched", "epoch")[:3]]
-    for look in looks:
-        assert look.keys() == {"clean", "fgsm", "pgd"}
-        assert all(0 <= share <= 1 for share in look.values())
+    for line in lines(tmp_path / "monitored", "epoch")[:3]:
+        assert line["held_out"].keys() == {"clean", "fgsm", "pgd"}
+        assert all(0 <= accuracy <= 1 for accuracy in line["held_out"].values())
 
 
 @pytest.mark.parametrize("adversary", ADVERSARIES)
-def test_a_collapse_is_told_of_a_model_that_was_trained_to_withstand(
+def test_catastrophic_overfitting_is_reported_of_adversarial_training_only(
     adversary, trainer_of, dry, caplog, tmp_path
 ):
     trainer = trainer_of(adversary, epochs=1.2)
-    collapse = {"clean": 0.9, "fgsm": 0.8, "pgd": 0.01}
-    fit(trainer, tmp_path, {"run": "x"}, monitor=lambda model: collapse)
-    # That a natural model falls to attacks is no news.
+    fit(trainer, tmp_path, {"run": "x"}, monitor=lambda model: COLLAPSE)
+    # A natural model is fooled by every attack.
     assert ("catastrophic overfitting" in caplog.text) == (adversary != "natural")
 
 
+def test_an_adversary_that_logs_nothing_is_monitored_too(trainer_of, dry, caplog, tmp_path):
+    class Silent(FreeAT):
+        def describe(self, t):
+            return {}
+
+    trainer = trainer_of("free", epochs=1.2)
+    trainer.train_state.adversary = Silent()
+    fit(trainer, tmp_path, {"run": "x"}, monitor=lambda model: COLLAPSE)
+    assert "epsilon" not in lines(tmp_path)[0]
+    assert "catastrophic overfitting" in caplog.text
+
+
 @pytest.mark.parametrize("objective", ["cross_entropy", CONTRASTIVE], ids=["one", "two"])
-def test_views_are_drawn_once_a_batch(objective, trainer_of, monkeypatch, tmp_path):
+def test_views_are_drawn_once_per_batch(objective, trainer_of, monkeypatch, tmp_path):
     seen = []
     real = trainer_module.train_step
 
@@ -277,7 +291,7 @@ def test_adamw_trains(recipe_of, toy, tmp_path):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_a_frozen_backbone_stays_as_it_is_down_to_its_statistics(recipe_of, toy, tmp_path):
+def test_a_frozen_backbone_and_its_statistics_do_not_change(recipe_of, toy, tmp_path):
     recipe = recipe_of("natural", epochs=2)
     model = recipe.model.model_copy(update={"freeze_backbone": True})
     trainer, _ = build_trainer(recipe.model_copy(update={"model": model}), toy)

@@ -1,4 +1,4 @@
-"""FGSM and PGD training: the exact images of an attack, from noise of their own."""
+"""FGSM and PGD training: the images are those of an attack from a random start."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def test_fgsm_without_noise_is_fgsm(model, batch_of):
     assert torch.equal(images, expected)
 
 
-def test_n_fgsm_leaves_epsilon_and_fast_at_does_not(model, batch_of):
+def test_n_fgsm_exceeds_epsilon_and_fgsm_rs_does_not(model, batch_of):
     batch = batch_of(8)
     images = batch.images * 0.4 + 0.3  # far from 0 and 1
     batch = replace(batch, images=images, views=images)
@@ -31,10 +31,10 @@ def test_n_fgsm_leaves_epsilon_and_fast_at_does_not(model, batch_of):
     assert reach[FGSMRS] == pytest.approx(0.05, abs=1e-6)
 
 
-def test_pgd_starts_at_random_and_climbs(model, batch_of):
+def test_pgd_starts_at_random(model, batch_of):
     batch = batch_of(6)
-    still = PGDAT(epsilon=0.05, steps=1, step_size=0)
-    first, second = (still.perturb(model, batch, 0.0) for _ in range(2))
+    start_only = PGDAT(epsilon=0.05, steps=1, step_size=0)
+    first, second = (start_only.perturb(model, batch, 0.0) for _ in range(2))
     assert not torch.equal(first, second)
     assert (first - batch.views).abs().max() > 0.045
 
@@ -49,7 +49,7 @@ def test_the_attack_sees_batch_statistics_not_running_ones(settings, model, batc
 
 
 @pytest.mark.parametrize("settings", [NFGSMSettings(), FGSMRSSettings(), PGDSettings(steps=2)])
-def test_it_works_where_gradients_are_off(settings, model, batch_of):
+def test_it_works_under_no_grad(settings, model, batch_of):
     batch = batch_of(4)
     expected = settings.build(0).perturb(model, batch, 0.0)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What every adversary promises; a new file in the folder is tested here by being there."""
+"""Properties of every adversary; the tests go over the folder, so that a new file is tested."""
 
 import copy
 
@@ -11,7 +11,7 @@ from gratis.adversary import ADVERSARIES
 
 FALLING = {"linear": {"start": 0.1, "stop": 0.02}}
 
-# Settings to test beside the defaults, by the adversary's word.
+# Settings to test in addition to the defaults.
 VARIANTS = {
     "cached": [
         {"epsilon": FALLING},
@@ -27,8 +27,8 @@ VARIANTS = {
     "pgd": [{"epsilon": FALLING, "steps": 3}, {"epsilon": FALLING, "steps": 1, "step_size": 0.2}],
 }
 
-# How far an image may move at progress t.
-BUDGETS = {
+# The L-infinity norm that a perturbation may have at progress t.
+BOUNDS = {
     "natural": lambda settings, t: 0.0,
     "cached": lambda settings, t: settings.epsilon(t),
     "free": lambda settings, t: settings.epsilon(t),
@@ -39,7 +39,7 @@ BUDGETS = {
     "pgd": lambda settings, t: settings.epsilon(t),
 }
 
-# What the logs show of it.
+# The values that are logged.
 DESCRIPTIONS = {
     "natural": set(),
     "cached": {"epsilon", "replays"},
@@ -62,7 +62,7 @@ def settings_of(name, content):
 
 
 def train(adversary, model, batches, ts):
-    """Train in a loop of one's own; return what was trained on at every replay."""
+    """Train; return the batch, the progress and the images of every replay."""
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
     shown = []
     for batch, t in zip(batches, ts, strict=True):
@@ -77,13 +77,13 @@ def train(adversary, model, batches, ts):
     return shown
 
 
-def test_every_adversary_has_a_budget_and_a_description():
-    assert set(ADVERSARIES) == set(BUDGETS) == set(DESCRIPTIONS)
+def test_every_adversary_is_tested():
+    assert set(ADVERSARIES) == set(BOUNDS) == set(DESCRIPTIONS)
 
 
 @each
 @pytest.mark.parametrize("views", [1, 2])
-def test_images_stay_in_the_budget_and_in_range(name, content, views, model, batch_of):
+def test_images_stay_within_epsilon_and_in_range(name, content, views, model, batch_of):
     settings = settings_of(name, content)
     sizes, ts = [5, 8, 1, 3], [0.0, 0.3, 0.6, 1.0]
     batches = [batch_of(n, views, number) for number, n in enumerate(sizes)]
@@ -92,11 +92,11 @@ def test_images_stay_in_the_budget_and_in_range(name, content, views, model, bat
         assert images.dtype == batch.views.dtype
         assert images.min() >= 0
         assert images.max() <= 1
-        assert (images - batch.views).abs().max() <= BUDGETS[name](settings, t) + 1e-6
+        assert (images - batch.views).abs().max() <= BOUNDS[name](settings, t) + 1e-6
 
 
 @each
-def test_a_saved_state_goes_on_bit_for_bit(name, content, model, batch_of, tmp_path):
+def test_a_saved_state_continues_bit_for_bit(name, content, model, batch_of, tmp_path):
     settings = settings_of(name, content)
     batches = [batch_of(n, 2, number) for number, n in enumerate([5, 8, 3, 8, 2])]
     adversary = settings.build(3)
@@ -106,15 +106,15 @@ def test_a_saved_state_goes_on_bit_for_bit(name, content, model, batch_of, tmp_p
     resumed = settings.build(3)
     resumed.load_state_dict(safetensors.torch.load_file(tmp_path / "state.safetensors"))
     other = copy.deepcopy(model)
-    goes_on = train(adversary, model, batches[3:], [0.3, 0.4])
+    continued = train(adversary, model, batches[3:], [0.3, 0.4])
     again = train(resumed, other, batches[3:], [0.3, 0.4])
-    assert len(goes_on) == len(again)
-    assert all(torch.equal(a[2], b[2]) for a, b in zip(goes_on, again, strict=True))
+    assert len(continued) == len(again)
+    assert all(torch.equal(a[2], b[2]) for a, b in zip(continued, again, strict=True))
     assert all(map(torch.equal, model.state_dict().values(), other.state_dict().values()))
 
 
 @each
-def test_the_seed_decides_everything(name, content, model, batch_of):
+def test_results_depend_on_the_seed_alone(name, content, model, batch_of):
     settings = settings_of(name, content)
     batches = [batch_of(4, 1, number) for number in range(3)]
     copies = [copy.deepcopy(model) for _ in range(2)]
@@ -126,7 +126,7 @@ def test_the_seed_decides_everything(name, content, model, batch_of):
 
 
 @each
-def test_perturbing_leaves_no_trace_in_the_model(name, content, model, batch_of):
+def test_perturbing_does_not_change_the_model(name, content, model, batch_of):
     adversary = settings_of(name, content).build(0)
     before = copy.deepcopy(model.state_dict())
     adversary.perturb(model, batch_of(6), 0.5)
@@ -146,7 +146,7 @@ def test_the_views_are_never_changed(name, content, model, batch_of):
 
 
 @each
-def test_passes_are_the_calls_of_the_model(name, content, model, batch_of):
+def test_passes_counts_the_calls_of_the_model(name, content, model, batch_of):
     adversary = settings_of(name, content).build(0)
     calls = []
     model.register_forward_hook(lambda *_: calls.append(1))
@@ -185,7 +185,7 @@ def test_training_images_are_harder_than_random_noise(name, model, batch_of):
         loss(images).backward()
         adversary.observe(batch, 0.0)
     source = torch.Generator().manual_seed(0)
-    width = BUDGETS[name](settings, 0.0)
+    width = BOUNDS[name](settings, 0.0)
     signs = torch.rand(batch.views.shape, generator=source) < 0.5
     noise = torch.where(signs, -width, width)
     assert loss(images) > loss((batch.views + noise).clamp(0, 1)) + 0.05

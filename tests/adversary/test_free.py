@@ -1,4 +1,4 @@
-"""Free training against a naive account of its rule, one image at a time."""
+"""Free training against a naive implementation, one image at a time."""
 
 import copy
 from dataclasses import replace
@@ -24,7 +24,7 @@ def loss_of(model, images, batch):
 
 
 def replay(adversary, model, batch, t=0.0, optimizer=None):
-    """Do one replay; return what was trained on, and whether delta was used."""
+    """Do one replay; return the images that were trained on, and whether delta was used."""
     images = adversary.perturb(model, batch, t)
     loss = loss_of(model, images, batch)
     model.zero_grad()
@@ -40,7 +40,7 @@ def delta_of(adversary):
 
 
 def naive(model, optimizer, settings, batches, used):
-    """Train by the rule of design and papers; ``used`` says which replays use delta."""
+    """Train by the papers' rule; ``used`` says which replays use delta."""
     largest = max(len(batch) for batch in batches)
     shape = (batches[0].view_count, largest, *batches[0].views.shape[1:])
     delta = torch.zeros(shape, dtype=torch.float64)
@@ -89,9 +89,9 @@ def naive_replay(model, optimizer, settings, batch, t, delta):
     ],
     ids=["shafahi", "falling", "step", "average", "scheduled"],
 )
-def test_agrees_with_a_naive_account(content, views, model, batch_of):
+def test_agrees_with_a_naive_implementation(content, views, model, batch_of):
     settings = FreeSettings.model_validate(content)
-    # In double precision rounding does not turn a sign.
+    # In double precision rounding does not flip a sign.
     model = model.double()
     other = copy.deepcopy(model)
     batches = [batch_of(n, views, number, torch.float64) for number, n in enumerate(SIZES)]
@@ -134,7 +134,7 @@ def test_without_a_step_size_the_step_follows_epsilon(content, model, batch_of):
         torch.testing.assert_close(moved[moved > 0], torch.full_like(moved[moved > 0], epsilon))
 
 
-def test_delta_lasts_from_batch_to_batch(model, batch_of):
+def test_delta_persists_across_batches(model, batch_of):
     adversary = free(epsilon=0.05)
     replay(adversary, model, batch_of(6))
     delta = delta_of(adversary)[0]
@@ -157,7 +157,7 @@ def test_a_short_batch_uses_the_first_rows_of_each_view(model, batch_of):
     assert not torch.equal(after[1, :2], before[1, :2])
 
 
-def test_a_larger_batch_keeps_what_there_is(model, batch_of):
+def test_a_larger_batch_keeps_the_existing_delta(model, batch_of):
     adversary = free(epsilon=0.05)
     replay(adversary, model, batch_of(3, views=2))
     before = delta_of(adversary)
@@ -182,7 +182,7 @@ def test_a_falling_epsilon_clips_stale_noise_where_it_is_used(model, batch_of):
 def test_with_reset_the_second_replay_is_fgsm_on_the_images_of_the_first(views, model, batch_of):
     adversary = free(replays=2, epsilon=0.05, reset=True)
     fgsm = AttackSettings.fgsm(0.05)
-    model.eval()  # nothing that moves between the replays
+    model.eval()  # so that nothing changes between the replays
     for number, n in enumerate([6, 6, 2]):
         batch = batch_of(n, views, number)
         first, _ = replay(adversary, model, batch)
@@ -192,7 +192,7 @@ def test_with_reset_the_second_replay_is_fgsm_on_the_images_of_the_first(views, 
         torch.testing.assert_close(second, expected)
 
 
-def test_gamma_zero_leaves_delta_and_views_alone(model, batch_of):
+def test_gamma_zero_changes_neither_delta_nor_views(model, batch_of):
     adversary = free(epsilon=0.05, gamma={"steps": {0: 1, 0.5: 0}})
     replay(adversary, model, batch_of(6), 0.0)
     before = delta_of(adversary)
@@ -212,7 +212,7 @@ def test_gamma_is_the_share_of_replays_that_use_delta(model, batch_of):
         draws = [adversary.perturb(model, batch, 0.0).requires_grad for _ in range(500)]
         assert sum(draws) / 500 == pytest.approx(gamma, abs=0.06)
         used[gamma] = draws
-    # The draws are the same whatever gamma is.
+    # The draws do not depend on gamma.
     assert all(high or not low for low, high in zip(used[0.3], used[0.8], strict=True))
 
 
@@ -229,7 +229,7 @@ def test_observing_without_a_backward_pass_is_an_error(model, batch_of):
     assert not delta_of(adversary).any()
 
 
-def test_the_total_objective_is_ascended_not_cross_entropy_alone(model, batch_of):
+def test_delta_ascends_the_total_objective_not_cross_entropy_alone(model, batch_of):
     batch, epsilon = batch_of(4), 0.05
     adversary = free(epsilon=epsilon)
     images = adversary.perturb(model, batch, 0.0)
@@ -240,12 +240,12 @@ def test_the_total_objective_is_ascended_not_cross_entropy_alone(model, batch_of
     )
 
 
-def test_black_and_white_pixels_are_attacked_and_their_delta_comes_back(batch_of):
+def test_delta_of_black_and_white_pixels_moves_in_both_directions(batch_of):
     batch = batch_of(4)
     images = (batch.images > 0.5).float()
     batch = replace(batch, images=images, views=images)
     adversary = free(epsilon=0.05)
-    # Down again and up again: half of the pixels cannot follow, but their delta does.
+    # Half of the pixels cannot move that way, but their delta does.
     for sign, expected in ((1, 0.05), (-1, 0.0), (-1, -0.05), (1, 0.0), (1, 0.05)):
         (sign * adversary.perturb(None, batch, 0.0)).sum().backward()
         adversary.observe(batch, 0.0)
@@ -253,7 +253,7 @@ def test_black_and_white_pixels_are_attacked_and_their_delta_comes_back(batch_of
         torch.testing.assert_close(delta, torch.full_like(delta, expected))
 
 
-def test_delta_lies_in_memory_as_images_do_also_after_loading(model, batch_of):
+def test_delta_has_the_memory_format_of_the_images_also_after_loading(model, batch_of):
     adversary = free(epsilon=0.05)
     replay(adversary, model, batch_of(5, views=2))
     resumed = free(epsilon=0.05)

@@ -17,7 +17,7 @@ from gratis.errors import GratisError
 from gratis.schedule import Constant, Scheduled, ScheduleLike, within
 from gratis.settings import validate
 
-# The cache's largest number; minus that is its smallest.
+# The cache's integers are in [-_LEVELS, _LEVELS].
 _LEVELS = 127
 
 
@@ -65,13 +65,14 @@ class CachedFreeAT(Adversary):
         """
         given = {"replays": replays, "epsilon": epsilon, "step_size": step_size}
         self.settings = validate(CachedSettings, given, "CachedFreeAT")
-        # One step of the cache's integers; where epsilon is always 0, so are they, in any unit.
+        # The value of 1 in the cache. If epsilon is always 0, so are all values, in any unit.
         self._unit = max(self.settings.epsilon.bounds()) / _LEVELS or 1.0
         self._cache: Tensor | None = None  # int8 (views, images of the split, 3, height, width)
         self._delta: Tensor | None = None  # of the current views, before rounding
         self._perturbed: PerturbedInput | None = None  # of the current replay
         self._batch: Batch | None = None
-        self._number: int | None = None  # of the batch, which a resumed run draws again
+        # Of the batch; a run that is resumed between two replays draws the same one again.
+        self._number: int | None = None
 
     def replays(self, t: float) -> int:
         """Return m(t), rounded, at least 1."""
@@ -81,11 +82,10 @@ class CachedFreeAT(Adversary):
         """Return the views with their images' deltas added.
 
         Raises:
-            GratisError: the batch does not say which images of how many it holds, or the cache
-                belongs to others.
+            GratisError: the batch has no indices, or the cache belongs to other data.
         """
         if self._delta is None or batch is not self._batch:
-            self._delta = self._draw(batch)
+            self._delta = self._initial_delta(batch)
         self._perturbed = PerturbedInput(batch.views, self._delta, self.settings.epsilon(t))
         return self._perturbed.images
 
@@ -101,8 +101,8 @@ class CachedFreeAT(Adversary):
         step_size = (self.settings.step_size or self.settings.epsilon)(t)
         self._delta = self._perturbed.stepped_delta(step_size, self.settings.epsilon(t))
         self._perturbed = None
-        # At every replay, since this one may be the last.
-        self._remember(batch, self._delta)
+        # At every replay, because this one may be the last of the batch.
+        self._store(batch, self._delta)
 
     def describe(self, t: float) -> dict[str, float]:
         """Return epsilon and replays at ``t``."""
@@ -121,63 +121,64 @@ class CachedFreeAT(Adversary):
         """Continue with a saved cache.
 
         Raises:
-            ValueError: the state does not fit.
+            ValueError: a tensor has the wrong type or shape.
         """
         cache, delta = state.get("cache"), state.get("delta")
         if cache is not None and (cache.dtype != torch.int8 or cache.dim() != 5):
-            raise ValueError(f"a cache of {cache.dtype} and shape {tuple(cache.shape)}")
+            raise ValueError(f"cache has type {cache.dtype} and shape {tuple(cache.shape)}")
         if delta is not None and delta.dim() != 4:
-            raise ValueError(f"a delta of shape {tuple(delta.shape)}")
+            raise ValueError(f"delta has shape {tuple(delta.shape)}")
         self._cache, self._delta = cache, delta
         self._number = int(state["batch"]) if "batch" in state else None
         self._batch = self._perturbed = None
 
-    def _draw(self, batch: Batch) -> Tensor:
-        """Return a batch's delta: as it was saved between two replays, or from the cache."""
+    def _initial_delta(self, batch: Batch) -> Tensor:
+        """Return the delta of a new batch: from the cache, or as saved between two replays."""
         if batch.split_size is None:
             raise GratisError(
-                "cached remembers a delta for every training image: give Batch.of the indices of "
-                "its images and the split_size that they count in"
+                "CachedFreeAT keeps a delta for every training image; give the batch the indices "
+                "of its images and the split_size"
             )
-        one = batch.views.shape[1:]
+        shape = batch.views.shape[1:]
         if self._cache is None:
             self._cache = batch.views.new_zeros(
-                batch.view_count, batch.split_size, *one, dtype=torch.int8
+                batch.view_count, batch.split_size, *shape, dtype=torch.int8
             )
-        _refuse_other("the cache", self._cache, (batch.view_count, batch.split_size, *one))
-        known = self._number is not None and self._number == batch.number
+        _check_shape("the cache", self._cache, (batch.view_count, batch.split_size, *shape))
+        resumed = self._number is not None and self._number == batch.number
         self._batch, self._number = batch, batch.number
-        if not known or self._delta is None:
-            return self._recall(batch)
-        _refuse_other("delta", self._delta, (*batch.views.shape,))
+        if not resumed or self._delta is None:
+            return self._load(batch)
+        _check_shape("delta", self._delta, (*batch.views.shape,))
         return self._delta
 
-    def _recall(self, batch: Batch) -> Tensor:
-        """Return the deltas of a batch's images, seen as its views are, in memory as they are."""
+    def _load(self, batch: Batch) -> Tensor:
+        """Return the cached deltas of the batch, warped like its views, in their memory format."""
         rows = self._rows(batch)
         if batch.maps is not None:
             rows, _ = warp(rows, batch.maps)
         return torch.empty_like(batch.views).copy_(rows).mul_(self._unit)
 
-    def _remember(self, batch: Batch, delta: Tensor) -> None:
-        """Write the deltas of a batch's views into the cache."""
+    def _store(self, batch: Batch, delta: Tensor) -> None:
+        """Write the deltas of the views into the cache, warped back to the images."""
         assert self._cache is not None
         rows = (delta / self._unit).round_().clamp_(-_LEVELS, _LEVELS).to(torch.int8)
         if batch.maps is not None:
             back, seen = warp(rows, inverse(batch.maps))
-            # What was warped is zero where it was not seen; torch.where takes ten times as long.
+            # Warping leaves 0 where a view does not show the image; there the old values stay.
+            # torch.where takes ten times as long.
             rows = self._rows(batch).mul_((~seen).to(torch.int8)).add_(back)
         self._cache[:, batch.indices] = rows.unflatten(0, (batch.view_count, -1))
 
     def _rows(self, batch: Batch) -> Tensor:
-        """Return what is remembered of a batch's images, int8 (v*n, 3, height, width)."""
+        """Return a copy of the cache for the images of a batch, int8 (v*n, 3, height, width)."""
         assert self._cache is not None
         return self._cache.index_select(1, batch.indices).flatten(0, 1)
 
 
-def _refuse_other(name: str, found: Tensor, wanted: tuple[int, ...]) -> None:
-    if tuple(found.shape) != wanted:
+def _check_shape(name: str, tensor: Tensor, expected: tuple[int, ...]) -> None:
+    if tuple(tensor.shape) != expected:
         raise GratisError(
-            f"{name} is {tuple(found.shape)}, where this batch needs {wanted}; it belongs to "
-            "another run"
+            f"{name} has shape {tuple(tensor.shape)}, but this batch needs {expected}; it belongs "
+            "to another run"
         )

@@ -77,7 +77,8 @@ class FreeAT(Adversary):
         self._delta: Tensor | None = None  # (views, largest batch, 3, height, width)
         self._perturbed: PerturbedInput | None = None  # of this replay, where it uses delta
         self._batch: Batch | None = None
-        self._number: int | None = None  # of the batch, which a resumed run draws again
+        # Of the batch; a run that is resumed between two replays draws the same one again.
+        self._number: int | None = None
 
     def replays(self, t: float) -> int:
         """Return m(t), rounded, at least 1."""
@@ -135,30 +136,30 @@ class FreeAT(Adversary):
         """Continue with a saved delta.
 
         Raises:
-            ValueError: the state does not fit.
+            ValueError: a tensor has the wrong shape.
         """
         drawn = state["gamma_generator"]
         if drawn.shape != self._gamma_generator.get_state().shape:
-            raise ValueError(f"a generator's state of shape {tuple(drawn.shape)}")
+            raise ValueError(f"gamma_generator has shape {tuple(drawn.shape)}")
         if "delta" in state and state["delta"].dim() != 5:
-            raise ValueError(f"a delta of shape {tuple(state['delta'].shape)}")
+            raise ValueError(f"delta has shape {tuple(state['delta'].shape)}")
         self._gamma_generator.set_state(drawn)
         self._delta = _like_images(state["delta"]) if "delta" in state else None
         self._number = int(state["batch"]) if "batch" in state else None
         self._batch = None
 
     def _draw(self, batch: Batch) -> None:
-        """Make room for a new batch: delta grows to the largest batch seen."""
-        known = self._number is not None and self._number == batch.number
+        """Start a new batch: allocate delta for the largest batch so far, or reset it."""
+        resumed = self._number is not None and self._number == batch.number
         self._batch, self._number = batch, batch.number
         old, images = self._delta, len(batch.labels)
-        wanted = (batch.view_count, *batch.views.shape[1:])
-        if old is not None and (old.shape[0], *old.shape[2:]) != wanted:
+        expected = (batch.view_count, *batch.views.shape[1:])
+        if old is not None and (old.shape[0], *old.shape[2:]) != expected:
             raise GratisError(
-                f"delta is {tuple(old.shape)}, which does not fit {batch.view_count} views of "
-                f"{tuple(batch.views.shape[1:])}; it belongs to another run"
+                f"delta has shape {tuple(old.shape)}, but this batch has {batch.view_count} views "
+                f"of shape {tuple(batch.views.shape[1:])}; delta belongs to another run"
             )
-        if old is None or old.shape[1] < images or (self.settings.reset and not known):
+        if old is None or old.shape[1] < images or (self.settings.reset and not resumed):
             self._delta = _like_images(
                 batch.views.new_zeros(batch.view_count, images, *batch.views.shape[1:])
             )
@@ -172,5 +173,5 @@ class FreeAT(Adversary):
 
 
 def _like_images(delta: Tensor) -> Tensor:
-    """Return delta (views, n, 3, height, width) with the channels last in memory, as images are."""
+    """Return delta (views, n, 3, height, width) in the images' memory format, channels last."""
     return delta.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)

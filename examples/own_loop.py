@@ -13,11 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import gratis
 from gratis.adversary import Adversary
-from gratis.adversary.free import FreeAT
-from gratis.attacks import AttackSettings, attack, frozen
 from gratis.data import DataSettings, load, to_float
-from gratis.schedule import linear
 
 EPSILON = 38 / 255
 BATCH_SIZE = 64
@@ -78,8 +76,9 @@ def batches(images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 def accuracies(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, float]:
     """Return the accuracy on clean images, and under PGD with 20 steps."""
-    with frozen(model):
-        attacked = attack(model, images, labels, AttackSettings.pgd(EPSILON))
+    attacked = gratis.attack(model, images, labels, "pgd", epsilon=EPSILON, steps=20)
+    model.eval()
+    with torch.no_grad():
         return {
             name: (model(x).argmax(1) == labels).float().mean().item()
             for name, x in (("clean", images), ("pgd", attacked))
@@ -94,7 +93,7 @@ def main(train: Callable[[nn.Module, Adversary, Tensor, Tensor, int], None] = tr
     images, labels, validation_images, validation_labels = digits()
     model = network()
     # Epsilon grows over the first 60% of training. Any number may be a schedule.
-    free = FreeAT(replays=4, epsilon=linear(0, EPSILON, end=0.6))
+    free = gratis.FreeAT(replays=4, epsilon=gratis.linear(0, EPSILON, end=0.6))
     train(model, free, images, labels, steps)
     for name, accuracy in accuracies(model, validation_images, validation_labels).items():
         print(f"{name:5} {accuracy:.1%}")

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from gratis.adversary.free import FreeAT
     from gratis.adversary.n_fgsm import NFGSM
     from gratis.adversary.pgd import PGDAT
-    from gratis.api import attack, evaluate, load, predict, train
+    from gratis.api.attack import attack
+    from gratis.api.evaluate import evaluate
+    from gratis.api.load import load
+    from gratis.api.predict import predict
+    from gratis.api.train import train
     from gratis.errors import GratisError
     from gratis.results import Results
     from gratis.schedule import cosine, linear, steps, warm_up

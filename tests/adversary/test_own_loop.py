@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gratis.adversary.free import FreeAT
+import gratis
 from gratis.adversary.natural import Natural
-from gratis.schedule import linear
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -44,7 +43,7 @@ def test_the_same_loop_without_the_adversary_is_not_robust(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
     example = importlib.import_module("own_loop")
     images, labels, validation_images, validation_labels = example.digits()
-    free = FreeAT(replays=4, epsilon=linear(0, example.EPSILON, end=0.6))
+    free = gratis.FreeAT(replays=4, epsilon=gratis.linear(0, example.EPSILON, end=0.6))
     found = {}
     for name, adversary in (("natural", Natural()), ("free", free)):
         model = example.network()

@@ -1,6 +1,6 @@
 import pytest
 
-from gratis.recipe import resolve
+from gratis.recipe import Recipe, resolve
 from gratis.schedule import Constant, Linear
 
 without_epsilon = pytest.mark.parametrize(
@@ -37,3 +37,11 @@ def test_natural_training_has_no_epsilon():
 def test_both_default_epsilons_agree():
     recipe = resolve("free")
     assert recipe.adversary_settings.epsilon(0) == recipe.evaluate.epsilon == 8 / 255
+
+
+def test_a_recipe_made_in_python_follows_the_evaluation_when_asked():
+    content = {"name": "n", "title": "t", "objective": {"cross_entropy": {}}}
+    content |= {"adversary": {"free": {}}, "evaluate": {"epsilon": 2 / 255}}
+    recipe = Recipe.model_validate(content).with_epsilon()
+    assert recipe.adversary_settings.epsilon == Constant(value=2 / 255)
+    assert recipe.with_epsilon() == recipe

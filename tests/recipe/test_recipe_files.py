@@ -1,7 +1,7 @@
 import pytest
 
 from gratis.errors import GratisError
-from gratis.recipe import read_recipe
+from gratis.recipe import default_profile, read_recipe
 
 
 def test_unknown_names_are_refused(refused):
@@ -28,3 +28,17 @@ def test_a_bad_file_is_refused(text, problem, own, refused):
 def test_a_run_without_a_recipe_is_refused(tmp_path):
     with pytest.raises(GratisError, match="cannot be read"):
         read_recipe(tmp_path / "recipe.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "profile"),
+    [
+        ("free", [], "digits"),
+        ("free", ["data.name=digits"], "digits"),
+        ("free", ["data.name=digits", 'data.name="folder"'], "tiny-imagenet"),
+        ("record/free", ["data.name=digits"], "record"),
+        ("mine.yaml", [], None),
+    ],
+)
+def test_the_default_profile_follows_the_data(name, overrides, profile):
+    assert default_profile(name, overrides) == profile

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from gratis.report.markup import plain
+from gratis.report.table import plain
 
 ROOT = Path(__file__).parents[1]
 _HEAD = """# Bad input

@@ -9,8 +9,8 @@ import pytest
 from gratis.evaluation.evidence import Evidence
 from gratis.evaluation.sanity_checks import CHECKS, too_weak
 from gratis.report import group, read_runs, write_page
-from gratis.report.checks import WORDS, checked_run
-from gratis.report.overfitting import CHECK
+from gratis.report.remarks import OVERFITTING
+from gratis.report.sections import PASSED
 from gratis.report.verdict import judge
 
 NATURAL = {"resolved": {"adversary": {"natural": {}}}}
@@ -38,7 +38,7 @@ def test_every_check_there_is_has_words_for_people():
     attacks = ("noise", "fgsm", "few", "many", "huge", "transfer")
     seen = Evidence(4, 1.0, 0.0, {"margin": none}, dict.fromkeys(attacks, none))
     names = {check(seen).name for check in (too_weak, *CHECKS)}
-    assert names == WORDS.keys() and CHECK in WORDS
+    assert names == PASSED.keys() and OVERFITTING in PASSED
 
 
 def test_the_page_shows_what_each_check_found_and_what_to_do(run_folder, check, tmp_path):
@@ -49,9 +49,11 @@ def test_the_page_shows_what_each_check_found_and_what_to_do(run_folder, check, 
         (tmp_path / "report" / f"report.{kind}").read_text() for kind in ("html", "md")
     )
     for text in (html, markdown):
-        (section,) = re.findall("Can these figures be believed.*?Figure 1", text, flags=re.DOTALL)
+        (section,) = re.findall(
+            "Is the accuracy under attack reliable.*?Figure 1", text, flags=re.DOTALL
+        )
         plain = re.sub("<[^>]*>|[*]", "", section)
-        assert "1 of 2 checks failed" in plain and "there is a gradient" in plain
+        assert "1 of 2 checks failed" in plain and "attacks have a gradient" in plain
         assert (
             "vanished 12.5%" in plain and "accuracy under PGD-50 2.1%" in plain and "150" in plain
         )
@@ -66,20 +68,18 @@ def test_the_page_shows_what_each_check_found_and_what_to_do(run_folder, check, 
 
 def test_runs_without_checks_have_no_such_section(run_folder, tmp_path):
     found = read_runs([run_folder()])
-    assert checked_run(found.runs[0], "title") is None
     write_page(found, [], tmp_path / "report")
-    assert "believed" not in (tmp_path / "report" / "report.html").read_text()
+    assert "reliable?" not in (tmp_path / "report" / "report.html").read_text()
 
 
 def test_a_model_that_failed_is_first_only_with_the_remark(said, check):
     failed = {"pgd": 0.5, "checks": (check(True), check(False, "gradient"))}
     verdict = said({"pgd": 0.1}, failed)
     assert "is the most robust" not in verdict.headline
-    assert verdict.headline.startswith("“R1” comes first of 2 models: ")
+    assert verdict.headline.startswith("“R1” ranks first of 2 models: ")
     assert verdict.headline.endswith("But it failed sanity checks.")
     assert verdict.remarks[0] == (
-        "Sanity checks failed; its accuracy under attack cannot be taken at face value: "
-        "“R1” (gradient)."
+        "Sanity checks failed, so the accuracy under attack is not reliable: “R1” failed gradient."
     )
 
 
@@ -87,12 +87,11 @@ def test_one_that_failed_further_down_is_named_too(said, check):
     failed = {"checks": (check(False, "gradient"), check(False, "random noise"))}
     verdict = said({"pgd": 0.5, "checks": (check(True),)}, failed, failed)
     assert "“R0” is the most robust" in verdict.headline and "failed" not in verdict.headline
-    assert "their accuracy under attack" in verdict.remarks[0]
     assert verdict.remarks[0].endswith(
-        "“R1” (gradient, random noise); “R2” (gradient, random noise)."
+        "“R1” failed gradient, random noise; “R2” failed gradient, random noise."
     )
     alike = said({"n": 100, "checks": (check(False, "gradient"),)}, {})
-    assert "not measured alike" in alike.headline and "“R0” (gradient)" in alike.remarks[0]
+    assert "not measured alike" in alike.headline and "“R0” failed gradient" in alike.remarks[0]
 
 
 def test_the_check_on_overfitting_decides_where_a_run_has_it(said, check):
@@ -101,10 +100,10 @@ def test_the_check_on_overfitting_decides_where_a_run_has_it(said, check):
     assert said(fallen | {"checks": (check(True),)}).remarks == [denied]
     shown = said({"fgsm": 0.2, "pgd": 0.19, "checks": (check(False),)}).remarks
     assert shown[1:] == [
-        "“R0” shows catastrophic overfitting: on the 150 images of the sanity check it withstands "
-        "a single step and falls to many (accuracy under FGSM 60%, accuracy under PGD-50 2.1%)."
+        "“R0” shows catastrophic overfitting: on the 150 images of the sanity check it survives "
+        "a single step and fails under many (accuracy under FGSM 60%; accuracy under PGD-50 2.1%)."
     ]
-    # Other checks say nothing about it.
+    # The other checks do not decide.
     assert "“R0” shows" in said(fallen | {"checks": (check(True, "gradient"),)}).remarks[0]
     assert said(fallen | NATURAL | {"checks": (check(True),)}).remarks == [
         "None of these models was trained under attack."

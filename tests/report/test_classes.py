@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 
-from gratis.report.classes import rankings
+from gratis.report.sections import class_rankings
 from gratis.results import Measurement, SampleImages, wilson
 
 
@@ -21,14 +20,15 @@ def test_classes_are_ranked_by_accuracy_under_attack():
     index = np.arange(2, 8)
     correct = {metric: np.array(verdicts, dtype=bool) for metric, verdicts in right.items()}
     samples = SampleImages(("a", "b", "c", "d"), labels, None, [])
-    (ranking,) = rankings(Measured(Measurement(index, correct)), samples, "pgd")
-    assert [(c.name, c.images, c.clean.value, c.attacked.value) for c in ranking.classes] == [
-        ("a", 2, 100.0, 100.0),
-        ("b", 2, 100.0, 50.0),
-        ("c", 2, 50.0, 0.0),
+    (ranking,) = class_rankings(Measured(Measurement(index, correct)), samples, "pgd")
+    assert [[cell.text for cell in row.cells] for row in ranking.table.rows] == [
+        ["a", "2", "100", "100"],
+        ["b", "2", "100", "50"],
+        ["c", "2", "50", "0"],
     ]
-    best = ranking.classes[0].attacked
-    assert (best.low, best.high) == pytest.approx([100 * end for end in wilson(1, 2)])
+    assert ranking.bars == [(100, 100), (100, 50), (50, 0)]
+    low, high = wilson(1, 2)
+    assert ranking.table.rows[0].cells[3].margin == f"[{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def test_of_many_classes_both_ends_are_shown():
@@ -36,6 +36,6 @@ def test_of_many_classes_both_ends_are_shown():
     pgd = np.concatenate([np.arange(20) < number for number in range(20)])
     every = Measurement(np.arange(400), {"clean": np.ones(400, dtype=bool), "pgd": pgd})
     samples = SampleImages([str(number) for number in range(20)], labels, None, [])
-    most, least = rankings(Measured(every), samples, "pgd")
-    assert [c.name for c in most.classes] == ["19", "18", "17", "16", "15", "14"]
-    assert [c.name for c in least.classes] == ["5", "4", "3", "2", "1", "0"]
+    most, least = class_rankings(Measured(every), samples, "pgd")
+    assert [row.cells[0].text for row in most.table.rows] == ["19", "18", "17", "16", "15", "14"]
+    assert [row.cells[0].text for row in least.table.rows] == ["5", "4", "3", "2", "1", "0"]

@@ -1,4 +1,4 @@
-"""Models that were made elsewhere: on the page, and nothing said that nobody knows."""
+"""External models on the page, with no statement about their unknown training."""
 
 import csv
 import io
@@ -27,9 +27,10 @@ def test_one_alone_becomes_a_page_without_what_is_not_known(external_folder, tmp
         assert "only evaluated here: “Theirs”" in text and "“Theirs”: under PGD-20" in text
         for misleading in ("trained under attack", "training images", "No curves", "equal compute"):
             assert misleading not in text
-        assert "Whether “Theirs” met attacks in training is not known here." in text
+        assert "Whether the training of “Theirs” included attacks is unknown." in text
     html, markdown = page_of(found, tmp_path / "report")
-    assert "<td>n/a</td><td>n/a</td>" in html and markdown.count("| n/a | n/a |\n") == 2
+    assert "<td>n/a</td><td>n/a</td>" in html and markdown.count("| n/a | n/a |\n") == 1
+    assert "<td>n/a</td><td>n/a<small>1</small></td>" in html and "| n/a | n/a, 1 |\n" in markdown
 
 
 def test_a_folder_of_several_gives_all(external_folder, tmp_path):
@@ -50,12 +51,12 @@ def test_beside_runs_it_stands_outside_the_comparison(run_folder, external_folde
     run, weaker = run_folder("r", pgd=0.2), run_folder("w", pgd=0.1)
     verdict = judged(run, theirs, weaker)
     assert "“R” " in verdict.headline and "of 2 models" in verdict.headline
-    assert verdict.best is not None and verdict.best.first.recipe == "r"
+    assert verdict.best == "r"
     assert verdict.remarks == [
-        "Outside the comparison at equal compute, “Theirs” keeps 50.0%: what its training took is "
-        "not known.",
+        "Outside the comparison at equal compute, “Theirs” has an accuracy of 50.0%; its "
+        "training cost is unknown.",
         "No model that was trained under attack shows catastrophic overfitting.",
-        "Whether “Theirs” met attacks in training is not known here.",
+        "Whether the training of “Theirs” included attacks is unknown.",
     ]
     found = read_runs([run, theirs])
     for text in page_of(found, tmp_path / "report"):
@@ -67,7 +68,7 @@ def test_among_themselves_they_are_compared_but_not_at_equal_compute(external_fo
     folders = [external_folder(tmp_path, "a", pgd=0.5), external_folder(tmp_path, "b", pgd=0.1)]
     assert judged(*folders).headline.startswith("“A” is the most robust of 2 models")
     for text in page_of(read_runs(folders), tmp_path / "report"):
-        assert "in bold the first under the strongest attack" in text
+        assert "Bold: the highest under the strongest attack" in text
         assert "equal compute" not in text
 
 
@@ -79,18 +80,18 @@ def test_a_reference_alone_beside_it_divides_by_no_passes(run_folder, external_f
 def test_models_of_no_training_under_attack_are_only_our_own(run_folder, external_folder, tmp_path):
     natural = run_folder("n", resolved={"adversary": {"natural": {}}})
     remarks = judged(natural, external_folder(tmp_path)).remarks
-    assert "None of the models that were trained here was trained under attack." in remarks
+    assert "None of the models that are runs was trained under attack." in remarks
 
 
 def test_the_check_says_of_it_what_training_cannot(external_folder, check, tmp_path):
     sound = judged(external_folder(tmp_path / "a", fgsm=0.6, pgd=0.02, checks=(check(True),)))
     assert sound.remarks == [
-        "Whether “Theirs” met attacks in training is not known here; the sanity check finds no "
+        "Whether the training of “Theirs” included attacks is unknown; the sanity check finds no "
         "catastrophic overfitting."
     ]
     fallen = judged(external_folder(tmp_path / "b", checks=(check(False),)))
     assert fallen.remarks[1].startswith("“Theirs” shows catastrophic overfitting")
-    assert fallen.remarks[2] == "Whether “Theirs” met attacks in training is not known here."
+    assert fallen.remarks[2] == "Whether the training of “Theirs” included attacks is unknown."
 
 
 def test_it_shows_images_alone_or_where_it_is_named(run_folder, external_folder, tmp_path):

@@ -6,7 +6,7 @@ from PIL import Image
 
 from gratis.errors import GratisError
 from gratis.report import figure1
-from gratis.report.figures import figure1_chart
+from gratis.report.figure1 import figure1_chart
 
 
 @pytest.mark.parametrize("rows", [1, 16])

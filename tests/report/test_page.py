@@ -10,7 +10,7 @@ from sampled import sample_images, store_sample_images
 
 from gratis.errors import GratisError
 from gratis.report import read_runs, write_page
-from gratis.report.markup import fence, plain
+from gratis.report.table import fence, plain
 
 HOSTILE = "<script>alert(1)</script> $\\frac| `![x](http://evil.example/x.png) ]]> --> \"'&"
 VOID = {"meta", "link", "img", "br", "wbr", "path", "use", "rect", "line", "circle"}
@@ -147,7 +147,7 @@ def test_both_forms_say_the_same(html, markdown):
             "is the most robust of 2 models",
             "PGD-20 at epsilon 8/255",
             "[43.1, 56.9]",
-            "At a dotted line training went back",
+            "dotted line, training went back",
             "cat, 88%",
             "validation image 1" if text is words else "(image 1)",
             "name: r0",
@@ -237,8 +237,8 @@ def test_what_was_not_measured_is_not_available_anywhere(page):
     html, markdown = page(UNMEASURED, {})
     for text in (html, markdown):
         assert "were not measured alike (suite: paper, table)" in text and "None" not in text
-        assert "catastrophic overfitting would not show" in text
-    assert html.count('<td class="number">n/a</td>') == 3
+        assert "catastrophic overfitting is not visible" in text
+    assert html.count("<td>n/a</td>") == 3
     assert "fgsm\\_transfer" in markdown and markdown.count("| n/a | n/a | n/a |") == 1
 
 

@@ -6,8 +6,15 @@ import pytest
 from rich.console import Console
 
 from gratis.errors import GratisError
-from gratis.report import group, to_csv, to_markdown, to_terminal, write_tables
-from gratis.report.rows import as_text, count
+from gratis.report import (
+    group,
+    narrow_table,
+    terminal_table,
+    to_csv,
+    to_markdown,
+    write_tables,
+)
+from gratis.report.table import as_text, count
 from gratis.results import METRICS, Results
 from gratis.settings import validate
 
@@ -35,6 +42,12 @@ their mean.
 """
 
 
+def printed(results, width=110):
+    console = Console(width=width, file=io.StringIO())
+    console.print(terminal_table(narrow_table(results)))
+    return console.file.getvalue()
+
+
 def test_markdown_is_the_golden_table(results):
     assert to_markdown(results) == GOLDEN
 
@@ -52,21 +65,19 @@ def test_seeds_of_a_recipe_are_one_row_in_order_of_appearance(result):
 
 def test_a_metric_that_one_seed_lacks_is_not_averaged(result):
     (row,) = group([result(), result(seed=1, transfer=None)])
-    assert row.cell("transfer") is None
+    assert row.estimate("transfer") is None
 
 
 def test_titles_cannot_break_the_table(result):
     assert "a \\| b" in to_markdown([result(title="a | b")])
-    shown = Console(width=110, file=io.StringIO())
-    shown.print(to_terminal([result(title="[bold]x[/nonsense]")]))
-    assert "[bold]x" in shown.file.getvalue()
+    assert "[bold]x" in printed([result(title="[bold]x[/nonsense]")])
 
 
 def test_the_interval_of_several_seeds_stays_a_share(result):
     (row,) = group([result(clean=1.0), result(seed=1, clean=0.5)])
-    cell = row.cell("clean")
-    assert (cell.low, cell.high) == (0, 100)
-    assert cell.margin == cell.std == pytest.approx(25 * 2**0.5)
+    estimate = row.estimate("clean")
+    assert (estimate.low, estimate.high) == (0, 100)
+    assert estimate.margin == estimate.std == pytest.approx(25 * 2**0.5)
 
 
 def test_rows_trained_on_different_data_are_visible(result):
@@ -76,9 +87,7 @@ def test_rows_trained_on_different_data_are_visible(result):
     assert "| A \\[1,000 training images\\] |" in text
     assert "| B \\[500, 1,000 training images\\] |" in text
     assert "rows trained on different data are not comparable" in text
-    shown = Console(width=110, file=io.StringIO())
-    shown.print(to_terminal(results))
-    assert "[500, 1,000" in shown.file.getvalue()
+    assert "[500, 1,000" in printed(results)
     assert [row["train_images"] for row in csv.DictReader(io.StringIO(to_csv(results)))] == [
         "1000",
         "500 1000",
@@ -86,7 +95,7 @@ def test_rows_trained_on_different_data_are_visible(result):
     assert "different" not in to_markdown(results[:1])
 
 
-def test_the_header_gives_no_steps_of_a_pgd_that_nobody_met(result):
+def test_the_header_names_the_steps_of_pgd_only_where_it_was_measured(result):
     only_fgsm = result(pgd=None, pgd_steps=7)
     assert "epsilon 8/255 (L-infinity); cpu" in to_markdown([only_fgsm])
     assert "epsilon 8/255 (L-infinity), PGD with 20 steps; cpu" in to_markdown(
@@ -101,9 +110,7 @@ def test_header_names_every_device(result):
 @pytest.mark.parametrize("width", [110, 120])
 def test_terminal_table_fits_and_keeps_every_number(results, result, width):
     results.append(result("narrow", backbone="resnet18 32-64-128-256, pretrained"))
-    console = Console(width=width, file=io.StringIO())
-    console.print(to_terminal(results))
-    text = console.file.getvalue()
+    text = printed(results, width)
     assert max(map(len, text.splitlines())) <= width and "…" not in text
     for expected in (
         "Baseline",

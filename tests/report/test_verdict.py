@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gratis.report import group
-from gratis.report.runs import Line, Run
+from gratis.report.runs import LogLine, Run
 from gratis.report.verdict import judge
 from gratis.results.measurement import Measurement
 
@@ -37,17 +37,17 @@ def test_a_clear_lead_is_called_the_most_robust(runs):
     said = verdict(runs({"pgd": 0.2}, {"pgd": 0.5}, {"pgd": 0.1}))
     assert said.headline == (
         "“B” is the most robust of 3 models: under PGD-20 at epsilon 8/255, the strongest attack "
-        "measured, it keeps 50.0% of the 200 validation images right (95% interval 43.1 to 56.9), "
-        "30.0 points more than the next, “A” (p < 0.001 on the same images). Without an attack it "
-        "is right about 80.0%."
+        "measured, it classifies 50.0% of the 200 validation images correctly (95% interval 43.1 "
+        "to 56.9), 30.0 points more than the next, “A” (p < 0.001 on the same images). Without an "
+        "attack its accuracy is 80.0%."
     )
-    assert said.best is not None and said.best.first.recipe == "b"
+    assert said.best == "b"
 
 
-def test_a_lead_within_chance_is_not(runs):
+def test_a_lead_that_is_not_significant_is_not(runs):
     # Two images more: the exact McNemar test of 2 against 0 gives 2 * (1/2)**2.
     said = verdict(runs({"pgd": 0.51}, {"pgd": 0.5}))
-    assert "comes first of 2 models, but within chance" in said.headline
+    assert "ranks first of 2 models, but the lead is not significant" in said.headline
     assert "(p 0.5 on the same images)" in said.headline
 
 
@@ -55,7 +55,7 @@ def test_without_the_same_images_there_is_no_test(runs):
     a, b = runs({"pgd": 0.5}, {"pgd": 0.2})
     b.measurement.index[:] += 1
     said = verdict([a, b]).headline
-    assert said.startswith("“A” comes first of 2 models: ") and "same images" not in said
+    assert said.startswith("“A” ranks first of 2 models: ") and "same images" not in said
 
 
 def test_a_single_model_is_compared_with_none(runs):
@@ -65,7 +65,7 @@ def test_a_single_model_is_compared_with_none(runs):
 
 def test_nothing_is_called_robust_that_is_not(runs):
     said = verdict(runs({"pgd": 0.0, "fgsm": 0.0}, {"pgd": 0.0, "fgsm": 0.0}))
-    assert said.headline.startswith("Nothing withstands PGD-20") and said.best is None
+    assert said.headline.startswith("No model has any accuracy under PGD-20") and said.best is None
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,12 @@ def test_what_was_measured_otherwise_is_not_compared(runs, change):
     assert said.best is None
 
 
-def test_a_reference_stands_outside(runs):
+def test_a_reference_is_outside_the_comparison(runs):
     said = verdict(runs({"pgd": 0.2}, {"pgd": 0.5, "reference": True, "passes": 110_000.0}))
     assert said.headline.startswith("“A”: ")
     assert said.remarks[0] == (
-        "Outside the comparison at equal compute, “B” keeps 50.0% with 2.0 times the passes."
+        "Outside the comparison at equal compute, “B” has an accuracy of 50.0% with 2.0 times "
+        "the passes."
     )
 
 
@@ -101,9 +102,9 @@ def test_catastrophic_overfitting_is_named_where_a_model_trained_under_attack(ru
     assert verdict(runs(natural)).remarks == ["None of these models was trained under attack."]
 
 
-def test_overfitting_is_not_denied_where_nothing_would_show_it(runs):
+def test_overfitting_is_not_denied_where_it_was_not_measured(runs):
     (remark,) = verdict(runs({"pgd": 0.2}, {"pgd": 0.2, "fgsm": None})).remarks
-    assert remark == "Where FGSM or PGD was not measured, catastrophic overfitting would not show."
+    assert remark == "Without FGSM and PGD results, catastrophic overfitting is not visible."
 
 
 def test_in_one_suite_the_worst_case_decides(runs):
@@ -114,7 +115,8 @@ def test_in_one_suite_the_worst_case_decides(runs):
     said = verdict([a, b]).headline
     assert said.startswith("“A” is the most robust of 2 models: under all L-infinity attacks of ")
     assert (
-        "the suite “full” at epsilon 8/255, the strongest attack measured, it keeps 20.0%" in said
+        "the suite “full” at epsilon 8/255, the strongest attack measured, it classifies 20.0%"
+        in said
     )
 
 
@@ -123,14 +125,14 @@ def test_without_white_box_attacks_the_papers_own_set_decides(runs):
     (run,) = runs({})
     run = replace(run, results=run.results.model_copy(update=suite))
     said = verdict([run]).headline
-    assert "under FGSM against the baseline, with geometric noise, at epsilon 8/255" in said
+    assert "under FGSM on the baseline, with geometric noise, at epsilon 8/255" in said
 
 
 def test_overfitting_that_only_training_saw_is_named_too(runs):
     log = [
-        Line(epoch=1, held_out={"clean": 0.9, "fgsm": 0.5, "pgd": 0.4}),
-        Line(epoch=2, held_out={"clean": 0.9, "fgsm": 0.8, "pgd": 0.1}),
-        Line(epoch=3, held_out={"clean": 0.9, "fgsm": 0.5, "pgd": 0.4}),
+        LogLine(epoch=1, held_out={"clean": 0.9, "fgsm": 0.5, "pgd": 0.4}),
+        LogLine(epoch=2, held_out={"clean": 0.9, "fgsm": 0.8, "pgd": 0.1}),
+        LogLine(epoch=3, held_out={"clean": 0.9, "fgsm": 0.5, "pgd": 0.4}),
     ]
     (remark,) = verdict(runs({"pgd": 0.2}, log=log)).remarks
     assert "after epoch 2.0" in remark

@@ -1,4 +1,4 @@
-"""What commands leave behind and print."""
+"""The files that commands write, and the tables that they print."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,16 +41,16 @@ def print_results(results: "list[Results]") -> None:
     """Print the table."""
     from rich.console import Console
 
-    from gratis.report import to_terminal
+    from gratis.report import narrow_table, terminal_table
 
     # A pipe has no width of its own, and the default would break the table.
     console = Console()
     console.width = max(console.width, 120)
-    console.print(to_terminal(results))
+    console.print(terminal_table(narrow_table(results)))
 
 
 def print_timing(title: str, timing: "Timing") -> None:
-    """Print where the time of a step goes."""
+    """Print the duration of each part of a training step."""
     from rich.console import Console
     from rich.table import Table
 
@@ -71,49 +71,23 @@ def print_timing(title: str, timing: "Timing") -> None:
 
 
 def print_tasks(results: "Results") -> None:
-    """Print every task of a suite that goes beyond the table, and the worst cases over them."""
-    from rich import box
+    """Print every task of a suite beyond ``table``, and the worst cases over them."""
     from rich.console import Console
-    from rich.table import Table
 
-    from gratis.results import wilson
+    from gratis.report import suite_tables, terminal_table
 
-    if results.suite in ("paper", "transfer", "table"):
-        return
-    table = Table(title=f"suite {results.suite}", box=box.HORIZONTALS)
-    for column in ("task", "against", "images", "stand (%)", "95% interval"):
-        table.add_column(column, justify="left" if column in ("task", "against") else "right")
-
-    def add(name: str, against: str, faced: str, accuracy: float) -> None:
-        low, high = wilson(accuracy, results.n)
-        interval = f"{100 * low:.1f} to {100 * high:.1f}"
-        table.add_row(name, against, faced, f"{100 * accuracy:.1f}", interval)
-
-    for task in results.tasks:
-        add(task.name, task.threat, str(task.images), task.accuracy)
-    for worst in ("robust", "robust_l2"):
-        if (accuracy := getattr(results, worst)) is not None:
-            add(f"[bold]{worst}[/bold]", "worst case", str(results.n), accuracy)
-    Console().print(table)
+    for table in suite_tables(results, {}) or ():
+        if table is not None:
+            Console().print(terminal_table(table))
 
 
 def print_checks(results: "Results") -> None:
-    """Print the sanity checks, where the suite has them, and what to do about those failed."""
-    from rich import box
+    """Print the sanity checks, if the suite has them, and what to do about failed ones."""
     from rich.console import Console
-    from rich.table import Table
 
-    if not results.checks:
-        return
-    most = max(check.images for check in results.checks)
-    table = Table(title=f"sanity checks, on {most} of the images", box=box.HORIZONTALS)
-    for column in ("check", "found", "verdict"):
-        table.add_column(column)
-    for check in results.checks:
-        found = ", ".join(f"{name} {value:.3g}" for name, value in check.figures.items())
-        verdict = "passed" if check.passed else "[bold red]FAILED[/bold red]"
-        table.add_row(check.name, found, verdict)
-    Console().print(table)
-    for check in results.checks:
-        if not check.passed:
-            typer.echo(f"{check.name}: {check.rule}. What to do: {check.advice}.")
+    from gratis.report import checks_table, remedies, terminal_table
+
+    if results.checks:
+        Console().print(terminal_table(checks_table(results.checks)))
+    for name, remedy in remedies(results.checks):
+        typer.echo(f"{name}: {remedy}")

@@ -1,29 +1,36 @@
-"""From results to tables, figures and pages; needs no model and no torch."""
+"""Results as tables, figures and pages, without torch."""
 
-from gratis.report.choice import choose
-from gratis.report.figures import figure1
+from gratis.report.figure1 import figure1
+from gratis.report.gallery import choose
 from gratis.report.page import write_page
 from gratis.report.paired import Comparison, Paired, compare, paired_to_markdown
-from gratis.report.rows import Cell, Row, group
+from gratis.report.results_table import narrow_table, to_csv, to_markdown, write_tables
+from gratis.report.rows import Estimate, Row, group
 from gratis.report.runs import Found, Run, read_runs
-from gratis.report.table import to_csv, to_markdown, to_terminal, write_tables
+from gratis.report.sections import checks_table, remedies, suite_tables
+from gratis.report.table import Table, terminal_table
 
 __all__ = [
-    "Cell",
     "Comparison",
+    "Estimate",
     "Found",
     "Paired",
     "Row",
     "Run",
+    "Table",
+    "checks_table",
     "choose",
     "compare",
     "figure1",
     "group",
+    "narrow_table",
     "paired_to_markdown",
     "read_runs",
+    "remedies",
+    "suite_tables",
+    "terminal_table",
     "to_csv",
     "to_markdown",
-    "to_terminal",
     "write_page",
     "write_tables",
 ]

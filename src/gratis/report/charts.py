@@ -1,4 +1,4 @@
-"""Charts for a page: SVG that takes its ink from the page around it, and PNG on white."""
+"""The common part of all charts: their style, and their output as SVG for a page and as PNG."""
 
 import io
 import re
@@ -18,7 +18,7 @@ SKY, BLUE, ORANGE, RED = "#56B4E9", "#0072B2", "#E69F00", "#D55E00"
 GREEN, PINK = "#009E73", "#CC79A7"
 # On a page these become the page's own colours, light or dark.
 INK, MUTED, RULE, BAND, PAPER = "#1c1c1a", "#5e5e59", "#d8d7d1", "#f5f4f0", "#ffffff"
-_OF_THE_PAGE = {
+_ON_A_PAGE = {
     INK: "currentColor",
     MUTED: "var(--muted)",
     RULE: "var(--rule)",
@@ -31,10 +31,14 @@ _DPI = 200
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing for both kinds of page.
+    """A chart for both kinds of page.
 
-    ``name`` is a file's stem, ``text`` says what is to be seen, ``svg`` is for a page, ``png``
-    the content of a file. ``narrow`` is the SVG for a narrow screen, where it is another.
+    Attributes:
+        name: the stem of the file name.
+        text: the alternative text.
+        svg: the chart for the HTML page.
+        png: the content of the image file.
+        narrow: the SVG for a narrow screen, if it differs.
     """
 
     name: str
@@ -43,10 +47,23 @@ class Chart:
     png: bytes
     narrow: Markup | None = None
 
+    @classmethod
+    def of(cls, name: str, text: str, figure: "Figure", narrow: "Figure | None" = None) -> "Chart":
+        """Return the chart that figures show, drawn inside :func:`style`.
+
+        Args:
+            name: a name that no other chart of the page has.
+            text: the alternative text.
+            figure: the figure, from :func:`new_figure`.
+            narrow: the figure for a narrow screen.
+        """
+        small = None if narrow is None else _as_svg(narrow, f"{name}-narrow", text)
+        return cls(name, text, _as_svg(figure, name, text), as_png(figure), small)
+
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw figures in the page's ink while the block runs; names with a $ are no formulas."""
+    """Draw figures in the style of the page inside this context; a $ in a name is no formula."""
     import matplotlib
 
     settings: dict[Any, Any] = {
@@ -57,13 +74,13 @@ def style() -> Iterator[None]:
         "svg.fonttype": "none",
     }
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        # A script that matplotlib's font lacks: the reader's own fonts have it.
+        # matplotlib's font lacks some scripts, but the reader's own fonts have them.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         yield
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """Return an empty figure of so many inches."""
+    """Return an empty figure of this size in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -73,20 +90,14 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def as_png(figure: "Figure", dpi: int = _DPI) -> bytes:
-    """Return the figure as PNG on white, with ``dpi`` pixels an inch."""
+    """Return the figure as PNG on white, with ``dpi`` pixels per inch."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=dpi, facecolor=PAPER, metadata={"Software": None})
     return content.getvalue()
 
 
-def as_svg(figure: "Figure", name: str, text: str) -> Markup:
-    """Return the figure as SVG to stand in a page, with the page's fonts and ink.
-
-    Args:
-        figure: what :func:`new_figure` returned, drawn inside :func:`style`.
-        name: another than every other chart's in the page.
-        text: what is to be seen, for those who cannot see it.
-    """
+def _as_svg(figure: "Figure", name: str, text: str) -> Markup:
+    """Return the figure as an SVG element with the page's fonts and colours."""
     import matplotlib
 
     content = io.StringIO()
@@ -94,20 +105,17 @@ def as_svg(figure: "Figure", name: str, text: str) -> Markup:
     with matplotlib.rc_context({"svg.hashsalt": name}):
         figure.savefig(content, format="svg", facecolor="none", metadata=nothing)
     drawn = content.getvalue()
-    return _opened(drawn, text) + Markup(_inner(drawn[drawn.index(">", drawn.index("<svg")) + 1 :]))
-
-
-def _opened(drawn: str, text: str) -> Markup:
     (box,) = re.findall(r'<svg [^>]*viewBox="([^"]*)"', drawn)
     opening = Markup('<svg class="chart" role="img" aria-label="{}" viewBox="{}">')
-    return opening.format(text, box)
+    inner = drawn[drawn.index(">", drawn.index("<svg")) + 1 :]
+    return opening.format(text, box) + Markup(_restyled(inner))
 
 
-def _inner(drawn: str) -> str:
-    """Return what an SVG holds, with the page's fonts and ink, and no names but those used."""
+def _restyled(drawn: str) -> str:
+    """Return SVG content with the page's fonts and colours, and without names that are unused."""
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
     drawn = re.sub(r'<g id="[^"]*"', "<g", drawn)
     drawn = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", drawn)
-    for ink, name in _OF_THE_PAGE.items():
+    for ink, name in _ON_A_PAGE.items():
         drawn = drawn.replace(ink, name)
     return drawn

@@ -1,4 +1,4 @@
-"""The page: one HTML file that asks the network for nothing, and the same as Markdown."""
+"""The report page: one HTML file that loads nothing, and the same as Markdown with images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,20 +8,22 @@ import jinja2
 
 from gratis.files import atomic_folder
 from gratis.report.charts import Chart
-from gratis.report.checks import CheckedRun, checked_run
-from gratis.report.classes import rankings
-from gratis.report.curves import training_chart
-from gratis.report.figures import figure1_chart, figure1_notes, in_the_paper
-from gratis.report.gallery import Gallery, gallery
-from gratis.report.markup import fence, plain, visible
-from gratis.report.provenance import places, recipes
+from gratis.report.curves import epsilon_chart, training_chart
+from gratis.report.figure1 import figure1_chart, figure1_notes, in_the_paper
+from gratis.report.gallery import Picture, gallery
+from gratis.report.results_table import header, narrow_table
 from gratis.report.rows import Row, group
 from gratis.report.runs import Found, Run
-from gratis.report.strength import strength_chart
-from gratis.report.table import header
-from gratis.report.tasks import SuiteView, suite_view
+from gratis.report.sections import (
+    checks_table,
+    class_rankings,
+    remedies,
+    runs_table,
+    suite_tables,
+)
+from gratis.report.table import fence, markdown_table, plain, visible
 from gratis.report.verdict import attack_name, judge, ranked, strongest
-from gratis.report.view import table_view
+from gratis.yaml_files import dump_yaml
 
 HTML, MARKDOWN, _IMAGES = "report.html", "report.md", "images"
 _CONTENT = frozenset({HTML, MARKDOWN, _IMAGES})
@@ -30,12 +32,12 @@ _CONTENT = frozenset({HTML, MARKDOWN, _IMAGES})
 def write_page(found: Found, chosen: Sequence[Run], folder: Path) -> None:
     """Write ``report.html``, ``report.md`` and the latter's ``images`` into ``folder``.
 
-    The folder appears whole or not at all; an earlier report in it is replaced.
+    All files appear at once, or none; an earlier report in the folder is replaced.
 
     Args:
         found: the runs, from :func:`gratis.report.read_runs`.
         chosen: the runs whose classes and sample images the page shows.
-        folder: where the page goes.
+        folder: the folder of the page.
 
     Raises:
         GratisError: the folder holds something else, or cannot be written.
@@ -46,46 +48,85 @@ def write_page(found: Found, chosen: Sequence[Run], folder: Path) -> None:
             text = _environment(escape).get_template(f"{name}.jinja").render(content)
             (partial / name).write_text(text, encoding="utf-8")
         (partial / _IMAGES).mkdir()
-        for name, image in _images(content).items():
-            (partial / _IMAGES / f"{name}.png").write_bytes(image)
+        for image in _images(content):
+            (partial / _IMAGES / f"{image.name}.png").write_bytes(image.png)
+
+
+def _environment(escape: bool) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("gratis.report"),
+        autoescape=escape,
+        finalize=visible,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., str]] = {"plain": plain, "fence": fence}
+    environment.filters |= filters | {"table": markdown_table}
+    return environment
 
 
 def _content(found: Found, chosen: Sequence[Run]) -> dict[str, Any]:
-    results = [run.results for run in found.runs]
+    """Return what the templates render."""
+    runs = found.runs
+    results = [run.results for run in runs]
     rows = group(results)
     metric = strongest(rows)
-    shown = [(run, run.sample_images) for run in chosen if run.sample_images is not None]
-    images = {len(run.sample_images.labels) for run in found.runs if run.sample_images is not None}
-    verdict = judge(rows, found.runs, images.pop() if len(images) == 1 else None)
+    images = {len(run.sample_images.labels) for run in runs if run.sample_images is not None}
+    verdict = judge(rows, runs, images.pop() if len(images) == 1 else None)
+    with_images = [(run, run.sample_images) for run in chosen if run.sample_images is not None]
+    firsts = [next(run for run in runs if run.results is row.first) for row in rows]
+    suites = [(run, suite_tables(run.results, run.seconds)) for run in firsts]
     return {
         "facts": header(results),
         "verdict": verdict,
         "unmeasured": [str(path) for path in found.unmeasured],
-        "table": table_view(rows, verdict.best),
+        "results": narrow_table(results, intervals=True, best=verdict.best),
         "equal_compute": not any(row.first.external for row in ranked(rows)),
-        "checked": _checked(found.runs),
-        "unchecked": [str(run.path) for run in found.runs if not run.results.checks],
+        "checked": [_checks(run) for run in runs if run.results.checks],
+        "unchecked": [str(run.path) for run in runs if not run.results.checks],
         "figure1": figure1_chart(results),
         "figure1_notes": figure1_notes(results),
         "in_the_paper": in_the_paper(rows),
-        "strength": strength_chart(rows),
-        "suites": _suites(rows, found.runs),
-        "curves": _curves(rows, found.runs),
-        "rolled_back": any(line.kind == "rollback" for run in found.runs for line in run.log),
-        "no_curves": [
-            str(run.path) for run in found.runs if not run.log and not run.results.external
-        ],
+        "epsilon": epsilon_chart(rows),
+        "suites": [(_suite_title(run), tables) for run, tables in suites if tables is not None],
+        "curves": _curves(rows, runs),
+        "rolled_back": any(line.kind == "rollback" for run in runs for line in run.log),
+        "no_curves": [str(run.path) for run in runs if not run.log and not run.results.external],
         "attack": attack_name(metric, results[0]),
-        "classes": [(_title(run), rankings(run, samples, metric)) for run, samples in shown],
+        "classes": [(_title(run), class_rankings(run, s, metric)) for run, s in with_images],
         "galleries": [
-            gallery(number, _title(run), samples) for number, (run, samples) in enumerate(shown, 1)
+            gallery(f"gallery-{n}", _title(run), s) for n, (run, s) in enumerate(with_images, 1)
         ],
         "no_images": [str(run.path) for run in chosen if run.sample_images is None],
-        "places": places(found.runs),
-        "runs": found.runs,
-        "recipes": recipes(rows),
-        "elsewhere": any(result.external for result in results),
+        "machines": _machines(runs),
+        "runs": runs_table(runs),
+        "recipes": [_recipe(row) for row in rows if row.first.resolved],
+        "external": any(result.external for result in results),
     }
+
+
+def _title(run: Run) -> str:
+    return f"{run.results.title}, seed {run.results.seed}"
+
+
+def _checks(run: Run) -> dict[str, Any]:
+    checks, failed = run.results.checks, len(run.results.failed_checks)
+    all_passed = f"all {len(checks)} checks passed"
+    return {
+        "title": _title(run),
+        "failed": failed,
+        "summary": f"{failed} of {len(checks)} checks failed" if failed else all_passed,
+        "table": checks_table(checks),
+        "remedies": remedies(checks),
+    }
+
+
+def _suite_title(run: Run) -> str:
+    results = run.results
+    title = f"{_title(run)}: suite “{results.suite}”, {results.n:,} images"
+    known = [run.seconds[task.name] for task in results.tasks if task.name in run.seconds]
+    return title + (f", {sum(known):,.0f} seconds" if len(known) == len(results.tasks) else "")
 
 
 def _curves(rows: Sequence[Row], runs: Sequence[Run]) -> list[tuple[str, Chart]]:
@@ -99,40 +140,27 @@ def _curves(rows: Sequence[Row], runs: Sequence[Run]) -> list[tuple[str, Chart]]
     return charts
 
 
-def _checked(runs: Sequence[Run]) -> list[CheckedRun]:
-    """Return the sanity checks of every run that has some."""
-    views = (checked_run(run, _title(run)) for run in runs)
-    return [view for view in views if view is not None]
+def _images(content: Mapping[str, Any]) -> list[Chart | Picture]:
+    charts = [content["figure1"], content["epsilon"], *(chart for _, chart in content["curves"])]
+    lines = [line for gallery in content["galleries"] for line in gallery["lines"]]
+    return [*filter(None, charts), *(picture for _, pictures in lines for picture in pictures)]
 
 
-def _suites(rows: Sequence[Row], runs: Sequence[Run]) -> list[SuiteView]:
-    """Return the tasks of every row's first run, where they go beyond the table."""
-    firsts = [next(run for run in runs if run.results is row.first) for row in rows]
-    views = (suite_view(run, _title(run)) for run in firsts)
-    return [view for view in views if view is not None]
+def _machines(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return each machine with its software and its runs, in the order of first appearance."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for run in runs:
+        results = run.results
+        versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
+        key = (results.commit or "unknown", results.device, versions or "unknown")
+        found.setdefault(key, []).append(str(run.path))
+    names = ("commit", "device", "versions")
+    return [dict(zip(names, key, strict=True)) | {"runs": paths} for key, paths in found.items()]
 
 
-def _images(content: Mapping[str, Any]) -> dict[str, bytes]:
-    charts = [content["figure1"], *(chart for _, chart in content["curves"])]
-    charts += [content["strength"]] if content["strength"] else []
-    galleries: Sequence[Gallery] = content["galleries"]
-    pictures = [p for of_run in galleries for line in of_run.lines for p in line.pictures]
-    return {image.name: image.png for image in (*charts, *pictures)}
-
-
-def _title(run: Run) -> str:
-    return f"{run.results.title}, seed {run.results.seed}"
-
-
-def _environment(escape: bool) -> jinja2.Environment:
-    filters: dict[str, Callable[..., str]] = {"plain": plain, "fence": fence}
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("gratis.report"),
-        autoescape=escape,
-        finalize=visible,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= filters
-    return environment
+def _recipe(row: Row) -> tuple[str, str]:
+    """Return a title and the resolved recipe as YAML, without the seed if there are several."""
+    several = len(row.runs) > 1
+    seeds = ", ".join(str(run.seed) for run in row.runs)
+    content = {k: v for k, v in row.first.resolved.items() if not (several and k == "seed")}
+    return f"{row.first.title}, {'seeds' if several else 'seed'} {seeds}", dump_yaml(content)

@@ -1,18 +1,19 @@
-"""The rows of a report: the runs of one recipe, their numbers and their marks."""
+"""The rows of a report: the runs of one recipe, their accuracies and their marks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Self
+from typing import Self
 
+from gratis.report.table import in_common
 from gratis.results import METRICS, Results, collapsed
 from gratis.results.statistics import mean_and_std, t_interval, wilson
 
 # The worst case over all L-infinity attacks of a suite.
 WORST = "robust"
-WORST_MEANS = "what stands every L-infinity attack of the suite, image by image"
-
-# Metrics that are measured on images attacked through the baseline: white box for itself.
+# The metrics that the paper's Table 1 has.
+PAPERS = ("geometric", "fgsm_transfer")
+# The metrics on images that are attacked through the baseline: white box for the baseline itself.
 ON_THE_BASELINE = ("fgsm_transfer", "transfer")
 
 WHITE_BOX, REFERENCE, COLLAPSED, DOUBTFUL = "†", "‡", "⚠", "§"
@@ -20,17 +21,20 @@ _MEANINGS = {
     WHITE_BOX: "attacked through this very model: white box here, a transfer attack elsewhere.",
     REFERENCE: "reference, outside the comparison at equal compute.",
     COLLAPSED: "FGSM accuracy that PGD breaks: catastrophic overfitting, or no defence at all.",
-    DOUBTFUL: "failed sanity checks: its accuracy under attack cannot be taken at face value.",
+    DOUBTFUL: "failed sanity checks: the accuracy under attack is not reliable.",
 }
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One metric of one row, in percent.
+class Estimate:
+    """An accuracy with its uncertainty, in percent.
 
-    ``low`` and ``high`` bound the 95% interval: Wilson's over the images of a single run, or
-    Student's t of the mean over several seeds, cut to [0, 100]. ``std`` is the standard deviation
-    over the seeds, ``None`` for a single run.
+    Attributes:
+        value: the accuracy, or its mean over several seeds.
+        low: the lower bound of the 95% interval: Wilson's over the images of a single run, or
+            Student's t of the mean over several seeds, within [0, 100].
+        high: the upper bound.
+        std: the standard deviation over the seeds; ``None`` for a single run.
     """
 
     value: float
@@ -40,51 +44,51 @@ class Cell:
 
     @classmethod
     def of(cls, share: float, images: int) -> Self:
-        """Return a share, in [0, 1], of so many images that were measured once."""
+        """Return the estimate from one measurement: a share, in [0, 1], of so many images."""
         low, high = wilson(share, images)
         return cls(100 * share, 100 * low, 100 * high, None)
 
     @property
     def spread(self) -> tuple[float, float]:
-        """How far the error bar reaches down and up, in points: the interval, or ``std``."""
+        """The lengths of the error bar, down and up, in points: the interval, or ``std``."""
         if self.std is not None:
             return self.std, self.std
         return self.value - self.low, self.high - self.value
 
     @property
     def margin(self) -> float:
-        """What stands behind the ± sign, in points: the wider side of the error bar."""
+        """The number behind the ± sign, in points: the longer side of the error bar."""
         return max(self.spread)
 
 
 @dataclass(frozen=True)
 class Row:
-    """All runs of one recipe, which differ in their seed."""
+    """All runs of one recipe; they differ in their seed."""
 
     runs: tuple[Results, ...]
 
     @property
     def first(self) -> Results:
-        """The run that speaks for what all have in common."""
+        """The first run, for everything that the runs have in common."""
         return self.runs[0]
 
     def mean(self, field: str) -> float:
         """Return the mean of a number over the runs."""
         return fmean(getattr(run, field) for run in self.runs)
 
-    def cell(self, metric: str) -> Cell | None:
-        """Return a metric in percent, or ``None`` where a run lacks it."""
+    def estimate(self, metric: str) -> Estimate | None:
+        """Return a metric, or ``None`` if a run lacks it."""
         values = [v for run in self.runs if (v := getattr(run, metric)) is not None]
         if len(values) < len(self.runs):
             return None
         if len(values) == 1:
-            return Cell.of(values[0], self.first.n)
+            return Estimate.of(values[0], self.first.n)
         mean, std = mean_and_std(values)
         low, high = t_interval(values)
-        return Cell(100 * mean, 100 * max(low, 0.0), 100 * min(high, 1.0), 100 * std)
+        return Estimate(100 * mean, 100 * max(low, 0.0), 100 * min(high, 1.0), 100 * std)
 
     def paper(self, metric: str) -> float | None:
-        """Return what the paper gives for a metric, in percent, or ``None``."""
+        """Return the paper's value of a metric, in percent, or ``None``."""
         value: float | None = getattr(self.first.paper, metric, None)
         return value
 
@@ -97,7 +101,7 @@ class Row:
     def mark_of(self, metric: str) -> str:
         """Return the mark of a metric's number."""
         if metric in ON_THE_BASELINE and self.first.baseline:
-            return WHITE_BOX if self.cell(metric) else ""
+            return WHITE_BOX if self.estimate(metric) else ""
         if metric == "fgsm" and any(collapsed(run.fgsm, run.pgd) for run in self.runs):
             return COLLAPSED
         return ""
@@ -114,31 +118,30 @@ def group(results: Sequence[Results]) -> list[Row]:
 def titles(rows: Sequence[Row]) -> list[str]:
     """Return the title of each row with its mark.
 
-    Where rows were not all trained on equally many images, each says on how many it was, if that
-    is known.
+    If the rows differ in their number of training images, the titles give it where it is known.
     """
-    plain = [f"{row.first.title} {row.mark}".rstrip() for row in rows]
+    marked = [f"{row.first.title} {row.mark}".rstrip() for row in rows]
     if not trained_unlike([run for row in rows for run in row.runs]):
-        return plain
+        return marked
     images = [in_common(row.runs, "train_images") for row in rows]
     return [
         title if row.first.external else f"{title} [{n} training images]"
-        for title, n, row in zip(plain, images, rows, strict=True)
+        for title, n, row in zip(marked, images, rows, strict=True)
     ]
 
 
 def trained_unlike(results: Sequence[Results]) -> bool:
-    """Return whether runs are known to be trained on different numbers of images."""
+    """Return whether runs were trained on different numbers of images."""
     return len({run.train_images for run in results if not run.external}) > 1
 
 
 def shown(rows: Sequence[Row]) -> list[str]:
-    """Return the metrics of a table: the usual ones, and the worst case where a row has one."""
-    return [*METRICS, *([WORST] if any(row.cell(WORST) for row in rows) else [])]
+    """Return the metrics of a table: the usual ones, and the worst case if a row has it."""
+    return [*METRICS, *([WORST] if any(row.estimate(WORST) for row in rows) else [])]
 
 
 def measured_on(results: Sequence[Results]) -> str:
-    """Return the data, on how many images the rows were trained, if known, and measured."""
+    """Return the data, and the numbers of training images, where known, and validation images."""
     trained = [run for run in results if not run.external]
     if trained_unlike(trained):
         images = ["different numbers of training images"]
@@ -148,8 +151,8 @@ def measured_on(results: Sequence[Results]) -> str:
     return ", ".join([in_common(results, "data"), *images, measured])
 
 
-def budget(results: Sequence[Results]) -> str:
-    """Return what the attacks were allowed, in words."""
+def attacked_with(results: Sequence[Results]) -> str:
+    """Return epsilon and the steps of PGD, in words."""
     words = f"epsilon {in_common(results, 'epsilon')} (L-infinity)"
     attacked = [run for run in results if run.pgd is not None]
     return f"{words}, PGD with {in_common(attacked, 'pgd_steps')} steps" if attacked else words
@@ -159,23 +162,3 @@ def explain_marks(rows: Sequence[Row]) -> list[str]:
     """Return a line for every mark that occurs in the rows."""
     used = "".join(row.mark + "".join(map(row.mark_of, METRICS)) for row in rows)
     return [f"{mark} {text}" for mark, text in _MEANINGS.items() if mark in used]
-
-
-def in_common(results: Sequence[Results], field: str) -> str:
-    """Return a field's value, or its different values in the order of appearance."""
-    values: list[Any] = [getattr(result, field) for result in results]
-    return ", ".join(dict.fromkeys(as_text(field, value) for value in values))
-
-
-def as_text(field: str, value: Any) -> str:
-    """Return a value the way people write it: epsilon in 255ths, counts with commas."""
-    if field == "epsilon":
-        return f"{round(255 * value, 2):g}/255"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def count(number: float) -> str:
-    """Return a count in few letters: 950, 55k, 1.2M."""
-    if number < 9_950:
-        return f"{number:.0f}" if number < 1_000 else f"{number / 1_000:.1f}k"
-    return f"{number / 1_000:.0f}k" if number < 999_500 else f"{number / 1_000_000:.1f}M"

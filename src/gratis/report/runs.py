@@ -19,7 +19,7 @@ _SECONDS = TypeAdapter(dict[str, float], config=ConfigDict(strict=True, allow_in
 _RECIPE, _RESULTS = "recipe.yaml", "results.json"
 
 
-class Line(BaseModel):
+class LogLine(BaseModel):
     """What a page needs of one line of ``metrics.jsonl``; the rest of the line is left alone.
 
     ``kind`` is step, epoch or rollback, ``epoch`` is passes done / training images, ``accuracy``
@@ -53,7 +53,7 @@ class Run:
     path: Path
     results: Results
     measurement: Measurement
-    log: Sequence[Line]
+    log: Sequence[LogLine]
     seconds: Mapping[str, float] = field(default_factory=dict)
     sample_images: SampleImages | None = None
 
@@ -161,7 +161,7 @@ def _read_seconds(folder: Path) -> Mapping[str, float]:
         raise file_error(path, "holds no seconds of tasks", remedy) from error
 
 
-def _read_log(path: Path) -> list[Line]:
+def _read_log(path: Path) -> list[LogLine]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -171,9 +171,9 @@ def _read_log(path: Path) -> list[Line]:
     return [_read_line(path, number, line) for number, line in enumerate(lines, 1)]
 
 
-def _read_line(path: Path, number: int, line: str) -> Line:
+def _read_line(path: Path, number: int, line: str) -> LogLine:
     try:
-        return Line.model_validate_json(line)
+        return LogLine.model_validate_json(line)
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
         raise _damaged(path, f"line {number} is no line of a log ({problem})") from error

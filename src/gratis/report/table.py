@@ -1,216 +1,160 @@
-"""The results table: for the terminal, as Markdown, as CSV and as JSON."""
+"""A table as plain data, and its renderings for Markdown and the terminal; text made safe."""
 
-import csv
-import io
+import html
+import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gratis.files import make_folder, write_json, write_text
-from gratis.report.markup import plain
-from gratis.report.rows import (
-    COLLAPSED,
-    WORST,
-    WORST_MEANS,
-    Cell,
-    Row,
-    budget,
-    count,
-    explain_marks,
-    group,
-    in_common,
-    measured_on,
-    shown,
-    titles,
-    trained_unlike,
-)
+from markupsafe import Markup
+
 from gratis.results import Results
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-PAPERS = ("geometric", "fgsm_transfer")
+    import rich.table
 
 
-def write_tables(results: Sequence[Results], folder: Path) -> None:
-    """Write ``table.md``, ``table.csv`` and ``results.json`` (``{"rows": [...]}``, one per run).
+class Cell(NamedTuple):
+    """A cell of a table.
 
-    Raises:
-        GratisError: the folder cannot be written.
+    Attributes:
+        text: the content.
+        margin: the uncertainty of a number, such as ``±1.2``.
+        small: additional text, below the content where there is room for it.
+        bad: whether to highlight the content as a failure.
     """
-    make_folder(folder)
-    write_text(folder / "table.md", to_markdown(results))
-    write_text(folder / "table.csv", to_csv(results))
-    write_json(folder / "results.json", {"rows": [run.model_dump(mode="json") for run in results]})
+
+    text: str
+    margin: str = ""
+    small: str = ""
+    bad: bool = False
 
 
-def header(results: Sequence[Results]) -> str:
-    """Return the line that says on what, and against what, everything was measured."""
-    classes, device = (in_common(results, field) for field in ("classes", "device"))
-    return (
-        f"{measured_on(results)}, {classes} classes; {budget(results)}; {device}. "
-        "Accuracies in percent."
-    )
+class TableRow(NamedTuple):
+    """A row of a table: its cells, whether it is emphasised, whether it ends a group of rows."""
+
+    cells: Sequence[Cell]
+    strong: bool = False
+    ends_group: bool = False
 
 
-def notes(rows: Sequence[Row]) -> list[str]:
-    """Return the lines below the table: what ± means here, and every mark that occurs."""
-    lines = []
-    if any(len(row.runs) == 1 for row in rows):
-        lines.append("± of one seed: 95% Wilson interval over the images (its wider side).")
-    if any(len(row.runs) > 1 for row in rows):
-        lines.append(
-            "± of several seeds: standard deviation over the seeds; table.csv has the 95% "
-            "t-interval of their mean."
-        )
-    if WORST in shown(rows):
-        lines.append(f"{WORST}: {WORST_MEANS}.")
-    if trained_unlike([run for row in rows for run in row.runs]):
-        lines.append("[training images]: rows trained on different data are not comparable.")
-    return lines + explain_marks(rows)
+@dataclass(frozen=True)
+class Table:
+    """A table that every output renders from the same content.
+
+    Attributes:
+        columns: the header.
+        rows: the rows, with a cell for each column.
+        left: the number of leading columns that are aligned left; the others hold numbers.
+        title: the line above the table.
+        notes: the lines below it.
+    """
+
+    columns: Sequence[Cell]
+    rows: Sequence[TableRow]
+    left: int = 1
+    title: str = ""
+    notes: Sequence[str] = field(default_factory=tuple)
 
 
-def to_markdown(results: Sequence[Results]) -> str:
-    """Return the table as Markdown, with a line above and the explanations below."""
-    rows = group(results)
-    columns = ["model", "backbone", "size", "seeds"]
-    metrics = shown(rows)
-    for metric in metrics:
-        columns += [metric, f"paper {metric}"] if metric in PAPERS else [metric]
-    columns += ["passes", "epochs", "seconds"]
-    lines = [
-        plain(header(results)),
-        "",
-        _markdown_line(columns),
-        _markdown_line(["---"] * 3 + ["---:"] * (len(columns) - 3)),
-        *(
-            _markdown_line(_markdown_cells(*each, metrics))
-            for each in zip(titles(rows), rows, strict=True)
-        ),
-        "",
-        *(f"- {note}" for note in notes(rows)),
-    ]
-    return "\n".join(lines) + "\n"
+def markdown_table(table: Table) -> str:
+    """Return header and rows as a Markdown table, without title and notes."""
+    header = [", ".join(filter(None, (column.text, column.small))) for column in table.columns]
+    rule = ["---"] * table.left + ["---:"] * (len(header) - table.left)
+    lines = [header, rule, *(_markdown_cells(row) for row in table.rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _markdown_line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _markdown_cells(row: TableRow) -> list[str]:
+    cells = []
+    for place, cell in enumerate(row.cells):
+        text = plain(cell.text)
+        if cell.bad or (row.strong and not place):
+            text = f"**{text}**"
+        number = " ".join(filter(None, (text, plain(cell.margin))))
+        cells.append(", ".join(filter(None, (number, plain(cell.small)))))
+    return cells
 
 
-def _markdown_cells(title: str, row: Row, metrics: Sequence[str]) -> list[str]:
-    cells = [plain(title), plain(row.first.backbone), image_size(row), str(len(row.runs))]
-    for metric in metrics:
-        cells.append(_number(row.cell(metric), row.mark_of(metric), " "))
-        if metric in PAPERS:
-            cells.append(_paper(row, metric))
-    return [*cells, *_costs(row)]
-
-
-def image_size(row: Row) -> str:
-    """Return the side of an image in pixels, before and after the model resizes it."""
-    before, after = row.first.image_size, row.first.input_size
-    return f"{before}" if before == after else f"{before} → {after}"
-
-
-def _number(cell: Cell | None, mark: str, between: str) -> str:
-    if cell is None:
-        return "n/a"
-    return f"{cell.value:.1f}{mark}{between}±{cell.margin:.1f}"
-
-
-def _paper(row: Row, metric: str) -> str:
-    value = row.paper(metric)
-    return "n/a" if value is None else f"{value:g}"
-
-
-def _costs(row: Row) -> list[str]:
-    if row.first.external:
-        return ["n/a"] * 3
-    return [count(row.mean("passes")), f"{row.mean('epochs'):.1f}", f"{row.mean('seconds'):.0f}"]
-
-
-def to_terminal(results: Sequence[Results]) -> "Table":
-    """Return the table for a terminal of 110 columns or more, each ± below its number."""
+def terminal_table(table: Table) -> "rich.table.Table":
+    """Return the table for the terminal, with margins and small text below their cell."""
     from rich import box
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
-    rows = group(results)
-    table = Table(
-        title=header(results),
-        caption="\n".join(notes(rows)),
+    shown = RichTable(
+        title=table.title,
+        caption="\n".join(table.notes),
         caption_justify="left",
         box=box.HORIZONTALS,
         padding=(0, 1, 0, 0),
     )
-    table.add_column("model\nbackbone, size", min_width=22, overflow="fold")
-    metrics = shown(rows)
-    for metric in metrics:
-        table.add_column(metric.replace("_", "\n"), justify="right", no_wrap=True)
-        if metric in PAPERS:
-            table.add_column("paper", justify="right", style="dim", no_wrap=True)
-    for column in ("passes\nepochs", "seconds\nseeds"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for title, row in zip(titles(rows), rows, strict=True):
-        table.add_row(*_terminal_cells(title, row, metrics))
-    return table
+    for place, column in enumerate(table.columns):
+        header = "\n".join([*column.text.split("_"), *filter(None, [column.small])])
+        if place < table.left:
+            shown.add_column(header, min_width=0 if place else 22, overflow="fold")
+        else:
+            shown.add_column(header, justify="right", no_wrap=True)
+    for row in table.rows:
+        shown.add_row(
+            *map(_terminal_cell, row.cells), end_section=row.ends_group, style=_style(row)
+        )
+    return shown
 
 
-def _terminal_cells(title: str, row: Row, metrics: Sequence[str]) -> list[str]:
+def _style(row: TableRow) -> str | None:
+    return "bold" if row.strong else None
+
+
+def _terminal_cell(cell: Cell) -> str:
     from rich.markup import escape
 
-    used = f"{row.first.backbone}, {image_size(row)} px"
-    cells = [f"{escape(title)}\n[dim]{escape(used)}[/dim]"]
-    for metric in metrics:
-        number, _, margin = _number(row.cell(metric), row.mark_of(metric), "\n").partition("\n")
-        cells.append(f"{number}\n[dim]{margin}[/dim]")
-        if metric in PAPERS:
-            cells.append(_paper(row, metric))
-    passes, epochs, seconds = _costs(row)
-    return [*cells, f"{passes}\n{epochs}", f"{seconds}\n{len(row.runs)}"]
+    text = f"[bold red]{escape(cell.text)}[/]" if cell.bad else escape(cell.text)
+    return "\n".join([text, *(f"[dim]{escape(t)}[/]" for t in (cell.margin, cell.small) if t)])
 
 
-def to_csv(results: Sequence[Results]) -> str:
-    """Return the table as CSV, one line per recipe, with plain numbers.
+def in_common(results: Sequence[Results], field: str) -> str:
+    """Return the value of a field, or its different values in the order of appearance."""
+    values: list[Any] = [getattr(result, field) for result in results]
+    return ", ".join(dict.fromkeys(as_text(field, value) for value in values))
 
-    Accuracies are in percent. ``*_low`` and ``*_high`` are the 95% interval: Wilson's over the
-    images of a single run, Student's t of the mean over several seeds. ``*_std`` is the standard
-    deviation over the seeds; what does not apply is empty.
+
+def as_text(field: str, value: Any) -> str:
+    """Return a value as text: epsilon as a fraction of 255, integers with thousands separators."""
+    if field == "epsilon":
+        return f"{round(255 * value, 2):g}/255"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def count(number: float) -> str:
+    """Return a count in a few characters: 950, 55k, 1.2M."""
+    if number < 9_950:
+        return f"{number:.0f}" if number < 1_000 else f"{number / 1_000:.1f}k"
+    return f"{number / 1_000:.0f}k" if number < 999_500 else f"{number / 1_000_000:.1f}M"
+
+
+def plain(text: object) -> str:
+    """Return ``text`` on one line, escaped so that Markdown shows it literally, also in a table.
+
+    Markup stays as it is.
     """
-    rows = group(results)
-    lines = [_csv_line(row, shown(rows)) for row in rows]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
+    if isinstance(text, Markup):
+        return str(text)
+    line = html.escape(" ".join(str(text).split()), quote=False)
+    return re.sub(r"[\\`*_\[\]|~#!]", r"\\\g<0>", line)
 
 
-def _csv_line(row: Row, metrics: Sequence[str]) -> dict[str, object]:
-    run = row.first
-    line: dict[str, object] = {"recipe": run.recipe, "title": run.title, "seeds": len(row.runs)}
-    line |= {field: getattr(run, field) for field in _CSV_FIELDS}
-    costs: dict[str, object] = {
-        "train_images": in_common(row.runs, "train_images").replace(",", ""),
-        **{field: round(row.mean(field), 3) for field in ("passes", "epochs", "seconds")},
-    }
-    line |= dict.fromkeys(costs) if row.first.external else costs
-    for metric in metrics:
-        line |= _csv_numbers(metric, row.cell(metric))
-    line |= {f"paper_{metric}": row.paper(metric) for metric in PAPERS}
-    line["collapsed"] = row.mark_of("fgsm") == COLLAPSED
-    return line
+def visible(value: object) -> object:
+    """Return text with control characters, such as changes of direction, as escapes.
+
+    Line breaks stay, and so do values that are markup or no text.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)
 
 
-_CSV_FIELDS = (
-    *("baseline", "reference", "data", "n", "classes", "epsilon", "pgd_steps"),
-    *("backbone", "parameters", "image_size", "input_size", "device"),
-)
-
-
-def _csv_numbers(metric: str, cell: Cell | None) -> dict[str, object]:
-    names = (metric, f"{metric}_low", f"{metric}_high", f"{metric}_std")
-    if cell is None:
-        return dict.fromkeys(names)
-    values = (cell.value, cell.low, cell.high, cell.std)
-    rounded = (None if value is None else round(value, 3) for value in values)
-    return dict(zip(names, rounded, strict=True))
+def fence(text: str) -> str:
+    """Return ``text`` as a Markdown code block that no line of it can end."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    marks = "`" * max(3, longest + 1)
+    return f"{marks}\n{text.rstrip()}\n{marks}"

@@ -1,0 +1,244 @@
+"""The paper's Figure 1: accuracies as bars, the paper's values as diamonds on them."""
+
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gratis.files import atomic_file
+from gratis.report.charts import (
+    BAND,
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER,
+    RED,
+    RULE,
+    SKY,
+    Chart,
+    as_png,
+    new_figure,
+    style,
+)
+from gratis.report.rows import (
+    PAPERS,
+    Estimate,
+    Row,
+    attacked_with,
+    explain_marks,
+    group,
+    measured_on,
+    titles,
+)
+from gratis.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# The transfer metrics alone prove little, so PGD is beside them.
+_COLOURS = {"clean": SKY, "geometric": BLUE, "fgsm_transfer": ORANGE, "pgd": RED}
+_DIAMOND: dict[str, Any] = {"markersize": 5.5, "markerfacecolor": PAPER, "markeredgecolor": INK}
+_PAPER_COLUMN = 110.0
+_FILE_DPI = 150
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The sizes of a figure.
+
+    Attributes:
+        width: the width of the figure, in inches.
+        row: the height of a row, in inches.
+        number: the width of a number, in points of accuracy.
+        legend_columns: the columns of the legend.
+        names_above: whether the titles are above the bars instead of beside them.
+        models: whether the titles include the models.
+    """
+
+    width: float
+    row: float
+    number: float
+    legend_columns: int
+    names_above: bool = False
+    models: bool = False
+
+    @property
+    def bar(self) -> float:
+        """The height of a bar, as a share of the height of a row."""
+        return 0.16 if self.names_above else 0.2
+
+    @property
+    def offset(self) -> float:
+        """The distance of the bars' centre below the row's centre, likewise."""
+        return 0.14 if self.names_above else 0.0
+
+
+_FILE = _Layout(width=10.0, row=0.78, number=4.0, legend_columns=5, models=True)
+_PAGE = _Layout(width=7.2, row=0.62, number=6.0, legend_columns=5)
+_PHONE = _Layout(width=3.5, row=0.85, number=9.0, legend_columns=2, names_above=True)
+
+
+def figure1(results: Sequence[Results], path: Path) -> None:
+    """Write the figure as PNG, 1500 pixels wide, with one group of bars per recipe.
+
+    Error bars are 95% Wilson intervals for one seed, standard deviations for several. The
+    paper's values for ``geometric`` and ``fgsm_transfer`` are diamonds, with the number (or
+    n/a) at the right, if it has one for any of the rows.
+
+    Args:
+        results: at least one run.
+        path: the PNG to write.
+
+    Raises:
+        GratisError: the file cannot be written.
+    """
+    rows, notes = group(results), figure1_notes(results)
+    with style():
+        figure = _draw(rows, _FILE)
+        figure.set_figheight(figure.get_figheight() + 0.7 + 0.2 * len(notes))
+        title = f"Accuracy on {measured_on(results)}\n{attacked_with(results)}"
+        title += f"\n{_usual_model(rows)} unless a row says otherwise"
+        figure.axes[0].set_title(title, loc="left", fontsize=11, pad=26)
+        figure.supxlabel("\n".join(notes), x=0.01, ha="left", fontsize=8, color=MUTED)
+        png = as_png(figure, _FILE_DPI)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(png)
+
+
+def figure1_chart(results: Sequence[Results]) -> Chart:
+    """Return the figure for a page, without its title and notes."""
+    rows = group(results)
+    text = "Accuracy of each model in percent, as bars, by metric"
+    text += "; the paper's values as diamonds." if in_the_paper(rows) else "."
+    with style():
+        return Chart.of("figure1", text, _draw(rows, _PAGE), _draw(rows, _PHONE))
+
+
+def figure1_notes(results: Sequence[Results]) -> list[str]:
+    """Return the meanings of the error bars and the marks in the figure."""
+    meanings = {
+        False: "95% Wilson interval over the images of one seed",
+        True: "standard deviation over several seeds",
+    }
+    rows = group(results)
+    used = sorted({len(row.runs) > 1 for row in rows})
+    bars = "Error bars: " + " or ".join(meanings[several] for several in used) + "."
+    return [bars, *explain_marks(rows)]
+
+
+def in_the_paper(rows: Sequence[Row]) -> bool:
+    """Return whether the paper has a value for any of the rows."""
+    return any(row.paper(metric) is not None for row in rows for metric in PAPERS)
+
+
+def _draw(rows: Sequence[Row], layout: _Layout) -> "Figure":
+    frame = 0.75 + 0.24 * -(-(len(_COLOURS) + 1) // layout.legend_columns)
+    figure = new_figure(layout.width, frame + layout.row * len(rows))
+    axes = figure.add_subplot()
+    with_paper = in_the_paper(rows)
+    for place, row in enumerate(rows):
+        if place % 2:
+            axes.axhspan(place - 0.5, place + 0.5, color=BAND, zorder=0, linewidth=0)
+        first = place + layout.offset - (len(_COLOURS) - 1) / 2 * layout.bar
+        for rank, metric in enumerate(_COLOURS):
+            y = first + rank * layout.bar
+            _draw_metric(axes, layout, y, row, metric)
+            if with_paper and metric in PAPERS:
+                _draw_paper(axes, y, row.paper(metric))
+    _draw_titles(axes, rows, layout)
+    _draw_frame(axes, len(rows), layout, with_paper)
+    return figure
+
+
+def _draw_metric(axes: "Axes", layout: _Layout, y: float, row: Row, metric: str) -> None:
+    estimate = row.estimate(metric)
+    if estimate is None:
+        axes.text(1, y, "n/a", va="center", fontsize=7, color=MUTED)
+        return
+    spread = [[length] for length in estimate.spread]
+    error = {"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8, "ecolor": INK}
+    look: dict[str, Any] = {"color": _COLOURS[metric], "xerr": spread, "error_kw": error}
+    axes.barh(y, estimate.value, layout.bar * 0.92, zorder=2, **look)
+    mark = row.mark_of("fgsm" if metric == "pgd" else metric)
+    number = f"{estimate.value:.1f}{mark}"
+    _draw_number(axes, layout.number, y, estimate, row.paper(metric), number)
+
+
+def _draw_number(
+    axes: "Axes", width: float, y: float, estimate: Estimate, paper: float | None, number: str
+) -> None:
+    behind = estimate.value + estimate.spread[1] + 1
+    if paper is None or not behind - 2 < paper < behind + width + 2:
+        axes.text(behind, y, number, va="center", fontsize=7)
+    elif (inside := estimate.value - estimate.spread[0]) > width + 5:
+        # Beside the diamond it would look like the paper's number, so it moves inside the bar.
+        paint = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}
+        axes.text(inside - 1, y, number, va="center", ha="right", fontsize=7, bbox=paint)
+    else:
+        axes.text(paper + width * 0.4, y, number, va="center", fontsize=7)
+
+
+def _draw_paper(axes: "Axes", y: float, paper: float | None) -> None:
+    if paper is not None:
+        axes.plot(paper, y, "D", zorder=4, **_DIAMOND)
+    text = "n/a" if paper is None else f"{paper:g}"
+    axes.text(_PAPER_COLUMN, y, text, va="center", fontsize=7, color=MUTED)
+
+
+def _draw_titles(axes: "Axes", rows: Sequence[Row], layout: _Layout) -> None:
+    if layout.names_above:
+        axes.set_yticks([])
+        for place, title in enumerate(titles(rows)):
+            text = textwrap.shorten(title, 52, placeholder=" …")
+            axes.text(1, place - 0.36, text, va="center", fontsize=8.5)
+        return
+    names = [textwrap.fill(title, 34 if layout.models else 30) for title in titles(rows)]
+    if layout.models:
+        usual, models = _usual_model(rows), list(map(_model, rows))
+        names = [
+            name if model == usual else f"{name}\n{textwrap.fill(model, 34)}"
+            for name, model in zip(names, models, strict=True)
+        ]
+    axes.set_yticks(range(len(rows)), names, fontsize=8.5, color=INK)
+
+
+def _model(row: Row) -> str:
+    seeds = f", {len(row.runs)} seeds" if len(row.runs) > 1 else ""
+    return f"{row.first.backbone}, {row.first.input_size} px{seeds}"
+
+
+def _usual_model(rows: Sequence[Row]) -> str:
+    """Return the model of most rows."""
+    return Counter(map(_model, rows)).most_common(1)[0][0]
+
+
+def _draw_frame(axes: "Axes", rows: int, layout: _Layout, with_paper: bool) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    axes.set_ylim(rows - 0.5, -0.5)
+    axes.set_xlim(0, 116)
+    axes.set_xticks(range(0, 101, 20), [f"{tick}%" for tick in range(0, 101, 20)], fontsize=8.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=RULE, linewidth=0.6, zorder=1)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    handles: list[Any] = [Patch(color=hue, label=metric) for metric, hue in _COLOURS.items()]
+    if with_paper:
+        axes.text(_PAPER_COLUMN, -0.55, "paper", va="bottom", fontsize=8, color=MUTED)
+        diamond = Line2D([], [], linestyle="", marker="D", label="the paper's value", **_DIAMOND)
+        handles.append(diamond)
+    axes.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=layout.legend_columns,
+        frameon=False,
+        fontsize=8.5,
+        borderaxespad=0.2 if layout.models else 1.4,
+        handlelength=1.2,
+        columnspacing=1.4,
+    )

@@ -1,0 +1,224 @@
+"""The results table: one row per recipe, as Markdown, as CSV and for the terminal."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from gratis.files import make_folder, write_json, write_text
+from gratis.report.rows import (
+    COLLAPSED,
+    PAPERS,
+    WORST,
+    Estimate,
+    Row,
+    attacked_with,
+    explain_marks,
+    group,
+    measured_on,
+    shown,
+    titles,
+    trained_unlike,
+)
+from gratis.report.table import Cell, Table, TableRow, count, in_common, markdown_table, plain
+from gratis.results import Results
+
+WORST_MEANS = "images that survive every L-infinity attack of the suite"
+_MEANINGS = {
+    "clean": "the validation images, unchanged",
+    "geometric": "rotated, scaled, shifted and recoloured; a frozen set",
+    "fgsm_transfer": "FGSM on the seed-0 baseline, then geometric noise: the paper's column",
+    "transfer": "FGSM on the seed-0 baseline",
+    "fgsm": "FGSM on the model itself",
+    "pgd": "PGD with a random start on the model itself",
+    WORST: WORST_MEANS,
+}
+_CSV_FIELDS = (
+    *("baseline", "reference", "data", "n", "classes", "epsilon", "pgd_steps"),
+    *("backbone", "parameters", "image_size", "input_size", "device"),
+)
+
+
+def write_tables(results: Sequence[Results], folder: Path) -> None:
+    """Write ``table.md``, ``table.csv`` and ``results.json`` (``{"rows": [...]}``, one per run).
+
+    Raises:
+        GratisError: the folder cannot be written.
+    """
+    make_folder(folder)
+    write_text(folder / "table.md", to_markdown(results))
+    write_text(folder / "table.csv", to_csv(results))
+    write_json(folder / "results.json", {"rows": [run.model_dump(mode="json") for run in results]})
+
+
+def header(results: Sequence[Results]) -> str:
+    """Return the line above the table: data, attacks and device."""
+    classes, device = (in_common(results, field) for field in ("classes", "device"))
+    return (
+        f"{measured_on(results)}, {classes} classes; {attacked_with(results)}; {device}. "
+        "Accuracies in percent."
+    )
+
+
+def to_markdown(results: Sequence[Results]) -> str:
+    """Return the whole table as Markdown, with its header line and notes."""
+    table = wide_table(results)
+    notes = [f"- {note}" for note in table.notes]
+    return "\n".join([plain(table.title), "", markdown_table(table), "", *notes]) + "\n"
+
+
+def wide_table(results: Sequence[Results]) -> Table:
+    """Return the table with a column for each value."""
+    rows = group(results)
+    metrics = shown(rows)
+    columns = ["model", "backbone", "size", "seeds"]
+    for metric in metrics:
+        columns += [metric, f"paper {metric}"] if metric in PAPERS else [metric]
+    columns += ["passes", "epochs", "seconds"]
+    lines = []
+    for title, row in zip(titles(rows), rows, strict=True):
+        cells = [Cell(title), Cell(row.first.backbone), Cell(_size(row)), Cell(str(len(row.runs)))]
+        for metric in metrics:
+            cells.append(_number(row, metric))
+            if metric in PAPERS:
+                cells.append(Cell(_paper(row, metric) or "n/a"))
+        lines.append(TableRow([*cells, *map(Cell, _costs(row))]))
+    return Table([Cell(column) for column in columns], lines, 3, header(results), _notes(rows))
+
+
+def narrow_table(
+    results: Sequence[Results], intervals: bool = False, best: str | None = None
+) -> Table:
+    """Return the table with several values in a cell, for the terminal and the page.
+
+    Args:
+        results: the runs.
+        intervals: whether to give both bounds of the 95% intervals instead of ±, leave out
+            metrics that no row has, and explain the metrics.
+        best: the recipe of the row to emphasise.
+    """
+    rows = group(results)
+    metrics = [m for m in shown(rows) if not intervals or any(row.estimate(m) for row in rows)]
+    columns = [
+        Cell("model", small="backbone, size"),
+        *map(Cell, metrics),
+        Cell("passes", small="epochs"),
+        Cell("seconds", small="seeds"),
+    ]
+    lines = []
+    for title, row in zip(titles(rows), rows, strict=True):
+        passes, epochs, seconds = _costs(row)
+        cells = [
+            Cell(title, small=f"{row.first.backbone}, {_size(row)} px"),
+            *(_number(row, metric, intervals, with_paper=True) for metric in metrics),
+            Cell(passes, small="" if row.first.external else epochs),
+            Cell(seconds, small=str(len(row.runs))),
+        ]
+        lines.append(TableRow(cells, strong=row.first.recipe == best))
+    notes = _page_notes(rows, metrics) if intervals else _notes(rows)
+    return Table(columns, lines, 1, header(results), notes)
+
+
+def _size(row: Row) -> str:
+    """Return the side of an image in pixels, before and after the model resizes it."""
+    before, after = row.first.image_size, row.first.input_size
+    return f"{before}" if before == after else f"{before} → {after}"
+
+
+def _number(row: Row, metric: str, interval: bool = False, with_paper: bool = False) -> Cell:
+    estimate, paper = row.estimate(metric), _paper(row, metric)
+    small = f"paper {paper}" if with_paper and paper else ""
+    if estimate is None:
+        return Cell("n/a", small=small)
+    text = f"{estimate.value:.1f}{row.mark_of(metric)}"
+    if not interval:
+        return Cell(text, f"±{estimate.margin:.1f}", small)
+    std = "" if estimate.std is None else f" ±{estimate.std:.1f}"
+    return Cell(text + std, f"[{estimate.low:.1f}, {estimate.high:.1f}]", small)
+
+
+def _paper(row: Row, metric: str) -> str:
+    value = row.paper(metric)
+    return "" if value is None else f"{value:g}"
+
+
+def _costs(row: Row) -> list[str]:
+    if row.first.external:
+        return ["n/a"] * 3
+    return [count(row.mean("passes")), f"{row.mean('epochs'):.1f}", f"{row.mean('seconds'):.0f}"]
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    lines = []
+    if any(len(row.runs) == 1 for row in rows):
+        lines.append("± of one seed: 95% Wilson interval over the images (its wider side).")
+    if any(len(row.runs) > 1 for row in rows):
+        lines.append(
+            "± of several seeds: standard deviation over the seeds; table.csv has the 95% "
+            "t-interval of their mean."
+        )
+    if WORST in shown(rows):
+        lines.append(f"{WORST}: {WORST_MEANS}.")
+    if trained_unlike([run for row in rows for run in row.runs]):
+        lines.append("[training images]: rows trained on different data are not comparable.")
+    return lines + explain_marks(rows)
+
+
+def _page_notes(rows: Sequence[Row], metrics: Sequence[str]) -> list[str]:
+    trusted = WORST if WORST in metrics else "pgd"
+    lines = [
+        f"{m}: {_MEANINGS[m]}{': the column to trust' if m == trusted else ''}." for m in metrics
+    ]
+    if any(len(row.runs) == 1 for row in rows):
+        lines.append("Brackets, one seed: 95% Wilson interval over the images.")
+    if any(len(row.runs) > 1 for row in rows):
+        lines.append(
+            "Brackets, several seeds: 95% t-interval of their mean; ± is their standard deviation."
+        )
+    if any(row.paper(metric) is not None for row in rows for metric in PAPERS):
+        lines.append("paper: its Table 1, for Tiny ImageNet and an epsilon that it does not state.")
+    lines += explain_marks(rows)
+    if names := ", ".join(f"“{row.first.title}”" for row in rows if row.first.external):
+        lines.append(f"External models, only evaluated here: {names}. Their training is unknown.")
+    return lines
+
+
+def to_csv(results: Sequence[Results]) -> str:
+    """Return the table as CSV, one line per recipe, with plain numbers.
+
+    Accuracies are in percent. ``*_low`` and ``*_high`` are the 95% interval: Wilson's over the
+    images of a single run, Student's t of the mean over several seeds. ``*_std`` is the standard
+    deviation over the seeds. A value that does not apply is empty.
+    """
+    rows = group(results)
+    lines = [_csv_line(row, shown(rows)) for row in rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _csv_line(row: Row, metrics: Sequence[str]) -> dict[str, object]:
+    run = row.first
+    line: dict[str, object] = {"recipe": run.recipe, "title": run.title, "seeds": len(row.runs)}
+    line |= {field: getattr(run, field) for field in _CSV_FIELDS}
+    costs: dict[str, object] = {
+        "train_images": in_common(row.runs, "train_images").replace(",", ""),
+        **{field: round(row.mean(field), 3) for field in ("passes", "epochs", "seconds")},
+    }
+    line |= dict.fromkeys(costs) if run.external else costs
+    for metric in metrics:
+        line |= _csv_numbers(metric, row.estimate(metric))
+    line |= {f"paper_{metric}": row.paper(metric) for metric in PAPERS}
+    line["collapsed"] = row.mark_of("fgsm") == COLLAPSED
+    return line
+
+
+def _csv_numbers(metric: str, estimate: Estimate | None) -> dict[str, object]:
+    names = (metric, f"{metric}_low", f"{metric}_high", f"{metric}_std")
+    if estimate is None:
+        return dict.fromkeys(names)
+    values = (estimate.value, estimate.low, estimate.high, estimate.std)
+    rounded = (None if value is None else round(value, 3) for value in values)
+    return dict(zip(names, rounded, strict=True))

@@ -27,12 +27,12 @@ def test_figure_shows_every_kind_of_cell_and_repeats_itself(results, tmp_path):
 def test_the_figure_says_on_how_many_images_the_rows_were_trained(result, monkeypatch, tmp_path):
     texts = []
 
-    def keep(figure, *_, **__):
+    def keep(figure, _):
         labels = figure.axes[0].get_yticklabels()
         texts[:] = [figure.axes[0].get_title("left"), *(label.get_text() for label in labels)]
+        return b""
 
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", keep)
-    monkeypatch.setattr("gratis.files._flush_to_disk", lambda path: path.touch())
+    monkeypatch.setattr("gratis.report.figure1.as_png", keep)
     figure1([result("a"), result("b")], tmp_path / "figure1.png")
     assert "1,000 training images" in texts[0] and "training" not in texts[1]
     figure1([result("a"), result("b", train_images=500)], tmp_path / "figure1.png")
@@ -46,12 +46,12 @@ def test_the_papers_column_is_there_only_where_the_paper_has_a_figure(
 ):
     texts = []
 
-    def keep(figure, *_, **__):
+    def keep(figure, _):
         legend = figure.axes[0].get_legend().get_texts()
         texts[:] = [text.get_text() for text in [*figure.axes[0].texts, *legend]]
+        return b""
 
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", keep)
-    monkeypatch.setattr("gratis.files._flush_to_disk", lambda path: path.touch())
+    monkeypatch.setattr("gratis.report.figure1.as_png", keep)
     figure1([result("a"), result("b", paper=paper)], tmp_path / "figure1.png")
     shown = bool(paper)
     assert ("paper" in texts, "the paper's value" in texts, "n/a" in texts) == (shown,) * 3

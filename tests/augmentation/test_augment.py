@@ -17,12 +17,12 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import kornia
 
-STILL = {"rotation": 0, "scale": (1, 1), "shift": 0, "crop": 1, "flip": 0}
+IDENTITY = {"rotation": 0, "scale": (1, 1), "shift": 0, "crop": 1, "flip": 0}
 PLAIN = {"hue": 0, "saturation": 0, "brightness": 0, "contrast": 0}
 
 
 def only(**changed):
-    return AugmentSettings(**{**STILL, **PLAIN, **changed})
+    return AugmentSettings(**{**IDENTITY, **PLAIN, **changed})
 
 
 def photos(n=6, height=12, width=12):
@@ -106,10 +106,10 @@ def test_memory_format_is_kept(how):
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-def test_views_made_in_pieces_are_those_made_at_once(monkeypatch, layout):
+def test_views_do_not_depend_on_the_size_of_the_pieces(monkeypatch, layout):
     images = photos(7).contiguous(memory_format=layout)
     whole, _ = views_of(images, AugmentSettings(), views=2)
-    # Three images a piece: the last piece of each view has one.
+    # Three images per piece: the last piece of each view has one.
     monkeypatch.setattr("gratis.augmentation.augment.PIECE", 3 * 12 * 12)
     pieces, _ = views_of(images, AugmentSettings(), views=2)
     assert torch.equal(pieces, whole)
@@ -121,7 +121,7 @@ def test_the_images_are_not_changed():
     assert torch.equal(images, photos())
 
 
-def test_autocast_does_not_coarsen_views():
+def test_autocast_does_not_change_views():
     expected = views_of(photos(), AugmentSettings())[0]
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = views_of(photos(), AugmentSettings())[0]
@@ -137,7 +137,7 @@ def test_a_batch_of_one_and_double_precision():
 def test_geometry_agrees_with_kornia(height, width):
     images = photos(6, height, width)
     views, maps = views_of(images, AugmentSettings(**PLAIN))
-    # From pixels of the view to pixels of the image; kornia asks for the opposite way.
+    # From pixels of the view to pixels of the image; kornia takes the inverse.
     to_unit = torch.tensor(
         [[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]]
     )
@@ -158,13 +158,13 @@ def test_rotation_is_rigid_in_pixels_and_within_its_limit():
     assert degrees.abs().max() <= 25.001 and degrees.min() < -20 and degrees.max() > 20
 
 
-def test_a_quarter_turn_is_numpys():
+def test_a_quarter_turn_equals_rot90():
     images = photos(4)
     quarter = torch.tensor([[0.0, -1, 0], [1, 0, 0]]).expand(4, 2, 3)
     assert torch.allclose(resample(images, quarter), images.rot90(1, (2, 3)), atol=1e-5)
 
 
-def test_scale_enlarges_what_is_seen():
+def test_scale_enlarges_the_content():
     _, maps = views_of(photos(100), only(scale=(1.5, 2)))
     assert (1 / maps[:, 0, 0]).min() >= 1.499 and (1 / maps[:, 0, 0]).max() <= 2.001
 
@@ -185,7 +185,7 @@ def test_crop_windows_lie_inside_and_reach_the_edges():
     _, maps = views_of(photos(300), only(crop=0.5))
     kept, centre = maps[:, 0, 0], maps[:, :, 2]
     assert kept.min() >= 0.5 and kept.max() <= 1
-    # The outermost pixel centres of 12 lie at 11/12: none is passed, and they are reached.
+    # The outermost pixel centres of 12 lie at 11/12, which windows reach and do not pass.
     outermost = centre.abs() + kept[:, None] * 11 / 12
     assert outermost.max() <= 11 / 12 + 1e-6
     assert outermost.max() > 0.98 * 11 / 12
@@ -253,7 +253,7 @@ def test_hue_agrees_with_a_rotation_of_every_pixel():
     torch.testing.assert_close(found, torch.from_numpy(expected), rtol=0, atol=1e-5)
 
 
-def test_the_joint_map_is_the_four_in_order():
+def test_the_joint_map_is_the_four_maps_in_order():
     images = photos()
     changes = {
         "brightness": factors(0.7, 1.3),
@@ -277,8 +277,8 @@ def test_grey_has_no_hue_and_a_full_turn_changes_nothing():
 
 
 @pytest.mark.parametrize("word", ["brightness", "contrast", "saturation"])
-def test_factors_reach_their_limits_and_not_beyond(word):
-    # One half-grey, faintly red pixel: every factor can be read off it.
+def test_factors_reach_their_limits_and_do_not_exceed_them(word):
+    # Every factor can be read off one half-grey, faintly red pixel.
     images = torch.tensor([0.5, 0.4, 0.4])[:, None, None].expand(500, 3, 1, 1)
     views, _ = views_of(images, only(**{word: 0.3}))
     limits = [recoloured(images, **{word: torch.full((500,), f)})[0] for f in (0.7, 1.3)]

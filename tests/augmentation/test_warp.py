@@ -1,4 +1,4 @@
-"""Deltas follow their images: exactly where pixels fall on pixels, and back again elsewhere."""
+"""Warped deltas follow their images, exactly where pixels map to pixels."""
 
 import pytest
 import torch
@@ -46,7 +46,7 @@ def test_a_half_turn_is_exact():
 
 
 @pytest.mark.parametrize(("right", "down"), [(1, 0), (-3, 2), (0, -5), (20, 0)])
-def test_shifts_by_whole_pixels_are_exact_and_leave_nothing_behind(right, down):
+def test_shifts_by_whole_pixels_are_exact_and_zero_outside(right, down):
     height, width = SHAPE[2:]
     warped, seen = warp(signs(), same([1, 0, 2 * right / width], [0, 1, 2 * down / height]))
     for row in range(height):
@@ -59,8 +59,8 @@ def test_shifts_by_whole_pixels_are_exact_and_leave_nothing_behind(right, down):
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_agrees_with_torchs_nearest_neighbours(layout):
-    # In double precision nothing lies on the edge between two pixels.
+def test_agrees_with_nearest_neighbours_of_grid_sample(layout):
+    # In double precision no coordinate lies on the edge between two pixels.
     delta, maps = (
         signs().double().contiguous(memory_format=layout),
         maps_of({}, dtype=torch.float64),
@@ -73,12 +73,12 @@ def test_agrees_with_torchs_nearest_neighbours(layout):
     assert torch.equal(seen.expand_as(ones), ones.bool())
 
 
-def test_every_value_stays_one_that_was_there():
+def test_warping_makes_no_new_values():
     warped, seen = warp(signs(), maps_of({}))
     assert (warped.abs() == signs().abs().max()).eq(seen).all()
 
 
-def test_the_inverse_undoes_a_map_from_both_sides():
+def test_the_inverse_is_a_left_and_a_right_inverse():
     maps = maps_of({"rotation": 90}, dtype=torch.float64)
     last = torch.tensor([[[0.0, 0, 1]]], dtype=torch.float64).expand(len(maps), 1, 3)
     square, back = torch.cat([maps, last], 1), torch.cat([inverse(maps), last], 1)
@@ -96,8 +96,8 @@ def test_the_inverse_undoes_a_map_from_both_sides():
     ],
     ids=["rigid", "larger", "usual"],
 )
-def test_back_again_most_of_what_was_visible_is_where_it_was(settings, share):
-    # A number of its own for every pixel, so that none is right by chance.
+def test_warping_there_and_back_keeps_most_visible_pixels_in_place(settings, share):
+    # Every pixel has its own number, so that none is right by chance.
     delta = torch.arange(1, 1025).view(1, 1, 32, 32).repeat(64, 3, 1, 1)
     maps = maps_of(settings, 64, 32, 32)
     there, _ = warp(delta, maps)

@@ -110,12 +110,12 @@ def test_a_rollback_is_kept_when_the_run_is_killed_after_it(
     sound = trainer_module.train_step
     trainer = trainer_of("free", epochs=4)
 
-    def dies(*arguments):
+    def killed(*arguments):
         if trainer.position.events:
             raise KeyboardInterrupt
         return sound(*arguments)
 
-    monkeypatch.setattr(trainer_module, "train_step", dies)
+    monkeypatch.setattr(trainer_module, "train_step", killed)
     with pytest.raises(KeyboardInterrupt):
         fit(trainer, tmp_path, RUN)
     monkeypatch.setattr(trainer_module, "train_step", sound)

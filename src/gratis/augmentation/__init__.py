@@ -1,6 +1,6 @@
 """Random views of a batch, made on its device, and the affine maps that made them.
 
-Images are float, (n, 3, H, W), in [0, 1]. One image never affects another.
+Images are float (n, 3, H, W) in [0, 1]. One image never affects another.
 """
 
 from gratis.augmentation.augment import Augment, AugmentSettings, resample

@@ -15,28 +15,28 @@ from gratis.settings import Settings
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
-# Uniform draws for a view: four for its colours, eight for its geometry.
+# Uniform draws per view: four for colours, eight for geometry.
 COLOURS, GEOMETRY = 4, 8
 
-# Pixels of one channel that a CPU works on at once: few enough that the allocator uses the same
-# memory again, since getting it from the system takes as long as everything else; and many, since
-# each piece starts a dozen operations.
+# Pixels of one channel that a CPU processes at once. A small piece lets the allocator reuse memory,
+# which would otherwise take half of the time; a large one starts fewer operations.
 PIECE = 1 << 17
 
 
 class AugmentSettings(Settings):
-    """How far views may differ from their image; everything is drawn uniformly.
+    """The ranges of random views; every value is drawn uniformly.
 
     Attributes:
-        rotation: at most, either way, in degrees.
-        scale: (low, high) factor on the size of what is seen.
-        shift: at most, either way and along each side, as a share of the side.
-        crop: smallest share of the side that a window, placed at random, keeps; 1 keeps all.
-        flip: probability of a mirrored view (left to right).
-        hue: at most, either way, in turns of the colour wheel.
+        rotation: the largest angle in either direction, in degrees.
+        scale: (low, high), the factor on the size of the content.
+        shift: the largest shift in either direction and along each side, as a share of the side.
+        crop: the smallest side of the random window that is kept, as a share of the side; 1 keeps
+            everything.
+        flip: the probability of mirroring left to right.
+        hue: the largest hue rotation in either direction, in turns of the colour wheel.
         saturation: the factor is drawn from [1 - saturation, 1 + saturation].
-        brightness: the same for brightness.
-        contrast: the same for contrast.
+        brightness: the factor is drawn from [1 - brightness, 1 + brightness].
+        contrast: the factor is drawn from [1 - contrast, 1 + contrast].
     """
 
     rotation: Annotated[float, Field(ge=0, le=180)] = 15.0
@@ -58,25 +58,25 @@ class AugmentSettings(Settings):
 
     @property
     def moves(self) -> bool:
-        """Whether any view may differ in geometry."""
-        still = (0, (1, 1), 0, 1, 0)
-        return (self.rotation, self.scale, self.shift, self.crop, self.flip) != still
+        """Whether views may differ from their image in geometry."""
+        identity = (0, (1, 1), 0, 1, 0)
+        return (self.rotation, self.scale, self.shift, self.crop, self.flip) != identity
 
     @property
     def recolours(self) -> bool:
-        """Whether any view may differ in colour."""
+        """Whether views may differ from their image in colour."""
         return any((self.hue, self.saturation, self.brightness, self.contrast))
 
 
 class Augment:
-    """Make random views: colours first, at the images' own size, then one resampling.
+    """Makes random views: colours change first, then the image is resampled once.
 
-    Every image of every view has its own draws. Resampling is bilinear; what lies outside the
-    image is black, as in the geometric validation sets and in pictures that were really rotated.
+    Every view of every image has its own draws. Resampling is bilinear, and black outside the
+    image, as in the geometric validation sets.
     """
 
     def __init__(self, settings: AugmentSettings) -> None:
-        """Make views as far from their images as ``settings`` say."""
+        """Keep the ranges."""
         self.settings = settings
 
     def __call__(
@@ -87,13 +87,13 @@ class Augment:
         Args:
             images: (n, 3, H, W) in [0, 1].
             generator: the source of all draws, on the images' device.
-            views: how many of each image.
+            views: the number of views of each image.
 
         Returns:
             The views, (views * n, 3, H, W) in [0, 1] and in the images' memory format; row
             k * n + i is view k of image i. With settings that change nothing they equal the
-            images bit for bit. The maps, (views * n, 2, 3), take normalised coordinates of a
-            view to those of its image, as ``affine_grid`` has them with ``align_corners=False``.
+            images bit for bit. The maps, (views * n, 2, 3), from normalised coordinates of a view
+            to those of its image, as in ``affine_grid`` with ``align_corners=False``.
         """
         n, _, height, width = images.shape
         draws = torch.rand(
@@ -115,7 +115,7 @@ class Augment:
         return made, maps
 
     def _make(self, images: Tensor, draws: Tensor, maps: Tensor, made: Tensor) -> None:
-        """Write the views into ``made``, a piece at a time."""
+        """Write the views into ``made``, one piece at a time."""
         colours = self._colours(images, draws) if self.settings.recolours else None
         grid = lines(maps, *images.shape[2:]) if self.settings.moves else None
         for source, target in _pieces(images, len(made)):
@@ -141,21 +141,21 @@ class Augment:
     def _maps(self, draws: Tensor, height: int, width: int) -> Tensor:
         """Return the maps from view to image, (n, 2, 3), from uniform draws (8, n).
 
-        Seen from the image: a window is cut, mirrored, rotated, scaled, and shifted. Seen from
-        the view, which is the way resampling looks, each is undone, the last one first.
+        From image to view, a window is cropped, mirrored, rotated, scaled and shifted. Resampling
+        needs the inverse.
         """
         own = self.settings
         angle = (2 * draws[0] - 1) * math.radians(own.rotation)
         scale = own.scale[0] + (own.scale[1] - own.scale[0]) * draws[1]
         shift = 2 * own.shift * (2 * draws[2:4] - 1)
         kept = 1 - (1 - own.crop) * draws[4]
-        # No window reads beyond the outermost pixel centres: black would bleed into its edge.
+        # Windows end at the outermost pixel centres: beyond, black would bleed into their edges.
         across, down = (1 - kept) * (2 * draws[5:7] - 1)
         centre = torch.stack([across * (1 - 1 / width), down * (1 - 1 / height)])
         mirror = torch.where(draws[7] < own.flip, -1.0, 1.0)
 
         cos, sin = kept / scale * angle.cos(), kept / scale * angle.sin()
-        # Coordinates run from -1 to 1 along both sides, whatever their lengths.
+        # Coordinates run from -1 to 1 along both sides, of any length.
         sin_across, sin_down = sin * height / width, sin * width / height
         linear = torch.stack(
             [torch.stack([mirror * cos, -mirror * sin_across]), torch.stack([sin_down, cos])]
@@ -185,16 +185,16 @@ def lines(maps: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def _sample(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    # Sums instead of affine_grid's product: exact under autocast and TF32, and less memory.
+    # Sums instead of affine_grid's matrix product: exact under autocast and TF32, less memory.
     grid = (down + across).permute(0, 2, 3, 1)
-    # The four weights of a pixel may add up to a rounding error more than 1.
+    # The four weights of a pixel may exceed 1 in sum by a rounding error.
     return functional.grid_sample(images, grid, align_corners=False).clamp_(0, 1)
 
 
 def _pieces(images: Tensor, rows: int) -> Iterator[tuple[slice, slice]]:
-    """Yield which images to take and which of the ``rows`` views they become."""
+    """Yield slices of the images, each with the slice of the ``rows`` views made of it."""
     n, _, height, width = images.shape
-    # A CUDA device would only wait for more kernels to start.
+    # On a CUDA device more pieces are only more kernels to start.
     step = max(PIECE // (height * width), 1) if images.device.type == "cpu" else n
     for first in range(0, rows, max(n, 1)):
         for begin in range(0, n, step):
@@ -203,7 +203,7 @@ def _pieces(images: Tensor, rows: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _centres(length: int, like: Tensor) -> Tensor:
-    """Return where pixel centres lie along a side that runs from -1 to 1, (length,)."""
+    """Return the pixel centres along a side that runs from -1 to 1, (length,)."""
     return (2 * torch.arange(length, device=like.device, dtype=like.dtype) + 1) / length - 1
 
 

@@ -1,11 +1,11 @@
-"""Recolouring: brightness, contrast, saturation and hue as one linear map per image."""
+"""Brightness, contrast, saturation and hue as one linear map of the colours of an image."""
 
 from functools import cache
 
 import torch
 from torch import Tensor
 
-# Rows Y, I and Q (Rec. 601 luma and NTSC chroma). Both chroma rows sum to 0: grey has none.
+# Rows Y, I and Q: Rec. 601 luma and NTSC chroma. The chroma rows sum to 0, so that grey has none.
 YIQ = (
     (0.299, 0.587, 0.114),
     (0.5959, -0.2746, -0.3213),
@@ -14,7 +14,7 @@ YIQ = (
 
 
 def mean_grey(images: Tensor) -> Tensor:
-    """Return the mean luma of each image (n, 3, H, W), (n,)."""
+    """Return the mean luma (n,) of images (n, 3, H, W)."""
     _, luma = _constants(images.device, images.dtype)
     return images.mean((2, 3)) @ luma
 
@@ -22,11 +22,11 @@ def mean_grey(images: Tensor) -> Tensor:
 def colour_maps(
     grey: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return what changes each image's colours, in the order of the arguments.
+    """Return the map of the colours of each image: the four changes in order of the arguments.
 
-    Brightness multiplies. Contrast blends with the image's mean grey, saturation with each
-    pixel's own grey (a factor of 0 leaves only the grey); grey is Rec. 601 luma, as torchvision
-    has it. Hue rotates the chroma plane of YIQ. Nothing is clipped between or after them.
+    Brightness multiplies. Contrast blends with the mean grey of the image, saturation with the
+    grey of each pixel; a factor of 0 leaves only the grey. Grey is Rec. 601 luma, as in
+    torchvision. Hue rotates the chroma plane of YIQ. Nothing is clipped.
 
     Args:
         grey: (n,) the mean luma of each image.
@@ -36,13 +36,13 @@ def colour_maps(
         hue: (n,) in turns; 0 changes nothing.
 
     Returns:
-        Linear maps (n, 3, 3) and offsets (n, 1, 1), for :func:`map_colours`.
+        Linear maps (n, 3, 3) and offsets (n, 1, 1) for :func:`map_colours`.
     """
     basis, _ = _constants(grey.device, grey.dtype)
     gain, angle = brightness * contrast, 2 * torch.pi * hue
     chroma = gain * saturation
     weights = torch.stack([gain, chroma * angle.cos(), chroma * angle.sin()], dim=1)
-    # Saturation and hue leave grey alone, so contrast's grey is added to all channels alike.
+    # Saturation and hue do not change grey, so that contrast adds the same to all channels.
     offset = brightness * (1 - contrast) * grey
     return (weights @ basis).view(-1, 3, 3), offset[:, None, None]
 
@@ -54,17 +54,17 @@ def map_colours(images: Tensor, linear: Tensor, offset: Tensor) -> Tensor:
         (n, 3, H, W), contiguous.
     """
     if images.device.type == "cpu":
-        # Channels last is the transpose, which a product could read as it is: on a CPU four
-        # times as slowly, for the same bits.
+        # Channels last is the transpose, which bmm takes directly, but four times as slowly on a
+        # CPU, with the same result.
         images = images.contiguous()
     return torch.bmm(linear, images.flatten(2)).add_(offset).view(images.shape)
 
 
 @cache
 def _constants(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return the parts of which every map is a weighted sum, (3, 9), and the luma row, (3,).
+    """Return the basis of all maps, (3, 9), and the luma row, (3,).
 
-    The parts keep the luma, keep the chroma, and turn the chroma by a quarter.
+    The basis maps keep the luma, keep the chroma, and rotate the chroma by a quarter turn.
     """
     to_yiq = torch.tensor(YIQ, dtype=torch.float64)
     from_yiq = torch.linalg.inv(to_yiq)

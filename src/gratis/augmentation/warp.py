@@ -1,4 +1,4 @@
-"""Deltas carried over between an image and its views."""
+"""Warp deltas between an image and its views."""
 
 import torch
 from torch import Tensor
@@ -15,26 +15,26 @@ def warp(deltas: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
             ``affine_grid`` has them with ``align_corners=False``.
 
     Returns:
-        The warped deltas, (n, 3, H, W), zero where the map leads outside of the input; and where
-        it does not, (n, 1, H, W), as booleans.
+        The warped deltas (n, 3, H, W), which are 0 where the map leads outside of the input, and
+        a mask (n, 1, H, W) that is true where it does not.
     """
-    # Nearest, not bilinear: free training's deltas are at plus or minus epsilon nearly everywhere,
-    # and a mean of neighbours with different signs would shrink them.
+    # Nearest, not bilinear: deltas of free training are plus or minus epsilon nearly everywhere,
+    # and the mean of neighbours with different signs would shrink them.
     n, channels, height, width = deltas.shape
     across, down = lines(maps, height, width)
     x, y = (across + down).unbind(1)
     (column, within_width), (row, within_height) = _pixel(x, width), _pixel(y, height)
     seen = (within_width & within_height)[:, None]
     place = row.mul_(width).add_(column).long().view(n, 1, -1)
-    # By index, since grid_sample takes no integers, and in float32 took four times as long.
+    # Gathered, because grid_sample takes no integers; in float32 it took four times as long.
     warped = deltas.flatten(2).gather(2, place.expand(-1, channels, -1)).view(deltas.shape)
-    # A product, since filling by a mask takes ten times as long on a CPU.
+    # A product, because masked_fill takes ten times as long on a CPU.
     return warped.mul_(seen.to(deltas.dtype)), seen
 
 
 def inverse(maps: Tensor) -> Tensor:
-    """Return the affine maps that undo ``maps``, both (n, 2, 3); none may flatten the plane."""
-    # Written out instead of torch.linalg: exact under TF32, and no wait for a GPU's verdict.
+    """Return the inverse affine maps of ``maps``, both (n, 2, 3); all must be invertible."""
+    # Not torch.linalg: this is exact under TF32 and does not wait for the GPU.
     (a, b, x), (c, d, y) = maps.permute(1, 2, 0)
     linear = torch.stack([torch.stack([d, -b]), torch.stack([-c, a])]) / (a * d - b * c)
     offset = -(linear * torch.stack([x, y])).sum(1)
@@ -42,7 +42,7 @@ def inverse(maps: Tensor) -> Tensor:
 
 
 def _pixel(coordinates: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """Return the pixel nearest to each normalised coordinate, and whether that lies in it."""
+    """Return the pixel nearest to each normalised coordinate, and whether it contains it."""
     pixel = coordinates.add(1).mul_(length / 2).floor_()
     nearest = pixel.clamp(0, length - 1)
     return nearest, nearest == pixel

@@ -107,7 +107,7 @@ class Batches:
         images = to_float(self._pixels(rows), self._device)
         views, maps = images, None
         if self._make_views is not None:
-            source = generator(self._device, self._seed, "augment", number)
+            source = generator(images.device, self._seed, "augment", number)
             views, maps = self._make_views(images, source)
         return Batch(
             images,

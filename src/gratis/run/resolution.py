@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def resolve_for(recipe: Recipe, dataset: Dataset, started: Recipe | None = None) -> Recipe:
-    """Return the recipe with everything decided that depends on data, device and budget.
+    """Return the recipe with every setting resolved that depends on data, device or budget.
 
     - ``augment.flip`` is 0 if mirrored images of the data set change their class;
     - ``train.precision`` is not ``auto``;

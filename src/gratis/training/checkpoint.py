@@ -46,7 +46,7 @@ class Position:
         metrics_bytes: the length of ``metrics.jsonl`` at this position.
         finished: whether the planned passes are done.
         first_loss: the loss of the first step, before any update.
-        events: what happened on the way and decides the rest.
+        events: rollbacks, micro-batching and shortenings so far, which the rest depends on.
     """
 
     passes: Amount = 0.0

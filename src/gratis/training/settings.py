@@ -30,7 +30,7 @@ class TrainSettings(Settings):
         precision: ``auto`` chooses the fastest for the device when training begins.
         compile: whether torch compiles the network for training.
         held_out: training images of each class that only the overfitting monitor uses.
-        monitor_every: epochs between two looks of the overfitting monitor.
+        monitor_every: epochs between two runs of the overfitting monitor.
         on_divergence: what happens when the loss explodes or is no longer finite. ``rollback``
             follows the rule of :mod:`gratis.training.divergence`.
         on_overfitting: what happens when the monitor finds catastrophic overfitting.

@@ -1,6 +1,6 @@
 """Results as tables, figures and pages, without torch."""
 
-from gratis.report.figure1 import figure1
+from gratis.report.bar_chart import figure1
 from gratis.report.gallery import choose
 from gratis.report.page import write_page
 from gratis.report.paired import Comparison, Paired, compare, paired_to_markdown

@@ -20,13 +20,10 @@ import torch
 from torch import Tensor, nn
 from update_readme import RESULTS, ROOT, SUMMARISED, runs_of
 
-from gratis.attacks import AttackSettings, attack, frozen
-from gratis.data import Dataset, to_float
-from gratis.model import logits_of
-from gratis.recipe import resolve
+import gratis
+from gratis.data import DataSettings, load, to_float
 from gratis.report.charts import BLUE, GREEN, INK, MUTED, RED, SKY, as_png, new_figure, style
 from gratis.results import Results
-from gratis.run import load_run, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
 IMAGES = ROOT / "docs" / "images"
 # The recipes of the two models, and how the picture calls them.
 MODELS = {"augmented": "natural training", "contrastive-scheduled": "scheduled free training"}
-EPSILON, STEPS = 38 / 255, 20
+EPSILON = "38/255"
 COLOURS = {"clean": SKY, "geometric": BLUE, "pgd": RED}
 THIN = {"elinewidth": 1, "ecolor": INK}
 DPI = 160
@@ -67,43 +64,17 @@ def accuracy_chart(runs: Sequence[Results]) -> bytes:
         return as_png(figure, DPI)
 
 
-def trained(recipe: str, folder: Path) -> tuple[nn.Module, Dataset]:
-    """Return a recipe's model of digits, trained in ``folder``, and the data set."""
-    train(resolve(recipe, "digits", []), folder)
-    model, _, _, dataset = load_run(folder)
-    return Logits(model), dataset
-
-
-def first_of_each_class(dataset: Dataset) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the first validation image of each class, its label and its index."""
-    split = dataset.validation
-    index = np.array(
-        [np.flatnonzero(split.labels == label)[0] for label in np.unique(split.labels)]
-    )
-    return (
-        to_float(split.images[index], "cpu"),
-        torch.from_numpy(split.labels[index]),
-        torch.from_numpy(index),
-    )
-
-
-class Logits(nn.Module):
-    """A model that returns logits only."""
-
-    def __init__(self, model: nn.Module) -> None:
-        """Wrap ``model``."""
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (n, classes) of images in [0, 1]."""
-        return logits_of(self.model(images))
+def first_of_each_class() -> tuple[Tensor, Tensor, Tensor]:
+    """Return the first validation image of each digit, its label and its index."""
+    split = load(DataSettings(name="digits")).validation
+    _, index = np.unique(split.labels, return_index=True)
+    labels = torch.from_numpy(split.labels[index])
+    return to_float(split.images[index], "cpu"), labels, torch.from_numpy(index)
 
 
 def predictions(model: nn.Module, images: Tensor) -> list[int]:
     """Return the class that the model predicts for each image."""
-    with torch.no_grad():
-        return [int(label) for label in model(images).argmax(1)]
+    return [int(prediction.top[0][0]) for prediction in gratis.predict(model, images)]
 
 
 def draw_row(
@@ -125,15 +96,13 @@ def digits_picture(out: Path) -> bytes:
     with style():
         figure = new_figure(8.4, 2.9)
         grid = figure.subplots(1 + len(MODELS), 10)
+        images, labels, index = first_of_each_class()
         clean = []
         for row, (recipe, title) in enumerate(MODELS.items(), start=1):
-            model, dataset = trained(recipe, out / recipe)
-            images, labels, index = first_of_each_class(dataset)
-            with frozen(model):
-                pgd = AttackSettings.pgd(EPSILON, STEPS)
-                attacked = attack(model, images, labels, pgd, 0, index)
-                draw_row(grid[row], attacked, labels, predictions(model, attacked))
-                clean.append(predictions(model, images))
+            model = gratis.load(gratis.train(recipe, data="digits", out=out / recipe))
+            attacked = gratis.attack(model, images, labels, "pgd", epsilon=EPSILON, indices=index)
+            draw_row(grid[row], attacked, labels, predictions(model, attacked))
+            clean.append(predictions(model, images))
             _name(grid[row][0], f"attacked,\n{title}")
         draw_row(grid[0], images, labels, *clean)
         _name(grid[0][0], "clean")

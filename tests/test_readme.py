@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-import gratis
 from gratis.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +103,6 @@ def run_python(source, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(gratis, "train"), reason="needs gratis.train")
 def test_python_of_readme_trains_loads_and_evaluates(tmp_path):
     block = python_block(0)
     assert block.count('"2m"') == 1
@@ -112,6 +110,5 @@ def test_python_of_readme_trains_loads_and_evaluates(tmp_path):
     assert re.search(r"[\d.]+% clean, [\d.]+% under PGD-20", printed)
 
 
-@pytest.mark.skipif(not hasattr(gratis, "FreeAT"), reason="needs gratis.FreeAT")
 def test_python_of_readme_attacks_in_a_loop_of_the_readers(tmp_path):
     assert "attacked" in run_python(OWN_LOOP + python_block(1) + CHECK, tmp_path)

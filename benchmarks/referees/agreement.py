@@ -38,10 +38,14 @@ def agreement(setup: AttackSetup, epsilon_l2: float, batch: int) -> list[str]:
             t: accuracy(workload, attack_in_batches(f, workload, settings, batch))
             for t, f in TOOLS.items()
         }
-        apart = max(abs(value - found["ours"]) for value in found.values())
+        difference = max(abs(value - found["ours"]) for value in found.values())
         stopped = accuracy(
             workload, attack_in_batches(ours_until_fooled, workload, settings, batch)
         )
-        cells = [*(f"{value:.2f}" for value in found.values()), f"{apart:.2f}", f"{stopped:.2f}"]
+        cells = [
+            *(f"{value:.2f}" for value in found.values()),
+            f"{difference:.2f}",
+            f"{stopped:.2f}",
+        ]
         lines.append(f"| {workload.name} | {name} | {' | '.join(cells)} |")
     return lines

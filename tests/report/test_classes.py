@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gratis.report.sections import class_rankings
+from gratis.report.gallery import class_rankings
 from gratis.results import Measurement, SampleImages, wilson
 
 

@@ -1,23 +1,26 @@
-"""The images of a report: which runs show them, and their pictures."""
+"""The classes and sample images of a report, and which runs show them."""
 
 import base64
 import io
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from gratis.errors import GratisError, file_error
-from gratis.report.rows import Row, group
+from gratis.report.rows import Estimate, Row, group
 from gratis.report.runs import Run, setting
-from gratis.report.sections import attack_in_words
-from gratis.report.table import as_text
+from gratis.report.sections import attack_in_words, interval_cell
+from gratis.report.table import Cell, Table, TableRow, as_text
 from gratis.report.verdict import ranked
 from gratis.results import Prediction, SampleImage, SampleImages
 from gratis.settings import did_you_mean
 
 # Small pictures are enlarged by integer factors to at least this width, in pixels.
 _PIXELS = 96
+# The number of classes that are all listed, and of those at each end of a longer list.
+_ALL, _ENDS = 12, 6
 
 
 def choose(runs: Sequence[Run], names: Sequence[str]) -> list[Run]:
@@ -46,6 +49,55 @@ def _most_telling(rows: Sequence[Row]) -> list[str]:
     denoising = [row for row in rows if setting(row.first, "model", "denoiser") is not None]
     baselines = [row for row in rows if row.first.baseline]
     return [row.first.recipe for row in (ranked(rows)[0], *baselines, *denoising[:1])]
+
+
+class ClassRanking(NamedTuple):
+    """Some classes under a heading, the most robust first.
+
+    Attributes:
+        heading: the heading.
+        table: a row for each class.
+        bars: the clean and the attacked accuracy of each class, in percent.
+    """
+
+    heading: str
+    table: Table
+    bars: Sequence[tuple[float, float]]
+
+
+class _ClassAccuracy(NamedTuple):
+    name: str
+    images: int
+    clean: Estimate
+    attacked: Estimate
+
+
+def class_rankings(run: Run, samples: SampleImages, metric: str) -> list[ClassRanking]:
+    """Return the classes of a run by their accuracy in ``metric``: all, or of many both ends."""
+    labels, correct = samples.labels[run.measurement.index], run.measurement.correct
+    classes = []
+    for number in np.unique(labels).tolist():
+        own = labels == number
+        n = int(np.count_nonzero(own))
+        shares = [float(correct[name][own].mean()) for name in ("clean", metric)]
+        estimates = [Estimate.of(share, n) for share in shares]
+        classes.append(_ClassAccuracy(samples.classes[number], n, *estimates))
+    classes.sort(key=lambda each: (each.attacked.value, each.clean.value), reverse=True)
+    if len(classes) <= _ALL:
+        return [_ranking("All classes, the most robust first", classes)]
+    most = f"The {_ENDS} most robust of {len(classes)} classes"
+    least = f"The {_ENDS} least robust"
+    return [_ranking(most, classes[:_ENDS]), _ranking(least, classes[-_ENDS:])]
+
+
+def _ranking(heading: str, classes: Sequence[_ClassAccuracy]) -> ClassRanking:
+    rows = []
+    for name, images, *estimates in classes:
+        cells = [interval_cell(estimate, digits=0) for estimate in estimates]
+        rows.append(TableRow([Cell(name), Cell(str(images)), *cells]))
+    columns = [Cell(name) for name in ("class", "images", "clean", "attacked")]
+    bars = [(each.clean.value, each.attacked.value) for each in classes]
+    return ClassRanking(heading, Table(columns, rows), bars)
 
 
 class Picture(NamedTuple):

@@ -9,14 +9,13 @@ import jinja2
 from gratis.files import atomic_folder
 from gratis.report.bar_chart import figure1_chart, figure1_notes, in_the_paper
 from gratis.report.charts import Chart
-from gratis.report.gallery import Picture, gallery
+from gratis.report.gallery import Picture, class_rankings, gallery
 from gratis.report.line_charts import epsilon_chart, training_chart
 from gratis.report.results_table import header, narrow_table
 from gratis.report.rows import Row, group
 from gratis.report.runs import Found, Run
 from gratis.report.sections import (
     checks_table,
-    class_rankings,
     remedies,
     runs_table,
     suite_tables,

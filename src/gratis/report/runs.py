@@ -1,7 +1,8 @@
-"""The runs that a page is about: found in folders, read, and told apart."""
+"""The runs of a report: finding their folders, reading their files, telling them apart."""
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from gratis.errors import GratisError, file_error
+from gratis.errors import file_error
 from gratis.files import read_json
 from gratis.report.rows import WORST
 from gratis.results import METRICS, Measurement, Results, SampleImages
@@ -20,10 +21,16 @@ _RECIPE, _RESULTS = "recipe.yaml", "results.json"
 
 
 class LogLine(BaseModel):
-    """What a page needs of one line of ``metrics.jsonl``; the rest of the line is left alone.
+    """The fields of one line of ``metrics.jsonl`` that a report uses.
 
-    ``kind`` is step, epoch or rollback, ``epoch`` is passes done / training images, ``accuracy``
-    and ``held_out`` are shares in [0, 1], ``epsilon`` is in [0, 1] units of pixel value.
+    Attributes:
+        epoch: passes done / training images.
+        kind: ``step``, ``epoch`` or ``rollback``.
+        loss: the training loss.
+        accuracy: the accuracy on the training batches, in [0, 1].
+        epsilon: the epsilon of training, in [0, 1] units of pixel value.
+        replays: the replays of a batch.
+        held_out: accuracies on held-out training images, by metric, in [0, 1].
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -59,14 +66,14 @@ class Run:
 
 
 class Found(NamedTuple):
-    """The measured runs in the table's order, and the folders of those not measured yet."""
+    """The evaluated runs in the table's order, and the folders of runs without results."""
 
     runs: list[Run]
     unmeasured: list[Path]
 
 
 def setting(results: Results, *path: str) -> Any:
-    """Return what a run's recipe says at ``path``, or ``None`` where it says nothing."""
+    """Return the value at ``path`` in a run's recipe, or ``None`` if there is none."""
     value: Any = results.resolved
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
@@ -74,14 +81,17 @@ def setting(results: Results, *path: str) -> Any:
 
 
 def read_runs(folders: Sequence[Path]) -> Found:
-    """Read folders of runs, of measured models, or of several, such as ``gratis reproduce`` wrote.
+    """Read evaluated runs and external models.
 
-    A folder with ``results.json`` and no recipe is that of a model made elsewhere. Runs of one
-    recipe that differ in more than the seed get titles of their own.
+    Runs of one recipe that differ in more than the seed get their folder in their title.
+
+    Args:
+        folders: folders of runs (with ``recipe.yaml``), of evaluations (with ``results.json``), or
+            of several of them, such as the output of ``gratis reproduce``.
 
     Raises:
-        GratisError: a folder is neither, a named run has no results or is damaged, or there is
-            no measured run at all.
+        GratisError: a folder holds none of these, a named run has no results or a damaged file,
+            or no run has results.
     """
     runs: dict[Path, Run] = {}
     unmeasured: list[Path] = []
@@ -98,21 +108,16 @@ def read_runs(folders: Sequence[Path]) -> Found:
 
 
 def _run_folders(folder: Path) -> list[Path]:
-    if (folder / _RECIPE).is_file():
-        return [folder]
-    if inside := [path.parent for path in folder.glob(f"runs/*/{_RECIPE}")]:
-        return sorted(inside, key=_place)
-    if (folder / _RESULTS).is_file():
-        return [folder]
-    if inside := [path.parent for path in folder.glob(f"*/{_RESULTS}")]:
-        return sorted(inside, key=_place)
-    problem = "is not the folder of a run (no recipe.yaml) or a measured model (no results.json)"
+    for inside, name in (("", _RECIPE), ("runs/*/", _RECIPE), ("", _RESULTS), ("*/", _RESULTS)):
+        if found := [path.parent for path in folder.glob(f"{inside}{name}") if path.is_file()]:
+            return sorted(found, key=_order)
+    problem = "is not the folder of a run (no recipe.yaml) or an evaluation (no results.json)"
     remedy = "name what 'gratis train', 'gratis evaluate' or 'gratis reproduce' wrote"
     raise file_error(folder, f"{problem}, nor of several", remedy)
 
 
-def _place(path: Path) -> tuple[int, str]:
-    """Return the place of a run in the table: that of its row, then by name."""
+def _order(path: Path) -> tuple[int, str]:
+    """Return the sort key of a run: the row of its recipe in the table, then its name."""
     results = path / _RESULTS
     row = setting(Results.read(results), "row") if results.exists() else 0
     return (row if isinstance(row, int) else 0), path.name
@@ -129,32 +134,34 @@ def _read_run(path: Path) -> Run:
         if results.external:
             remedy = "delete it and measure the model again with 'gratis evaluate'"
         raise file_error(correct_file, "does not belong to the results beside it", remedy)
-    log, seconds = _read_log(path / "metrics.jsonl"), _read_seconds(path / "evaluation")
-    sample_images = _read_sample_images(path / "evaluation" / FILE, measurement)
-    return Run(path, results, measurement, log, seconds, sample_images)
-
-
-def _read_sample_images(path: Path, measurement: Measurement) -> SampleImages | None:
-    if not path.exists():
-        return None
-    found = SampleImages.load(path)
-    measured = set(measurement.index.tolist())
-    if not measured.issuperset(image.index for image in found.images) or not all(
-        0 <= index < len(found.labels) for index in measured
-    ):
-        raise file_error(path, "shows images that were not measured", "evaluate again")
-    return found
+    return Run(
+        path,
+        results,
+        measurement,
+        _read_log(path / "metrics.jsonl"),
+        _read_seconds(path / "evaluation" / "seconds.json"),
+        _read_sample_images(path / "evaluation" / FILE, measurement),
+    )
 
 
 def _same(a: float | None, b: float | None) -> bool:
     return a is b is None or (a is not None and b is not None and math.isclose(a, b))
 
 
-def _read_seconds(folder: Path) -> Mapping[str, float]:
-    path = folder / "seconds.json"
+def _read_sample_images(path: Path, measurement: Measurement) -> SampleImages | None:
+    if not path.exists():
+        return None
+    found = SampleImages.load(path)
+    shown, measured = [image.index for image in found.images], measurement.index
+    if not set(shown) <= set(measured.tolist()) or measured.max() >= len(found.labels):
+        raise file_error(path, "shows images that were not measured", "evaluate again")
+    return found
+
+
+def _read_seconds(path: Path) -> Mapping[str, float]:
     if not path.exists():
         return {}
-    remedy = "delete it: the page goes without these times"
+    remedy = "delete it: without it the report shows no durations"
     try:
         return _SECONDS.validate_python(read_json(path, remedy))
     except ValidationError as error:
@@ -162,40 +169,38 @@ def _read_seconds(folder: Path) -> Mapping[str, float]:
 
 
 def _read_log(path: Path) -> list[LogLine]:
+    remedy = "restore it, or delete it: without it the report shows no training curves"
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        raise _damaged(path, f"cannot be read ({error})") from error
-    return [_read_line(path, number, line) for number, line in enumerate(lines, 1)]
-
-
-def _read_line(path: Path, number: int, line: str) -> LogLine:
-    try:
-        return LogLine.model_validate_json(line)
-    except ValidationError as error:
-        problem = error.errors()[0]["msg"]
-        raise _damaged(path, f"line {number} is no line of a log ({problem})") from error
-
-
-def _damaged(path: Path, problem: str) -> GratisError:
-    return file_error(path, problem, "restore it, or delete it: the page goes without its curves")
+        raise file_error(path, f"cannot be read ({error})", remedy) from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(LogLine.model_validate_json(line))
+        except ValidationError as error:
+            problem = f"line {number} is no line of a log ({error.errors()[0]['msg']})"
+            raise file_error(path, problem, remedy) from error
+    return found
 
 
 def _told_apart(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs so that those of one recipe's name differ in nothing but the seed."""
-    kinds: dict[str, dict[tuple[str, int], Path]] = {}
+    """Return the runs so that those with one recipe name differ only in their seed."""
+    times: Counter[tuple[str, str, int]] = Counter()
+    variants: dict[tuple[str, str, int], Path] = {}
     keys = []
-    taken: dict[tuple[str, str, int], int] = {}
     for run in runs:
-        settings = json.dumps({**run.results.resolved, "seed": None}, sort_keys=True)
-        same = (run.results.recipe, settings, run.results.seed)
-        taken[same] = taken.get(same, -1) + 1
-        keys.append((settings, taken[same]))
-        kinds.setdefault(run.results.recipe, {}).setdefault(keys[-1], run.path)
+        results = run.results
+        settings = json.dumps({**results.resolved, "seed": None}, sort_keys=True)
+        # A second run with the same seed is no other seed: it is a variant of its own.
+        times[results.recipe, settings, results.seed] += 1
+        keys.append((results.recipe, settings, times[results.recipe, settings, results.seed]))
+        variants.setdefault(keys[-1], run.path)
+    recipes = Counter(recipe for recipe, *_ in variants)
     return [
-        run if len(kinds[run.results.recipe]) == 1 else _named(run, kinds[run.results.recipe][key])
+        run if recipes[key[0]] == 1 else _named(run, variants[key])
         for run, key in zip(runs, keys, strict=True)
     ]
 

@@ -1,16 +1,15 @@
-"""The tables of a report beside the results: sanity checks, tasks, corruptions, classes, runs."""
+"""The tables of a report beside the results: sanity checks, tasks, corruptions, runs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from statistics import fmean
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from gratis.report.rows import WORST, Estimate
 from gratis.report.runs import Run
 from gratis.report.table import Cell, Table, TableRow, as_text
-from gratis.results import METRICS, Check, Results, SampleImages, TaskResult
+from gratis.results import METRICS, Check, Results, TaskResult
 
 # What a model that passes the check shows.
 PASSED = {
@@ -27,8 +26,6 @@ PASSED = {
 _NORMS = {"linf": "L-infinity", "l2": "L2"}
 # The threats whose worst case is a field of the results.
 _WORST_CASES = (WORST, "robust_l2")
-# The number of classes that are all listed, and of those at each end of a longer list.
-_ALL, _ENDS = 12, 6
 
 
 def checks_table(checks: Sequence[Check]) -> Table:
@@ -70,7 +67,7 @@ def suite_tables(results: Results, seconds: Mapping[str, float]) -> SuiteTables 
 
     Args:
         results: the results.
-        seconds: the duration of each task, by name, where known.
+        seconds: the duration of each task, by name; without any there is no such column.
     """
     if not {task.name for task in results.tasks} - set(METRICS):
         return None
@@ -79,9 +76,16 @@ def suite_tables(results: Results, seconds: Mapping[str, float]) -> SuiteTables 
     rows = []
     for threat in dict.fromkeys(task.threat for task in others):
         rows += _of_threat(results, [t for t in others if t.threat == threat], seconds)
-    columns = ["task", "epsilon", "images", "survive (%)", *_column(seconds)]
-    tasks = Table([Cell(column) for column in columns], rows)
-    return SuiteTables(tasks, _corruptions(results, corruptions, seconds) if corruptions else None)
+    columns = [Cell(name) for name in ("task", "epsilon", "images", "survive (%)", "seconds")]
+    tables = [Table(columns, rows)]
+    tables += [_corruptions(results, corruptions, seconds)] if corruptions else []
+    tasks, *more = tables if seconds else map(_without_last_column, tables)
+    return SuiteTables(tasks, more[0] if more else None)
+
+
+def _without_last_column(table: Table) -> Table:
+    rows = [row._replace(cells=row.cells[:-1]) for row in table.rows]
+    return replace(table, columns=table.columns[:-1], rows=rows)
 
 
 def _of_threat(
@@ -92,8 +96,8 @@ def _of_threat(
     worst = getattr(results, threat) if threat in _WORST_CASES else None
     if worst is not None:
         name = Cell(threat, small="worst case, image by image")
-        survive = _interval(Estimate.of(worst, results.n))
-        cells = [name, rows[-1].cells[1], Cell(""), survive, *_blank(seconds)]
+        survive = interval_cell(Estimate.of(worst, results.n))
+        cells = [name, rows[-1].cells[1], Cell(""), survive, Cell("")]
         rows.append(TableRow(cells, strong=True))
     return [*rows[:-1], rows[-1]._replace(ends_group=True)]
 
@@ -112,12 +116,14 @@ def _task(
         Cell(task.name, small=_method(task.settings)),
         bound,
         Cell(f"{task.images:,}", small=attacked if task.threat else "all"),
-        _interval(Estimate.of(task.accuracy, results.n)),
+        interval_cell(Estimate.of(task.accuracy, results.n)),
+        _number(_total([task], seconds)),
     ]
-    return TableRow([*cells, *_seconds([task], seconds)])
+    return TableRow(cells)
 
 
-def _interval(estimate: Estimate, digits: int = 1) -> Cell:
+def interval_cell(estimate: Estimate, digits: int = 1) -> Cell:
+    """Return an accuracy with its interval, in percent, as a cell."""
     value, low, high = (f"{n:.{digits}f}" for n in (estimate.value, estimate.low, estimate.high))
     return Cell(value, f"[{low}, {high}]")
 
@@ -150,85 +156,23 @@ def _corruptions(
     for kind, group in groupby(tasks, key=lambda task: str(task.settings["kind"])):
         of_kind = list(group)
         found = {int(task.settings["severity"]): 100 * task.accuracy for task in of_kind}
-        numbers = [*(found.get(s) for s in severities), fmean(found.values())]
-        rows.append(TableRow([Cell(kind), *map(_number, numbers), *_seconds(of_kind, seconds)]))
+        numbers = [*map(found.get, severities), fmean(found.values()), _total(of_kind, seconds)]
+        rows.append(TableRow([Cell(kind), *map(_number, numbers)]))
     if results.corruptions is not None:
-        blank = [Cell("")] * len(severities)
         mean = _number(100 * results.corruptions)
-        rows.append(TableRow([Cell("mean"), *blank, mean, *_blank(seconds)], strong=True))
-    columns = ["kind", *map(str, severities), "mean", *_column(seconds)]
+        cells = [Cell("mean"), *[Cell("")] * len(severities), mean, Cell("")]
+        rows.append(TableRow(cells, strong=True))
+    columns = ["kind", *map(str, severities), "mean", "seconds"]
     return Table([Cell(column) for column in columns], rows)
 
 
-def _column(seconds: Mapping[str, float]) -> list[str]:
-    return ["seconds"] if seconds else []
-
-
-def _blank(seconds: Mapping[str, float]) -> list[Cell]:
-    return [Cell("")] if seconds else []
-
-
-def _seconds(tasks: Sequence[TaskResult], seconds: Mapping[str, float]) -> list[Cell]:
-    if not seconds:
-        return []
+def _total(tasks: Sequence[TaskResult], seconds: Mapping[str, float]) -> float | None:
     known = [seconds[task.name] for task in tasks if task.name in seconds]
-    return [_number(sum(known) if len(known) == len(tasks) else None)]
+    return sum(known) if len(known) == len(tasks) else None
 
 
 def _number(value: float | None) -> Cell:
     return Cell("n/a" if value is None else f"{value:.1f}")
-
-
-class ClassRanking(NamedTuple):
-    """Some classes under a heading, the most robust first.
-
-    ``bars`` holds the clean and the attacked accuracy of each class, in percent.
-    """
-
-    heading: str
-    table: Table
-    bars: Sequence[tuple[float, float]]
-
-
-def class_rankings(run: Run, samples: SampleImages, metric: str) -> list[ClassRanking]:
-    """Return the classes of a run by their accuracy in ``metric``: all, or of many both ends."""
-    ranked = _ranked(run, samples, metric)
-    if len(ranked) <= _ALL:
-        return [_ranking("All classes, the most robust first", ranked)]
-    return [
-        _ranking(f"The {_ENDS} most robust of {len(ranked)} classes", ranked[:_ENDS]),
-        _ranking(f"The {_ENDS} least robust", ranked[-_ENDS:]),
-    ]
-
-
-class _ClassAccuracy(NamedTuple):
-    name: str
-    images: int
-    clean: Estimate
-    attacked: Estimate
-
-
-def _ranked(run: Run, samples: SampleImages, metric: str) -> list[_ClassAccuracy]:
-    labels, correct = samples.labels[run.measurement.index], run.measurement.correct
-    found = []
-    for number in np.unique(labels).tolist():
-        own = labels == number
-        n = int(np.count_nonzero(own))
-        clean, attacked = (Estimate.of(float(correct[m][own].mean()), n) for m in ("clean", metric))
-        found.append(_ClassAccuracy(samples.classes[number], n, clean, attacked))
-    return sorted(found, key=lambda each: (each.attacked.value, each.clean.value), reverse=True)
-
-
-def _ranking(heading: str, classes: Sequence[_ClassAccuracy]) -> ClassRanking:
-    rows = [
-        TableRow(
-            [Cell(c.name), Cell(str(c.images)), _interval(c.clean, 0), _interval(c.attacked, 0)]
-        )
-        for c in classes
-    ]
-    columns = [Cell(name) for name in ("class", "images", "clean", "attacked")]
-    bars = [(each.clean.value, each.attacked.value) for each in classes]
-    return ClassRanking(heading, Table(columns, rows), bars)
 
 
 def runs_table(runs: Sequence[Run]) -> Table:

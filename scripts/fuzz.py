@@ -97,11 +97,11 @@ def fuzz(
     """Try examples from number ``first`` on; yield a finding, or ``None``, for each.
 
     Args:
-        target: The reader to fuzz.
-        seed: The seed; with its number it determines an example.
-        first: The number of the first example.
-        examples: The number of examples; ``None`` for as many as fit into the time.
-        until: When to stop, in seconds of ``time.monotonic()``.
+        target: the reader to fuzz.
+        seed: the seed; with its number it determines an example.
+        first: the number of the first example.
+        examples: the number of examples; ``None`` for as many as fit into the time.
+        until: when to stop, in seconds of ``time.monotonic()``.
     """
     number, offers = first, list[Offer]()
     with tempfile.TemporaryDirectory() as name:

@@ -43,8 +43,8 @@ class Target:
     """A reader to fuzz.
 
     Attributes:
-        offers: Returns valid files for a key.
-        read: Reads ``(name, content)`` in an empty folder.
+        offers: returns valid files for a key.
+        read: reads ``(name, content)`` in an empty folder.
     """
 
     offers: Callable[[str], list[Offer]]

@@ -30,7 +30,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     at ``path`` is replaced, not followed.
 
     Raises:
-        GratisError: The folder cannot be written, or the disk is full.
+        GratisError: the folder cannot be written, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,9 +54,9 @@ def atomic_folder(
     followed. Temporary folders that killed processes left behind are removed first.
 
     Args:
-        folder: The folder to create.
-        remedy: The end of the error message if ``folder`` cannot be written.
-        replaces: The names that an existing ``folder`` may hold and still be replaced. By default
+        folder: the folder to create.
+        remedy: the end of the error message if ``folder`` cannot be written.
+        replaces: the names that an existing ``folder`` may hold and still be replaced. By default
             an existing ``folder`` is kept, and the new one is discarded.
 
     Raises:
@@ -156,7 +156,7 @@ def locked(folder: Path) -> Iterator[None]:
     empty at the end, it is removed.
 
     Raises:
-        GratisError: Another process holds the lock, or the folder cannot be written.
+        GratisError: another process holds the lock, or the folder cannot be written.
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     lock = FileLock(make_folder(folder) / LOCK)
@@ -182,7 +182,7 @@ def make_folder(path: Path) -> Path:
     """Return ``path`` after creating it and checking that it can be written.
 
     Raises:
-        GratisError: It cannot be created or written.
+        GratisError: it cannot be created or written.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -207,11 +207,11 @@ def read_json(path: Path, remedy: str = "delete this file and run again") -> Any
     """Return the content of a JSON file.
 
     Args:
-        path: The file.
-        remedy: The end of the error message if the file is damaged.
+        path: the file.
+        remedy: the end of the error message if the file is damaged.
 
     Raises:
-        GratisError: The file is missing or is not JSON.
+        GratisError: the file is missing or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))

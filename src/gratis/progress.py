@@ -33,9 +33,9 @@ def bar(title: str, total: float | None, *columns: ProgressColumn) -> Iterator["
     """Show a progress bar while the block runs.
 
     Args:
-        title: The text before the bar.
-        total: The amount of work; ``None`` if it is unknown.
-        columns: What to show between the bar and the times.
+        title: the text before the bar.
+        total: the amount of work; ``None`` if it is unknown.
+        columns: what to show between the bar and the times.
     """
     shown = Progress(
         TextColumn("{task.description}"),

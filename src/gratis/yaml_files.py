@@ -68,7 +68,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Return the keys and values of a YAML file.
 
     Raises:
-        GratisError: The file is missing or is not such YAML; the message names the line.
+        GratisError: the file is missing or is not such YAML; the message names the line.
     """
     content = parse_value(str(path), read_text(path))
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
@@ -80,7 +80,7 @@ def read_text(path: Path) -> str:
     """Return the text of a settings file.
 
     Raises:
-        GratisError: The file is missing, is not UTF-8, or has more than ``LARGEST`` bytes.
+        GratisError: the file is missing, is not UTF-8, or has more than ``LARGEST`` bytes.
     """
     try:
         with path.open("rb") as stream:
@@ -99,7 +99,7 @@ def parse_value(source: str, text: str) -> Any:
     """Return the value of a YAML text; ``source`` names the text in error messages.
 
     Raises:
-        GratisError: It is not YAML.
+        GratisError: it is not YAML.
     """
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - a subclass of the safe loader

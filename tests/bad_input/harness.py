@@ -57,10 +57,10 @@ class Case:
     """An input that is an error.
 
     Attributes:
-        section: The section of docs/bad-input.md.
-        title: A description of the input.
-        prepare: Creates the input and returns the command's arguments.
-        expected: Texts that the message must contain.
+        section: the section of docs/bad-input.md.
+        title: a description of the input.
+        prepare: creates the input and returns the command's arguments.
+        expected: texts that the message must contain.
     """
 
     section: str

@@ -20,14 +20,14 @@ def save_noise(path: Path, seed: int, size: tuple[int, int] = (64, 64), mode: st
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test has a cache of its own."""
+    """A cache of its own for every test."""
     monkeypatch.setenv("GRATIS_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """The official layout in small: three classes, 4 + 2 images each, some greyscale."""
+    """Tiny ImageNet's layout: three classes of 4 + 2 images, some greyscale."""
     root = tmp_path / "tiny-imagenet-200"
     lines = []
     for label, wnid in enumerate(WNIDS):
@@ -47,7 +47,7 @@ def tiny(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pets(tmp_path: Path) -> Path:
-    """A folder of one's own: two classes, one of them with a folder inside."""
+    """A folder of images: two classes, one of them with a subfolder."""
     root = tmp_path / "pets"
     for number, part in enumerate(("train", "val")):
         save_noise(root / part / "cat" / "a.png", 10 * number, (20, 30))
@@ -59,11 +59,11 @@ def pets(tmp_path: Path) -> Path:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``content``, as badly as it is told to.
+    """A server of ``content`` with faults.
 
-    ``cuts[i]`` is after how many bytes it hangs up on request i, or falls silent with ``stalls``.
-    ``lie`` is added to the length that it tells, which ``lengthless`` leaves out. ``shift`` moves
-    the beginning of the parts that it is asked for, and is told.
+    ``cuts[i]`` is the number of bytes after which it closes the connection of request i, or stops
+    sending with ``stalls``. ``lie`` is added to the content length, which ``lengthless`` leaves
+    out. ``shift`` moves the start of the requested ranges.
     """
 
     daemon_threads = True
@@ -148,5 +148,5 @@ def messages(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 @pytest.fixture
 def noise() -> Callable[..., None]:
-    """Save an image of noise: ``noise(path, seed, size, mode)``."""
+    """Return a function that saves an image of noise: ``noise(path, seed, size, mode)``."""
     return save_noise

@@ -1,4 +1,4 @@
-"""Odd image files are read as they look, broken ones refused in one clear line."""
+"""Unusual image files are read correctly; broken ones are refused in one clear line."""
 
 import errno
 import logging
@@ -21,7 +21,7 @@ CAREFUL = {"jpg": {"quality": 100, "subsampling": 0}, "webp": {"lossless": True}
 
 
 def png(width: int, height: int, depth: int, kind: int, rows: bytes) -> bytes:
-    """Write a PNG by its description: Pillow makes none of 16 bits a colour, and no bombs."""
+    """Return a PNG written by hand, since Pillow writes no 16-bit colours and no bombs."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         summed = struct.pack(">I", zlib.crc32(name + content))
@@ -32,8 +32,8 @@ def png(width: int, height: int, depth: int, kind: int, rows: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + body
 
 
-def bounds(path: Path) -> list[int]:
-    """Return the red in the middle of each quarter: top left, top right, bottom left and right."""
+def quarters(path: Path) -> list[int]:
+    """Return the red value in the middle of each quarter, row by row."""
     pixels = read_image(path, 8)
     return [int(pixels[y, x, 0]) for y in (1, 6) for x in (1, 6)]
 
@@ -52,7 +52,7 @@ def test_16_bit_colours_are_scaled_not_cut(tmp_path, kind, channels):
 
 
 @pytest.mark.parametrize("kind", ["gif", "png", "webp", "tif"])
-def test_the_first_picture_of_an_animation_counts(tmp_path, kind):
+def test_the_first_frame_of_an_animation_is_read(tmp_path, kind):
     first, second = (Image.new("RGB", (8, 8), colour) for colour in (RED, (0, 255, 0)))
     path = tmp_path / f"a.{kind}"
     first.save(path, save_all=True, append_images=[second], **CAREFUL.get(kind, {}))
@@ -61,18 +61,18 @@ def test_the_first_picture_of_an_animation_counts(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize(("orientation", "quarter"), [(1, 0), (2, 1), (3, 3), (6, 1), (8, 2)])
-def test_a_photograph_is_turned_as_its_exif_data_say(tmp_path, kind, orientation, quarter):
+def test_a_photograph_is_turned_by_its_exif_orientation(tmp_path, kind, orientation, quarter):
     image = Image.new("RGB", (8, 8))
     image.paste((255, 255, 255), (0, 0, 4, 4))
     exif = image.getexif()
     exif[0x0112] = orientation
     image.save(tmp_path / f"a.{kind}", exif=exif, **CAREFUL.get(kind, {}))
     expected = [255 if number == quarter else 0 for number in range(4)]
-    assert np.allclose(bounds(tmp_path / f"a.{kind}"), expected, atol=3)
+    assert np.allclose(quarters(tmp_path / f"a.{kind}"), expected, atol=3)
 
 
 @pytest.mark.parametrize("exif", [b"MM\0*\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\0\x01", b"none", b""])
-def test_damaged_exif_data_do_not_cost_a_good_photograph(pets, exif, recwarn):
+def test_a_photograph_with_damaged_exif_data_is_read(pets, exif, recwarn):
     image = Image.new("RGB", (8, 8), RED)
     image.save(pets / "train" / "dog" / "c.jpg", quality=100, exif=b"Exif\0\0" + exif)
     warnings.simplefilter("always")
@@ -81,7 +81,7 @@ def test_damaged_exif_data_do_not_cost_a_good_photograph(pets, exif, recwarn):
     assert [str(warning.message) for warning in recwarn] == []
 
 
-def test_what_a_file_is_called_does_not_matter(tmp_path, noise):
+def test_the_suffix_does_not_matter(tmp_path, noise):
     noise(tmp_path / "a.png", 0, (16, 16))
     expected = read_image(tmp_path / "a.png", 16)
     (tmp_path / "a.png").rename(tmp_path / "a.JPEG")
@@ -97,7 +97,7 @@ def test_a_bomb_is_refused_without_a_warning(pets, recwarn, width, height):
     assert [str(warning.message) for warning in recwarn] == []
 
 
-def test_a_text_that_swells_is_refused(tmp_path):
+def test_a_text_chunk_that_expands_is_refused(tmp_path):
     information = PngImagePlugin.PngInfo()
     information.add_text("x", "a" * 10_000_000, zip=True)
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=information)
@@ -105,7 +105,7 @@ def test_a_text_that_swells_is_refused(tmp_path):
         read_image(tmp_path / "a.png", 8)
 
 
-def test_what_pillow_logs_does_not_reach_the_terminal(tmp_path, noise, monkeypatch, capsys):
+def test_messages_of_pillow_do_not_reach_the_terminal(tmp_path, noise, monkeypatch, capsys):
     noise(tmp_path / "a.tif", 0)
     samples = bytes.fromhex("15010300010000000300")
     content = (tmp_path / "a.tif").read_bytes()
@@ -117,7 +117,7 @@ def test_what_pillow_logs_does_not_reach_the_terminal(tmp_path, noise, monkeypat
     assert capsys.readouterr().err == ""
 
 
-def test_no_other_program_is_started_for_an_image(tmp_path, monkeypatch):
+def test_no_other_program_is_started_to_read_an_image(tmp_path, monkeypatch):
     Image.new("RGB", (8, 8), RED).save(tmp_path / "a.eps")
     (tmp_path / "a.eps").rename(tmp_path / "a.JPEG")
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_: pytest.fail("started"))
@@ -152,7 +152,7 @@ ODD = {
 
 @pytest.mark.parametrize(("kind", "reason"), ODD.items())
 @pytest.mark.parametrize("part", ["train", "val"])
-def test_what_only_has_the_name_of_an_image_is_one_clear_line(pets, part, kind, reason):
+def test_a_file_that_is_not_an_image_is_one_clear_line(pets, part, kind, reason):
     odd(pets / part / "dog" / "x.JPEG", kind)
     with pytest.raises(GratisError) as caught:
         load(DataSettings(name="folder", root=pets))
@@ -162,7 +162,7 @@ def test_what_only_has_the_name_of_an_image_is_one_clear_line(pets, part, kind, 
     )
 
 
-def test_an_image_that_may_not_be_read_is_named(pets, monkeypatch):
+def test_an_unreadable_image_is_named(pets, monkeypatch):
     def deny(path: Path, formats: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
@@ -174,7 +174,7 @@ def test_an_image_that_may_not_be_read_is_named(pets, monkeypatch):
 @pytest.mark.parametrize(
     "error", [MemoryError(), OSError(errno.EMFILE, os.strerror(errno.EMFILE), "x")]
 )
-def test_the_machine_s_divergence_is_not_taken_for_the_image_s(pets, monkeypatch, error):
+def test_a_lack_of_resources_is_not_reported_as_a_broken_image(pets, monkeypatch, error):
     def fail(path: Path, formats: object) -> None:
         raise error
 
@@ -189,7 +189,7 @@ def test_a_folder_named_like_an_image_is_a_folder(pets, noise):
     assert len(load(DataSettings(name="folder", root=pets, size=8)).train) == 4
 
 
-def test_folders_that_hold_themselves_are_read_once(pets, noise):
+def test_folders_that_contain_themselves_are_read_once(pets, noise):
     folder = pets / "train" / "cat"
     once = find_images(folder)
     (folder / "deeper" / "up").symlink_to("..")
@@ -201,13 +201,13 @@ def test_folders_that_hold_themselves_are_read_once(pets, noise):
         path for path, _, _ in once
     }
     assert len(find_images(folder)) == len(once)
-    # Links to folders elsewhere are followed.
-    noise(pets.parent / "elsewhere" / "e.png", 1, (8, 8))
-    (folder / "linked").symlink_to(pets.parent / "elsewhere")
+    # Links to folders outside are followed.
+    noise(pets.parent / "outside" / "e.png", 1, (8, 8))
+    (folder / "linked").symlink_to(pets.parent / "outside")
     assert str(folder / "linked" / "e.png") in [path for path, _, _ in find_images(folder)]
 
 
-def test_the_order_does_not_depend_on_the_file_system_s(pets, monkeypatch):
+def test_the_order_does_not_depend_on_the_file_system(pets, monkeypatch):
     folder = pets / "train" / "cat"
     for name in ("x", "y", "z"):
         (folder / name).symlink_to("deeper")
@@ -215,10 +215,13 @@ def test_the_order_does_not_depend_on_the_file_system_s(pets, monkeypatch):
 
     class Backwards:
         def __init__(self, path: str) -> None:
-            self.entries = sorted(scandir(path), key=lambda entry: entry.name, reverse=True)
+            self.entries = iter(sorted(scandir(path), key=lambda entry: entry.name, reverse=True))
 
         def __enter__(self):
-            return self.entries
+            return self
+
+        def __next__(self):
+            return next(self.entries)
 
         def __exit__(self, *_: object) -> None:
             pass

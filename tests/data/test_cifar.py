@@ -14,7 +14,7 @@ from gratis.errors import GratisError
 
 
 def records(seed: int, labels: list[int], classes: int) -> tuple[bytes, np.ndarray]:
-    """Write the binary format by its description, one byte after another."""
+    """Return images in the binary format, written by hand, and their pixels."""
     images = np.random.default_rng(seed).integers(0, 256, (len(labels), 32, 32, 3), dtype=np.uint8)
     content = b""
     for label, image in zip(labels, images, strict=True):
@@ -122,7 +122,7 @@ def test_an_impossible_label_is_named(made, label):
     assert "has a label above" in broken(made, relabel)
 
 
-def test_another_number_of_images_than_the_original_s_is_logged(made, messages, monkeypatch):
+def test_another_number_of_images_than_in_the_original_is_logged(made, messages, monkeypatch):
     name, root, rows = made
     training = 3 * (len(rows) - 1)
     load(DataSettings(name=name, root=root))
@@ -136,7 +136,7 @@ def test_another_number_of_images_than_the_original_s_is_logged(made, messages, 
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder"])
-def test_what_is_no_file_is_named(made, kind):
+def test_a_path_that_is_not_a_file_is_named(made, kind):
     def change(folder: Path, layout: cifar.Layout) -> None:
         path = folder / layout.train[-1]
         path.unlink()
@@ -152,7 +152,7 @@ def test_too_few_class_names_are_named(made):
     assert "names 2 classes" in broken(made, forget)
 
 
-def test_a_file_that_may_not_be_read_is_named(made, monkeypatch):
+def test_an_unreadable_file_is_named(made, monkeypatch):
     def deny(path: Path, dtype: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 

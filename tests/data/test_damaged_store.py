@@ -1,4 +1,4 @@
-"""A store that changed on the disk is noticed, and made anew from the originals."""
+"""A store that changed on disk is detected and decoded again."""
 
 import json
 import os
@@ -23,10 +23,10 @@ def settings(pets: Path) -> DataSettings:
 
 @pytest.fixture
 def made(settings, cache):
-    """The folder of a store, and the fingerprint of its content."""
-    seal = load(settings).fingerprint
+    """The folder of a store, and its fingerprint."""
+    fingerprint = load(settings).fingerprint
     (folder,) = (cache / "decoded").iterdir()
-    return folder, seal
+    return folder, fingerprint
 
 
 def relabel(path: Path, value: int) -> None:
@@ -94,11 +94,11 @@ def test_damage_is_logged_in_one_line_and_repaired(
     settings, made, damage, messages, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    folder, seal = made
+    folder, fingerprint = made
     damage(folder)
     again = load(settings)
-    assert again.fingerprint == seal
-    assert store.fingerprint(again.train, again.validation) == seal
+    assert again.fingerprint == fingerprint
+    assert store.fingerprint(again.train, again.validation) == fingerprint
     (message,) = messages()
     assert message.startswith(f"{folder}: is damaged (")
     assert message.endswith("); decoding the images again")
@@ -109,12 +109,12 @@ def test_damage_is_logged_in_one_line_and_repaired(
     assert messages() == []
 
 
-def test_a_damaged_store_whose_originals_broke_too_is_one_clear_line(settings, made, pets):
+def test_a_damaged_store_with_broken_originals_is_one_clear_line(settings, made, pets):
     folder, _ = made
     status = (pets / "train" / "dog" / "c.bmp").stat()
     (pets / "train" / "dog" / "c.bmp").write_bytes(bytes(status.st_size))
     os.utime(pets / "train" / "dog" / "c.bmp", ns=(status.st_mtime_ns, status.st_mtime_ns))
-    load(settings)  # nobody looks at what is decoded already
+    load(settings)  # the originals of decoded images are not read
     flip(folder / "train-images.npy", -1)
     with pytest.raises(GratisError, match=r"c\.bmp: is not a readable image"):
         load(settings)
@@ -131,14 +131,14 @@ def test_a_missing_file_is_named(settings, made, messages):
 
 
 def test_a_large_store_is_hashed_on_request(settings, made, monkeypatch, messages):
-    folder, seal = made
+    folder, fingerprint = made
     monkeypatch.setattr(store, "_VERIFIED_WHEN_OPENED", 100)
     flip(folder / "train-images.npy", -1)
     changed = load(settings)
-    assert store.fingerprint(changed.train, changed.validation) != seal
+    assert store.fingerprint(changed.train, changed.validation) != fingerprint
     assert messages() == []
-    mended = load(settings, check=True)
-    assert store.fingerprint(mended.train, mended.validation) == seal
+    repaired = load(settings, check=True)
+    assert store.fingerprint(repaired.train, repaired.validation) == fingerprint
     assert messages() == [
         f"{folder}: is damaged (its content was changed); decoding the images again"
     ]
@@ -146,7 +146,7 @@ def test_a_large_store_is_hashed_on_request(settings, made, monkeypatch, message
     assert messages() == []
 
 
-def test_a_store_that_may_not_be_read_is_left_alone(settings, made, monkeypatch):
+def test_an_unreadable_store_is_kept(settings, made, monkeypatch):
     folder, _ = made
 
     def deny(*_: object, **__: object) -> None:
@@ -158,23 +158,23 @@ def test_a_store_that_may_not_be_read_is_left_alone(settings, made, monkeypatch)
     assert len(list(folder.iterdir())) == 5
 
 
-def test_a_read_only_cache_serves_a_sound_store_and_names_a_damaged_one(
+def test_a_read_only_cache_serves_an_intact_store_and_names_a_damaged_one(
     settings, made, monkeypatch
 ):
-    folder, seal = made
+    folder, fingerprint = made
 
     def deny(path: object, *_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system", str(path))
 
     for name in ("mkdir", "rmdir", "unlink", "rename"):
         monkeypatch.setattr(os, name, deny)
-    assert load(settings).fingerprint == seal
+    assert load(settings).fingerprint == fingerprint
     flip(folder / "train-images.npy", -1)
     with pytest.raises(GratisError, match=r"cannot be written \(Read-only .*\); set .*CACHE"):
         load(settings)
 
 
-def test_of_two_at_once_one_decodes_and_the_other_waits(settings, cache, monkeypatch, messages):
+def test_of_two_processes_one_decodes_and_the_other_waits(settings, cache, monkeypatch, messages):
     decode, decoded = images._decode, []
     waiting = threading.Event()
 
@@ -185,19 +185,19 @@ def test_of_two_at_once_one_decodes_and_the_other_waits(settings, cache, monkeyp
 
     monkeypatch.setattr(images, "_decode", counted)
     monkeypatch.setattr(
-        cache_module.logger, "info", lambda line: (said.append(line), waiting.set())
+        cache_module.logger, "info", lambda line: (logged.append(line), waiting.set())
     )
-    said: list[str] = []
+    logged: list[str] = []
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(load, settings) for _ in range(2)]
-        seals = {future.result().fingerprint for future in both}
-    assert len(seals) == 1
+        fingerprints = {future.result().fingerprint for future in both}
+    assert len(fingerprints) == 1
     assert len(decoded) == 6
     (folder,) = (cache / "decoded").iterdir()
-    assert said == [f"waiting for another process that prepares {folder.name}"]
+    assert logged == [f"waiting for another process that prepares {folder.name}"]
 
 
-def test_where_nothing_can_be_locked_the_work_is_done_all_the_same(settings, cache):
+def test_without_locks_the_images_are_decoded_too(settings, cache):
     cache.mkdir()
     (cache / "locks").touch()
     assert len(load(settings).train) == 3

@@ -1,6 +1,6 @@
-"""A disk that fills up: one clear line, nothing half-written, and a rerun that succeeds.
+"""A full disk gives one clear line and leaves nothing half-written; a rerun succeeds.
 
-The limit on the size of a file makes every write site fail in turn, as a full disk does.
+A limit on the size of files makes every write fail in turn, as a full disk does.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ LARGE = 2**40
 
 
 def refused(call: Callable[[], object], size: int) -> str | None:
-    """Return the one line of complaint of a call for which files are too large, or none."""
+    """Return the error message of a call with files limited to ``size`` bytes, or ``None``."""
     with at_most(size):
         try:
             call()
@@ -42,9 +42,7 @@ def refused(call: Callable[[], object], size: int) -> str | None:
         *[("_describe", 0, size) for size in (0, 50)],
     ],
 )
-def test_every_file_of_a_store_may_be_the_one_that_does_not_fit(
-    pets, cache, monkeypatch, site, call, size
-):
+def test_any_file_of_a_store_may_fill_the_disk(pets, cache, monkeypatch, site, call, size):
     settings = DataSettings(name="folder", root=pets, size=16)
     write, calls = getattr(store, site), []
 
@@ -82,7 +80,7 @@ def test_unpacking_leaves_nothing(tmp_path):
     assert (tmp_path / "into" / "large").stat().st_size == 10_000
 
 
-def test_a_download_keeps_what_arrived_and_goes_on_from_there(server, tmp_path):
+def test_a_download_keeps_what_arrived_and_resumes_there(server, tmp_path):
     server.content = bytes(range(256)) * 3000
     md5, path = hashlib.md5(server.content).hexdigest(), tmp_path / "new" / "a.zip"
     line = refused(lambda: download(server.url("a.zip"), md5, path), 300_000)
@@ -98,15 +96,15 @@ def test_a_download_keeps_what_arrived_and_goes_on_from_there(server, tmp_path):
     assert server.asked[-1] == f"bytes={300_000}-"
 
 
-def test_a_full_disk_beside_a_damaged_store_is_the_same_line(pets, cache):
+def test_a_full_disk_beside_a_damaged_store_gives_the_same_line(pets, cache):
     settings = DataSettings(name="folder", root=pets, size=16)
-    seal = load(settings).fingerprint
+    fingerprint = load(settings).fingerprint
     (folder,) = (cache / "decoded").iterdir()
     (folder / "train-images.npy").write_bytes(b"")
     line = refused(lambda: load(settings), 1000)
     assert line is not None and "cannot be written (File too large)" in line
     assert list((cache / "decoded").iterdir()) == []
-    assert load(settings).fingerprint == seal
+    assert load(settings).fingerprint == fingerprint
 
 
 @pytest.mark.parametrize("size", [0, 130])

@@ -8,7 +8,7 @@ from gratis.data import DataSettings, load
 from gratis.errors import GratisError
 
 
-def test_the_size_is_64_unless_told_and_classes_are_the_first_sorted(pets, noise):
+def test_the_default_size_is_64_and_the_classes_are_sorted(pets, noise):
     for part in ("train", "val"):
         noise(pets / part / "ant" / "a.webp", 7)
     dataset = load(DataSettings(name="folder", root=pets))
@@ -99,7 +99,7 @@ def test_the_two_spellings_of_an_accent_are_the_same_class(pets, noise):
         load(DataSettings(name="folder", root=pets))
 
 
-def test_hidden_and_stray_files_are_passed_over(pets, noise):
+def test_hidden_and_stray_files_are_skipped(pets, noise):
     expected = load(DataSettings(name="folder", root=pets, size=8)).fingerprint
     for part in ("train", "val"):
         (pets / part / ".DS_Store").write_bytes(b"\0")

@@ -39,7 +39,7 @@ def test_a_palette_with_transparent_entries_keeps_its_colours(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_16_bit_greys_are_scaled_not_cut(tmp_path, name):
+def test_16_bit_greys_are_scaled_not_clipped(tmp_path, name):
     deep = np.linspace(0, 65535, 64).reshape(8, 8).astype(np.uint16)
     Image.fromarray(deep).save(tmp_path / name)
     expected = np.rint(deep / 257)
@@ -54,7 +54,7 @@ def test_32_bit_and_floating_point_greys(tmp_path):
 
 
 @pytest.mark.parametrize("size", [(60, 40), (40, 60), (40, 40), (5, 7)])
-def test_the_shorter_side_is_scaled_and_the_centre_cut(tmp_path, noise, size):
+def test_the_shorter_side_is_scaled_and_the_longer_side_cropped(tmp_path, noise, size):
     noise(tmp_path / "a.png", 0, size)
     with Image.open(tmp_path / "a.png") as image:
         scale = 20 / min(size)
@@ -71,7 +71,7 @@ def test_an_image_of_the_right_size_is_left_alone(tmp_path, noise):
         assert np.array_equal(read_image(tmp_path / "a.png", 16), np.asarray(image))
 
 
-def test_a_very_long_image_costs_no_memory(tmp_path):
+def test_a_very_long_image_takes_little_memory(tmp_path):
     Image.new("RGB", (60_000, 1), RED).save(tmp_path / "a.png")
     assert (read_image(tmp_path / "a.png", 256) == RED).all()
 
@@ -105,7 +105,7 @@ def test_broken_images_are_named_with_a_reason(tmp_path, noise):
             read_image(tmp_path / name, 8)
 
 
-def test_pictures_are_found_at_any_depth_in_a_fixed_order(pets, tmp_path):
+def test_images_are_found_at_any_depth_in_a_fixed_order(pets, tmp_path):
     found = [path for path, _, _ in find_images(pets / "train")]
     names = ["cat/a.png", "cat/deeper/b.jpg", "dog/c.bmp"]
     assert found == [str(pets / "train" / name) for name in names]

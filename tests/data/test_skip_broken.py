@@ -1,4 +1,4 @@
-"""Training on without broken images: what is left, what is said, what is refused."""
+"""Broken images can be left out; they are logged and listed."""
 
 import json
 
@@ -12,7 +12,7 @@ from gratis.errors import GratisError
 
 @pytest.fixture(params=[10**6, 1], ids=["threads", "processes"])
 def damaged(pets, noise, request, monkeypatch):
-    """Pets with a second dog in each part, and a broken image in each class."""
+    """A folder of pets with a broken image in each class and split."""
     monkeypatch.setattr(decoding, "_MANY", request.param)
     for part in ("train", "val"):
         for number in range(100):
@@ -22,11 +22,11 @@ def damaged(pets, noise, request, monkeypatch):
     return pets
 
 
-def read(root, **wishes):
-    return load(DataSettings(name="folder", root=root, size=8, **wishes))
+def read(root, **options):
+    return load(DataSettings(name="folder", root=root, size=8, **options))
 
 
-def test_without_the_flag_broken_images_are_refused_and_the_flag_named(damaged, cache):
+def test_without_the_flag_broken_images_are_refused_and_the_flag_is_named(damaged, cache):
     with pytest.raises(GratisError, match=r"train/cat/broken\.png: .* --skip-broken-images$"):
         read(damaged)
     (damaged / "train" / "cat" / "broken.png").unlink()
@@ -36,7 +36,7 @@ def test_without_the_flag_broken_images_are_refused_and_the_flag_named(damaged, 
     assert list((cache / "decoded").iterdir()) == []
 
 
-def test_what_is_left_is_what_there_would_be_without_the_broken_images(damaged):
+def test_the_data_set_equals_one_without_the_broken_images(damaged):
     skipping = read(damaged, skip_broken=True)
     assert skipping.skipped == (
         "train/cat/broken.png (the file is empty)",
@@ -56,7 +56,7 @@ def test_what_is_left_is_what_there_would_be_without_the_broken_images(damaged):
     assert np.array_equal(skipping.train.labels, whole.train.labels)
 
 
-def test_they_are_listed_whenever_the_data_are_opened(damaged, messages, cache):
+def test_they_are_logged_each_time_the_data_is_opened(damaged, messages, cache):
     for _ in range(2):
         read(damaged, skip_broken=True)
         (message,) = messages()
@@ -67,14 +67,14 @@ def test_they_are_listed_whenever_the_data_are_opened(damaged, messages, cache):
     assert len(json.loads(about.read_text())["skipped"]) == 4
 
 
-def test_the_flag_does_not_open_the_same_store_as_without_it(damaged):
+def test_the_flag_is_part_of_the_key_of_the_store(damaged):
     read(damaged, skip_broken=True)
     with pytest.raises(GratisError, match="broken"):
         read(damaged)
 
 
 @pytest.mark.parametrize("part", ["train", "val"])
-def test_a_class_of_which_nothing_is_left_is_refused(damaged, part, cache):
+def test_a_class_without_remaining_images_is_refused(damaged, part, cache):
     for path in (damaged / part / "cat").rglob("*.*"):
         path.write_bytes(b"")
     with pytest.raises(GratisError) as caught:
@@ -98,9 +98,9 @@ def test_tiny_imagenet_too(tiny, messages):
 
 def test_the_command_line_shows_the_whole_list(damaged, within):
     words = ["data", f"folder:{damaged}", "--skip-broken-images", "data.size=8"]
-    code, said = within(*words)
+    code, output = within(*words)
     assert code == 0
-    lines = said.out.splitlines()
+    lines = output.out.splitlines()
     assert lines[1:3] == [
         "  training    102 images, 2 to 100 per class",
         "  validation  102 images",
@@ -116,11 +116,11 @@ def test_the_command_line_shows_the_whole_list(damaged, within):
 
 @pytest.mark.parametrize("command", ["train free --out out", "reproduce --out out", "timing free"])
 def test_the_flag_reaches_the_recipe(damaged, monkeypatch, within, command, tmp_path):
-    """A class emptied by the flag is refused, which tells that the flag was heard."""
+    """A class without remaining images is refused only if the flag took effect."""
     for path in (damaged / "val" / "cat").rglob("*.*"):
         path.write_bytes(b"")
     words = ["data.name=folder", "--data-root", str(damaged), "--skip-broken-images"]
     monkeypatch.chdir(tmp_path)
-    code, said = within(*command.split(), *words)
+    code, output = within(*command.split(), *words)
     assert code == 2
-    assert "all images of class 'cat' are broken" in said.err
+    assert "all images of class 'cat' are broken" in output.err

@@ -45,7 +45,7 @@ def test_wrong_settings_are_refused(content, problem):
         ("tiny-imagenet:~/t", {"name": "tiny-imagenet", "root": str(Path.home() / "t")}),
     ],
 )
-def test_the_command_line_s_word(text, expected):
+def test_the_argument_of_the_command_line(text, expected):
     assert from_argument(text) == expected
 
 

@@ -25,7 +25,7 @@ def settings(pets: Path) -> DataSettings:
     return DataSettings(name="folder", root=pets, size=16)
 
 
-def test_the_store_holds_what_pillow_decodes(settings, pets):
+def test_the_store_holds_the_images_that_pillow_decodes(settings, pets):
     dataset = load(settings)
     for split, part in ((dataset.train, "train"), (dataset.validation, "val")):
         files = ["cat/a.png", "cat/deeper/b.jpg", "dog/c.bmp"]
@@ -60,7 +60,7 @@ def test_the_second_load_decodes_nothing(settings, monkeypatch, pets):
     assert load(settings.model_copy(update={"root": Path("pets")})).classes == ("cat", "dog")
 
 
-def test_a_changed_file_size_or_choice_of_classes_decodes_anew(settings, pets, noise):
+def test_a_changed_file_or_size_is_decoded_again(settings, pets, noise):
     first = load(settings)
     assert load(settings.model_copy(update={"size": 8})).size == 8
     noise(pets / "train" / "dog" / "c.bmp", 99, (8, 8))
@@ -71,13 +71,13 @@ def test_a_changed_file_size_or_choice_of_classes_decodes_anew(settings, pets, n
     assert not np.array_equal(changed.train.images[2], first.train.images[2])
 
 
-def test_the_fingerprint_sees_pixels_and_labels_but_not_paths(settings, pets, tmp_path):
+def test_the_fingerprint_depends_on_pixels_and_labels_but_not_on_paths(settings, pets, tmp_path):
     first = load(settings)
-    pets.rename(tmp_path / "elsewhere")
-    moved = load(settings.model_copy(update={"root": tmp_path / "elsewhere"}))
+    pets.rename(tmp_path / "moved")
+    moved = load(settings.model_copy(update={"root": tmp_path / "moved"}))
     assert moved.fingerprint == first.fingerprint
-    (tmp_path / "elsewhere/train/cat/a.png").rename(tmp_path / "elsewhere/train/dog/z.png")
-    relabelled = load(settings.model_copy(update={"root": tmp_path / "elsewhere"}))
+    (tmp_path / "moved/train/cat/a.png").rename(tmp_path / "moved/train/dog/z.png")
+    relabelled = load(settings.model_copy(update={"root": tmp_path / "moved"}))
     assert relabelled.fingerprint != first.fingerprint
 
 
@@ -109,11 +109,11 @@ load(DataSettings(name="folder", root=Path(sys.argv[1]), size=16))
 """
 
 
-def test_a_killed_decoding_is_never_taken_for_a_store_and_is_swept_later(settings, pets, cache):
+def test_a_killed_decoding_is_not_used_and_is_removed_later(settings, pets, cache):
     command = [sys.executable, "-c", KILLED, str(pets)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        # The import itself stays light: the lists of slow libraries is empty.
+        # The import stays fast: none of the slow libraries is loaded.
         assert process.stdout.readline() == "decoding []\n"
         process.send_signal(signal.SIGKILL)
     assert any(path.name.endswith(".partial") for path in (cache / "decoded").iterdir())

@@ -22,13 +22,13 @@ def extract(archive: Path, folder: Path, top: str, limit: int = _LIMIT) -> None:
     """Unpack a zip or tar archive into ``folder``, without its leading folder ``top``.
 
     Args:
-        archive: The archive; a zip archive ends in ``.zip``.
-        folder: An existing or missing folder, without files of the archive's names.
-        top: The leading folder to leave out of the members' names.
-        limit: The most bytes that the archive may unpack to.
+        archive: the archive; a zip archive ends in ``.zip``.
+        folder: an existing or missing folder, without files of the archive's names.
+        top: the leading folder to leave out of the members' names.
+        limit: the most bytes that the archive may unpack to.
 
     Raises:
-        GratisError: The archive is broken or encrypted, unpacks to more than ``limit`` bytes, or
+        GratisError: the archive is broken or encrypted, unpacks to more than ``limit`` bytes, or
             holds a link, a device, two members of one name, or one that lies outside ``folder``.
         OSError: ``folder`` cannot be written.
     """

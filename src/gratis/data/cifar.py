@@ -32,11 +32,11 @@ class Layout:
     """The files of one of the two data sets.
 
     Attributes:
-        published: The archive.
-        train: The files of training images.
-        validation: The file of validation images.
-        classes: The number of classes.
-        label_bytes: The number of bytes before each image; the last is its label.
+        published: the archive.
+        train: the files of training images.
+        validation: the file of validation images.
+        classes: the number of classes.
+        label_bytes: the number of bytes before each image; the last is its label.
     """
 
     published: PublishedArchive
@@ -80,7 +80,7 @@ def read(settings: DataSettings) -> Dataset:
     Another number of images than in the original is accepted and logged.
 
     Raises:
-        GratisError: A file is missing or broken, or the download fails.
+        GratisError: a file is missing or broken, or the download fails.
     """
     layout = LAYOUTS[settings.name]
     folder = locate(layout.published, settings.root)

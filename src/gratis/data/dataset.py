@@ -37,16 +37,16 @@ class Dataset:
     """Training and validation images of one square size, with the names of their classes.
 
     Attributes:
-        name: The name of the data source.
-        train: The images to train on.
-        validation: The images to evaluate on.
-        classes: The name of each class, by label.
-        fingerprint: A digest of every pixel and label.
-        mirrors: Whether a mirrored image still shows its class (not so for digits).
-        skipped: The broken images that were left out, each with the reason.
+        name: the name of the data source.
+        train: the images to train on.
+        validation: the images to evaluate on.
+        classes: the name of each class, by label.
+        fingerprint: a digest of every pixel and label.
+        mirrors: whether a mirrored image still shows its class (not so for digits).
+        skipped: the broken images that were left out, each with the reason.
 
     Raises:
-        GratisError: There are fewer than two classes, or a split has no images.
+        GratisError: there are fewer than two classes, or a split has no images.
     """
 
     name: str
@@ -87,15 +87,7 @@ def few(items: Sequence[str]) -> str:
 
 
 def refuse_few_classes(where: object, classes: int) -> None:
-    """Refuse data with fewer than two classes.
-
-    Args:
-        where: The folder of the data, or its name.
-        classes: The number of classes.
-
-    Raises:
-        GratisError: There are fewer than two.
-    """
+    """Raise a GratisError that names ``where`` if there are fewer than two classes."""
     if classes < 2:
         plural = "1 class" if classes == 1 else f"{classes} classes"
         raise GratisError(
@@ -104,17 +96,7 @@ def refuse_few_classes(where: object, classes: int) -> None:
 
 
 def refuse_degenerate(where: object, classes: int, train: int, validation: int) -> None:
-    """Refuse data that a classifier cannot be trained or evaluated on.
-
-    Args:
-        where: The folder of the data, or its name.
-        classes: The number of classes.
-        train: The number of training images.
-        validation: The number of validation images.
-
-    Raises:
-        GratisError: There are fewer than two classes, or a split has no images.
-    """
+    """Raise a GratisError also if there are no training or validation images."""
     refuse_few_classes(where, classes)
     for images, split in ((train, "training"), (validation, "validation")):
         if images == 0:

@@ -45,18 +45,18 @@ def write_images(path: Path, split: RawSplit, size: int, skip: bool, title: str)
     """Decode ``split`` into one uint8 array (n, size, size, 3) in NumPy's file format.
 
     Args:
-        path: The file to write.
-        split: The images.
-        size: Their height and width in pixels.
-        skip: Whether to leave broken images out.
-        title: The text of the progress bar.
+        path: the file to write.
+        split: the images.
+        size: their height and width in pixels.
+        skip: whether to leave broken images out.
+        title: the text of the progress bar.
 
     Returns:
         The broken images, which the array lacks; empty unless ``skip``.
 
     Raises:
-        BrokenImage: An image is broken, and ``skip`` is false.
-        GratisError: A process that decoded images was killed.
+        BrokenImage: an image is broken, and ``skip`` is false.
+        GratisError: a process that decoded images was killed.
     """
     broken: Broken = {}
     total = len(split.labels)

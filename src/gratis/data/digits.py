@@ -17,7 +17,7 @@ def read(settings: DataSettings) -> Dataset:
     """Return the digits in a fixed split: 1437 images for training, 360 for validation.
 
     Raises:
-        GratisError: More than ten classes are asked for, or a root is given.
+        GratisError: more than ten classes are asked for, or a root is given.
     """
     if settings.root is not None:
         raise GratisError("digits come with scikit-learn and have no folder; leave out --data-root")

@@ -31,7 +31,7 @@ def download(url: str, md5: str, path: Path) -> None:
     What has arrived is kept in ``<path>.partial``; the next call asks only for the rest.
 
     Raises:
-        GratisError: The server cannot be reached, keeps breaking off, or sends a file whose MD5 sum
+        GratisError: the server cannot be reached, keeps breaking off, or sends a file whose MD5 sum
             is not ``md5``; or ``path`` cannot be written.
     """
     if path.is_file():
@@ -52,38 +52,38 @@ def download(url: str, md5: str, path: Path) -> None:
 def _receive(url: str, partial: Path) -> bool:
     """Append to ``partial`` until the file is complete or an attempt brings nothing new."""
     for _ in range(_ATTEMPTS):
-        before = partial.stat().st_size
-        if _attempt(url, partial, before):
+        have = partial.stat().st_size
+        response = _request(url, have)
+        if response is None:
             return True
-        if partial.stat().st_size <= before:
+        with response, partial.open("r+b") as stream:
+            start = _start(response, have)
+            if start > have > 0:
+                # The bytes between are missing: start again from the beginning.
+                stream.truncate(0)
+                continue
+            stream.seek(start)
+            stream.truncate()
+            if _append(url, response, stream):
+                return True
+        if partial.stat().st_size <= have:
             break
     return False
 
 
-def _attempt(url: str, partial: Path, have: int) -> bool:
-    """Fetch all but the first ``have`` bytes; return whether the file is complete."""
+def _request(url: str, have: int) -> Any:
+    """Return the response with all but the first ``have`` bytes; ``None`` if there are no more."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
+        return urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
     except HTTPError as error:
-        with error:
-            if have and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                # Nothing is missing; the MD5 sum shows whether it is the right file.
-                return True
+        error.close()
+        if have and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return None
         raise _failure(url, f"cannot be downloaded (HTTP {error.code})") from error
     except (OSError, http.client.HTTPException) as error:
         reason = str(getattr(error, "reason", error))
         raise _failure(url, f"cannot be downloaded ({reason})") from error
-    with response:
-        start = _start(response, have)
-        if start <= have:
-            with partial.open("r+b") as stream:
-                stream.seek(start)
-                stream.truncate()
-                return _append(url, response, stream)
-    if have == 0:
-        raise _failure(url, "sends another part of the file than requested")
-    return _attempt(url, partial, have=0)
 
 
 def _start(response: Any, have: int) -> int:

@@ -14,10 +14,10 @@ def hold_out(split: Split, per_class: int = 5, seed: int = 0) -> tuple[Indices, 
     """Return the sorted indices of ``split`` to train on, and those held out for model selection.
 
     Args:
-        split: The training images.
-        per_class: The number of images of each class to hold out; half of them if a class has
+        split: the training images.
+        per_class: the number of images of each class to hold out; half of them if a class has
             fewer than twice as many.
-        seed: The seed of the draw. It is not the seed of a run: every run holds out the same
+        seed: the seed of the draw. It is not the seed of a run: every run holds out the same
             images.
 
     Raises:

@@ -21,7 +21,7 @@ def read(settings: DataSettings) -> Dataset:
     ``settings.size`` is 64 pixels.
 
     Raises:
-        GratisError: A folder or a class is missing or empty, or an image is broken.
+        GratisError: a folder or a class is missing or empty, or an image is broken.
     """
     if settings.root is None:
         raise GratisError("the data source folder needs a path; write --data folder:PATH")

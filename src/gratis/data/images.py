@@ -32,45 +32,38 @@ def find_images(folder: Path) -> list[Stamp]:
     """
     found: list[Stamp] = []
     seen: set[tuple[int, int]] = set()
-    waiting = [str(folder)] if folder.is_dir() else []
-    while waiting:
-        here = waiting.pop()
+    walk = os.walk(folder, onerror=_raise, followlinks=True) if folder.is_dir() else ()
+    for here, folders, names in walk:
         status = os.stat(here)
         if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        with os.scandir(here) as entries:
-            shown = [entry for entry in entries if not entry.name.startswith(".")]
         # Sorted, so that of several links to a folder the same one is followed on every system.
-        for entry in sorted(shown, key=lambda entry: entry.name):
-            if _is_folder(entry):
-                waiting.append(entry.path)
-            elif entry.name.lower().endswith(_SUFFIXES):
-                found.append(_stamp(entry))
+        folders[:] = sorted((name for name in folders if not name.startswith(".")), reverse=True)
+        images = (name for name in names if name.lower().endswith(_SUFFIXES))
+        found += [_stamp(os.path.join(here, name)) for name in images if not name.startswith(".")]
     return sorted(found)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
+def _raise(error: OSError) -> None:
+    raise error
 
 
-def _stamp(entry: os.DirEntry[str]) -> Stamp:
+def _stamp(path: str) -> Stamp:
     try:
-        status = entry.stat()
+        status = os.stat(path)
     except OSError:
         # A dangling link is reported when it is read.
-        return entry.path, 0, 0
-    return entry.path, status.st_size, status.st_mtime_ns
+        return path, 0, 0
+    return path, status.st_size, status.st_mtime_ns
 
 
 def labelled_images(folders: Sequence[Path], remedy: str) -> tuple[list[Stamp], list[int]]:
     """Return the image files in all ``folders``, each with the index of its folder as its label.
 
     Raises:
-        GratisError: A folder holds no images; the message ends with ``remedy``.
+        GratisError: a folder holds no images; the message ends with ``remedy``.
     """
     files: list[Stamp] = []
     labels: list[int] = []
@@ -98,9 +91,9 @@ def read_image(path: Path, size: int) -> Pixels:
     to the centre. Transparency is ignored; 16-bit greys are scaled to 8 bits.
 
     Raises:
-        BrokenImage: The file is missing, truncated, not an image of a known format, or has more
+        BrokenImage: the file is missing, truncated, not an image of a known format, or has more
             than 89 million pixels.
-        GratisError: There is not enough memory.
+        GratisError: there is not enough memory.
     """
     _prepare_pillow()
     try:

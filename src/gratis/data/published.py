@@ -15,10 +15,10 @@ class PublishedArchive:
     """An archive on the web.
 
     Attributes:
-        url: Its address.
-        md5: Its published MD5 sum, in hexadecimal.
-        folder: The folder that it unpacks to.
-        marker: A file in that folder.
+        url: its address.
+        md5: its published MD5 sum, in hexadecimal.
+        folder: the folder that it unpacks to.
+        marker: a file in that folder.
     """
 
     url: str
@@ -36,12 +36,12 @@ def locate(published: PublishedArchive, root: Path | None) -> Path:
     """Return the unpacked folder of a published data set.
 
     Args:
-        published: The archive.
-        root: The unpacked folder; a folder that holds it, or that holds the archive, which is
+        published: the archive.
+        root: the unpacked folder; a folder that holds it, or that holds the archive, which is
             unpacked there; or the archive. By default, the cache, where it is downloaded to.
 
     Raises:
-        GratisError: It is not there, or cannot be downloaded or unpacked.
+        GratisError: it is not there, or cannot be downloaded or unpacked.
     """
     where = _where(published, root)
     for folder in (where, where / published.folder):

@@ -29,7 +29,7 @@ def stamp(path: Path) -> Stamp:
     """Return a file's path, size and modification time.
 
     Raises:
-        GratisError: There is no such file, or it is not a regular file.
+        GratisError: there is no such file, or it is not a regular file.
     """
     remedy = "restore it from the original data"
     try:
@@ -61,7 +61,7 @@ class RawSplit:
 
     Attributes:
         labels: int64 of shape (n,).
-        read: Returns image i as uint8 of shape (size, size, 3) or raises :class:`BrokenImage`;
+        read: returns image i as uint8 of shape (size, size, 3) or raises :class:`BrokenImage`;
             called from several processes or threads.
     """
 
@@ -74,17 +74,17 @@ class RawDataset:
     """A data set before decoding: everything that the arrays in the store depend on.
 
     Attributes:
-        name: The name of the data source.
-        root: The resolved folder of the data.
-        size: The height and width of the decoded images, in pixels.
-        classes: The name of each class, by label.
-        files: The files that are read.
-        train: The images to train on.
-        validation: The images to evaluate on.
-        skip_broken: Whether to leave out images that cannot be decoded.
+        name: the name of the data source.
+        root: the resolved folder of the data.
+        size: the height and width of the decoded images, in pixels.
+        classes: the name of each class, by label.
+        files: the files that are read.
+        train: the images to train on.
+        validation: the images to evaluate on.
+        skip_broken: whether to leave out images that cannot be decoded.
 
     Raises:
-        GratisError: There are fewer than two classes, or a split has no images.
+        GratisError: there are fewer than two classes, or a split has no images.
     """
 
     name: str

@@ -26,12 +26,12 @@ class DataSettings(Settings):
     """The settings of a data set.
 
     Attributes:
-        name: The data source.
-        root: The folder that holds the data; default: the cache, or a download.
-        classes: The number of classes, the first in the source's order; default: all.
-        size: The height and width that every image is resized to, in pixels; default: the
+        name: the data source.
+        root: the folder that holds the data; default: the cache, or a download.
+        classes: the number of classes, the first in the source's order; default: all.
+        size: the height and width that every image is resized to, in pixels; default: the
             source's own size.
-        skip_broken: Whether to leave out images that cannot be read; default: they are an error.
+        skip_broken: whether to leave out images that cannot be read; default: they are an error.
     """
 
     name: Annotated[str, AfterValidator(_known)]
@@ -58,12 +58,12 @@ def load(settings: DataSettings, check: bool = False) -> Dataset:
     """Return a data set; its images are decoded on the first call and memory-mapped afterwards.
 
     Args:
-        settings: Which data set.
-        check: Whether to verify decoded images of more than 4 GiB too. Damaged ones are decoded
+        settings: which data set.
+        check: whether to verify decoded images of more than 4 GiB too. Damaged ones are decoded
             again.
 
     Raises:
-        GratisError: The data is missing, incomplete, broken or unreadable, has fewer than two
+        GratisError: the data is missing, incomplete, broken or unreadable, has fewer than two
             classes, or a split has no images; or the cache cannot be written.
     """
     try:
@@ -82,7 +82,7 @@ def from_argument(text: str) -> dict[str, str]:
     ``folder:~/pets`` gives ``{"name": "folder", "root": ...}``, with an absolute path.
 
     Raises:
-        GratisError: There is a colon but no path after it.
+        GratisError: there is a colon but no path after it.
     """
     name, colon, path = text.partition(":")
     if not colon:
@@ -96,7 +96,7 @@ def first_classes(available: Sequence[str], settings: DataSettings) -> tuple[str
     """Return the first ``settings.classes`` of the available classes, or all of them.
 
     Raises:
-        GratisError: There are fewer than asked for, or fewer than two.
+        GratisError: there are fewer than asked for, or fewer than two.
     """
     refuse_few_classes(settings.root or settings.name, len(available))
     if settings.classes is not None and settings.classes > len(available):

@@ -39,7 +39,7 @@ def decode_once(raw: RawDataset) -> Dataset:
     A damaged store is decoded again, with a warning. Images left out are logged.
 
     Raises:
-        GratisError: An image is broken and not to be left out, or all images of a class are; or
+        GratisError: an image is broken and not to be left out, or all images of a class are; or
             the cache folder cannot be written.
     """
     folder = cache_folder() / "decoded" / f"{raw.name}-{raw.size}px-{raw.key()}"

@@ -31,7 +31,7 @@ def read(settings: DataSettings) -> Dataset:
     A training set with fewer images than the original is accepted and logged.
 
     Raises:
-        GratisError: Files are missing, contradict each other or are broken, or the download fails.
+        GratisError: files are missing, contradict each other or are broken, or the download fails.
     """
     folder = locate(PUBLISHED, settings.root)
     known = _wnids(folder / "wnids.txt")

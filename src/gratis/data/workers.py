@@ -42,15 +42,15 @@ def parallel_map(
     when this process ends in any way.
 
     Args:
-        work: A function of the task's number. What a process returns must be small: if one is
+        work: a function of the task's number. What a process returns must be small: if one is
             killed while it sends a result of more than a few kilobytes, the pool waits for the
             rest without end. Large results belong into shared memory.
-        tasks: The number of tasks.
-        ahead: The number of tasks that may be started before their result is read.
-        processes: Whether to use processes; if not, threads.
+        tasks: the number of tasks.
+        ahead: the number of tasks that may be started before their result is read.
+        processes: whether to use processes; if not, threads.
 
     Raises:
-        GratisError: A worker process was killed.
+        GratisError: a worker process was killed.
     """
     workers = max(1, min(cores(), tasks))
     pool = (_start_processes(work, workers) if processes else None) or _start_threads(workers)

@@ -3,11 +3,13 @@
 import multiprocessing
 import os
 import pickle
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,24 @@ def test_a_killed_process_is_one_clear_line(tmp_path):
 
     with pytest.raises(GratisError, match="was killed; free some memory"):
         written(tmp_path / "images.npy", read)
+
+
+def test_a_worker_killed_at_any_moment_never_hangs_the_decoding(tmp_path):
+    split = RawSplit(np.zeros(5000, dtype=np.int64), lambda _: np.zeros((64, 64, 3), np.uint8))
+    draw = random.Random(0)
+
+    def kill_one(wait: float) -> None:
+        time.sleep(wait)
+        for process in multiprocessing.active_children()[:1]:
+            process.kill()
+
+    for _ in range(10):
+        killer = threading.Thread(target=kill_one, args=[draw.uniform(0, 0.2)])
+        killer.start()
+        with suppress(GratisError):
+            write_images(tmp_path / "images.npy", split, 64, False, "Decoding")
+        killer.join()
+        assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize("fault", [OSError(11, "no more"), ImportError("no semaphores")], ids=repr)

@@ -59,7 +59,7 @@ def report(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...", help="Folders of runs, of measured models, or of several of them."
+            metavar="RUN...", help="Folders of runs, of evaluations, or of several of them."
         ),
     ],
     out: Annotated[
@@ -70,13 +70,13 @@ def report(
         typer.Option(help="Show images of this recipe; repeatable.", metavar="RECIPE"),
     ] = None,
     images: Annotated[
-        bool, typer.Option("--images/--no-images", help="With images and classes, or without.")
+        bool, typer.Option("--images/--no-images", help="Whether to show images and classes.")
     ] = True,
 ) -> None:
-    """Write a page about what was measured: report.html in one file, and report.md with images.
+    """Write a report on evaluations: report.html as a single file, and report.md with images.
 
-    It goes to DIR, or into the folder 'report' beside what is in the first RUN. Without --show the
-    images are those of the most robust recipe, the baseline and one with a denoiser.
+    It goes to DIR, or into the folder 'report' of the first RUN. Without --show it has images of
+    the most robust recipe, the baseline and the first recipe with a denoiser.
     """
     from gratis.report import choose, read_runs, write_page
 

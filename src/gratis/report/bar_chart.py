@@ -3,36 +3,13 @@
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gratis.files import atomic_file
-from gratis.report.charts import (
-    BAND,
-    BLUE,
-    INK,
-    MUTED,
-    ORANGE,
-    PAPER,
-    RED,
-    RULE,
-    SKY,
-    Chart,
-    as_png,
-    new_figure,
-    style,
-)
-from gratis.report.rows import (
-    PAPERS,
-    Estimate,
-    Row,
-    attacked_with,
-    explain_marks,
-    group,
-    measured_on,
-    titles,
-)
+from gratis.report import charts
+from gratis.report.charts import BAND, BLUE, INK, MUTED, ORANGE, PAPER, RED, RULE, SKY, Chart
+from gratis.report.rows import PAPERS, Row, attacked_with, explain_marks, group, measured_on, titles
 from gratis.results import Results
 
 if TYPE_CHECKING:
@@ -46,39 +23,20 @@ _PAPER_COLUMN = 110.0
 _FILE_DPI = 150
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """The sizes of a figure.
-
-    Attributes:
-        width: the width of the figure, in inches.
-        row: the height of a row, in inches.
-        number: the width of a number, in points of accuracy.
-        legend_columns: the columns of the legend.
-        names_above: whether the titles are above the bars instead of beside them.
-        models: whether the titles include the models.
-    """
+class _Layout(NamedTuple):
+    """The sizes of a figure: its width and row height in inches, a number's width in points."""
 
     width: float
     row: float
     number: float
-    legend_columns: int
+    legend_columns: int = 5
+    # Whether the titles are above the bars, and whether they include the models.
     names_above: bool = False
     models: bool = False
 
-    @property
-    def bar(self) -> float:
-        """The height of a bar, as a share of the height of a row."""
-        return 0.16 if self.names_above else 0.2
 
-    @property
-    def offset(self) -> float:
-        """The distance of the bars' centre below the row's centre, likewise."""
-        return 0.14 if self.names_above else 0.0
-
-
-_FILE = _Layout(width=10.0, row=0.78, number=4.0, legend_columns=5, models=True)
-_PAGE = _Layout(width=7.2, row=0.62, number=6.0, legend_columns=5)
+_FILE = _Layout(width=10.0, row=0.78, number=4.0, models=True)
+_PAGE = _Layout(width=7.2, row=0.62, number=6.0)
 _PHONE = _Layout(width=3.5, row=0.85, number=9.0, legend_columns=2, names_above=True)
 
 
@@ -97,14 +55,14 @@ def figure1(results: Sequence[Results], path: Path) -> None:
         GratisError: the file cannot be written.
     """
     rows, notes = group(results), figure1_notes(results)
-    with style():
+    with charts.style():
         figure = _draw(rows, _FILE)
         figure.set_figheight(figure.get_figheight() + 0.7 + 0.2 * len(notes))
         title = f"Accuracy on {measured_on(results)}\n{attacked_with(results)}"
         title += f"\n{_usual_model(rows)} unless a row says otherwise"
         figure.axes[0].set_title(title, loc="left", fontsize=11, pad=26)
         figure.supxlabel("\n".join(notes), x=0.01, ha="left", fontsize=8, color=MUTED)
-        png = as_png(figure, _FILE_DPI)
+        png = charts.as_png(figure, _FILE_DPI)
     with atomic_file(path) as temporary:
         temporary.write_bytes(png)
 
@@ -114,7 +72,7 @@ def figure1_chart(results: Sequence[Results]) -> Chart:
     rows = group(results)
     text = "Accuracy of each model in percent, as bars, by metric"
     text += "; the paper's values as diamonds." if in_the_paper(rows) else "."
-    with style():
+    with charts.style():
         return Chart.of("figure1", text, _draw(rows, _PAGE), _draw(rows, _PHONE))
 
 
@@ -137,16 +95,18 @@ def in_the_paper(rows: Sequence[Row]) -> bool:
 
 def _draw(rows: Sequence[Row], layout: _Layout) -> "Figure":
     frame = 0.75 + 0.24 * -(-(len(_COLOURS) + 1) // layout.legend_columns)
-    figure = new_figure(layout.width, frame + layout.row * len(rows))
+    figure = charts.new_figure(layout.width, frame + layout.row * len(rows))
     axes = figure.add_subplot()
     with_paper = in_the_paper(rows)
     for place, row in enumerate(rows):
         if place % 2:
             axes.axhspan(place - 0.5, place + 0.5, color=BAND, zorder=0, linewidth=0)
-        first = place + layout.offset - (len(_COLOURS) - 1) / 2 * layout.bar
+        # A row has the height 1.
+        centre, height = (place + 0.14, 0.16) if layout.names_above else (place, 0.2)
         for rank, metric in enumerate(_COLOURS):
-            y = first + rank * layout.bar
-            _draw_metric(axes, layout, y, row, metric)
+            y = centre + (rank - (len(_COLOURS) - 1) / 2) * height
+            _draw_bar(axes, y, height, row, metric)
+            _draw_number(axes, y, layout.number, row, metric)
             if with_paper and metric in PAPERS:
                 _draw_paper(axes, y, row.paper(metric))
     _draw_titles(axes, rows, layout)
@@ -154,32 +114,29 @@ def _draw(rows: Sequence[Row], layout: _Layout) -> "Figure":
     return figure
 
 
-def _draw_metric(axes: "Axes", layout: _Layout, y: float, row: Row, metric: str) -> None:
-    estimate = row.estimate(metric)
+def _draw_bar(axes: "Axes", y: float, height: float, row: Row, metric: str) -> None:
+    if (estimate := row.estimate(metric)) is not None:
+        error = {"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8, "ecolor": INK}
+        spread = [[length] for length in estimate.spread]
+        look: dict[str, Any] = {"color": _COLOURS[metric], "xerr": spread, "error_kw": error}
+        axes.barh(y, estimate.value, height * 0.92, zorder=2, **look)
+
+
+def _draw_number(axes: "Axes", y: float, width: float, row: Row, metric: str) -> None:
+    estimate, paper = row.estimate(metric), row.paper(metric)
     if estimate is None:
         axes.text(1, y, "n/a", va="center", fontsize=7, color=MUTED)
         return
-    spread = [[length] for length in estimate.spread]
-    error = {"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8, "ecolor": INK}
-    look: dict[str, Any] = {"color": _COLOURS[metric], "xerr": spread, "error_kw": error}
-    axes.barh(y, estimate.value, layout.bar * 0.92, zorder=2, **look)
     mark = row.mark_of("fgsm" if metric == "pgd" else metric)
-    number = f"{estimate.value:.1f}{mark}"
-    _draw_number(axes, layout.number, y, estimate, row.paper(metric), number)
-
-
-def _draw_number(
-    axes: "Axes", width: float, y: float, estimate: Estimate, paper: float | None, number: str
-) -> None:
-    behind = estimate.value + estimate.spread[1] + 1
-    if paper is None or not behind - 2 < paper < behind + width + 2:
-        axes.text(behind, y, number, va="center", fontsize=7)
-    elif (inside := estimate.value - estimate.spread[0]) > width + 5:
-        # Beside the diamond it would look like the paper's number, so it moves inside the bar.
-        paint = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}
-        axes.text(inside - 1, y, number, va="center", ha="right", fontsize=7, bbox=paint)
-    else:
-        axes.text(paper + width * 0.4, y, number, va="center", fontsize=7)
+    x = estimate.value + estimate.spread[1] + 1
+    look: dict[str, Any] = {}
+    if paper is not None and x - 2 < paper < x + width + 2:
+        # Beside the diamond it would look like the paper's number, so it moves away.
+        x = paper + width * 0.4
+        if (inside := estimate.value - estimate.spread[0]) > width + 5:
+            paint = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}
+            x, look = inside - 1, {"ha": "right", "bbox": paint}
+    axes.text(x, y, f"{estimate.value:.1f}{mark}", va="center", fontsize=7, **look)
 
 
 def _draw_paper(axes: "Axes", y: float, paper: float | None) -> None:

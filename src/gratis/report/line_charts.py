@@ -4,20 +4,8 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gratis.report.charts import (
-    BLUE,
-    GREEN,
-    INK,
-    MUTED,
-    ORANGE,
-    PINK,
-    RED,
-    RULE,
-    SKY,
-    Chart,
-    new_figure,
-    style,
-)
+from gratis.report import charts
+from gratis.report.charts import BLUE, GREEN, INK, MUTED, ORANGE, PINK, RED, RULE, SKY, Chart
 from gratis.report.rows import Row
 from gratis.report.runs import LogLine, Run
 
@@ -50,13 +38,13 @@ def training_chart(runs: Sequence[Run], name: str, title: str) -> Chart | None:
         return None
     scheduled = any(line.epsilon is not None for log in logs for line in log)
     text = f"Accuracy, loss{', epsilon and m' if scheduled else ''} through training: {title}"
-    with style():
+    with charts.style():
         return Chart.of(name, text, _training_figure(logs, scheduled))
 
 
 def _training_figure(logs: Sequence[Sequence[LogLine]], scheduled: bool) -> "Figure":
     heights = [1.5, 0.75, 0.75] if scheduled else [1.5, 0.75]
-    figure = new_figure(3.5, sum(heights) + 0.75)
+    figure = charts.new_figure(3.5, sum(heights) + 0.75)
     panels = figure.subplots(len(heights), sharex=True, height_ratios=heights)
     for axes in panels:
         _plain_axes(axes, 7.5, length=2)
@@ -144,7 +132,7 @@ def epsilon_chart(rows: Sequence[Row]) -> Chart | None:
     if not with_curve:
         return None
     text = "Accuracy under PGD against epsilon, a line each model"
-    with style():
+    with charts.style():
         return Chart.of(
             "epsilon", text, _epsilon_figure(with_curve, 7.2), _epsilon_figure(with_curve, 3.5)
         )
@@ -153,7 +141,7 @@ def epsilon_chart(rows: Sequence[Row]) -> Chart | None:
 def _epsilon_figure(rows: Sequence[Row], width: float) -> "Figure":
     from matplotlib.ticker import MaxNLocator
 
-    figure = new_figure(width, 3.4 + 0.17 * len(rows))
+    figure = charts.new_figure(width, 3.4 + 0.17 * len(rows))
     axes = figure.add_subplot()
     for number, row in enumerate(rows):
         axes.plot(

@@ -19,8 +19,8 @@ class PerturbedInput:
         """Add ``delta``, as many numbers as ``views``, clipped to [-epsilon, epsilon]."""
         # Clipped where it is used: after epsilon falls, the stored delta may exceed it.
         self.delta = delta.clamp(-epsilon, epsilon).reshape(views.shape)
-        # The leaf comes after the clip to [0, 1]. Before it, black and white pixels would have no
-        # gradient, and a delta that points out of the range would never come back.
+        # The leaf tensor comes after the clip to [0, 1]. Before it, black and white pixels would
+        # have no gradient, and a delta that points out of the range would never come back.
         self.images = (views + self.delta).clamp_(0, 1).detach().requires_grad_()
 
     @torch.no_grad()

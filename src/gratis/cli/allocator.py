@@ -16,8 +16,8 @@ _OPTIONS = {_M_TRIM_THRESHOLD: -1, _M_MMAP_MAX: 0}
 def keep_memory() -> bool:
     """Let this process keep what it frees, from now on; return whether it will.
 
-    It then holds on to the most memory that it ever used at once. Only glibc can be told so:
-    elsewhere nothing happens.
+    It then keeps the most memory that it has used at once. With another C library than glibc
+    nothing happens.
     """
     try:
         return keep_memory_of(ctypes.CDLL(None))

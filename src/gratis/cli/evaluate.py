@@ -29,7 +29,7 @@ def evaluate(
     ] = None,
     input_size: Annotated[
         int | None,
-        typer.Option(help="Pixels that a timm model wants; the data's if unsaid.", min=1),
+        typer.Option(help="The input size of a timm model in pixels; default: the data's.", min=1),
     ] = None,
     sets: Sets = None,
     suite: Annotated[
@@ -43,7 +43,7 @@ def evaluate(
         Path | None,
         typer.Option(
             "--out",
-            help="The folder for the results, if MODEL is no run; evaluations/NAME if unsaid.",
+            help="The folder for the results, if MODEL is not a run; default: evaluations/NAME.",
             metavar="DIR",
         ),
     ] = None,

@@ -30,7 +30,7 @@ def reproduce(
         Path | None, typer.Option("--out", help="Where everything goes.", metavar="DIR")
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds of each row.", min=1)] = 1,
-    only: Annotated[list[str] | None, typer.Option(help="Only this row; may come again.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this row; repeatable.")] = None,
     on_divergence: OnDivergence = None,
     skip_broken: SkipBroken = False,
 ) -> None:

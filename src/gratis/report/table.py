@@ -20,7 +20,7 @@ class Cell(NamedTuple):
     Attributes:
         text: the content.
         margin: the uncertainty of a number, such as ``±1.2``.
-        small: additional text, below the content where there is room for it.
+        small: additional text, below the content where it fits.
         bad: whether to highlight the content as a failure.
     """
 

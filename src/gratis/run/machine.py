@@ -24,7 +24,7 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """Return the commit of the source, marked where it was changed since; ``None`` if unknown."""
-    # An installed package may lie in somebody else's checkout, whose commit says nothing.
+    # An installed package may be inside the checkout of another project.
     if _git("ls-files", "--error-unmatch", __file__) is None:
         return None
     return _git("describe", "--always", "--dirty", "--abbrev=12", "--match=")

@@ -32,7 +32,7 @@ def test_the_figure_says_on_how_many_images_the_rows_were_trained(result, monkey
         texts[:] = [figure.axes[0].get_title("left"), *(label.get_text() for label in labels)]
         return b""
 
-    monkeypatch.setattr("gratis.report.bar_chart.as_png", keep)
+    monkeypatch.setattr("gratis.report.charts.as_png", keep)
     figure1([result("a"), result("b")], tmp_path / "figure1.png")
     assert "1,000 training images" in texts[0] and "training" not in texts[1]
     figure1([result("a"), result("b", train_images=500)], tmp_path / "figure1.png")
@@ -51,7 +51,7 @@ def test_the_papers_column_is_there_only_where_the_paper_has_a_figure(
         texts[:] = [text.get_text() for text in [*figure.axes[0].texts, *legend]]
         return b""
 
-    monkeypatch.setattr("gratis.report.bar_chart.as_png", keep)
+    monkeypatch.setattr("gratis.report.charts.as_png", keep)
     figure1([result("a"), result("b", paper=paper)], tmp_path / "figure1.png")
     shown = bool(paper)
     assert ("paper" in texts, "the paper's value" in texts, "n/a" in texts) == (shown,) * 3

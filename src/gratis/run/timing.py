@@ -21,6 +21,7 @@ from gratis.run.build import build_to_measure
 from gratis.run.loading import load_once
 from gratis.run.machine import device_name
 from gratis.run.resolution import resolve_for
+from gratis.torch_state import isolated
 from gratis.training.metrics import Averages
 from gratis.training.trainer import Trainer
 
@@ -56,30 +57,23 @@ class Timing:
 def time_recipe(recipe: Recipe, seconds: float = 10) -> Timing:
     """Train a recipe from the middle of its schedules for so many seconds, and time it.
 
-    It takes longer only if five steps do.
+    It takes longer only if a few steps do.
 
     Raises:
         GratisError: the data or the model cannot be loaded.
     """
     dataset = load_once(recipe.data)
     untimed = recipe.train.model_copy(update={"budget": None})
-    resolved = resolve_for(recipe.model_copy(update={"train": untimed}), dataset)
-    trainer, _ = build_to_measure(resolved, dataset)
-    bare = bare_loop(trainer)
-    deadline, part = time.perf_counter() + seconds, seconds / (2 * _ROUNDS + 2)
-    _throughput(trainer, trainer.step, part / 2)
-    _throughput(trainer, bare, part / 2)
-    pairs: list[tuple[float, float]] = []
-    took = 0.0
-    while not pairs or (len(pairs) < _ROUNDS and time.perf_counter() + took + part < deadline):
-        started = time.perf_counter()
-        pairs.append((_throughput(trainer, trainer.step, part), _throughput(trainer, bare, part)))
-        took = time.perf_counter() - started
+    with isolated("cuda" if torch.cuda.is_available() else "cpu"):
+        resolved = resolve_for(recipe.model_copy(update={"train": untimed}), dataset)
+        trainer, _ = build_to_measure(resolved, dataset)
+        part = seconds / (2 * _ROUNDS + 2)
+        pairs, parts = _compare(trainer, seconds, part), _parts(trainer, part)
     shares = sorted(ours / limit for ours, limit in pairs)
     passes = statistics.median(ours for ours, _ in pairs)
     device = trainer.train_state.fabric.device
     return Timing(
-        milliseconds=_parts(trainer, part),
+        milliseconds=parts,
         images_per_second=passes / trainer.cost,
         passes_per_second=passes,
         share=statistics.median(shares),
@@ -87,6 +81,23 @@ def time_recipe(recipe: Recipe, seconds: float = 10) -> Timing:
         memory=_peak_memory(device),
         device=device_name(device),
     )
+
+
+def _compare(trainer: Trainer, seconds: float, part: float) -> list[tuple[float, float]]:
+    """Return the passes per second of the trainer and of its bare loop, in rounds.
+
+    Each measurement takes ``part`` seconds. One part of the ``seconds`` is left over.
+    """
+    bare = bare_loop(trainer)
+    deadline, took = time.perf_counter() + seconds - part, 0.0
+    _throughput(trainer, trainer.step, part / 2)
+    _throughput(trainer, bare, part / 2)
+    pairs: list[tuple[float, float]] = []
+    while not pairs or (len(pairs) < _ROUNDS and time.perf_counter() + took < deadline):
+        started = time.perf_counter()
+        pairs.append((_throughput(trainer, trainer.step, part), _throughput(trainer, bare, part)))
+        took = time.perf_counter() - started
+    return pairs
 
 
 def _throughput(trainer: Trainer, step: Callable[[], float], seconds: float) -> float:
@@ -141,12 +152,13 @@ def _parts(trainer: Trainer, seconds: float) -> dict[str, float]:
         for name, (owner, method) in places.items():
             stack.enter_context(_timed(owner, method, name, taken, device))
         started = time.perf_counter()
-        while time.perf_counter() - started < seconds or not steps:
+        # At least until a new batch is read.
+        while time.perf_counter() - started < seconds or "read" not in taken:
             trainer.step()
             steps += 1
         total = time.perf_counter() - started
     # Views are made while a batch is read.
-    taken["read"] = taken.get("read", 0.0) - taken.get("augment", 0.0)
+    taken["read"] -= taken.get("augment", 0.0)
     parts = {name: 1000 * taken.get(name, 0.0) / steps for name in places}
     return parts | {"other": 1000 * total / steps - sum(parts.values())}
 

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from gratis.data.info import DataInfo
 from gratis.errors import Interrupted
 from gratis.evaluation import require_libraries
@@ -16,6 +18,7 @@ from gratis.run.folder import RunFolder
 from gratis.run.interrupt import stopping
 from gratis.run.loading import load_once
 from gratis.run.resolution import resolve_for
+from gratis.torch_state import isolated
 from gratis.training import checkpoint
 from gratis.training.fit import fit
 from gratis.validation_sets import perturbed_sets
@@ -77,27 +80,29 @@ def _train(recipe: Recipe, path: Path, sets: Path | None) -> None:
     folder = RunFolder(path)
     dataset = load_once(recipe.data)
     started = folder.recipe() if folder.recipe_file.exists() else None
-    recipe = resolve_for(recipe, dataset, started)
-    folder.check(recipe)
-    data = DataInfo.of(dataset)
-    identity = recipe.identity(data)
-    if checkpoint.finished(folder.checkpoint, identity):
-        folder.claim(recipe, data, None)
-        return
-    # Before the folder is claimed, so that wrong sets or a wrong backbone leave nothing behind.
-    if sets is not None:
-        perturbed_sets.load(sets, dataset.validation)
-    trainer, monitor = build_trainer(recipe, dataset)
-    folder.claim(recipe, data, sets)
-    # Earlier results are those of other weights.
-    folder.results_file.unlink(missing_ok=True)
-    with stopping() as stop:
-        finished = fit(trainer, path, identity, stop, monitor)
-        if stop() or not finished:
-            raise Interrupted(
-                f"stopped after epoch {trainer.epoch:.1f} and saved; continue with: "
-                f"gratis resume {path}"
-            )
+    # The caller's autocast and random state must neither change the run nor be changed by it.
+    with isolated("cuda" if torch.cuda.is_available() else "cpu"):
+        recipe = resolve_for(recipe, dataset, started)
+        folder.check(recipe)
+        data = DataInfo.of(dataset)
+        identity = recipe.identity(data)
+        if checkpoint.finished(folder.checkpoint, identity):
+            folder.claim(recipe, data, None)
+            return
+        # Before the folder is claimed, so that wrong sets or a wrong backbone leave no files.
+        if sets is not None:
+            perturbed_sets.load(sets, dataset.validation)
+        trainer, monitor = build_trainer(recipe, dataset)
+        folder.claim(recipe, data, sets)
+        # Earlier results are those of other weights.
+        folder.results_file.unlink(missing_ok=True)
+        with stopping() as stop:
+            finished = fit(trainer, path, identity, stop, monitor)
+            if stop() or not finished:
+                raise Interrupted(
+                    f"stopped after epoch {trainer.epoch:.1f} and saved; continue with: "
+                    f"gratis resume {path}"
+                )
 
 
 def _still_holds(results: Results, folder: RunFolder, sets: Path | None) -> bool:

@@ -1,4 +1,4 @@
-"""Whoever has fallen is left alone, and nothing else changes."""
+"""Restarts and early stopping: fooled images leave the batch, and nothing else changes."""
 
 import copy
 
@@ -32,7 +32,7 @@ INDICES = torch.arange(48)
 
 @pytest.fixture
 def exact(toy):
-    """The toy in double precision: no verdict hangs on rounding."""
+    """The toy network in double precision, so that no verdict depends on rounding."""
     net, images, labels = toy
     return copy.deepcopy(net).double(), images.double(), labels
 
@@ -42,7 +42,7 @@ def until_fooled(how):
 
 
 def counting(net):
-    """Return the network, and the list of how many images each call was given."""
+    """Return the network, and a list of the number of images in each call."""
     sizes = []
 
     def classify(images):
@@ -53,7 +53,7 @@ def counting(net):
 
 
 def by_hand(net, image, label, how, index):
-    """Return the first point of any restart that fools, for one image; ``None`` if none does."""
+    """Return the first point that fools, over all restarts, for one image; ``None`` without one."""
     for restart in range(how.restarts):
         at = pgd_start(
             image, how, start_of(image, how, restart, index) if how.random_start else None
@@ -87,7 +87,7 @@ def test_returns_the_first_point_that_fools(exact, how):
 
 
 @pytest.mark.parametrize("how", ATTACKS.values(), ids=ATTACKS)
-def test_never_leaves_the_model_more_than_the_whole_climb_does(exact, how):
+def test_stopping_early_fools_at_least_the_images_that_the_last_step_fools(exact, how):
     net, images, labels = exact
     early = run_attack(net, images, labels, until_fooled(how), 0, INDICES)
     late = run_attack(net, images, labels, how, 0, INDICES)
@@ -97,30 +97,30 @@ def test_never_leaves_the_model_more_than_the_whole_climb_does(exact, how):
 
 
 @pytest.mark.parametrize("how", ATTACKS.values(), ids=ATTACKS)
-def test_stays_in_the_budget_and_in_range(toy, how):
+def test_stays_within_epsilon_and_in_range(toy, how):
     net, images, labels = toy
     found = run_attack(net, images, labels, until_fooled(how), 0, INDICES).images
     assert found.min() >= 0 and found.max() <= 1
     assert BALLS[how.norm].contains(found - images, how.epsilon).all()
 
 
-def test_costs_what_stands(exact):
+def test_each_step_runs_on_the_survivors_only(exact):
     net, images, labels = exact
     classify, sizes = counting(net)
     how = until_fooled(AttackSettings.bim(0.05, steps=6))
     found = run_attack(classify, images, labels, how, 0, INDICES)
-    # Who stands at each step, found by climbing with all of them to the end.
-    at, standing, expected = images, torch.ones(48, dtype=torch.bool), []
+    # The survivors at each step, found by making every step with all images.
+    at, survivors, expected = images, torch.ones(48, dtype=torch.bool), []
     for _ in range(how.steps):
-        expected.append(int(standing.sum()))
+        expected.append(int(survivors.sum()))
         gradient, logits = loss_gradient(net, at, labels, how.loss)
-        standing &= logits.argmax(1) == labels
+        survivors &= logits.argmax(1) == labels
         at = pgd_step(images, at, gradient, how)
-    assert sizes == [*expected, int(standing.sum())]
+    assert sizes == [*expected, int(survivors.sum())]
     assert sizes[-1] < 48 and found.fooled.any()
 
 
-def test_twenty_steps_on_whoever_stands_cost_twenty_one_calls(toy):
+def test_twenty_steps_on_survivors_cost_twenty_one_calls(toy):
     _, images, labels = toy
     classify, sizes = counting(lambda x: x.mean((2, 3)) * 0 + nn.functional.one_hot(labels % 3, 3))
     found = run_attack(
@@ -130,7 +130,7 @@ def test_twenty_steps_on_whoever_stands_cost_twenty_one_calls(toy):
     assert not found.fooled.any()
 
 
-def test_a_later_restart_meets_only_those_that_stand(exact):
+def test_later_restarts_attack_the_survivors_only(exact):
     net, images, labels = exact
     for early in (False, True):
         classify, sizes = counting(net)
@@ -193,7 +193,7 @@ def test_a_margin_has_a_gradient_where_cross_entropy_has_none():
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_every_loss_is_climbed(toy, name):
+def test_attacks_raise_every_loss(toy, name):
     net, images, labels = toy
     how = AttackSettings(epsilon=0.05, steps=4, loss=name)
     found = run_pgd(net, images, labels, how)
@@ -203,7 +203,7 @@ def test_every_loss_is_climbed(toy, name):
 
 
 @pytest.mark.parametrize("norm", BALLS)
-def test_a_ball_holds_what_rounding_moved_and_no_more(norm):
+def test_a_ball_allows_for_rounding_and_no_more(norm):
     torch.manual_seed(0)
     images = torch.rand(64, 3, 16, 16)
     wanted = BALLS[norm].project(torch.randn_like(images), 0.3)
@@ -213,7 +213,7 @@ def test_a_ball_holds_what_rounding_moved_and_no_more(norm):
     assert BALLS[norm].contains(wanted[:0], 0.3).shape == (0,)
 
 
-def test_full_precision_is_put_back_even_after_an_exception():
+def test_full_precision_is_restored_even_after_an_exception():
     def state():
         return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
 

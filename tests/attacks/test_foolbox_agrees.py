@@ -1,4 +1,4 @@
-"""foolbox as the referee: another implementation finds the same adversarial images."""
+"""foolbox, another implementation, finds the same adversarial images."""
 
 import warnings
 
@@ -12,7 +12,7 @@ with warnings.catch_warnings():
     try:
         import foolbox
     except ImportError as error:
-        # foolbox asks git for its version, and fails where there is no git.
+        # foolbox runs git to find its version, and fails without it.
         pytest.skip(f"foolbox does not import: {error}", allow_module_level=True)
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -41,10 +41,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("how", "referee"), CASES.values(), ids=CASES)
-def test_same_adversarial_images(toy, how, referee):
+@pytest.mark.parametrize(("how", "foolbox_attack"), CASES.values(), ids=CASES)
+def test_same_adversarial_images(toy, how, foolbox_attack):
     net, images, labels = toy
-    theirs = referee(foolbox).run(
+    theirs = foolbox_attack(foolbox).run(
         foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu"), images, labels, epsilon=how.epsilon
     )
     ours = attack(net, images, labels, how, 0, torch.arange(len(images)))

@@ -5,7 +5,7 @@ import timm.layers
 import torch
 from torch import nn
 
-from gratis.attacks import frozen, frozen_statistics
+from gratis.attacks import channels_last, frozen, frozen_statistics
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def test_frozen_statistics_keep_the_output_of_training_mode(network):
     images = torch.rand(4, 3, 6, 6)
     with frozen_statistics(network):
         assert network.training
-        held = network(images)
-    torch.testing.assert_close(held, network(images))
+        frozen_output = network(images)
+    torch.testing.assert_close(frozen_output, network(images))
 
 
 def test_statistics_move_again_afterwards(network):
@@ -62,3 +62,16 @@ def test_statistics_move_again_afterwards(network):
     network(torch.rand(4, 3, 6, 6))
     assert network[2].num_batches_tracked == 1
     assert network[1].num_batches_tracked == 0
+
+
+def test_channels_last_converts_what_can_be_converted_and_restores_the_storage():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LazyConv2d(4, 3), nn.Linear(3, 3))
+    net.register_buffer("volume", torch.rand(1, 2, 2, 2, 2))
+    weight = net[0].weight
+    pointer, stride, content = weight.data_ptr(), weight.stride(), weight.detach().clone()
+    with pytest.raises(RuntimeError, match="stop"), channels_last(net):
+        assert weight.is_contiguous(memory_format=torch.channels_last)
+        assert weight is net[0].weight and torch.equal(weight, content)
+        raise RuntimeError("stop")
+    assert (weight.data_ptr(), weight.stride()) == (pointer, stride)
+    assert torch.equal(weight, content)

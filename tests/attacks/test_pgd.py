@@ -39,7 +39,7 @@ def loss_of(net, images, labels):
 
 
 @pytest.mark.parametrize("how", ATTACKS.values(), ids=ATTACKS)
-def test_result_is_in_budget_and_in_range_and_raises_the_loss(toy, how):
+def test_the_result_is_within_epsilon_and_in_range_and_raises_the_loss(toy, how):
     net, images, labels = toy
     found = attack(net, images, labels, how, 0, torch.arange(len(images)))
     assert not found.requires_grad
@@ -56,7 +56,7 @@ def test_result_is_in_budget_and_in_range_and_raises_the_loss(toy, how):
     steps=st.integers(1, 3),
     random_start=st.booleans(),
 )
-def test_any_settings_stay_in_budget_and_in_range(
+def test_any_settings_stay_within_epsilon_and_in_range(
     toy, norm, epsilon, step_size, steps, random_start
 ):
     net, images, labels = toy
@@ -133,7 +133,7 @@ def test_batch_size_and_order_change_nothing(toy, norm):
     torch.testing.assert_close(torch.cat(pieces), whole[order], rtol=0, atol=1e-5)
 
 
-def test_a_start_beyond_the_budget_is_brought_back(toy):
+def test_a_start_outside_epsilon_is_projected(toy):
     net, images, labels = toy
     how = AttackSettings(epsilon=0.05, steps=1, step_size=0)
     found = run_pgd(net, images, labels, how, start=torch.ones_like(images))
@@ -153,7 +153,7 @@ def test_works_without_gradients_around_it_and_leaves_parameters_alone(toy):
 
 
 @pytest.mark.parametrize("how", ATTACKS.values(), ids=ATTACKS)
-def test_a_flat_loss_gives_numbers(toy, how):
+def test_a_constant_loss_gives_finite_images(toy, how):
     _, images, labels = toy
     found = attack(lambda x: x.mean((2, 3)) * 0, images, labels % 3, how, 0, torch.arange(48))
     assert found.isfinite().all()
@@ -217,7 +217,7 @@ def test_wrong_settings_are_refused(content, complaint):
         validate(AttackSettings, content, "attack")
 
 
-def test_l2_budgets_may_exceed_one_and_constructors_check_too():
+def test_an_l2_epsilon_may_exceed_one_and_constructors_validate():
     assert AttackSettings(epsilon=3, norm="l2").epsilon == 3
     with pytest.raises(ValidationError):
         AttackSettings.pgd(-0.1)

@@ -25,8 +25,8 @@ def prepared(model: nn.Module) -> nn.Module:
 
 
 def gradient(model: nn.Module) -> torch.Tensor:
-    leaf = IMAGES.clone().requires_grad_()
-    return torch.autograd.grad(logits_of(model(leaf)).logsumexp(1).sum(), leaf)[0]
+    tracked = IMAGES.clone().requires_grad_()
+    return torch.autograd.grad(logits_of(model(tracked)).logsumexp(1).sum(), tracked)[0]
 
 
 def norms(model: nn.Module) -> int:

@@ -68,10 +68,10 @@ def layer(request):
 
 def both(layer, inputs):
     """Return a layer's output, and the gradient of its input."""
-    leaf = inputs.clone(memory_format=torch.preserve_format).requires_grad_()
-    output = layer(leaf)
+    tracked = inputs.clone(memory_format=torch.preserve_format).requires_grad_()
+    output = layer(tracked)
     weights = torch.linspace(-1, 1, output.numel()).view(output.shape)
-    return output, *torch.autograd.grad((output * weights).sum(), leaf)
+    return output, *torch.autograd.grad((output * weights).sum(), tracked)
 
 
 def assert_same(own, wanted, inputs):

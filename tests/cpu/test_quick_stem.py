@@ -34,10 +34,10 @@ def pair(channels=3, **options):
 
 def gradients(layer, images):
     """Return the output, and the gradients of the images and of the parameters."""
-    leaf = images.clone().requires_grad_()
-    output = layer(leaf)
+    inputs = images.clone().requires_grad_()
+    output = layer(inputs)
     weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype).view(output.shape)
-    wanted = [leaf, *(p for p in layer.parameters() if p.requires_grad)]
+    wanted = [inputs, *(p for p in layer.parameters() if p.requires_grad)]
     return [output, *torch.autograd.grad((output * weights).sum(), wanted)]
 
 
@@ -155,8 +155,8 @@ def stems(model):
 
 
 def gradients_of_images(model, images):
-    leaf = images.clone().requires_grad_()
-    return torch.autograd.grad(model(leaf).logits.logsumexp(1).sum(), leaf)[0]
+    inputs = images.clone().requires_grad_()
+    return torch.autograd.grad(model(inputs).logits.logsumexp(1).sum(), inputs)[0]
 
 
 def test_autocast_keeps_the_plain_convolution():

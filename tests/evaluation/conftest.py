@@ -12,7 +12,7 @@ EPSILON = 8 / 255
 
 @pytest.fixture
 def split():
-    """Images of which the network of ``net`` gets most right, near enough to fall to attacks."""
+    """Images that ``net`` mostly classifies correctly, and that attacks can change."""
     source = np.random.default_rng(1)
     images = source.integers(0, 256, (N, 8, 8, 3), dtype=np.uint8)
     labels = network()(pixels(images).double()).argmax(1).numpy()
@@ -32,14 +32,14 @@ def network():
 
 
 class Seen(list):
-    """The sizes of all batches that a network has seen, or a copy of it."""
+    """The sizes of all batches of a network and its copies."""
 
     def __deepcopy__(self, memo):
         return self
 
 
 class Doubled(nn.Module):
-    """A network in double precision, whose verdicts do not hang on the batch."""
+    """A network in double precision, whose verdicts do not depend on the batch."""
 
     def __init__(self):
         super().__init__()

@@ -202,7 +202,7 @@ def test_images_and_labels_are_not_changed():
     model, split = digits_models.natural(), small()
     images, labels = to_float(split.images[:9], "cpu"), torch.from_numpy(split.labels[:9].copy())
     before = images.clone(), labels.clone()
-    leaf = images.requires_grad_()
-    found = attack(model, leaf, labels, AttackSettings.pgd(EPSILON, steps=2))
-    assert torch.equal(leaf, before[0]) and torch.equal(labels, before[1])
-    assert leaf.grad is None and leaf.requires_grad and not found.requires_grad
+    inputs = images.requires_grad_()
+    found = attack(model, inputs, labels, AttackSettings.pgd(EPSILON, steps=2))
+    assert torch.equal(inputs, before[0]) and torch.equal(labels, before[1])
+    assert inputs.grad is None and inputs.requires_grad and not found.requires_grad

@@ -1,4 +1,4 @@
-"""Adversarial examples on disk: anyone gets the same accuracy, and nobody can slip others in."""
+"""Adversarial examples on disk: any model is evaluated on them; forged ones are refused."""
 
 import numpy as np
 import pytest
@@ -34,33 +34,33 @@ def saved(tmp_path, net, split, sets):
 
 
 @pytest.mark.parametrize("kept", ["float32", "uint8"])
-def test_scored_again_they_give_the_robust_accuracy(kept, saved, net, split):
+def test_rescored_examples_give_the_robust_accuracy(kept, saved, net, split):
     found, path = saved(kept)
     examples = Examples.load(path)
     assert examples.images.dtype == kept
     assert examples.epsilon == 5 / 255
-    right = rescore(net, split, examples, path, batch_size=7)
-    np.testing.assert_array_equal(right, found.correct["robust"])
-    assert 0 < right.sum() < found.correct["clean"].sum()
+    correct = rescore(net, split, examples, path, batch_size=7)
+    np.testing.assert_array_equal(correct, found.correct["robust"])
+    assert 0 < correct.sum() < found.correct["clean"].sum()
 
 
 @pytest.mark.parametrize("kept", ["float32", "uint8"])
-def test_anyone_can_do_so_with_plain_torch(kept, saved, net, split):
+def test_plain_torch_gives_the_same_accuracy(kept, saved, net, split):
     found, path = saved(kept)
     file = load_file(path)
     images = torch.from_numpy(file["images"])
     if kept == "uint8":
         images = images.permute(0, 3, 1, 2) / 255
-    right = net(images).argmax(1).numpy() == file["labels"]
-    np.testing.assert_array_equal(right, found.correct["robust"])
+    correct = net(images).argmax(1).numpy() == file["labels"]
+    np.testing.assert_array_equal(correct, found.correct["robust"])
     clean = torch.from_numpy(split.images).permute(0, 3, 1, 2) / 255
     changed = (images - clean).abs().amax((1, 2, 3)).numpy()
     assert changed.max() <= 5 / 255 + 1e-6
-    # Only what fooled differs from its image.
-    np.testing.assert_array_equal(changed > 0, found.correct["clean"] & ~right)
+    # Only the images of examples that fool the model are changed.
+    np.testing.assert_array_equal(changed > 0, found.correct["clean"] & ~correct)
 
 
-def test_whole_pixel_values_are_what_was_judged(saved):
+def test_the_verdicts_are_those_on_whole_pixel_values(saved):
     whole, path = saved("uint8")
     exact, _ = saved("float32")
     assert whole.accuracy("robust") >= exact.accuracy("robust") - 0.1
@@ -68,7 +68,7 @@ def test_whole_pixel_values_are_what_was_judged(saved):
         assert file.metadata() == {"epsilon": repr(5 / 255)}
 
 
-def test_a_subset_names_its_places(net, split, sets):
+def test_a_subset_has_its_indices(net, split, sets):
     settings = STANDARD.model_copy(update={"examples": "uint8", "images": 6})
     found = measure(net, split, sets, settings, 0)
     np.testing.assert_array_equal(found.examples.index, [0, 4, 8, 12, 16, 20])

@@ -1,11 +1,10 @@
-"""Suites as a whole: who faces what, which verdict counts, and what is never done twice."""
+"""Suites as a whole: which images each task runs on, which verdict counts, and what is cached."""
 
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import numpy as np
 import pytest
@@ -35,10 +34,10 @@ def by_name(found):
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_every_suite_is_held_and_says_how(suite, net, split, sets, monkeypatch):
+def test_every_suite_runs_and_describes_its_tasks(suite, net, split, sets, monkeypatch):
     if suite in ("autoattack", "full"):
         pytest.importorskip("kornia")
-        # The library has tests of its own, and is slow.
+        # AutoAttack has tests of its own, and is slow.
         monkeypatch.setattr(AutoAttack, "applies_to", lambda self, evaluated: False)
     settings = EvaluateSettings(suite=suite, pgd_steps=2, images=12)
     found = measure(net, split, sets, settings, 0)
@@ -48,16 +47,16 @@ def test_every_suite_is_held_and_says_how(suite, net, split, sets, monkeypatch):
         assert task.accuracy == found.accuracy(task.name)
         assert task.images == 12 if not task.threat else task.images <= 12
     assert set(found.correct) - set(names) <= {"robust", "robust_l2"}
-    # Without AutoAttack its suite has no attack that goes on where others left off.
+    # Without AutoAttack its suite has no cascade.
     assert ("robust" in found.correct) == (suite in ("standard", "full"))
 
 
-def test_the_suite_of_autoattack_is_the_table_and_its_four_parts():
+def test_the_suite_autoattack_is_the_table_and_its_four_parts():
     own = EvaluateSettings(suite="autoattack")
-    tried = SUITES["autoattack"](own)
-    assert tried[:-4] == SUITES["table"](own)
-    assert tried[-4:] == SUITES["full"](own)[-4:]
-    assert [task.name for task in tried[-4:]] == ["apgd_ce", "apgd_t", "fab_t", "square"]
+    found = SUITES["autoattack"](own)
+    assert found[:-4] == SUITES["table"](own)
+    assert found[-4:] == SUITES["full"](own)[-4:]
+    assert [task.name for task in found[-4:]] == ["apgd_ce", "apgd_t", "fab_t", "square"]
 
 
 def test_attacks_within_a_threat_become_no_cheaper():
@@ -67,21 +66,21 @@ def test_attacks_within_a_threat_become_no_cheaper():
         assert len(costs) > 1 and costs == sorted(costs)
 
 
-def test_the_worst_case_is_image_by_image_and_cascades_spare_the_fallen(net, split, sets):
+def test_the_worst_case_is_image_by_image_and_cascades_skip_fooled_images(net, split, sets):
     found = measure(net, split, sets, STANDARD, 0)
     how, correct = by_name(found), found.correct
-    apart = correct["fgsm"] & correct["bim"] & correct["pgd"]
+    standalone = correct["fgsm"] & correct["bim"] & correct["pgd"]
     for name in ("fgsm", "bim", "pgd", "pgd_l2"):
         assert how[name].standalone and how[name].images == correct["clean"].sum()
         assert (correct["clean"] | ~correct[name]).all()
-    assert how["pgd_margin"].images == apart.sum() < correct["clean"].sum()
-    assert (apart | ~correct["pgd_margin"]).all()
+    assert how["pgd_margin"].images == standalone.sum() < correct["clean"].sum()
+    assert (standalone | ~correct["pgd_margin"]).all()
     np.testing.assert_array_equal(correct["robust"], correct["pgd_margin"])
     np.testing.assert_array_equal(correct["robust_l2"], correct["pgd_l2_margin"])
-    assert 0 < correct["robust"].sum() < apart.sum() + 1
+    assert 0 < correct["robust"].sum() < standalone.sum() + 1
 
 
-def test_a_cascade_finds_what_its_attacks_find_alone(net, split, sets):
+def test_a_cascade_finds_what_its_attacks_find_standalone(net, split, sets):
     found = measure(net, split, sets, STANDARD, 0)
     evaluated = EvaluatedModel(net, split, {}, 0)
     alone = np.ones(len(split), dtype=bool)
@@ -91,7 +90,7 @@ def test_a_cascade_finds_what_its_attacks_find_alone(net, split, sets):
     np.testing.assert_array_equal(found.correct["robust"], alone & found.correct["clean"])
 
 
-def test_a_ladder_falls_and_is_that_of_each_epsilon_alone(net, split, sets):
+def test_the_curve_falls_and_equals_each_epsilon_alone(net, split, sets):
     epsilons = (0.0, 2 / 255, 16 / 255, 5 / 255)
     settings = STANDARD.model_copy(update={"epsilons": epsilons})
     found = measure(net, split, sets, settings, 0)
@@ -112,7 +111,7 @@ def test_a_ladder_falls_and_is_that_of_each_epsilon_alone(net, split, sets):
 # The verdict
 
 
-def test_an_example_outside_its_budget_or_range_fools_nobody(net, split):
+def test_an_example_outside_epsilon_or_the_range_does_not_count(net, split):
     evaluated = EvaluatedModel(net, split, {}, 0)
     batch = evaluated.batch_at(np.arange(len(split)))
     wrong = evaluated.batch_at(np.arange(len(split))[::-1].copy()).images
@@ -126,7 +125,7 @@ def test_an_example_outside_its_budget_or_range_fools_nobody(net, split):
 
 
 class GradientOnly(nn.Module):
-    """Wrong whenever a gradient is asked for: no attack's own word can be taken for it."""
+    """Wrong whenever gradients are recorded, so that attacks report success falsely."""
 
     def __init__(self, inner):
         super().__init__()
@@ -137,21 +136,21 @@ class GradientOnly(nn.Module):
         return -logits if torch.is_grad_enabled() else logits
 
 
-def test_a_claim_that_does_not_hold_is_followed_by_the_whole_pgd_step(net, split, monkeypatch):
+def test_an_attack_whose_success_is_rejected_runs_again_to_the_end(net, split, monkeypatch):
     evaluated = EvaluatedModel(GradientOnly(net), split, {}, 0)
     how = AttackSettings.bim(16 / 255, steps=4).model_copy(update={"until_fooled": True})
     everyone = evaluated.batch_at(np.arange(len(split)))
     clean = np.flatnonzero(evaluated.is_correct(everyone.images, everyone.labels).numpy())
-    attack_model = []
+    attacked = []
 
-    def pgd_step(classify, images, *arguments):
-        attack_model.append(len(images))
+    def noted(classify, images, *arguments):
+        attacked.append(len(images))
         return attack(classify, images, *arguments)
 
-    monkeypatch.setattr(tasks, "attack", pgd_step)
+    monkeypatch.setattr(tasks, "attack", noted)
     verdict = GradientAttack(name="bim", threat="robust", attack=how).run(evaluated, clean)
-    assert attack_model == [len(clean)] and len(clean) > 15
-    # Upside down the gradient leads to what is right, and so nothing has fallen.
+    assert attacked == [len(clean)] and len(clean) > 15
+    # The negated gradient lowers the loss, so no image is fooled.
     assert verdict.correct.all()
 
 
@@ -168,13 +167,13 @@ def test_a_lying_attack_is_not_believed(net, split, monkeypatch):
     np.testing.assert_array_equal(verdict.correct, clean)
 
 
-# What is kept
+# The cache
 
-# Before anything else, the copy that attacks pgd_step is made, and compared with the model.
+# The passes that make the cheaper copy for attacks and compare it with the model.
 COMPARED = 3 * [FOLDED]
 
 
-def test_what_is_finished_is_not_repeated_and_figures_are_the_same(
+def test_finished_batches_are_not_repeated_and_figures_are_the_same(
     net, split, sets, tmp_path, monkeypatch
 ):
     undisturbed = measure(net, split, sets, STANDARD, 0)
@@ -191,7 +190,7 @@ def test_what_is_finished_is_not_repeated_and_figures_are_the_same(
         return run(task, evaluated, index)
 
     monkeypatch.setattr(GradientAttack, "run", fail_after)
-    folder, before = tmp_path / "parts", {}
+    folder, before = tmp_path / "cache", {}
     for _ in range(100):
         left[:] = [None] * 2
         try:
@@ -212,10 +211,11 @@ def test_what_is_finished_is_not_repeated_and_figures_are_the_same(
     assert again.tasks == found.tasks and again.seconds == found.seconds
 
 
-def test_killed_at_any_moment_it_goes_on(tmp_path, split, net, sets):
+@pytest.mark.parametrize("passes", [40, 200])
+def test_a_killed_evaluation_continues(passes, tmp_path, split, net, sets):
     script = textwrap.dedent(
         """
-        import sys, time
+        import os, signal, sys
         from pathlib import Path
         sys.path.insert(0, sys.argv[1])
         import numpy as np, torch
@@ -227,27 +227,26 @@ def test_killed_at_any_moment_it_goes_on(tmp_path, split, net, sets):
         root = Path(sys.argv[2])
         split = Split(np.load(root / "images.npy"), np.load(root / "labels.npy"))
         net = Doubled()
-        net.inner.register_forward_hook(lambda *_: time.sleep(0.005))
+        def kill(*_):
+            if len(net.seen) == int(sys.argv[3]):
+                os.kill(os.getpid(), signal.SIGKILL)
+        net.inner.register_forward_hook(kill)
         settings = EvaluateSettings(
             suite="standard", pgd_steps=4, epsilon_l2=0.3, batch_size=3, examples="float32"
         )
-        measure(net, split, load(root / "sets", split), settings, 0, root / "parts")
+        measure(net, split, load(root / "sets", split), settings, 0, root / "cache")
         """
     )
     np.save(tmp_path / "images.npy", split.images)
     np.save(tmp_path / "labels.npy", split.labels)
-    here, parts = os.path.dirname(__file__), tmp_path / "parts"
-    process = subprocess.Popen([sys.executable, "-c", script, here, str(tmp_path)])
-    while not list(parts.rglob("*.safetensors"))[20:]:
-        assert process.poll() is None, "ended before it could be killed"
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    before = files(parts)
+    cache = tmp_path / "cache"
+    command = [sys.executable, "-c", script, os.path.dirname(__file__), str(tmp_path), str(passes)]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
+    before = files(cache)
     settings = STANDARD.model_copy(update={"batch_size": 3, "examples": "float32"})
-    found = measure(net, split, sets, settings, 0, parts)
-    assert before.items() <= files(parts).items() and len(files(parts)) > len(before)
-    assert not list(parts.rglob("*.partial"))
+    found = measure(net, split, sets, settings, 0, cache)
+    assert before and before.items() <= files(cache).items() and len(files(cache)) > len(before)
+    assert not list(cache.rglob("*.partial"))
     net.seen.clear()
     undisturbed = measure(net, split, sets, settings, 0)
     for metric, expected in undisturbed.correct.items():
@@ -278,23 +277,23 @@ def other_images(net, split):
         (other_images, {}, 0),
     ],
 )
-def test_what_was_found_otherwise_is_not_used(net, split, sets, tmp_path, change, settings, seed):
-    measure(net, split, sets, STANDARD, 0, tmp_path / "parts")
+def test_verdicts_of_other_models_images_or_settings_are_not_used(
+    net, split, sets, tmp_path, change, settings, seed
+):
+    measure(net, split, sets, STANDARD, 0, tmp_path / "cache")
     if change is not None:
         net, split = change(net, split)
     settings = STANDARD.model_copy(update=settings)
-    found = measure(net, split, sets, settings, seed, tmp_path / "parts")
+    found = measure(net, split, sets, settings, seed, tmp_path / "cache")
     anew = measure(net, split, sets, settings, seed)
     assert found.tasks == anew.tasks
     net.seen.clear()
-    measure(net, split, sets, settings, seed, tmp_path / "parts")
+    measure(net, split, sets, settings, seed, tmp_path / "cache")
     assert net.seen == COMPARED
 
 
-def test_another_batch_size_and_more_images_use_what_is_there(
-    net, split, sets, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(measuring, "CHECKED", ())  # these are on other images each time
+def test_another_batch_size_and_more_images_use_the_cache(net, split, sets, tmp_path, monkeypatch):
+    monkeypatch.setattr(measuring, "CHECKED", ())  # they run on other images each time
     few = STANDARD.model_copy(update={"images": 12, "batch_size": 5})
     measure(net, split, sets, few, 0, tmp_path)
     found = measure(net, split, sets, STANDARD, 0, tmp_path)
@@ -305,20 +304,22 @@ def test_another_batch_size_and_more_images_use_what_is_there(
     assert found.tasks == anew.tasks
 
 
-def test_other_pictures_under_the_same_name_are_looked_at_again(net, split, tmp_path):
-    still = tasks.FixedSet(name="geometric")
+def test_other_images_under_the_same_name_are_measured_again(net, split, tmp_path):
+    fixed_set = tasks.FixedSet(name="geometric")
     keys = {
-        still.key(EvaluatedModel(net, split, {"geometric": FixedImages(split.images, digest)}, 0))
+        fixed_set.key(
+            EvaluatedModel(net, split, {"geometric": FixedImages(split.images, digest)}, 0)
+        )
         for digest in ("a", "b")
     }
     assert len(keys) == 2
 
 
 @pytest.mark.parametrize("damage", ["nonsense", "missing", "outside", "shape"])
-def test_a_damaged_part_is_named(net, split, sets, tmp_path, damage):
+def test_a_damaged_file_is_named(net, split, sets, tmp_path, damage):
     from safetensors.numpy import load_file, save_file
 
-    measure(net, split, sets, EvaluateSettings(pgd_steps=1), 0, tmp_path / "parts")
+    measure(net, split, sets, EvaluateSettings(pgd_steps=1), 0, tmp_path / "cache")
     path = min(tmp_path.rglob("*.safetensors"))
     part = load_file(path)
     if damage == "nonsense":
@@ -330,11 +331,11 @@ def test_a_damaged_part_is_named(net, split, sets, tmp_path, damage):
     else:
         save_file(part | {"correct": part["correct"][:3]}, path)
     with pytest.raises(GratisError, match=f"{path}: is not part of an evaluation.*; delete this"):
-        measure(net, split, sets, EvaluateSettings(pgd_steps=1), 0, tmp_path / "parts")
+        measure(net, split, sets, EvaluateSettings(pgd_steps=1), 0, tmp_path / "cache")
 
 
 class Small(nn.Module):
-    """Has memory for a few images."""
+    """Runs out of memory on more than a few images."""
 
     def __init__(self, net, most):
         super().__init__()
@@ -346,7 +347,7 @@ class Small(nn.Module):
         return self.net(images)
 
 
-def test_what_does_not_fit_is_done_in_halves(net, split, sets, caplog):
+def test_batches_are_halved_when_memory_runs_out(net, split, sets, caplog):
     caplog.set_level("INFO")
     wanted = measure(net, split, sets, STANDARD, 0)
     found = measure(Small(net, 4), split, sets, STANDARD, 0)
@@ -358,7 +359,7 @@ def test_what_does_not_fit_is_done_in_halves(net, split, sets, caplog):
     assert "with 2 images" not in caplog.text
 
 
-def test_checks_that_do_not_fit_are_held_in_halves_by_a_resumed_evaluation(
+def test_a_continued_evaluation_halves_the_batches_of_its_checks(
     net, split, sets, tmp_path, monkeypatch
 ):
     wanted = measure(net, split, sets, STANDARD, 0).checks
@@ -373,7 +374,7 @@ SEEN: list[str] = []
 
 
 class Normed(nn.Module):
-    """Notes what has become of its batch norm."""
+    """Notes the type of its batch norm at every pass."""
 
     def __init__(self):
         super().__init__()
@@ -387,7 +388,7 @@ class Normed(nn.Module):
 
 
 @pytest.mark.parametrize(("suite", "folds"), [("table", False), ("standard", True)])
-def test_attacks_of_the_strong_suites_pgd_step_a_folded_copy(suite, folds, split, sets):
+def test_attacks_of_the_strong_suites_run_on_a_folded_copy(suite, folds, split, sets):
     model = Normed()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     SEEN.clear()
@@ -397,7 +398,7 @@ def test_attacks_of_the_strong_suites_pgd_step_a_folded_copy(suite, folds, split
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
-def test_too_little_memory_for_one_image_is_an_error(net, split, sets):
+def test_running_out_of_memory_with_one_image_is_an_error(net, split, sets):
     table = STANDARD.model_copy(update={"suite": "table"})
     with pytest.raises(GratisError, match="out of memory with a single image"):
         measure(Small(net, 0), split, sets, table, 0)

@@ -1,4 +1,4 @@
-"""Models that would be measured wrongly are refused with the remedy, and no others."""
+"""Models that would be measured wrongly are refused with a remedy, and no others."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def normalised(images):
 
 @pytest.fixture(scope="module")
 def expecting():
-    """A network trained on images that somebody else normalises; it pools, as most do."""
+    """A network trained on normalised images that does not normalise them itself."""
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Conv2d(3, 16, 3, padding=1, stride=2),
@@ -35,7 +35,7 @@ def expecting():
 
 
 class Behind(nn.Module):
-    """A network with a function before and one behind it."""
+    """A network with a function before it and one after it."""
 
     def __init__(self, net, before=lambda images: images, after=lambda logits: logits):
         super().__init__()
@@ -46,7 +46,7 @@ class Behind(nn.Module):
 
 
 def check(model, attacks=True, batch_size=250):
-    validate_model(model, digits_models.digits(), "theirs", attacks, batch_size)
+    validate_model(model, digits_models.digits(), "model", attacks, batch_size)
 
 
 @pytest.mark.parametrize("sound", [digits_models.natural, digits_models.robust])
@@ -60,7 +60,7 @@ def test_a_sound_model_passes_and_is_left_alone(sound):
     model.eval()
 
 
-def test_no_more_images_than_a_batch_are_asked_about_at_once():
+def test_batches_are_no_larger_than_the_batch_size():
     sizes = []
 
     def note(images):
@@ -77,11 +77,11 @@ def test_a_model_that_normalises_once_passes(expecting):
 
 @pytest.mark.parametrize("batch_size", [30, 250])
 def test_a_model_that_expects_normalised_images_is_refused(expecting, batch_size):
-    with pytest.raises(GratisError, match=r"theirs: expects normalised images.*inside the model"):
+    with pytest.raises(GratisError, match=r"model: expects normalised images.*inside the model"):
         check(expecting, batch_size=batch_size)
 
 
-def test_a_model_that_expects_the_datas_own_statistics_is_refused():
+def test_a_model_that_expects_the_statistics_of_the_data_is_refused():
     pixels = torch.from_numpy(digits_models.digits().train.images).double() / 255
     mean, std = pixels.mean(), pixels.std()
     model = digits_models.train(see=lambda images: ((images - mean) / std).float())
@@ -96,7 +96,7 @@ def test_a_model_that_expects_255_levels_is_refused():
 
 
 def test_a_model_that_normalises_twice_is_refused(expecting):
-    with pytest.raises(GratisError, match=r"theirs: normalises twice.*ImageNet.*normalise once"):
+    with pytest.raises(GratisError, match=r"model: normalises twice.*ImageNet.*normalise once"):
         check(Behind(expecting, lambda images: normalised(normalised(images))))
 
 
@@ -115,21 +115,21 @@ def test_a_model_that_normalises_twice_is_refused(expecting):
         (lambda logits: torch.from_numpy(logits.detach().numpy()), "has no gradient"),
     ],
 )
-def test_what_comes_out_must_be_logits(after, message):
+def test_the_output_must_be_logits(after, message):
     with pytest.raises(GratisError, match=message):
         check(Behind(digits_models.natural(), after=after))
 
 
-def test_logarithms_of_probabilities_are_as_good_as_logits():
+def test_logarithms_of_probabilities_are_accepted():
     check(Behind(digits_models.natural(), after=lambda logits: logits.log_softmax(1)))
 
 
-def test_a_gradient_is_not_asked_for_where_nothing_is_attacked():
+def test_a_gradient_is_needed_for_attacks_only():
     check(Behind(digits_models.natural(), after=lambda logits: logits.detach()), attacks=False)
 
 
-def test_a_model_that_fails_on_such_images_says_so():
-    with pytest.raises(GratisError, match=r"theirs: fails on .* 3x8x8 .*RuntimeError.*resize"):
+def test_a_model_that_fails_on_the_images_is_refused():
+    with pytest.raises(GratisError, match=r"model: fails on .* 3x8x8 .*RuntimeError.*resize"):
         check(nn.Sequential(nn.Flatten(), nn.Linear(7, 10)))
 
 

@@ -1,4 +1,4 @@
-"""Planted defects are caught by the check that is meant for them, and sound models are not."""
+"""Each planted defect fails the check that is meant for it, and sound models pass."""
 
 from dataclasses import replace
 
@@ -48,12 +48,12 @@ class Planted(nn.Module):
         return self.after(self.net(self.before(images)))
 
 
-def whole_levels(images):
+def rounded(images):
     return (images * 8).round() / 8
 
 
 def resized(images):
-    """Return the images at a random size, back at a random place: random resizing and padding."""
+    """Return images after random resizing and padding, a defence that masks gradients."""
     size = int(torch.randint(6, 9, ()))
     left, top = (int(torch.randint(0, 9 - size, ())) for _ in range(2))
     small = nn.functional.interpolate(images, (size, size), mode="bilinear")
@@ -62,7 +62,7 @@ def resized(images):
 
 DEFECTS = {
     "saturated logits": (dict(after=lambda logits: 1e4 * logits), {"gradient", "huge epsilon"}),
-    "rounded input": (dict(before=whole_levels), {"gradient", "huge epsilon"}),
+    "rounded input": (dict(before=rounded), {"gradient", "huge epsilon"}),
     "noisy input": (dict(before=lambda x: x + 0.05 * torch.randn_like(x)), {"repeatable"}),
     "resized input": (dict(before=resized), {"repeatable"}),
 }
@@ -85,13 +85,13 @@ def failed(checks):
 
 
 @pytest.mark.parametrize("sound", [digits_models.natural, digits_models.robust])
-def test_a_sound_model_raises_no_flag(sound):
+def test_a_sound_model_passes_every_check(sound):
     checks = checks_of(sound())
     assert checks.keys() == NAMES and failed(checks) == set()
     assert checks["repeatable"].images == IMAGES >= checks["gradient"].images > 0.9 * IMAGES
 
 
-def test_the_sound_models_are_what_they_are_said_to_be():
+def test_one_sound_model_is_robust_and_the_other_is_not():
     pgd = [
         checks_of(net())["catastrophic overfitting"].figures["accuracy under PGD-50"]
         for net in (digits_models.natural, digits_models.robust)
@@ -106,7 +106,7 @@ def test_a_planted_defect_is_caught(defect, under):
     changes, expected = DEFECTS[defect]
     found = failed(checks_of(Planted(under(), **changes)))
     assert expected <= found
-    # Where answers change by chance, an attack that asks more often finds more of them.
+    # Where logits are random, an attack with more passes fools more images by chance.
     assert "repeatable" in expected or found <= expected | {"random noise"}
 
 
@@ -127,19 +127,19 @@ def test_a_catastrophically_overfitted_model_is_caught():
     assert figures["accuracy under FGSM"] > 0.5 > 0.1 > figures["accuracy under PGD-50"]
 
 
-def test_a_masked_model_falls_to_anothers_gradients():
+def test_a_masked_model_is_fooled_by_another_models_gradients():
     split = digits_models.digits().validation
     with frozen(digits_models.natural()):
         images = attacked(digits_models.natural(), split, EPSILON)
-    still = FixedImages(images, "")
-    assert failed(checks_of(digits_models.robust(), transfer=still)) == set()
-    assert failed(checks_of(digits_models.natural(), transfer=still)) == set()
-    masked = Planted(digits_models.natural(), before=whole_levels)
-    assert "transfer against white box" in failed(checks_of(masked, transfer=still))
+    transfer_set = FixedImages(images, "")
+    assert failed(checks_of(digits_models.robust(), transfer=transfer_set)) == set()
+    assert failed(checks_of(digits_models.natural(), transfer=transfer_set)) == set()
+    masked = Planted(digits_models.natural(), before=rounded)
+    assert "transfer against white box" in failed(checks_of(masked, transfer=transfer_set))
 
 
 def evidence(n=100, **fooled):
-    """Return what a sound model might have shown, but for the number of images in ``fooled``."""
+    """Return the evidence of a sound model, apart from the numbers of images in ``fooled``."""
     counts = {"noise": 2, "fgsm": 30, "few": 40, "many": 45, "huge": n, "transfer": 5} | fooled
     flags = {name: np.arange(n) < count for name, count in counts.items()}
     never = np.zeros(n, dtype=bool)
@@ -156,7 +156,7 @@ def evidence(n=100, **fooled):
         (dict(noise=45), "random noise"),
         (dict(huge=80), "huge epsilon"),
         (dict(fgsm=20, many=75), "catastrophic overfitting"),
-        (dict(fgsm=70, many=95), None),  # falls to single steps too: no defence at all
+        (dict(fgsm=70, many=95), None),  # fooled by single steps too: no defence at all
         (dict(fgsm=50), None),  # five more are chance
         (dict(few=50), None),
         (dict(transfer=50), None),
@@ -165,13 +165,13 @@ def evidence(n=100, **fooled):
         (dict(noise=0, fgsm=0, few=0, many=0, transfer=0), None),  # a tiny epsilon
     ],
 )
-def test_each_check_sees_its_own_sign_and_no_chance(fooled, name):
+def test_each_check_finds_its_own_sign_and_ignores_chance(fooled, name):
     found = {check.name for run in CHECKS if not (check := run(evidence(**fooled))).passed}
     assert found == ({name} if name else set())
 
 
 def test_a_difference_must_be_on_the_same_images():
-    """Ten images here and ten there are no sign; ten here and none there are."""
+    """Ten images on each side are no sign; ten on one side are."""
     both = evidence(many=20)
     both.fooled["fgsm"][:] = np.roll(both.fooled["many"], 10)
     assert single_step(both).passed
@@ -179,8 +179,8 @@ def test_a_difference_must_be_on_the_same_images():
     assert not single_step(both).passed
 
 
-def test_a_model_no_better_than_guessing_is_too_weak_to_judge_and_not_accused_of_masking():
-    # Hardly trained networks name one class: whatever is done to its images, they stand.
+def test_a_model_no_better_than_guessing_is_too_weak_to_judge():
+    # Barely trained networks name one class, whose images survive every attack.
     one = 10 * torch.eye(10)[3]
     found = checks_of(Planted(digits_models.network(), after=lambda logits: logits + one))
     assert found.keys() == {"repeatable", "better than guessing"}
@@ -189,13 +189,13 @@ def test_a_model_no_better_than_guessing_is_too_weak_to_judge_and_not_accused_of
 
 
 @pytest.mark.parametrize(("right", "weak"), [(22, True), (30, False)])
-def test_the_border_of_weakness_is_beyond_chance(right, weak):
-    """Of 200 images in ten classes 11% are no sign that anything was learned; 15% are."""
+def test_too_weak_is_decided_beyond_chance(right, weak):
+    """On 200 images of ten classes, 11% may be chance and 15% are not."""
     seen = evidence(right)
     assert (too_weak(replace(seen, images=200)) is not None) == weak
 
 
-def test_few_or_no_images_accuse_nobody():
+def test_on_few_or_no_images_every_check_passes():
     nothing = evidence(0)
     assert all(run(nothing).passed for run in CHECKS)
     assert noise(evidence(20, noise=1, many=1)).passed

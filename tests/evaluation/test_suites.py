@@ -17,14 +17,14 @@ from gratis.validation_sets import PerturbedSets
 from gratis.validation_sets.geometric import Geometry
 from gratis.validation_sets.manifest import Manifest
 
-# Grey images, bright (class 1) or dark (class 0); with an epsilon of 8 levels, those that are
-# within 8 levels of the middle can be pushed across it. The last one is labelled wrongly.
+# Grey images, bright (class 1) or dark (class 0). Within an epsilon of 8 levels, an attack can move
+# those within 8 levels of the middle across it. The last image has the wrong label.
 LEVELS = np.array([20, 90, 124, 126, 129, 133, 140, 200, 250, 30])
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
 
 
 class Threshold(nn.Module):
-    """Bright or dark: known to be right about every grey image."""
+    """Tells bright images from dark ones, and is correct on every grey image."""
 
     def __init__(self, wrapped=False):
         super().__init__()
@@ -64,12 +64,12 @@ SETS = perturbed(grey(255 - LEVELS), grey(np.full(10, 200)))
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_finds_the_accuracy_known_by_construction(wrapped):
+def test_accuracies_known_by_construction(wrapped):
     found = measure(Threshold(wrapped), SPLIT, SETS, EvaluateSettings(), 0)
     assert found.accuracies == pytest.approx(
         {
             "clean": 0.9,
-            "geometric": 0.1,  # inverted: only the wrongly labelled one is right
+            "geometric": 0.1,  # inverted: only the image with the wrong label is correct
             "fgsm_transfer": 0.6,  # all bright
             "transfer": 0.6,
             "fgsm": 0.5,
@@ -160,7 +160,7 @@ def test_measurement_refuses_another_file(tmp_path):
     with pytest.raises(GratisError, match="does not exist; evaluate the run"):
         Measurement.load(path)
     path.write_bytes(b"nonsense")
-    with pytest.raises(GratisError, match=r"not a measurement .*; delete this file and evaluate"):
+    with pytest.raises(GratisError, match=r"not a measurement .*; evaluate the run again"):
         Measurement.load(path)
     Measurement(np.arange(3), {"clean": np.ones(2, dtype=bool)}).save(path)
     with pytest.raises(GratisError, match="not a measurement"):
@@ -179,6 +179,6 @@ def test_measurement_refuses_another_file(tmp_path):
         (48, [24, 32, 40, 48]),
     ],
 )
-def test_the_curve_goes_as_far_as_the_budget(epsilon, further):
+def test_the_curve_goes_as_far_as_epsilon(epsilon, further):
     curve = [round(255 * each, 6) for each in curve_to(epsilon / 255)]
     assert curve == [1, 2, 3, 4, 6, 8, 10, 12, 16, *further]

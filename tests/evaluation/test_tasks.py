@@ -1,4 +1,4 @@
-"""The tasks that are no plain gradient attack: positions, corruptions, AutoAttack."""
+"""The tasks besides gradient attacks: random positions, corruptions, AutoAttack."""
 
 import sys
 from dataclasses import replace
@@ -19,8 +19,8 @@ from gratis.evaluation.tasks import GradientAttack
 from gratis.evaluation.worst_of_k import WorstOfK
 
 
-class Corner(nn.Module):
-    """Class 1 where the middle is bright, class 0 where it has moved away."""
+class CentreBrightness(nn.Module):
+    """Class 1 if the centre of the image is bright, class 0 if not."""
 
     def forward(self, images):
         middle = images[:, :, 5:11, 5:11].amin((1, 2, 3)) - 0.5
@@ -28,7 +28,7 @@ class Corner(nn.Module):
 
 
 def squares(half):
-    """One white square a picture, of half the given width around the middle of 16 pixels."""
+    """Return images of 16 pixels with a centred white square of half the given width each."""
     images = np.zeros((len(half), 16, 16, 3), dtype=np.uint8)
     for image, width in zip(images, half, strict=True):
         image[8 - width : 8 + width, 8 - width : 8 + width] = 255
@@ -39,8 +39,8 @@ def worst(**how):
     return WorstOfK(name="geometric_worst", threat="geometric_worst", **how)
 
 
-def test_what_reaches_beyond_every_position_stands_and_what_just_fits_falls():
-    evaluated = EvaluatedModel(Corner(), squares([8, 3, 8, 3]), {}, 0)
+def test_large_squares_survive_every_position_and_small_ones_do_not():
+    evaluated = EvaluatedModel(CentreBrightness(), squares([8, 3, 8, 3]), {}, 0)
     index = np.arange(4)
     assert evaluated.is_correct(*evaluated.batch_at(index)[:2]).all()
     assert worst(degrees=0, shift=0).run(evaluated, index).correct.all()
@@ -49,18 +49,18 @@ def test_what_reaches_beyond_every_position_stands_and_what_just_fits_falls():
     )
 
 
-def test_a_model_is_not_asked_about_no_images(net, split):
+def test_a_model_never_gets_an_empty_batch(net, split):
     evaluated = EvaluatedModel(net, split, {}, 0)
     attack = AttackSettings.pgd(0.0, steps=2).model_copy(update={"until_fooled": True})
-    # Within nothing nobody falls, and there is no point to look at again.
+    # Within an epsilon of 0 no image is fooled, so there is no claim to check.
     clean = evaluated.is_correct(*evaluated.batch_at(np.arange(len(split)))[:2]).numpy()
-    judged = GradientAttack(name="pgd", threat="robust", attack=attack).run(
+    verdict = GradientAttack(name="pgd", threat="robust", attack=attack).run(
         evaluated, clean.nonzero()[0]
     )
-    assert judged.correct.all() and 0 not in net.seen
+    assert verdict.correct.all() and 0 not in net.seen
 
 
-def test_more_draws_are_never_better_and_do_not_depend_on_the_batch(net, split):
+def test_more_draws_fool_more_images_and_do_not_depend_on_the_batch(net, split):
     evaluated, index = EvaluatedModel(net, split, {}, 5), np.arange(len(split))
     few, more = (worst(draws=n).run(evaluated, index).correct for n in (1, 6))
     assert (few | ~more).all() and more.sum() < few.sum()
@@ -72,19 +72,19 @@ def test_more_draws_are_never_better_and_do_not_depend_on_the_batch(net, split):
     assert (worst(draws=1).run(other, index).correct != few).any()
 
 
-def test_a_fallen_image_is_not_moved_again(net, split):
+def test_a_fooled_image_is_not_moved_again(net, split):
     evaluated = EvaluatedModel(net, split, {}, 5)
     net.seen.clear()
     worst(draws=4).run(evaluated, np.arange(len(split)))
-    standing = [len(split)]
+    survivors = [len(split)]
     for draws in range(1, 4):
-        judged = worst(draws=draws).run(EvaluatedModel(net, split, {}, 5), np.arange(len(split)))
-        standing.append(int(judged.correct.sum()))
-    assert net.seen[:4] == standing
+        verdict = worst(draws=draws).run(EvaluatedModel(net, split, {}, 5), np.arange(len(split)))
+        survivors.append(int(verdict.correct.sum()))
+    assert net.seen[:4] == survivors
 
 
 @pytest.fixture
-def pictures():
+def photos():
     torch.manual_seed(0)
     soft = torch.rand(6, 3, 5, 5)
     return nn.functional.interpolate(soft, (32, 32), mode="bilinear").clamp(0.05, 0.9)
@@ -96,20 +96,20 @@ def drawn(kind, images):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_corruptions_stay_in_range_and_grow(kind, pictures):
+def test_corruptions_stay_in_range_and_grow(kind, photos):
     pytest.importorskip("kornia")
     changes = []
     for severity in SEVERITIES:
-        found = corrupt(kind, severity, pictures, drawn(kind, pictures))
-        assert found.shape == pictures.shape and found.dtype == torch.float32
+        found = corrupt(kind, severity, photos, drawn(kind, photos))
+        assert found.shape == photos.shape and found.dtype == torch.float32
         assert found.min() >= 0 and found.max() <= 1
-        changes.append(float((found - pictures).abs().mean()))
+        changes.append(float((found - photos).abs().mean()))
     assert 5e-4 < changes[0] < changes[4] < 0.45
     # Saturation is taken away first, then added.
     assert kind == "saturation" or changes == sorted(changes)
 
 
-def test_noise_has_the_strength_it_should_have():
+def test_noise_has_its_nominal_strength():
     grey = torch.full((4, 3, 64, 64), 0.5)
     noisy = corrupt("gaussian_noise", 2, grey, drawn("gaussian_noise", grey))
     assert (noisy - 0.5).std() == pytest.approx(0.06, rel=0.02)
@@ -157,7 +157,7 @@ def test_gradients_through_channels_last_come_back_contiguous():
 
 
 @pytest.mark.parametrize("part", COSTS)
-def test_autoattack_fools_what_is_near_and_nothing_beyond_the_budget(part, net, split):
+def test_autoattack_fools_images_within_epsilon(part, net, split):
     pytest.importorskip("pyautoattack")
     epsilon = 24 / 255 if part == "square" else 5 / 255  # it is slow to find anything close
     task = AutoAttack(name=part, threat="robust", standalone=False, part=part, epsilon=epsilon)
@@ -174,7 +174,7 @@ def test_autoattack_fools_what_is_near_and_nothing_beyond_the_budget(part, net, 
 
 
 @pytest.mark.parametrize(("classes", "left_out"), [(2, {"apgd-t"}), (3, {"apgd-t"}), (4, set())])
-def test_few_classes_leave_parts_out_and_that_is_said(classes, left_out, caplog):
+def test_parts_that_need_more_classes_are_left_out_and_logged(classes, left_out, caplog):
     caplog.set_level("INFO")
     pytest.importorskip("pyautoattack")
     torch.manual_seed(0)
@@ -197,7 +197,7 @@ def test_few_classes_leave_parts_out_and_that_is_said(classes, left_out, caplog)
         ("kornia", Corruption(name="c", kind="jpeg", severity=1)),
     ],
 )
-def test_a_missing_library_is_named_with_its_remedy(library, task, monkeypatch):
+def test_a_missing_library_is_named_with_a_remedy(library, task, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(
         GratisError, match=rf"needs {library}; install it: pip install 'gratis\[full"
@@ -206,7 +206,7 @@ def test_a_missing_library_is_named_with_its_remedy(library, task, monkeypatch):
 
 
 class Wrong(nn.Module):
-    """Sees a class that no image has."""
+    """Predicts a class that no image has."""
 
     def forward(self, images):
         return functional.one_hot(torch.full((len(images),), 8), 9).float() + 0 * (
@@ -214,18 +214,18 @@ class Wrong(nn.Module):
         )
 
 
-def test_a_verdict_is_the_models_own_whatever_was_climbed(net, split):
+def test_a_verdict_is_that_of_the_model_itself_and_not_of_the_copy(net, split):
     how = AttackSettings.pgd(0.0, steps=2).model_copy(update={"until_fooled": True})
     evaluated = EvaluatedModel(net, split, {}, 0)
     everyone = np.arange(len(split))
     clean = evaluated.is_correct(*evaluated.batch_at(everyone)[:2]).numpy()
     wrong = replace(evaluated, attack_copy=Wrong())
-    judged = GradientAttack(name="pgd", threat="robust", attack=how).run(wrong, everyone)
+    verdict = GradientAttack(name="pgd", threat="robust", attack=how).run(wrong, everyone)
     assert clean.sum() > 0
-    np.testing.assert_array_equal(judged.correct, clean)
+    np.testing.assert_array_equal(verdict.correct, clean)
 
 
-def test_what_only_the_climbed_model_falls_for_is_attacked_again_on_the_model(net, split):
+def test_images_that_fool_only_the_copy_are_attacked_again_on_the_model(net, split):
     how = AttackSettings.pgd(16 / 255, steps=4).model_copy(update={"until_fooled": True})
     task = GradientAttack(name="pgd", threat="robust", attack=how)
     evaluated, everyone = EvaluatedModel(net, split, {}, 0), np.arange(len(split))

@@ -58,9 +58,9 @@ def test_normalisation_and_resizing_happen_inside():
     torch.testing.assert_close(output.embedding, embedding)
 
 
-def test_shrinking_averages_what_it_leaves_out():
+def test_shrinking_averages_pixels():
     model = build(input_size=8, stem="small").eval()
-    # A fine checkerboard is grey from afar; sampling every fourth pixel would see one colour.
+    # A fine checkerboard averages to grey; sampling every fourth pixel would give one colour.
     board = (torch.arange(32)[:, None] + torch.arange(32)) % 2
     seen = model._prepare(board.float().expand(1, 3, 32, 32)) * model.std + model.mean
     torch.testing.assert_close(
@@ -81,7 +81,7 @@ def test_the_backbone_decides_the_normalisation():
 
 
 def test_gradients_reach_the_images_through_everything():
-    # Wide enough that no image meets dead units only.
+    # Wide enough that every image activates some units.
     model = build(input_size=32, denoiser={}, channels=(32,) * 4, head={"width": 128}).eval()
     images = torch.rand(2, 3, 16, 16, requires_grad=True)
     model(images).logits.square().sum().backward()
@@ -172,7 +172,7 @@ def test_channels_narrow_the_stages():
     ],
     ids=str,
 )
-def test_a_backbone_that_cannot_be_had_is_refused(settings, problem):
+def test_an_unavailable_backbone_is_refused(settings, problem):
     with pytest.raises(GratisError) as caught:
         build(**settings)
     assert problem in str(caught.value)
@@ -196,16 +196,16 @@ def test_pretrained_weights_without_a_network_are_an_error_with_a_remedy(monkeyp
 def test_without_pretrained_nothing_is_downloaded(monkeypatch):
     import timm
 
-    asked = []
+    pretrained = []
     create = timm.create_model
 
     def create_model(name: str, **options: object) -> nn.Module:
-        asked.append(options["pretrained"])
+        pretrained.append(options["pretrained"])
         return create(name, **options)
 
     monkeypatch.setattr(timm, "create_model", create_model)
     build()
-    assert asked == [False]
+    assert pretrained == [False]
 
 
 # Cost

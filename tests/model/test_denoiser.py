@@ -15,7 +15,7 @@ def test_it_starts_as_the_identity_at_any_size(height, width, channels):
 
 
 @pytest.mark.parametrize("height, width", SIZES)
-def test_a_trained_one_keeps_the_shape(height, width):
+def test_a_trained_denoiser_keeps_the_shape(height, width):
     denoiser = Denoiser(DenoiserSettings(width=2))
     torch.nn.init.normal_(denoiser.decoder[3].weight)
     images = torch.rand(2, 3, height, width)
@@ -24,7 +24,7 @@ def test_a_trained_one_keeps_the_shape(height, width):
     assert not torch.equal(denoised, images)
 
 
-def test_it_learns_from_the_first_step_and_throughout():
+def test_all_layers_learn_from_the_first_step():
     torch.manual_seed(0)
     denoiser = Denoiser(DenoiserSettings(width=8))
     optimizer = torch.optim.Adam(denoiser.parameters(), 0.01)

@@ -48,7 +48,7 @@ def test_only_dropout_makes_training_random(dropout, differs):
 
 
 @pytest.mark.parametrize("layers", [1, 2, 4])
-def test_the_number_of_layers_is_free(layers):
+def test_any_number_of_layers(layers):
     logits, embedding = Head(7, 3, HeadSettings(width=5, layers=layers))(torch.randn(2, 7))
     assert (logits.shape, embedding.shape) == ((2, 3), (2, 5))
 

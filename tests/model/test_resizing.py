@@ -6,14 +6,14 @@ from gratis.seeds import generator
 
 
 def gradient_of(images, make):
-    leaf = images.detach().requires_grad_()
-    (make(leaf) ** 2).sum().backward()
-    return leaf.grad
+    inputs = images.detach().requires_grad_()
+    (make(inputs) ** 2).sum().backward()
+    return inputs.grad
 
 
 @pytest.mark.parametrize(("height", "size"), [(8, 20), (20, 8)])
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-def test_either_layout_is_resized_alike_with_its_gradient(height, size, layout):
+def test_both_memory_formats_are_resized_alike_with_their_gradients(height, size, layout):
     drawn = torch.rand((3, 3, height, height), generator=generator("cpu", "resized"))
     images = drawn.contiguous(memory_format=layout)
 

@@ -29,7 +29,7 @@ def equal(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt"])
-def test_weights_go_round(tmp_path, suffix):
+def test_weights_round_trip(tmp_path, suffix):
     trained, fresh = backbone(1), backbone(2)
     trained.bn1.running_mean.add_(3)
     assert not equal(trained, fresh)
@@ -155,7 +155,7 @@ def test_code_in_a_weights_file_never_runs(tmp_path, write, suffix):
     assert not canary.exists()
 
 
-def test_the_canary_would_sing(tmp_path):
+def test_the_canary_runs_when_it_is_unpickled(tmp_path):
     os.system(Canary(tmp_path / "canary").__reduce__()[1][0])
     assert (tmp_path / "canary").exists()
 
@@ -163,7 +163,7 @@ def test_the_canary_would_sing(tmp_path):
 @pytest.mark.parametrize(
     "content", [torch.zeros(2), [torch.zeros(2)], {"a": 1}, {"a": "b"}, {0: torch.zeros(2)}]
 )
-def test_what_is_no_state_dict_is_refused(tmp_path, content):
+def test_other_content_than_a_state_dict_is_refused(tmp_path, content):
     path = tmp_path / "w.pth"
     torch.save(content, path)
     with pytest.raises(GratisError, match="holds no state dict of tensors"):

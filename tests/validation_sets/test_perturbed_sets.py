@@ -16,7 +16,7 @@ from gratis.validation_sets.manifest import weights_hash
 from gratis.validation_sets.transfer import quantise
 
 EPSILON = 8 / 255
-STILL = Noise(0.0, 1.0, (0.0, 0.0), False, 0.0, 1.0, 1.0, 1.0)
+UNCHANGED = Noise(0.0, 1.0, (0.0, 0.0), False, 0.0, 1.0, 1.0, 1.0)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def content(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def test_two_builds_give_the_same_bytes_whatever_the_blocks(
+def test_two_builds_give_the_same_bytes_with_any_block_size(
     tmp_path, split, baseline, folder, monkeypatch
 ):
     monkeypatch.setattr(perturbed_sets, "_BLOCK", 4)
@@ -80,7 +80,7 @@ def test_fgsm_transfer_is_transfer_under_the_same_noise(folder, split):
     np.testing.assert_array_equal(sets.fgsm_transfer, noisy(sets.transfer, Geometry(), 3, 0))
 
 
-def test_baseline_is_left_as_it_was(tmp_path, split, baseline):
+def test_the_baseline_is_left_as_it_was(tmp_path, split, baseline):
     before = weights_hash(baseline)
     build(tmp_path / "sets", split, True, baseline.train(), EPSILON, seed=0)
     assert weights_hash(baseline) == before and baseline.training
@@ -124,7 +124,7 @@ def test_refuses_a_manifest_of_another_kind(folder, split, changes, problem):
         load(folder, split)
 
 
-def test_tells_what_the_sets_were_made_from(folder, split, baseline, tmp_path):
+def test_made_from_compares_weights_epsilon_and_images(folder, split, baseline, tmp_path):
     assert made_from(folder, baseline, EPSILON, split)
     assert not made_from(folder, baseline, 4 / 255, split)
     assert not made_from(folder, baseline, EPSILON, Split(split.images, split.labels[::-1].copy()))
@@ -142,7 +142,7 @@ def test_tells_what_the_sets_were_made_from(folder, split, baseline, tmp_path):
             ask()
 
 
-def test_refuses_a_pickle_even_if_the_manifest_vouches_for_it(folder, split):
+def test_refuses_a_pickle_even_if_the_manifest_has_its_digest(folder, split):
     path = folder / "geometric.npy"
     for payload in (pickle.dumps({"a": 1}), None):
         if payload is None:
@@ -194,7 +194,7 @@ def test_a_second_build_replaces_the_first(tmp_path, split, folder):
     assert [path.name for path in tmp_path.iterdir()] == ["sets"]
 
 
-def test_never_replaces_a_folder_of_something_else(tmp_path, split):
+def test_a_folder_with_other_files_is_never_replaced(tmp_path, split):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(GratisError, match=r"already holds thesis\.tex"):
         build(tmp_path, split, True, None, EPSILON, seed=0)
@@ -225,18 +225,20 @@ def test_noise_fills_its_ranges():
         assert low <= min(values) < low + spread / 20 and high - spread / 20 < max(values) <= high
 
 
-def test_no_noise_is_the_identity_and_each_part_does_its_own(split):
+def test_no_noise_is_the_identity_and_each_transform_does_its_own(split):
     image = split.images[0]
-    np.testing.assert_array_equal(apply(image, STILL), image)
-    np.testing.assert_array_equal(apply(image, STILL._replace(mirrored=True)), image[:, ::-1])
-    shifted = apply(image, STILL._replace(shift=(0.125, 0.0)))  # one pixel of eight, to the right
+    np.testing.assert_array_equal(apply(image, UNCHANGED), image)
+    np.testing.assert_array_equal(apply(image, UNCHANGED._replace(mirrored=True)), image[:, ::-1])
+    shifted = apply(
+        image, UNCHANGED._replace(shift=(0.125, 0.0))
+    )  # one pixel of eight, to the right
     np.testing.assert_array_equal(shifted[:, 1:], image[:, :-1])
-    darker = apply(image, STILL._replace(brightness=0.7))
+    darker = apply(image, UNCHANGED._replace(brightness=0.7))
     np.testing.assert_allclose(darker, image * 0.7, atol=0.51)
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 1 / 255, 8 / 255, 38 / 255, 0.03])
-def test_quantised_attack_stays_in_its_budget(split, epsilon):
+def test_quantised_attacks_stay_within_epsilon(split, epsilon):
     signs = torch.from_numpy(np.sign(split.images.astype(np.float32) - 128))
     pixels = torch.from_numpy(split.images).float() / 255
     adversarial = (pixels + epsilon * signs).clamp(0, 1).permute(0, 3, 1, 2)
@@ -245,7 +247,7 @@ def test_quantised_attack_stays_in_its_budget(split, epsilon):
     assert change.max() == int(epsilon * 255 + 1e-6)
 
 
-def test_number_of_threads_changes_nothing_and_is_put_back():
+def test_the_number_of_threads_changes_nothing_and_is_restored():
     images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
     before = torch.get_num_threads()
     made = []

@@ -39,8 +39,8 @@ def attack(
 
     The best is the first that the classifier gets wrong, else the one with the highest loss.
     Random starts are keyed by (seed, restart, index), so that an image gets the same start in
-    every batch. The caller's autocast, inference mode and default dtype make no difference. Hold
-    the model with :func:`gratis.attacks.frozen`.
+    every batch. The caller's autocast, inference mode and default dtype make no difference. Wrap
+    the call in :func:`gratis.attacks.frozen`.
 
     Args:
         classify: images to logits, differentiable in the images.
@@ -70,7 +70,7 @@ def run_attack(
     seed: int = 0,
     indices: Tensor | None = None,
 ) -> AttackResult:
-    """Return the images of :func:`attack` with their losses and what the classifier says.
+    """Return the images of :func:`attack` with their losses, and whether each fools.
 
     The arguments are those of :func:`attack`. Later restarts attack only the images that earlier
     ones have not fooled.

@@ -70,10 +70,10 @@ def loss_gradient(
     It works under ``torch.no_grad`` too.
     """
     with torch.enable_grad():
-        leaf = images.detach().requires_grad_()
-        logits = classify(leaf)
+        inputs = images.detach().requires_grad_()
+        logits = classify(inputs)
         # The sum, not the mean: an image's gradient must not depend on the batch size.
-        (gradient,) = torch.autograd.grad(LOSSES[loss](logits, labels).sum(), leaf)
+        (gradient,) = torch.autograd.grad(LOSSES[loss](logits, labels).sum(), inputs)
     return gradient, logits.detach()
 
 

@@ -151,9 +151,9 @@ def _same_function(model: nn.Module, copied: nn.Module, images: Tensor) -> bool:
 def _logits_and_gradient(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     """Return the logits, and the input gradient of a function that depends on all of them."""
     with torch.enable_grad():
-        leaf = images.detach().requires_grad_()
-        logits = _logits(model, leaf)
-        (gradient,) = torch.autograd.grad(logits.float().logsumexp(1).sum(), leaf)
+        inputs = images.detach().requires_grad_()
+        logits = _logits(model, inputs)
+        (gradient,) = torch.autograd.grad(logits.float().logsumexp(1).sum(), inputs)
     return logits.detach(), gradient
 
 

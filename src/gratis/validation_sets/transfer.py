@@ -14,7 +14,7 @@ from gratis.model import logits_of
 def attacked(baseline: nn.Module, batch: Split, epsilon: float) -> NDArray[np.uint8]:
     """Return FGSM images made with the baseline's gradient, at the images' own resolution.
 
-    Hold the baseline with :func:`gratis.attacks.frozen`.
+    Wrap the call in :func:`gratis.attacks.frozen`.
 
     Args:
         baseline: maps images (n, 3, height, width) in [0, 1] to logits, or to an object with

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from gratis.adversary.free import FreeAT
     from gratis.adversary.n_fgsm import NFGSM
     from gratis.adversary.pgd import PGDAT
-    from gratis.api.attack import attack
-    from gratis.api.evaluate import evaluate
-    from gratis.api.load import load
-    from gratis.api.predict import predict
-    from gratis.api.train import train
+    from gratis.api.attacking import attack
+    from gratis.api.evaluation import evaluate
+    from gratis.api.loading import load
+    from gratis.api.prediction import predict
+    from gratis.api.training import train
     from gratis.errors import GratisError
     from gratis.results import Results
     from gratis.schedule import cosine, linear, steps, warm_up
@@ -53,7 +53,11 @@ _MODULES = {
     "gratis.adversary.free": ("FreeAT",),
     "gratis.adversary.n_fgsm": ("NFGSM",),
     "gratis.adversary.pgd": ("PGDAT",),
-    "gratis.api": ("attack", "evaluate", "load", "predict", "train"),
+    "gratis.api.attacking": ("attack",),
+    "gratis.api.evaluation": ("evaluate",),
+    "gratis.api.loading": ("load",),
+    "gratis.api.prediction": ("predict",),
+    "gratis.api.training": ("train",),
     "gratis.errors": ("GratisError",),
     "gratis.results": ("Results",),
     "gratis.schedule": ("cosine", "linear", "steps", "warm_up"),

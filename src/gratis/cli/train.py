@@ -48,7 +48,7 @@ def train(
     'tiny-imagenet'; those of the record have the sizes of 'record', and a .yaml of your own is
     taken as it is. The same command goes on where an interrupted one stopped.
     """
-    from gratis.api.train import default_folder
+    from gratis.api.training import default_folder
     from gratis.recipe import default_profile, resolve
     from gratis.run import train as train_recipe
 

@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gratis.api.load import ModelPath, source_of
+from gratis.api.loading import ModelPath, source_of
 from gratis.attacks import frozen
 from gratis.data import Dataset, DataSettings, Split, from_argument, to_float
 from gratis.data.arrays import dataset_from_split, split_from_arrays, split_from_batches

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gratis.api.load import ModelPath, load
+from gratis.api.loading import ModelPath, load
 from gratis.attacks import frozen
 from gratis.data import read_image, to_float
 from gratis.errors import GratisError

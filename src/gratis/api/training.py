@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-from gratis import run as runs
 from gratis.data import from_argument
 from gratis.errors import GratisError
 from gratis.recipe import Recipe, default_profile, resolve
 from gratis.run import RunFolder
+from gratis.run import train as train_run
 from gratis.settings import override
 
 
@@ -52,7 +52,7 @@ def train(
     ]
     resolved = _resolved(recipe, profile, changes)
     folder = Path(out) if out is not None else default_folder(resolved)
-    runs.train(resolved, folder, None if sets is None else Path(sets))
+    train_run(resolved, folder, None if sets is None else Path(sets))
     return RunFolder(folder)
 
 

@@ -1,0 +1,63 @@
+"""One call attacks as the engine does, and leaves the caller's process and module as they were."""
+
+import pytest
+import torch
+
+import digits_models
+import gratis
+from gratis.attacks import AttackSettings, attack, frozen
+from gratis.errors import GratisError
+
+EPSILON = 38 / 255
+ENGINE = {
+    "fgsm": AttackSettings.fgsm(EPSILON),
+    "bim": AttackSettings.bim(EPSILON),
+    "pgd": AttackSettings.pgd(EPSILON),
+}
+
+
+@pytest.mark.parametrize("name", ENGINE)
+def test_an_attack_by_name_is_the_engines(name, images, labels):
+    net = digits_models.natural()
+    few, theirs = images[:70], labels[:70]
+    with frozen(net):
+        expected = attack(net, few, theirs, ENGINE[name], 3)
+    found = gratis.attack(net, few, theirs, name, epsilon=EPSILON, seed=3)
+    assert torch.equal(found, expected)
+    parts = gratis.attack(net, few, theirs, name, epsilon="38/255", seed=3, batch_size=17)
+    torch.testing.assert_close(parts, expected, rtol=0, atol=1e-5)
+    assert (found - few).abs().max() <= EPSILON + 1e-6 and 0 <= found.min() <= found.max() <= 1
+    assert (net(found).argmax(1) == theirs).float().mean() < (
+        net(few).argmax(1) == theirs
+    ).float().mean()
+
+
+def test_options_reach_the_attack(images, labels):
+    net = digits_models.natural()
+    found = gratis.attack(net, images, labels, epsilon=1.5, norm="l2", steps=3)
+    lengths = (found - images).flatten(1).norm(dim=1)
+    assert 1 < lengths.max() <= 1.5 + 1e-5
+    one = gratis.attack(net, images[5:6], labels[5:6], epsilon=0.1, indices=torch.tensor([5]))
+    whole = gratis.attack(net, images[:6], labels[:6], epsilon=0.1)
+    torch.testing.assert_close(one, whole[5:], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"attack": "cw"}, "attack: 'cw' is unknown; choose from fgsm, bim, pgd"),
+        ({"epsilon": 8}, "must be at most 1 in linf"),
+        ({"epsilon": "eight"}, "'eight' is not a number"),
+        ({"step": 3}, "unknown key; did you mean 'steps'"),
+        ({"images": torch.full((2, 3, 8, 8), 2.0)}, r"values in \[0, 1\]"),
+        ({"images": torch.full((2, 3, 8, 8), torch.nan)}, r"values in \[0, 1\]"),
+        ({"images": torch.zeros(2, 3, 8)}, "float images of shape"),
+        ({"labels": torch.zeros(2)}, "labels: needs int64"),
+        ({"indices": torch.zeros(3)}, "indices: needs shape"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_line(change, message, images, labels):
+    given = {"images": images[:2], "labels": labels[:2], "epsilon": 0.1} | change
+    with pytest.raises(GratisError, match=message) as refused:
+        gratis.attack(digits_models.natural(), **given)
+    assert "\n" not in str(refused.value)

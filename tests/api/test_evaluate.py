@@ -1,0 +1,145 @@
+"""Any model on any form of data: the same numbers, or one clear line."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import digits_models
+import gratis
+from gratis.errors import GratisError
+from gratis.results import Results
+
+FEW = {"epsilon": "38/255", "pgd_steps": 2, "images": 60}
+METRICS = ("clean", "fgsm", "pgd")
+
+
+def figures(results):
+    return [getattr(results, metric) for metric in METRICS]
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return figures(gratis.evaluate(digits_models.natural(), "digits", **FEW))
+
+
+FORMS = {
+    "tensors": lambda x, y: (x, y),
+    "bfloat16 labels apart": lambda x, y: (x.double(), y.int()),
+    "arrays": lambda x, y: (x.numpy(), y.numpy()),
+    "bytes, channels last": lambda x, y: (
+        (x * 255).round().byte().permute(0, 2, 3, 1).numpy(),
+        y.tolist(),
+    ),
+    "bytes, channels first": lambda x, y: ((x * 255).round().byte(), y),
+    "a loader": lambda x, y: (DataLoader(TensorDataset(x, y), batch_size=50),),
+    "a torch data set": lambda x, y: (TensorDataset(x, y),),
+    "a list of batches": lambda x, y: ([(x[:100], y[:100]), (x[100:], y[100:])],),
+    "a split": lambda x, y: (digits_models.digits().validation,),
+    "a data set": lambda x, y: (digits_models.digits(),),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_data_in_every_form_gives_the_same_figures(form, images, labels, expected):
+    data = FORMS[form](images, labels)
+    assert figures(gratis.evaluate(digits_models.natural(), *data, **FEW)) == expected
+
+
+def nan(images):
+    return torch.where(torch.arange(8) == 3, torch.nan, images)
+
+
+WRONG = {
+    "normalised": (lambda x, y: (2 * x - 1, y), r"values in \[0, 1\], not -1 to 1; leave out norm"),
+    "0 to 255": (lambda x, y: (255 * x, y), r"values in \[0, 1\], not 0 to 255"),
+    "NaN": (lambda x, y: (nan(x), y), r"values in \[0, 1\], not nan"),
+    "grey": (lambda x, y: (x[:, :1], y), "three channels"),
+    "no batch": (lambda x, y: (x[0], y), r"shape \(n, 3, height, width\)"),
+    "whole numbers": (lambda x, y: ((255 * x).int(), y), "not int32"),
+    "labels as floats": (lambda x, y: (x, y.float()), "labels: needs whole numbers"),
+    "one-hot labels": (lambda x, y: (x, nn.functional.one_hot(y)), "labels: needs whole numbers"),
+    "fewer labels": (lambda x, y: (x, y[:5]), "labels: there are 5 of them and 360 images"),
+    "a negative label": (lambda x, y: (x, y - 1), "labels: -1 is below 0"),
+    "a label too many": (lambda x, y: (x, y + 1), "labels: 10 is not below the number of classes"),
+    "no labels": (lambda x, y: (x,), "images need labels"),
+    "labels twice": (lambda x, y: ("digits", y), "this data has its own"),
+    "an empty loader": (lambda x, y: ([],), "gives no images"),
+    "images of two sizes": (lambda x, y: ([(x, y), (x[..., 1:], y)],), "differ in size"),
+    "a loader of images": (lambda x, y: ([x],), "does not give .images, labels. as tensors"),
+    "no data": (lambda x, y: (), "name the data to measure on"),
+    "unknown data": (lambda x, y: ("digit",), "unknown data 'digit'; did you mean 'digits'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_data_is_refused_in_one_line(case, images, labels):
+    make, message = WRONG[case]
+    with pytest.raises(GratisError, match=message) as refused:
+        gratis.evaluate(digits_models.natural(), *make(images, labels), **FEW)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_run_keeps_its_record_and_is_measured_on_other_images(run, images, labels, tmp_path):
+    record = (run.path / "results.json").read_bytes()
+    again = gratis.evaluate(run)
+    assert again == run.results() and (run.path / "results.json").read_bytes() == record
+    other = gratis.evaluate(run, epsilon="2/255")
+    assert other.epsilon == pytest.approx(2 / 255) and other.n == again.n
+    assert (run.path / "results.json").read_bytes() == record
+    beside = gratis.evaluate(run, out=tmp_path / "out", epsilon="2/255")
+    assert Results.read(tmp_path / "out" / "results.json") == beside
+    assert figures(beside) == figures(other)
+    given = gratis.evaluate(run, images, labels, out=tmp_path / "images", pgd_steps=2, images=40)
+    assert given.clean == again.clean and given.external
+    named = gratis.evaluate(str(run.path), "digits", out=tmp_path / "named", images=40)
+    assert named.clean == again.clean
+
+
+def test_arguments_that_do_not_apply_are_refused(run, tmp_path, images, labels):
+    module = digits_models.natural()
+    for wrong in (
+        lambda: gratis.evaluate(module, "digits", weights="w.pt"),
+        lambda: gratis.evaluate(module, "digits", input_size=8),
+        lambda: gratis.evaluate(run, seed=3),
+        lambda: gratis.evaluate(run, labels=labels),
+        lambda: gratis.evaluate(run, "digits", input_size=8),
+        lambda: gratis.load(run, classes=10),
+        lambda: gratis.load(run, input_size=8),
+    ):
+        with pytest.raises(GratisError):
+            wrong()
+    with pytest.raises(GratisError, match="evaluate: suite"):
+        gratis.evaluate(module, "digits", suite="standards")
+    with pytest.raises(GratisError, match="unknown key; did you mean 'epsilon'"):
+        gratis.evaluate(module, "digits", epsilons_=1, epsilo=1)
+    with pytest.raises(GratisError, match="is the folder of a run"):
+        gratis.evaluate(module, images, labels, out=run.path)
+
+
+def test_a_run_trained_on_other_classes_is_refused(run, tmp_path):
+    from PIL import Image
+
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    for part in ("train", "val"):
+        for name in ("cat", "dog"):
+            (tmp_path / part / name).mkdir(parents=True)
+            Image.fromarray(pixels).save(tmp_path / part / name / "a.png")
+    with pytest.raises(GratisError, match=r"was trained on other classes .'0' where .* 'cat'"):
+        gratis.evaluate(run, f"folder:{tmp_path}", out=tmp_path / "out")
+
+
+def test_where_the_data_has_gone_the_run_still_loads(run, tmp_path, monkeypatch, images):
+    from gratis.run import loading
+
+    def gone(settings):
+        raise AssertionError("the data was read")
+
+    monkeypatch.setattr(loading, "load_once", gone)
+    model = gratis.load(run)
+    assert model.classes == tuple("0123456789") and model.image_size == 8
+    assert model(images[:2]).shape == (2, 10) and not model.training
+    predictions = gratis.predict(run, images[:3], top=2)
+    assert [p.name for p in predictions] == [str(n) for n in model(images[:3]).argmax(1).tolist()]
+    assert all(len(p.top) == 2 and p.top[0] == (p.name, p.confidence) for p in predictions)

@@ -53,7 +53,7 @@ def test_classifiers_begin_at_the_oldest_python():
         for classifier in PROJECT["classifiers"]
         if re.fullmatch(r"Programming Language :: Python :: 3\.\d+", classifier)
     ]
-    assert PROJECT["requires-python"] == f">={versions[0]}"
+    assert re.fullmatch(rf">={re.escape(versions[0])}(\.\d+)?", PROJECT["requires-python"])
     minors = [int(version.partition(".")[2]) for version in versions]
     assert minors == list(range(minors[0], minors[-1] + 1))
 

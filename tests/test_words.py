@@ -11,14 +11,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Files that still contain given-up words. This list may only become shorter.
-NOT_YET_CLEAN: frozenset[str] = frozenset(
-    {
-        "src/gratis/attacks/pgd.py",
-        "src/gratis/cpu/folding.py",
-    }
-)
-
 FILES = sorted(
     path
     for pattern in (
@@ -121,17 +113,10 @@ def paths() -> dict[str, Path]:
     return {path.relative_to(ROOT).as_posix(): path for path in FILES}
 
 
-@pytest.mark.parametrize("path", [path for path in paths() if path not in NOT_YET_CLEAN])
+@pytest.mark.parametrize("path", paths())
 def test_a_file_uses_the_words_of_the_field(path):
     found = given_up(path, paths()[path].read_text(encoding="utf-8"))
     assert not found, f"{path}: {', '.join(found)}; see GIVEN_UP and PHRASES for the words to use"
-
-
-def test_the_files_that_are_not_yet_clean_are_not():
-    contents = {p: f.read_text(encoding="utf-8") for p, f in paths().items() if p in NOT_YET_CLEAN}
-    clean = [path for path, text in contents.items() if not given_up(path, text)]
-    gone = sorted(NOT_YET_CLEAN - contents.keys())
-    assert not clean + gone, "remove from NOT_YET_CLEAN"
 
 
 @pytest.mark.parametrize(

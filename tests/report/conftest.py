@@ -45,7 +45,7 @@ def result():
 
 @pytest.fixture(scope="session")
 def tasks():
-    """Make the results of a suite's tasks, faced by all and stood by 1%, 2%, ... of the images."""
+    """Make the results of a suite's tasks, on all images, with survival of 1%, 2%, ..."""
 
     def make(**settings):
         of_suite = tasks_of(EvaluateSettings(**settings))
@@ -65,7 +65,7 @@ def tasks():
 
 @pytest.fixture(scope="session")
 def check():
-    """Make an sanity check, by default that on catastrophic overfitting."""
+    """Make a sanity check, by default the one on catastrophic overfitting."""
 
     def make(passed, name="catastrophic overfitting", **figures):
         return Check(
@@ -96,7 +96,7 @@ def results(result):
 
 @pytest.fixture(scope="session")
 def write_run(result):
-    """Write the folder of a measured run below another, without a model."""
+    """Write the folder of an evaluated run below another, without a model."""
 
     def write(under, recipe="free", seed=0, **changes):
         log = changes.pop("log", [{"kind": "epoch", "epoch": 1, "loss": 2, "accuracy": 0.5}])
@@ -120,7 +120,7 @@ def write_run(result):
 
 @pytest.fixture
 def external_folder(write_run):
-    """Write the folder of a measured model that was made elsewhere."""
+    """Write the folder of an evaluated external model."""
 
     def write(under, name="theirs", **changes):
         nothing = dict.fromkeys(("passes", "epochs", "seconds"), 0)
@@ -135,7 +135,7 @@ def external_folder(write_run):
 
 @pytest.fixture
 def run_folder(tmp_path, write_run):
-    """Write the folder of a measured run into a folder such as reproduce leaves."""
+    """Write the folder of an evaluated run into the layout of ``gratis reproduce``."""
 
     def write(*name, under=tmp_path / "out" / "runs", **changes):
         return write_run(under, *name, **changes)

@@ -1,4 +1,4 @@
-"""A figure that an sanity check calls into doubt is not quoted without saying so."""
+"""The sanity checks in the report: their table, their remarks and their effect on the verdict."""
 
 import re
 from itertools import count
@@ -18,7 +18,7 @@ NATURAL = {"resolved": {"adversary": {"natural": {}}}}
 
 @pytest.fixture
 def said(run_folder, tmp_path):
-    """Return the verdict on runs of the given changes, named r0, r1, ..."""
+    """Return the verdict on runs with the given changes, named r0, r1, ..."""
 
     calls = count()
 
@@ -33,7 +33,7 @@ def said(run_folder, tmp_path):
     return judged
 
 
-def test_every_check_there_is_has_words_for_people():
+def test_every_check_has_a_description():
     none = np.zeros(4, dtype=bool)
     attacks = ("noise", "fgsm", "few", "many", "huge", "transfer")
     seen = Evidence(4, 1.0, 0.0, {"margin": none}, dict.fromkeys(attacks, none))
@@ -72,7 +72,7 @@ def test_runs_without_checks_have_no_such_section(run_folder, tmp_path):
     assert "reliable?" not in (tmp_path / "report" / "report.html").read_text()
 
 
-def test_a_model_that_failed_is_first_only_with_the_remark(said, check):
+def test_a_model_that_failed_ranks_first_only_with_a_remark(said, check):
     failed = {"pgd": 0.5, "checks": (check(True), check(False, "gradient"))}
     verdict = said({"pgd": 0.1}, failed)
     assert "is the most robust" not in verdict.headline
@@ -83,7 +83,7 @@ def test_a_model_that_failed_is_first_only_with_the_remark(said, check):
     )
 
 
-def test_one_that_failed_further_down_is_named_too(said, check):
+def test_every_model_that_failed_is_named(said, check):
     failed = {"checks": (check(False, "gradient"), check(False, "random noise"))}
     verdict = said({"pgd": 0.5, "checks": (check(True),)}, failed, failed)
     assert "“R0” is the most robust" in verdict.headline and "failed" not in verdict.headline
@@ -94,17 +94,17 @@ def test_one_that_failed_further_down_is_named_too(said, check):
     assert "not measured alike" in alike.headline and "“R0” failed gradient" in alike.remarks[0]
 
 
-def test_the_check_on_overfitting_decides_where_a_run_has_it(said, check):
-    fallen = {"fgsm": 0.6, "pgd": 0.02}
+def test_the_check_on_overfitting_decides_for_a_run_that_has_it(said, check):
+    overfitted = {"fgsm": 0.6, "pgd": 0.02}
     denied = "No model that was trained under attack shows catastrophic overfitting."
-    assert said(fallen | {"checks": (check(True),)}).remarks == [denied]
+    assert said(overfitted | {"checks": (check(True),)}).remarks == [denied]
     shown = said({"fgsm": 0.2, "pgd": 0.19, "checks": (check(False),)}).remarks
     assert shown[1:] == [
         "“R0” shows catastrophic overfitting: on the 150 images of the sanity check it survives "
         "a single step and fails under many (accuracy under FGSM 60%; accuracy under PGD-50 2.1%)."
     ]
     # The other checks do not decide.
-    assert "“R0” shows" in said(fallen | {"checks": (check(True, "gradient"),)}).remarks[0]
-    assert said(fallen | NATURAL | {"checks": (check(True),)}).remarks == [
+    assert "“R0” shows" in said(overfitted | {"checks": (check(True, "gradient"),)}).remarks[0]
+    assert said(overfitted | NATURAL | {"checks": (check(True),)}).remarks == [
         "None of these models was trained under attack."
     ]

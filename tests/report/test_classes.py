@@ -1,4 +1,4 @@
-"""The class tables against counting by hand."""
+"""The accuracy by class, compared with counts by hand."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Measured:
 
 
 def test_classes_are_ranked_by_accuracy_under_attack():
-    # Validation images 2 to 7 of ten; class 3 has none among them.
+    # Validation images 2 to 7 of ten; class 3 is not among them.
     labels = np.array([3, 3, 0, 1, 2, 0, 1, 2, 3, 3])
     right = {"clean": [1, 1, 1, 1, 1, 0], "pgd": [1, 0, 0, 1, 1, 0]}
     index = np.arange(2, 8)

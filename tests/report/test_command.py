@@ -1,4 +1,4 @@
-"""``gratis report`` as a user meets it: on true runs, and with every bad input."""
+"""The command ``gratis report``, on real runs and with bad input."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ TINY = [
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
-    """A folder of two true runs, such as reproduce leaves."""
+    """A folder of two real runs, in the layout of ``gratis reproduce``."""
     folder = tmp_path_factory.mktemp("out")
     for name in ("resnet18", "free"):
         train(resolve(name, "digits", TINY), folder / "runs" / f"{name}-seed0")
@@ -66,7 +66,7 @@ def test_images_can_be_left_out(out, within, tmp_path):
     assert "<img " not in html and "none are stored" not in html
 
 
-def test_what_is_wrong_is_said_in_one_line(run_folder, within, tmp_path):
+def test_an_error_is_one_line(run_folder, within, tmp_path):
     run = run_folder()
     (run / "results.json").unlink()
     for arguments, expected in (
@@ -101,7 +101,7 @@ def test_a_page_with_images_needs_no_torch_no_data_and_no_checkpoint(out, tmp_pa
         shutil.rmtree(run / "geometric")
     page = tmp_path / "page"
     command = [sys.executable, "-c", WITHOUT_TORCH, tmp_path, "--out", page]
-    # No data is found in an empty home.
+    # An empty home has no data sets.
     empty = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home")}
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=os.environ | empty

@@ -21,7 +21,7 @@ def page_of(found, folder):
     return [(folder / f"report.{kind}").read_text() for kind in ("html", "md")]
 
 
-def test_one_alone_becomes_a_page_without_what_is_not_known(external_folder, tmp_path):
+def test_a_single_external_model_has_no_statement_on_its_training(external_folder, tmp_path):
     found = read_runs([external_folder(tmp_path / "evaluations")])
     for text in page_of(found, tmp_path / "report"):
         assert "only evaluated here: “Theirs”" in text and "“Theirs”: under PGD-20" in text
@@ -33,20 +33,20 @@ def test_one_alone_becomes_a_page_without_what_is_not_known(external_folder, tmp
     assert "<td>n/a</td><td>n/a<small>1</small></td>" in html and "| n/a | n/a, 1 |\n" in markdown
 
 
-def test_a_folder_of_several_gives_all(external_folder, tmp_path):
+def test_a_folder_of_several_models_gives_all(external_folder, tmp_path):
     for name in ("b", "a"):
         external_folder(tmp_path / "evaluations", name)
     found = read_runs([tmp_path / "evaluations"])
     assert [run.results.recipe for run in found.runs] == ["a", "b"]
 
 
-def test_what_reproduce_left_is_still_its_runs(run_folder, tmp_path):
+def test_the_output_of_reproduce_gives_its_runs(run_folder, tmp_path):
     run_folder("a")
     (tmp_path / "out" / "results.json").write_text('{"rows": []}')
     assert [run.results.recipe for run in read_runs([tmp_path / "out"]).runs] == ["a"]
 
 
-def test_beside_runs_it_stands_outside_the_comparison(run_folder, external_folder, tmp_path):
+def test_beside_runs_it_is_outside_the_comparison(run_folder, external_folder, tmp_path):
     theirs = external_folder(tmp_path / "evaluations", pgd=0.5, train_images=7)
     run, weaker = run_folder("r", pgd=0.2), run_folder("w", pgd=0.1)
     verdict = judged(run, theirs, weaker)
@@ -64,7 +64,7 @@ def test_beside_runs_it_stands_outside_the_comparison(run_folder, external_folde
         assert "No curves" not in text
 
 
-def test_among_themselves_they_are_compared_but_not_at_equal_compute(external_folder, tmp_path):
+def test_external_models_are_compared_but_not_at_equal_compute(external_folder, tmp_path):
     folders = [external_folder(tmp_path, "a", pgd=0.5), external_folder(tmp_path, "b", pgd=0.1)]
     assert judged(*folders).headline.startswith("“A” is the most robust of 2 models")
     for text in page_of(read_runs(folders), tmp_path / "report"):
@@ -72,29 +72,29 @@ def test_among_themselves_they_are_compared_but_not_at_equal_compute(external_fo
         assert "equal compute" not in text
 
 
-def test_a_reference_alone_beside_it_divides_by_no_passes(run_folder, external_folder, tmp_path):
+def test_a_reference_and_an_external_model_are_compared(run_folder, external_folder, tmp_path):
     verdict = judged(run_folder("r", reference=True), external_folder(tmp_path, pgd=0.5))
     assert "“Theirs” is the most robust of 2 models" in verdict.headline
 
 
-def test_models_of_no_training_under_attack_are_only_our_own(run_folder, external_folder, tmp_path):
+def test_only_runs_are_said_to_be_trained_without_attacks(run_folder, external_folder, tmp_path):
     natural = run_folder("n", resolved={"adversary": {"natural": {}}})
     remarks = judged(natural, external_folder(tmp_path)).remarks
     assert "None of the models that are runs was trained under attack." in remarks
 
 
-def test_the_check_says_of_it_what_training_cannot(external_folder, check, tmp_path):
+def test_the_sanity_check_finds_overfitting_of_an_external_model(external_folder, check, tmp_path):
     sound = judged(external_folder(tmp_path / "a", fgsm=0.6, pgd=0.02, checks=(check(True),)))
     assert sound.remarks == [
         "Whether the training of “Theirs” included attacks is unknown; the sanity check finds no "
         "catastrophic overfitting."
     ]
-    fallen = judged(external_folder(tmp_path / "b", checks=(check(False),)))
-    assert fallen.remarks[1].startswith("“Theirs” shows catastrophic overfitting")
-    assert fallen.remarks[2] == "Whether the training of “Theirs” included attacks is unknown."
+    overfitted = judged(external_folder(tmp_path / "b", checks=(check(False),)))
+    assert overfitted.remarks[1].startswith("“Theirs” shows catastrophic overfitting")
+    assert overfitted.remarks[2] == "Whether the training of “Theirs” included attacks is unknown."
 
 
-def test_it_shows_images_alone_or_where_it_is_named(run_folder, external_folder, tmp_path):
+def test_it_shows_images_alone_or_if_it_is_named(run_folder, external_folder, tmp_path):
     theirs = external_folder(tmp_path, pgd=0.5)
     store_sample_images(theirs)
     chosen = choose(read_runs([theirs]).runs, [])
@@ -104,7 +104,7 @@ def test_it_shows_images_alone_or_where_it_is_named(run_folder, external_folder,
     assert [run.results.recipe for run in choose(runs, ["theirs"])] == ["theirs"]
 
 
-def test_tables_leave_open_what_its_training_took(external_folder, run_folder, tmp_path):
+def test_tables_leave_its_training_cost_open(external_folder, run_folder, tmp_path):
     found = read_runs([run_folder("r"), external_folder(tmp_path)])
     results = [run.results for run in found.runs]
     assert to_markdown(results).count("| n/a | n/a | n/a |\n") == 1
@@ -113,7 +113,7 @@ def test_tables_leave_open_what_its_training_took(external_folder, run_folder, t
         assert ours[column] and not theirs[column]
 
 
-def test_a_external_measurement_is_not_sent_to_measure_a_run(external_folder, tmp_path):
+def test_the_remedy_for_a_wrong_measurement_fits_an_external_model(external_folder, tmp_path):
     theirs = external_folder(tmp_path)
     other = external_folder(tmp_path, "other", pgd=0.5)
     (theirs / "correct.safetensors").write_bytes((other / "correct.safetensors").read_bytes())

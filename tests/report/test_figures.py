@@ -10,7 +10,7 @@ from gratis.report.bar_chart import figure1_chart
 
 
 @pytest.mark.parametrize("rows", [1, 16])
-def test_figure_is_a_png_of_sane_size(result, tmp_path, rows):
+def test_the_figure_is_a_png_of_reasonable_size(result, tmp_path, rows):
     path = tmp_path / "figure1.png"
     figure1([result(f"recipe {row}") for row in range(rows)], path)
     with Image.open(path) as image:
@@ -18,13 +18,13 @@ def test_figure_is_a_png_of_sane_size(result, tmp_path, rows):
         assert image.width == 1500 and 300 <= image.height <= 2600
 
 
-def test_figure_shows_every_kind_of_cell_and_repeats_itself(results, tmp_path):
+def test_the_figure_is_deterministic_with_every_kind_of_value(results, tmp_path):
     for name in ("a.png", "b.png"):
         figure1(results, tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_the_figure_says_on_how_many_images_the_rows_were_trained(result, monkeypatch, tmp_path):
+def test_the_figure_names_the_number_of_training_images(result, monkeypatch, tmp_path):
     texts = []
 
     def keep(figure, _):
@@ -41,7 +41,7 @@ def test_the_figure_says_on_how_many_images_the_rows_were_trained(result, monkey
 
 
 @pytest.mark.parametrize("paper", [{}, {"geometric": 32}])
-def test_the_papers_column_is_there_only_where_the_paper_has_a_figure(
+def test_the_papers_column_is_shown_only_if_the_paper_has_a_value(
     result, monkeypatch, tmp_path, paper
 ):
     texts = []
@@ -60,14 +60,14 @@ def test_the_papers_column_is_there_only_where_the_paper_has_a_figure(
     assert ("paper" in chart.text) == shown
 
 
-def test_failure_leaves_no_file(results, tmp_path):
+def test_a_failure_leaves_no_file(results, tmp_path):
     (tmp_path / "figure1.png").mkdir()
     with pytest.raises(GratisError, match="cannot be written"):
         figure1(results, tmp_path / "figure1.png")
     assert [path.name for path in tmp_path.iterdir()] == ["figure1.png"]
 
 
-def test_importing_the_report_waits_for_neither_torch_nor_matplotlib():
+def test_importing_the_report_imports_neither_torch_nor_matplotlib():
     code = "import sys, gratis.report; assert not {'torch', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -1,4 +1,4 @@
-"""The page as a reader meets it: whole, self-contained, and safe with names from strangers."""
+"""The report page: complete, self-contained, and safe with hostile names."""
 
 import re
 from html.parser import HTMLParser
@@ -63,7 +63,7 @@ LOG = [
 
 @pytest.fixture
 def page(run_folder, tmp_path):
-    """Write a page about runs without images; return its HTML and its Markdown."""
+    """Write a page on runs without images; return its HTML and its Markdown."""
 
     def make(*changes):
         folders = [run_folder(f"r{i}", **change) for i, change in enumerate(changes)]
@@ -76,7 +76,7 @@ def page(run_folder, tmp_path):
 
 @pytest.fixture(scope="module")
 def rich(write_run, tmp_path_factory):
-    """The folder of a page with everything in it, about a run with hostile names and another."""
+    """The folder of a page with every section, on a run with hostile names and another."""
     folder = tmp_path_factory.mktemp("rich")
     change = {"title": HOSTILE, "data": HOSTILE, "backbone": HOSTILE, "device": HOSTILE}
     change |= {"commit": HOSTILE, "versions": {HOSTILE: HOSTILE}, "baseline": True, "pgd": 0.5}
@@ -102,7 +102,7 @@ def markdown(rich):
     return (rich / "report.md").read_text()
 
 
-def test_the_page_asks_the_network_for_nothing_and_runs_nothing(html):
+def test_the_page_loads_nothing_and_runs_nothing(html):
     read = Page(html)
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in read.addresses)
     assert any(address.startswith("data:") for address in read.addresses)
@@ -120,7 +120,7 @@ def test_every_reference_has_one_target(html):
     assert {"results", "training", "classes", "images"} <= set(targets) <= set(read.ids)
 
 
-def test_hostile_names_are_shown_as_they_are(html, markdown):
+def test_hostile_names_are_shown_literally(html, markdown):
     assert "<script" not in html and '<img src="http' not in html
     assert "".join(Page(html).words).count(HOSTILE) > 10
     outside = re.sub(r"^(`{3,})\n.*?^\1$", "", markdown, flags=re.DOTALL | re.MULTILINE)
@@ -129,18 +129,18 @@ def test_hostile_names_are_shown_as_they_are(html, markdown):
     assert links and all(link.startswith("images/") for link in links)
 
 
-def test_every_image_of_the_markdown_is_there_and_nothing_else(rich, markdown):
+def test_the_folder_has_exactly_the_images_of_the_markdown(rich, markdown):
     named = set(re.findall(r"\]\(images/([^)]*)\)", markdown))
     files = {path.name: path for path in (rich / "images").iterdir()}
     assert named == set(files) and len(files) == 1 + 2 + 2 * 2 * 5
     for name, path in files.items():
         with Image.open(path) as image:
             assert image.format == "PNG"
-            # Eight pixels are too few to look at.
+            # Eight pixels are too few to see.
             assert image.width >= 96, name
 
 
-def test_both_forms_say_the_same(html, markdown):
+def test_both_forms_have_the_same_content(html, markdown):
     words = " ".join("".join(Page(html).words).split())
     for text in (words, " ".join(markdown.replace("\\", "").split())):
         for said in (
@@ -156,7 +156,7 @@ def test_both_forms_say_the_same(html, markdown):
         assert [text.count(mark) for mark in "✓✗"] == [6, 6]
 
 
-def test_charts_take_their_ink_from_the_page(html):
+def test_charts_take_their_colours_from_the_page(html):
     charts = re.findall(r"<svg .*?</svg>", html, flags=re.DOTALL)
     assert len(charts) == 4
     for chart in charts:
@@ -179,7 +179,7 @@ def test_sections_without_content_are_absent(page):
     assert Page(contents).addresses == ["#results", "#figure1", "#provenance"]
 
 
-def test_a_log_that_says_nothing_gives_empty_curves(page):
+def test_a_log_without_values_gives_empty_curves(page):
     html, _ = page({"log": [{"kind": "rollback", "epoch": 1}]})
     assert "Training</h2>" in html and "went back" in html
 
@@ -217,7 +217,7 @@ def test_a_curve_against_epsilon_is_drawn_where_there_is_one(page, tasks):
     assert len(set(Page(html).ids)) == len(Page(html).ids)
 
 
-def test_the_attack_behind_a_picture_is_named_whatever_the_verdict_counts(write_run, tmp_path):
+def test_the_attack_behind_a_picture_is_named_if_the_verdict_is_on_another(write_run, tmp_path):
     run = write_run(tmp_path, "r0", suite="standard", robust=0.05)
     store_sample_images(run)
     found = read_runs([run])
@@ -233,7 +233,7 @@ def test_the_attack_behind_a_picture_is_named_whatever_the_verdict_counts(write_
         assert "under all L-infinity attacks of the suite “standard” at epsilon 8/255" in text
 
 
-def test_what_was_not_measured_is_not_available_anywhere(page):
+def test_a_value_that_was_not_measured_is_not_available(page):
     html, markdown = page(UNMEASURED, {})
     for text in (html, markdown):
         assert "were not measured alike (suite: paper, table)" in text and "None" not in text
@@ -252,16 +252,16 @@ def test_what_was_not_measured_is_not_available_anywhere(page):
         ("fgsm_transfer", "fgsm\\_transfer"),
     ],
 )
-def test_names_in_markdown_are_shown_letter_by_letter(text, shown):
+def test_names_in_markdown_are_shown_literally(text, shown):
     assert plain(text) == shown
 
 
-def test_what_would_turn_the_text_around_is_shown_as_an_escape(page):
+def test_characters_that_change_the_direction_of_text_are_escaped(page):
     html, markdown = page({"commit": "\u202efuture\x1b[2K"})
     for text in (html, markdown.replace("\\\\", "\\").replace("\\[", "[")):
         assert "\\u202efuture\\x1b[2K" in text
         assert all(c.isprintable() or c == "\n" for c in text)
 
 
-def test_code_cannot_end_its_own_block():
+def test_code_cannot_end_its_code_block():
     assert fence("a\n```\nb\n") == "````\na\n```\nb\n````"

@@ -10,7 +10,7 @@ def correct(right, n=20, metrics=("clean", "pgd")):
     return {metric: np.arange(n) < right for metric in metrics}
 
 
-def test_differences_over_seeds_and_a_test_that_counts_images_once():
+def test_seeds_are_averaged_and_the_test_counts_an_image_once():
     a, b = {0: correct(15), 1: correct(17)}, {0: correct(10), 1: correct(10), 7: correct(0)}
     clean, pgd = compare(a, b)
     assert (clean.metric, pgd.metric, clean.seeds) == ("clean", "pgd", 2)
@@ -27,7 +27,7 @@ def test_one_seed_has_no_deviation():
     assert line.p == mcnemar(correct(12)["clean"], correct(10)["clean"])
 
 
-def test_more_seeds_that_say_the_same_are_no_more_evidence():
+def test_identical_seeds_are_no_more_evidence():
     a, b = correct(15), correct(10)
     (one, _), (three, _) = (compare({s: a for s in n}, {s: b for s in n}) for n in ([0], range(3)))
     assert three.p == one.p and three.seeds == 3
@@ -38,7 +38,7 @@ def test_only_shared_metrics_are_compared():
     assert line.metric == "pgd"
 
 
-def test_refuses_what_cannot_be_paired():
+def test_runs_that_cannot_be_paired_are_refused():
     with pytest.raises(GratisError, match="no seed"):
         compare({0: correct(1)}, {1: correct(1)})
     with pytest.raises(GratisError, match="different images"):
@@ -58,7 +58,7 @@ def test_markdown():
     assert "+30.0 ±7.1, p 0.016" in paired_to_markdown([Comparison("a", "b", lines)])
 
 
-def test_titles_neither_open_columns_nor_become_html():
+def test_titles_are_escaped():
     lines = compare({0: {"clean": np.ones(9, bool)}}, {0: {"clean": np.ones(9, bool)}})
     line = paired_to_markdown([Comparison("a | <b>", "c", lines)]).splitlines()[-1]
     assert line.startswith("| a \\| &lt;b&gt; | c | 1 |")

@@ -1,4 +1,4 @@
-"""Which runs a page is about, and what it refuses to be about."""
+"""Finding and reading the runs of a report, and refusing damaged ones."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def named(found):
     return [(run.results.recipe, run.results.seed) for run in found.runs]
 
 
-def test_a_folder_of_runs_gives_them_in_the_tables_order(run_folder, tmp_path):
+def test_the_runs_of_a_folder_are_in_the_tables_order(run_folder, tmp_path):
     run_folder("late", resolved={"row": 10})
     run_folder("early", seed=1, resolved={"row": 2})
     run_folder("early", seed=0, resolved={"row": 2})
@@ -27,7 +27,7 @@ def test_named_runs_stay_in_the_given_order_and_count_once(run_folder, tmp_path)
     assert named(read_runs([b, a, b.parent / ".." / "runs" / "b-seed0"])) == [("b", 0), ("a", 0)]
 
 
-def test_an_unmeasured_run_is_reported_within_a_folder_and_refused_by_name(run_folder, tmp_path):
+def test_a_run_without_results_is_listed_in_a_folder_and_refused_by_name(run_folder, tmp_path):
     run_folder("done")
     unfinished = run_folder("unfinished")
     (unfinished / "results.json").unlink()
@@ -40,7 +40,7 @@ def test_an_unmeasured_run_is_reported_within_a_folder_and_refused_by_name(run_f
         read_runs([tmp_path / "out"])
 
 
-def test_what_is_no_run_is_refused(tmp_path):
+def test_other_folders_are_refused(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(GratisError, match=rf"{folder}: is not the folder of a run"):
             read_runs([folder])
@@ -129,14 +129,14 @@ def damage_seconds(folder):
         swap_measurement,
     ],
 )
-def test_a_damaged_file_is_named_with_what_to_do(run_folder, damage):
+def test_a_damaged_file_is_named_with_a_remedy(run_folder, damage):
     folder = run_folder()
     problem = damage(folder)
     with pytest.raises(GratisError, match=problem):
         read_runs([folder])
 
 
-def test_a_log_may_be_missing_or_say_more_than_the_page_needs(run_folder):
+def test_a_log_may_be_missing_or_have_more_fields(run_folder):
     folder = run_folder(log=[{"epoch": 1, "kind": "new", "held_out": {"clean": 0.5}, "x": [1]}])
     (run,) = read_runs([folder]).runs
     assert run.log[0].held_out == {"clean": 0.5}
@@ -144,9 +144,7 @@ def test_a_log_may_be_missing_or_say_more_than_the_page_needs(run_folder):
     assert read_runs([folder]).runs[0].log == []
 
 
-def test_runs_of_one_name_are_one_row_only_if_they_differ_in_nothing_but_the_seed(
-    run_folder, tmp_path
-):
+def test_runs_of_one_recipe_are_one_row_only_if_they_differ_only_in_the_seed(run_folder, tmp_path):
     strong = {"resolved": {"adversary": {"free": {"epsilon": 1}}}}
     folders = [
         run_folder(seed=seed, under=tmp_path / under, **changes)

@@ -150,13 +150,13 @@ def test_files_are_written_and_results_round_trip(results, tmp_path):
     assert [validate(Results, row, "row") for row in rows] == results
 
 
-def test_unwritable_folder_is_one_clear_line(results, tmp_path):
+def test_an_unwritable_folder_is_one_clear_line(results, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(GratisError, match="cannot be written"):
         write_tables(results, tmp_path / "file")
 
 
-def test_no_results_make_an_empty_table(tmp_path):
+def test_without_results_the_table_is_empty(tmp_path):
     write_tables([], tmp_path)
     assert json.loads((tmp_path / "results.json").read_text()) == {"rows": []}
 
@@ -169,11 +169,11 @@ def test_counts_are_short(number, text):
 
 
 @pytest.mark.parametrize("value, text", [(8 / 255, "8/255"), (0.01, "2.55/255"), (0.0, "0/255")])
-def test_epsilon_is_given_in_levels(value, text):
+def test_epsilon_is_a_fraction_of_255(value, text):
     assert as_text("epsilon", value) == text
 
 
-def test_names_neither_open_columns_nor_become_html(result):
+def test_names_are_escaped(result):
     rows = [result(title="<script>a</script> & b | c", data="<b>")]
     assert to_markdown(rows).startswith("&lt;b&gt;, ")
     line = next(line for line in to_markdown(rows).splitlines() if "script" in line)

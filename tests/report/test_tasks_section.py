@@ -1,4 +1,4 @@
-"""The tasks one by one, as the full suite has them."""
+"""The tables of tasks and corruptions, for the suite ``full``."""
 
 import pytest
 
@@ -63,7 +63,7 @@ def test_accuracies_are_of_all_images_with_their_interval(tables):
     assert (survive.text, survive.margin) == ("5.0", f"[{100 * low:.1f}, {100 * high:.1f}]")
 
 
-def test_the_worst_case_closes_its_group(tables):
+def test_the_worst_case_ends_its_group(tables):
     rows = tables(robust=0.03, robust_l2=0.04).tasks.rows
     worst = [row for row in rows if row.strong]
     assert [(r.cells[0].text, r.cells[3].text, r.cells[1].small) for r in worst] == [
@@ -92,7 +92,7 @@ def test_seconds_are_shown_where_they_are_known(tables):
     assert lines(tables(seconds=[0.5]))["square"][4].text == "n/a"
 
 
-def test_the_tables_own_tasks_make_no_section(result, tasks):
+def test_the_tasks_of_the_results_table_make_no_section(result, tasks):
     for results in (result(), result(tasks=tasks(suite="table"))):
         assert suite_tables(results, {}) is None
 

@@ -1,4 +1,4 @@
-"""What the page says first must be true, and no more than the numbers show."""
+"""The verdict: true, and no stronger than the numbers allow."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ ATTACKED = {"resolved": {"adversary": {"free": {}}}}
 
 @pytest.fixture
 def runs(result, tmp_path):
-    """Make runs of the given changes, named a, b, ...; of n images the first are right."""
+    """Make runs with the given changes, named a, b, ...; the first images are correct."""
 
     def make(*changes, log=()):
         made = []
@@ -44,7 +44,7 @@ def test_a_clear_lead_is_called_the_most_robust(runs):
     assert said.best == "b"
 
 
-def test_a_lead_that_is_not_significant_is_not(runs):
+def test_a_lead_that_is_not_significant_is_not_called_robust(runs):
     # Two images more: the exact McNemar test of 2 against 0 gives 2 * (1/2)**2.
     said = verdict(runs({"pgd": 0.51}, {"pgd": 0.5}))
     assert "ranks first of 2 models, but the lead is not significant" in said.headline
@@ -58,12 +58,12 @@ def test_without_the_same_images_there_is_no_test(runs):
     assert said.startswith("“A” ranks first of 2 models: ") and "same images" not in said
 
 
-def test_a_single_model_is_compared_with_none(runs):
+def test_a_single_model_is_not_compared(runs):
     said = verdict(runs({"pgd": 0.5}))
     assert said.headline.startswith("“A”: under PGD-20") and said.best is None
 
 
-def test_nothing_is_called_robust_that_is_not(runs):
+def test_a_model_without_robustness_is_not_called_robust(runs):
     said = verdict(runs({"pgd": 0.0, "fgsm": 0.0}, {"pgd": 0.0, "fgsm": 0.0}))
     assert said.headline.startswith("No model has any accuracy under PGD-20") and said.best is None
 
@@ -75,7 +75,7 @@ def test_nothing_is_called_robust_that_is_not(runs):
         {"suite": "standard"},
     ],
 )
-def test_what_was_measured_otherwise_is_not_compared(runs, change):
+def test_models_that_were_measured_differently_are_not_compared(runs, change):
     said = verdict(runs({"pgd": 0.5}, {"pgd": 0.2} | change))
     (field,) = change
     assert "not measured alike" in said.headline and field in said.headline
@@ -92,9 +92,9 @@ def test_a_reference_is_outside_the_comparison(runs):
 
 
 def test_catastrophic_overfitting_is_named_where_a_model_trained_under_attack(runs):
-    fallen = {"fgsm": 0.6, "pgd": 0.02}
-    natural = fallen | {"resolved": {"adversary": {"natural": {}}}}
-    (remark,) = verdict(runs(fallen, {"pgd": 0.2}, natural)).remarks
+    overfitted = {"fgsm": 0.6, "pgd": 0.02}
+    natural = overfitted | {"resolved": {"adversary": {"natural": {}}}}
+    (remark,) = verdict(runs(overfitted, {"pgd": 0.2}, natural)).remarks
     assert remark.startswith("“A” shows catastrophic overfitting") and "FGSM 60.0%" in remark
     assert verdict(runs({"pgd": 0.2}, natural)).remarks == [
         "No model that was trained under attack shows catastrophic overfitting."
@@ -107,7 +107,7 @@ def test_overfitting_is_not_denied_where_it_was_not_measured(runs):
     assert remark == "Without FGSM and PGD results, catastrophic overfitting is not visible."
 
 
-def test_in_one_suite_the_worst_case_decides(runs):
+def test_within_one_suite_the_worst_case_decides(runs):
     suite = {"suite": "full", "pgd": 0.3}
     a, b = runs(suite | {"robust": 0.2}, suite | {"robust": 0.1})
     for run in (a, b):
@@ -128,7 +128,7 @@ def test_without_white_box_attacks_the_papers_own_set_decides(runs):
     assert "under FGSM on the baseline, with geometric noise, at epsilon 8/255" in said
 
 
-def test_overfitting_that_only_training_saw_is_named_too(runs):
+def test_overfitting_in_training_is_named(runs):
     log = [
         LogLine(epoch=1, held_out={"clean": 0.9, "fgsm": 0.5, "pgd": 0.4}),
         LogLine(epoch=2, held_out={"clean": 0.9, "fgsm": 0.8, "pgd": 0.1}),
@@ -139,7 +139,7 @@ def test_overfitting_that_only_training_saw_is_named_too(runs):
     assert "No model" in verdict(runs({"pgd": 0.2}, log=log[:1])).remarks[0]
 
 
-def test_a_subset_says_so_in_the_headline(runs):
+def test_the_headline_names_a_subset(runs):
     asked = {"resolved": {"adversary": {"free": {}}, "evaluate": {"images": 200}}}
     assert "a subset of 200 validation images" in verdict(runs(asked)).headline
     assert "a subset of 200 of the 10,000 validation" in verdict(runs(asked), 10_000).headline

@@ -8,7 +8,7 @@ from gratis.results import Results, collapsed
     "fgsm, pgd, expected",
     [(0.8, 0.1, True), (0.5, 0.45, False), (0.12, 0.0, False), (0.9, 0.6, False)],
 )
-def test_collapse_needs_a_wide_and_a_deep_fall(fgsm, pgd, expected):
+def test_collapse_needs_a_large_absolute_and_relative_drop(fgsm, pgd, expected):
     assert collapsed(fgsm, pgd) is expected
 
 

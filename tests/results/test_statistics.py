@@ -1,7 +1,8 @@
 import itertools
+import math
 import subprocess
 import sys
-import time
+from fractions import Fraction
 from statistics import NormalDist
 
 import numpy as np
@@ -13,32 +14,35 @@ from gratis.results import mcnemar, mean_and_std, sign_flip, t_interval, wilson
 
 
 @pytest.mark.parametrize("right, n", [(0, 10), (10, 10), (7, 10), (357, 500), (9999, 10000)])
-def test_wilson_agrees_with_scipy(right, n):
-    expected = binomtest(right, n).proportion_ci(method="wilson")
-    assert wilson(right / n, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+def test_wilson_bounds_solve_the_score_equation(right, n):
+    share, z = right / n, NormalDist().inv_cdf(0.975)
+    low, high = wilson(share, n)
+    assert low <= share <= high and low < high
+    for bound in (low, high):
+        assert (share - bound) ** 2 == pytest.approx(z**2 * bound * (1 - bound) / n, abs=1e-12)
 
 
-def test_wilson_touches_the_ends_and_contains_the_share():
+def test_wilson_touches_the_ends():
     assert wilson(0.0, 50)[0] == 0 and wilson(0.0, 50)[1] > 0.05
     assert wilson(1.0, 50)[1] == 1 and wilson(1.0, 50)[0] < 0.95
     assert wilson(0.5, 100) == pytest.approx((0.40383, 0.59617), abs=1e-5)
 
 
 @pytest.mark.parametrize("share, n", [(-0.1, 10), (1.1, 10), (0.5, 0)])
-def test_wilson_refuses_what_is_no_share(share, n):
+def test_wilson_refuses_a_share_outside_0_and_1(share, n):
     with pytest.raises(ValueError, match="share"):
         wilson(share, n)
 
 
 @pytest.mark.parametrize("only_a, only_b", [(0, 0), (1, 0), (5, 5), (3, 14), (40, 90), (900, 700)])
-def test_mcnemar_agrees_with_the_binomial_test(only_a, only_b):
+def test_mcnemar_counts_the_splits_that_are_as_uneven(only_a, only_b):
     both = 20
     a = np.repeat([True, False, True], [only_a, only_b, both])
     b = np.repeat([False, True, True], [only_a, only_b, both])
-    discordant = only_a + only_b
-    expected = binomtest(only_a, discordant).pvalue if discordant else 1.0
-    assert mcnemar(a, b) == pytest.approx(expected, rel=1e-9)
-    assert mcnemar(a, b) == mcnemar(b, a)
+    n = only_a + only_b
+    tail = sum(math.comb(n, heads) for heads in range(min(only_a, only_b) + 1))
+    assert mcnemar(a, b) == pytest.approx(float(min(1, 2 * Fraction(tail, 2**n))), rel=1e-9)
+    assert mcnemar(a, b) == mcnemar(b, a) == pytest.approx(sign_flip(a.astype(int) - b), rel=1e-9)
 
 
 def test_mcnemar_refuses_different_images():
@@ -46,7 +50,7 @@ def test_mcnemar_refuses_different_images():
         mcnemar(np.ones(3, dtype=bool), np.ones(4, dtype=bool))
 
 
-def test_mcnemar_of_what_no_float_holds_is_zero():
+def test_mcnemar_is_zero_where_no_float_is_small_enough():
     assert mcnemar(np.ones(2000, dtype=bool), np.zeros(2000, dtype=bool)) == 0
     assert 0 < mcnemar(np.ones(1000, dtype=bool), np.zeros(1000, dtype=bool)) < 1e-300
 
@@ -66,12 +70,10 @@ def test_sign_flip_counts_an_image_once_however_many_seeds_agree():
     assert sign_flip(np.zeros(5, dtype=np.int64)) == sign_flip(np.zeros(0, dtype=np.int64)) == 1
 
 
-def test_sign_flip_is_quick_on_many_images_and_as_the_normal_distribution_has_it():
+def test_sign_flip_agrees_with_the_normal_distribution_on_many_images():
     differences = np.random.default_rng(0).integers(-3, 4, 10_000)
     differences[:200] = 1
-    start = time.perf_counter()
     p = sign_flip(differences)
-    assert time.perf_counter() - start < 5
     z = (abs(differences.sum()) - 1) / np.sqrt((differences**2).sum())
     assert p == pytest.approx(2 * NormalDist().cdf(-z), rel=0.05)
 

@@ -21,7 +21,7 @@ TINY = [
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A finished run with a denoiser; look, and copy, but leave it."""
+    """A finished run with a denoiser, which tests must not change."""
     folder = tmp_path_factory.mktemp("gallery") / "run"
     train(resolve("contrastive-autoencoder", "digits", TINY), folder)
     return folder
@@ -74,7 +74,7 @@ def test_the_predictions_agree_with_the_verdicts_of_the_evaluation(run, samples)
         for kind, prediction in image.predictions.items():
             metric = {"adversarial": "pgd"}.get(kind, kind)
             right = prediction.name == image.label
-            # An image that is wrong without an attack is not attacked: it counts as fooled.
+            # An image that is wrong without an attack counts as fooled.
             expected = measured.correct[metric][place]
             assert right == expected or (metric == "pgd" and not measured.correct["clean"][place])
             assert 1 / 4 <= prediction.confidence <= 1
@@ -84,9 +84,9 @@ def test_the_predictions_agree_with_the_verdicts_of_the_evaluation(run, samples)
 def test_the_attack_is_the_pgd_of_the_suite_whatever_else_it_holds(run, tmp_path):
     few = ["evaluate.images=12", "evaluate.suite=standard"]
     results = evaluate_run(run, overrides=few, out=tmp_path / "run")
-    (held,) = (task.settings["attack"] for task in results.tasks if task.name == "pgd")
+    (settings,) = (task.settings["attack"] for task in results.tasks if task.name == "pgd")
     again = read(tmp_path / "run")
-    assert again.attack == SampleAttack.model_validate(held) and again.attack.restarts == 2
+    assert again.attack == SampleAttack.model_validate(settings) and again.attack.restarts == 2
     measured = Measurement.load(tmp_path / "run" / "correct.safetensors")
     for image in again.images:
         (place,) = np.flatnonzero(measured.index == image.index)
@@ -95,7 +95,7 @@ def test_the_attack_is_the_pgd_of_the_suite_whatever_else_it_holds(run, tmp_path
             assert right == measured.correct["pgd"][place]
 
 
-def test_a_suite_without_pgd_shows_the_tables(run, samples, tmp_path):
+def test_a_suite_without_pgd_shows_that_of_the_table(run, samples, tmp_path):
     evaluate_run(run, overrides=["evaluate.suite=paper"], out=tmp_path / "run")
     again = read(tmp_path / "run")
     assert again.attack == samples.attack and again.attack.steps == 2

@@ -130,6 +130,12 @@ def test_invalid_json_is_an_error(tmp_path, raw):
         read_json(tmp_path / "x.json", "restore it")
 
 
+def test_a_pipe_in_place_of_json_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "x.json")
+    with pytest.raises(GratisError, match=r"is not readable JSON \(not a regular file\)"):
+        read_json(tmp_path / "x.json")
+
+
 def test_missing_json_is_an_error(tmp_path):
     with pytest.raises(GratisError, match="does not exist"):
         read_json(tmp_path / "x.json")

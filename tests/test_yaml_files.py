@@ -1,4 +1,5 @@
 import datetime
+import os
 
 import pytest
 from hypothesis import given
@@ -92,6 +93,12 @@ def test_depth_is_counted_per_branch_and_not_per_file(tmp_path):
 def test_bytes_that_are_not_utf_8_are_refused(tmp_path, raw):
     (tmp_path / "x.yaml").write_bytes(raw)
     with pytest.raises(GratisError, match=r"x\.yaml: cannot be read"):
+        read_yaml(tmp_path / "x.yaml")
+
+
+def test_a_pipe_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "x.yaml")
+    with pytest.raises(GratisError, match=r"x\.yaml: cannot be read \(not a regular file\)"):
         read_yaml(tmp_path / "x.yaml")
 
 

@@ -127,12 +127,12 @@ def _restore(temporary: Path, folder: Path) -> None:
 def _recover(folder: Path) -> None:
     """Clean up after killed processes that were writing ``folder``."""
     for temporary in folder.parent.glob(f".{glob.escape(folder.name)}.*{_FOLDER}"):
-        # A process creates its temporary folder a moment before it locks it.
-        new = time.time() - temporary.stat().st_mtime < 60
-        if new and not (temporary / _WRITER).exists():
-            continue
-        with suppress(Timeout):
-            with FileLock(temporary / _WRITER, timeout=0):
+        writer = temporary / _WRITER
+        with suppress(Timeout, FileNotFoundError):
+            # A process creates its temporary folder a moment before it locks it.
+            if not writer.exists() and time.time() - temporary.stat().st_mtime < 60:
+                continue
+            with FileLock(writer, timeout=0):
                 _restore(temporary, folder)
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -214,6 +214,9 @@ def read_json(path: Path, remedy: str = "delete this file and run again") -> Any
         GratisError: the file is missing or is not JSON.
     """
     try:
+        # A named pipe would block, and a device may never end.
+        if path.exists() and not path.is_file():
+            raise OSError("not a regular file")
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise file_error(path, "does not exist") from error

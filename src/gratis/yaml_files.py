@@ -83,13 +83,16 @@ def read_text(path: Path) -> str:
         GratisError: the file is missing, is not UTF-8, or has more than ``LARGEST`` bytes.
     """
     try:
+        # A named pipe would block.
+        if path.exists() and not path.is_file():
+            raise OSError("not a regular file")
         with path.open("rb") as stream:
             raw = stream.read(LARGEST + 1)
         if len(raw) > LARGEST:
             raise file_error(path, f"is too large for settings (more than {LARGEST:,} bytes)")
         return raw.decode()
     except OSError as error:
-        raise file_error(path, f"cannot be read ({error.strerror})") from error
+        raise file_error(path, f"cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
         problem = f"cannot be read (byte {error.start} is not UTF-8)"
         raise file_error(path, problem, "save it as UTF-8 text") from error

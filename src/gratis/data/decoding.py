@@ -1,5 +1,6 @@
 """Decode the images of a split into one array on disk, on all cores."""
 
+import math
 import mmap
 import os
 from functools import partial
@@ -16,8 +17,8 @@ from gratis.progress import bar
 
 # The number of images that a worker decodes at a time.
 _CHUNK = 64
-# Small images decode so fast that threads mostly wait for the interpreter's lock; for fewer than
-# this, starting processes takes longer than it saves.
+# From this number of images on, processes decode them, since threads mostly wait for the
+# interpreter's lock. For fewer images, starting processes takes longer than it saves.
 _MANY = 1000
 
 # The broken images of a split, by their index in it.
@@ -85,7 +86,11 @@ def write_images(path: Path, split: RawSplit, size: int, skip: bool, title: str)
 def _shared_buffers(count: int, size: int) -> Pixels:
     """Return memory for ``count`` chunks that forked processes share: (count, _CHUNK, ...)."""
     shape = (max(count, 1), _CHUNK, size, size, 3)
-    return np.frombuffer(mmap.mmap(-1, int(np.prod(shape))), dtype=np.uint8).reshape(shape)
+    try:
+        memory = mmap.mmap(-1, math.prod(shape))
+    except (OSError, OverflowError) as error:
+        raise MemoryError(str(error)) from error
+    return np.frombuffer(memory, dtype=np.uint8).reshape(shape)
 
 
 def _write_header(stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

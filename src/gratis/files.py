@@ -204,11 +204,7 @@ def write_json(path: Path, content: object) -> None:
 
 
 def read_json(path: Path, remedy: str = "delete this file and run again") -> Any:
-    """Return the content of a JSON file.
-
-    Args:
-        path: the file.
-        remedy: the end of the error message if the file is damaged.
+    """Return the content of a JSON file; if it is damaged, the message ends with ``remedy``.
 
     Raises:
         GratisError: the file is missing or is not JSON.

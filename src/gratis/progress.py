@@ -30,12 +30,9 @@ def hide_bars(hide: bool) -> None:
 
 @contextmanager
 def bar(title: str, total: float | None, *columns: ProgressColumn) -> Iterator["Bar"]:
-    """Show a progress bar while the block runs.
+    """Show a progress bar while the block runs, with ``columns`` between the bar and the times.
 
-    Args:
-        title: the text before the bar.
-        total: the amount of work; ``None`` if it is unknown.
-        columns: what to show between the bar and the times.
+    ``total`` is the amount of work, or ``None`` if it is unknown.
     """
     shown = Progress(
         TextColumn("{task.description}"),

@@ -19,13 +19,7 @@ _REMEDY = "delete it and fetch the original archive"
 
 
 def extract(archive: Path, folder: Path, top: str, limit: int = _LIMIT) -> None:
-    """Unpack a zip or tar archive into ``folder``, without its leading folder ``top``.
-
-    Args:
-        archive: the archive; a zip archive ends in ``.zip``.
-        folder: an existing or missing folder, without files of the archive's names.
-        top: the leading folder to leave out of the members' names.
-        limit: the most bytes that the archive may unpack to.
+    """Unpack a zip or tar archive into the empty ``folder``, without its leading folder ``top``.
 
     Raises:
         GratisError: the archive is broken or encrypted, unpacks to more than ``limit`` bytes, or

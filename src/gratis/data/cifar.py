@@ -29,15 +29,7 @@ _RESTORE = "restore it from the original archive"
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of one of the two data sets.
-
-    Attributes:
-        published: the archive.
-        train: the files of training images.
-        validation: the file of validation images.
-        classes: the number of classes.
-        label_bytes: the number of bytes before each image; the last is its label.
-    """
+    """The files of a data set; the last of ``label_bytes`` before each image is its label."""
 
     published: PublishedArchive
     train: tuple[str, ...]

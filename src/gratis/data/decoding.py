@@ -45,13 +45,6 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
 def write_images(path: Path, split: RawSplit, size: int, skip: bool, title: str) -> Broken:
     """Decode ``split`` into one uint8 array (n, size, size, 3) in NumPy's file format.
 
-    Args:
-        path: the file to write.
-        split: the images.
-        size: their height and width in pixels.
-        skip: whether to leave broken images out.
-        title: the text of the progress bar.
-
     Returns:
         The broken images, which the array lacks; empty unless ``skip``.
 

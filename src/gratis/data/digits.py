@@ -25,7 +25,8 @@ def read(settings: DataSettings) -> Dataset:
     images, labels, validation = _images()
     kept = labels < len(classes)
     if settings.size is not None:
-        images = _scaled(images, settings.size)
+        scaled = (resized(Image.fromarray(image), settings.size) for image in images)
+        images = np.stack([np.asarray(image) for image in scaled])
     train = Split(images[kept & ~validation], labels[kept & ~validation])
     held_out = Split(images[kept & validation], labels[kept & validation])
     return Dataset("digits", train, held_out, classes, fingerprint(train, held_out), mirrors=False)
@@ -46,10 +47,6 @@ def _images() -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
     validation = np.zeros(len(labels), dtype=np.bool_)
     validation[chosen] = True
     return np.repeat(grey[..., None], 3, axis=3), labels, validation
-
-
-def _scaled(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    return np.stack([np.asarray(resized(Image.fromarray(image), size)) for image in images])
 
 
 SOURCES = {"digits": read}

@@ -12,14 +12,7 @@ from gratis.files import atomic_folder
 
 @dataclass(frozen=True)
 class PublishedArchive:
-    """An archive on the web.
-
-    Attributes:
-        url: its address.
-        md5: its published MD5 sum, in hexadecimal.
-        folder: the folder that it unpacks to.
-        marker: a file in that folder.
-    """
+    """An archive on the web that unpacks to ``folder``; ``marker`` is a file in that folder."""
 
     url: str
     md5: str

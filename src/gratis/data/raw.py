@@ -59,10 +59,8 @@ class BrokenImage(GratisError):
 class RawSplit:
     """A split before decoding.
 
-    Attributes:
-        labels: int64 of shape (n,).
-        read: returns image i as uint8 of shape (size, size, 3) or raises :class:`BrokenImage`;
-            called from several processes or threads.
+    ``labels`` is int64 of shape (n,). ``read(i)`` returns image i as uint8 of shape (size, size, 3)
+    or raises :class:`BrokenImage`; it is called from several processes or threads.
     """
 
     labels: NDArray[np.int64]
@@ -73,15 +71,8 @@ class RawSplit:
 class RawDataset:
     """A data set before decoding: everything that the arrays in the store depend on.
 
-    Attributes:
-        name: the name of the data source.
-        root: the resolved folder of the data.
-        size: the height and width of the decoded images, in pixels.
-        classes: the name of each class, by label.
-        files: the files that are read.
-        train: the images to train on.
-        validation: the images to evaluate on.
-        skip_broken: whether to leave out images that cannot be decoded.
+    ``root`` is the resolved folder of the data, ``files`` are all files that are read, and ``size``
+    is the height and width of the decoded images, in pixels.
 
     Raises:
         GratisError: there are fewer than two classes, or a split has no images.

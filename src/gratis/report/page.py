@@ -11,8 +11,8 @@ from gratis.report.bar_chart import figure1_chart, figure1_notes, in_the_paper
 from gratis.report.charts import Chart
 from gratis.report.gallery import Picture, class_rankings, gallery
 from gratis.report.line_charts import epsilon_chart, training_chart
-from gratis.report.results_table import header, narrow_table
-from gratis.report.rows import Row, group
+from gratis.report.results_table import WORST_MEANS, header, narrow_table
+from gratis.report.rows import WORST, Row, group
 from gratis.report.runs import Found, Run
 from gratis.report.sections import (
     checks_table,
@@ -20,12 +20,21 @@ from gratis.report.sections import (
     runs_table,
     suite_tables,
 )
-from gratis.report.table import fence, markdown_table, plain, visible
+from gratis.report.table import Table, fence, markdown_table, plain, visible
 from gratis.report.verdict import attack_name, judge, ranked, strongest
 from gratis.yaml_files import dump_yaml
 
 HTML, MARKDOWN, _IMAGES = "report.html", "report.md", "images"
 _CONTENT = frozenset({HTML, MARKDOWN, _IMAGES})
+_MEANINGS = {
+    "clean": "the validation images, unchanged",
+    "geometric": "rotated, scaled, shifted and recoloured; a frozen set",
+    "fgsm_transfer": "FGSM on the seed-0 baseline, then geometric noise: the paper's column",
+    "transfer": "FGSM on the seed-0 baseline",
+    "fgsm": "FGSM on the model itself",
+    "pgd": "PGD with a random start on the model itself",
+    WORST: WORST_MEANS,
+}
 
 
 def write_page(found: Found, chosen: Sequence[Run], folder: Path) -> None:
@@ -73,6 +82,7 @@ def _content(found: Found, chosen: Sequence[Run]) -> dict[str, Any]:
     metric = strongest(rows)
     images = {len(run.sample_images.labels) for run in runs if run.sample_images is not None}
     verdict = judge(rows, runs, images.pop() if len(images) == 1 else None)
+    table = narrow_table(results, intervals=True, best=verdict.best)
     with_images = [(run, run.sample_images) for run in chosen if run.sample_images is not None]
     firsts = [next(run for run in runs if run.results is row.first) for row in rows]
     suites = [(run, suite_tables(run.results, run.seconds)) for run in firsts]
@@ -80,7 +90,8 @@ def _content(found: Found, chosen: Sequence[Run]) -> dict[str, Any]:
         "facts": header(results),
         "verdict": verdict,
         "unmeasured": [str(path) for path in found.unmeasured],
-        "results": narrow_table(results, intervals=True, best=verdict.best),
+        "results": table,
+        "notes": _notes(rows, table),
         "equal_compute": not any(row.first.external for row in ranked(rows)),
         "checked": [_checks(run) for run in runs if run.results.checks],
         "unchecked": [str(run.path) for run in runs if not run.results.checks],
@@ -103,6 +114,18 @@ def _content(found: Found, chosen: Sequence[Run]) -> dict[str, Any]:
         "recipes": [_recipe(row) for row in rows if row.first.resolved],
         "external": any(result.external for result in results),
     }
+
+
+def _notes(rows: Sequence[Row], table: Table) -> list[str]:
+    """Return the lines below the results: the metrics, and the notes of the table."""
+    metrics = [column.text for column in table.columns if column.text in _MEANINGS]
+    trust = {WORST if WORST in metrics else "pgd": ": the column to trust"}
+    lines = [f"{metric}: {_MEANINGS[metric]}{trust.get(metric, '')}." for metric in metrics]
+    if in_the_paper(rows):
+        lines.append("paper: its Table 1, for Tiny ImageNet and an epsilon that it does not state.")
+    if names := ", ".join(f"“{row.first.title}”" for row in rows if row.first.external):
+        lines.append(f"External models, only evaluated here: {names}. Their training is unknown.")
+    return [*lines, *table.notes]
 
 
 def _title(run: Run) -> str:

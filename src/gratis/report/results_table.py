@@ -24,14 +24,15 @@ from gratis.report.table import Cell, Table, TableRow, count, in_common, markdow
 from gratis.results import Results
 
 WORST_MEANS = "images that survive every L-infinity attack of the suite"
-_MEANINGS = {
-    "clean": "the validation images, unchanged",
-    "geometric": "rotated, scaled, shifted and recoloured; a frozen set",
-    "fgsm_transfer": "FGSM on the seed-0 baseline, then geometric noise: the paper's column",
-    "transfer": "FGSM on the seed-0 baseline",
-    "fgsm": "FGSM on the model itself",
-    "pgd": "PGD with a random start on the model itself",
-    WORST: WORST_MEANS,
+# The uncertainties, by whether there are several seeds.
+_MARGINS = {
+    False: "± of one seed: 95% Wilson interval over the images (its wider side).",
+    True: "± of several seeds: standard deviation over the seeds; table.csv has the 95% t-interval "
+    "of their mean.",
+}
+_INTERVALS = {
+    False: "Brackets, one seed: 95% Wilson interval over the images.",
+    True: "Brackets, several seeds: 95% t-interval of their mean; ± is their standard deviation.",
 }
 _CSV_FIELDS = (
     *("baseline", "reference", "data", "n", "classes", "epsilon", "pgd_steps"),
@@ -63,8 +64,8 @@ def header(results: Sequence[Results]) -> str:
 def to_markdown(results: Sequence[Results]) -> str:
     """Return the whole table as Markdown, with its header line and notes."""
     table = wide_table(results)
-    notes = [f"- {note}" for note in table.notes]
-    return "\n".join([plain(table.title), "", markdown_table(table), "", *notes]) + "\n"
+    below = [f"- {note}" for note in table.notes]
+    return "\n".join([plain(table.title), "", markdown_table(table), "", *below]) + "\n"
 
 
 def wide_table(results: Sequence[Results]) -> Table:
@@ -83,7 +84,7 @@ def wide_table(results: Sequence[Results]) -> Table:
             if metric in PAPERS:
                 cells.append(Cell(_paper(row, metric) or "n/a"))
         lines.append(TableRow([*cells, *map(Cell, _costs(row))]))
-    return Table([Cell(column) for column in columns], lines, 3, header(results), _notes(rows))
+    return Table([Cell(column) for column in columns], lines, 3, header(results), notes(rows))
 
 
 def narrow_table(
@@ -93,8 +94,8 @@ def narrow_table(
 
     Args:
         results: the runs.
-        intervals: whether to give both bounds of the 95% intervals instead of ±, leave out
-            metrics that no row has, and explain the metrics.
+        intervals: whether to give both bounds of the 95% intervals instead of ±, and leave out
+            metrics that no row has.
         best: the recipe of the row to emphasise.
     """
     rows = group(results)
@@ -115,8 +116,7 @@ def narrow_table(
             Cell(seconds, small=str(len(row.runs))),
         ]
         lines.append(TableRow(cells, strong=row.first.recipe == best))
-    notes = _page_notes(rows, metrics) if intervals else _notes(rows)
-    return Table(columns, lines, 1, header(results), notes)
+    return Table(columns, lines, 1, header(results), notes(rows, intervals))
 
 
 def _size(row: Row) -> str:
@@ -148,39 +148,16 @@ def _costs(row: Row) -> list[str]:
     return [count(row.mean("passes")), f"{row.mean('epochs'):.1f}", f"{row.mean('seconds'):.0f}"]
 
 
-def _notes(rows: Sequence[Row]) -> list[str]:
-    lines = []
-    if any(len(row.runs) == 1 for row in rows):
-        lines.append("± of one seed: 95% Wilson interval over the images (its wider side).")
-    if any(len(row.runs) > 1 for row in rows):
-        lines.append(
-            "± of several seeds: standard deviation over the seeds; table.csv has the 95% "
-            "t-interval of their mean."
-        )
-    if WORST in shown(rows):
+def notes(rows: Sequence[Row], intervals: bool = False) -> list[str]:
+    """Return the lines below the table: the meaning of the uncertainties and of the marks."""
+    texts = _INTERVALS if intervals else _MARGINS
+    several = {len(row.runs) > 1 for row in rows}
+    lines = [text for number, text in texts.items() if number in several]
+    if not intervals and WORST in shown(rows):
         lines.append(f"{WORST}: {WORST_MEANS}.")
     if trained_unlike([run for row in rows for run in row.runs]):
         lines.append("[training images]: rows trained on different data are not comparable.")
     return lines + explain_marks(rows)
-
-
-def _page_notes(rows: Sequence[Row], metrics: Sequence[str]) -> list[str]:
-    trusted = WORST if WORST in metrics else "pgd"
-    lines = [
-        f"{m}: {_MEANINGS[m]}{': the column to trust' if m == trusted else ''}." for m in metrics
-    ]
-    if any(len(row.runs) == 1 for row in rows):
-        lines.append("Brackets, one seed: 95% Wilson interval over the images.")
-    if any(len(row.runs) > 1 for row in rows):
-        lines.append(
-            "Brackets, several seeds: 95% t-interval of their mean; ± is their standard deviation."
-        )
-    if any(row.paper(metric) is not None for row in rows for metric in PAPERS):
-        lines.append("paper: its Table 1, for Tiny ImageNet and an epsilon that it does not state.")
-    lines += explain_marks(rows)
-    if names := ", ".join(f"“{row.first.title}”" for row in rows if row.first.external):
-        lines.append(f"External models, only evaluated here: {names}. Their training is unknown.")
-    return lines
 
 
 def to_csv(results: Sequence[Results]) -> str:

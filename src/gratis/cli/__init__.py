@@ -16,7 +16,7 @@ _LOWER = "out of memory; lower train.batch_size or evaluate.batch_size, or choos
 
 
 def main() -> None:
-    """Run the command line: one clear line and exit code 2 for what the user can mend."""
+    """Run the command line; an error that the user can fix is one line and exit code 2."""
     keep_memory()
     show_messages()
     try:

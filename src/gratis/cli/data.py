@@ -1,4 +1,4 @@
-"""The command gratis data."""
+"""The command ``gratis data``."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ def data(
     skip_broken: SkipBroken = False,
     overrides: Overrides = None,
 ) -> None:
-    """Fetch, check and decode a data set, and say what is in it."""
+    """Download, check and decode a data set, and describe it."""
     from gratis.data import load
     from gratis.recipe import resolve_data
 

@@ -43,7 +43,7 @@ def evaluate(
         Path | None,
         typer.Option(
             "--out",
-            help="The folder for the results, if MODEL is not a run; default: evaluations/NAME.",
+            help="The folder for the results. Default: the folder of the run, or evaluations/NAME.",
             metavar="DIR",
         ),
     ] = None,
@@ -51,16 +51,16 @@ def evaluate(
         Path | None,
         typer.Option(
             "--from-examples",
-            help="Only score the adversarial examples in this file again.",
+            help="Only classify the adversarial examples in this file again.",
             metavar="FILE",
         ),
     ] = None,
 ) -> None:
-    """Measure a run or any other model: clean, geometric and attacked accuracy.
+    """Measure the clean, geometric and attacked accuracy of a run or of any other model.
 
-    With --sets also on the transfer sets of a baseline. A run is measured on its own data, unless
-    --data names other data; other evaluate.* settings, or --out, leave its results.json as it is.
-    Interrupt the command and run it again at any time: what is finished is not repeated.
+    A run is evaluated on its own data unless --data names other data. With other evaluate.*
+    settings, or with --out, its results.json stays as it is. --sets adds the transfer sets of a
+    baseline. Run the same command again to resume an interrupted evaluation.
     """
     from gratis.run import ModelSource, evaluate_run, evaluate_source, rescore_run
 
@@ -81,11 +81,11 @@ def evaluate(
 
 def perturb(
     baseline: Annotated[
-        Path, typer.Argument(metavar="RUN", help="The run whose gradients make the sets.")
+        Path, typer.Argument(metavar="RUN", help="The run that the transfer sets attack.")
     ],
     out: Annotated[Path, typer.Option("--out", help="The folder for the sets.", metavar="DIR")],
 ) -> None:
-    """Make the frozen perturbed validation sets: geometric, transfer and fgsm_transfer."""
+    """Make the perturbed validation sets of a baseline: geometric, transfer, fgsm_transfer."""
     from gratis.run import build_sets
 
     build_sets(baseline, out)

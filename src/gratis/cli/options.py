@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and what they mean as overrides."""
+"""Arguments and options that several commands share, and their meaning as overrides."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Changes to the recipe, such as train.epochs=5 or adversary.free.epsilon=4/255.",
+        help="Overrides, such as train.epochs=5 or adversary.free.epsilon=4/255.",
     ),
 ]
 RecipeName = Annotated[
@@ -51,8 +51,8 @@ OnDivergence = Annotated[
     str | None,
     typer.Option(
         "--on-divergence",
-        help="When the loss explodes or is no number: 'rollback' to the last checkpoint and go on "
-        "with half the learning rate, at most three times (the default), or 'stop'.",
+        help="What to do when the loss explodes or is not finite: 'rollback' to the last checkpoint "
+        "and halve the learning rate, at most three times (default), or 'stop'.",
         metavar="stop|rollback",
     ),
 ]

@@ -33,7 +33,7 @@ def _compare(rows: "list[Recipe]", folder: Path, seeds: int) -> None:
         for row in rows
         if (base := row.builds_on) in by_name and base is not None
     ]
-    # Always written: an earlier comparison of other rows must not stay beside this table.
+    # Always written, so that no older comparison of other rows stays beside this table.
     write_text(folder / "paired.md", paired_to_markdown(comparisons))
 
 
@@ -43,7 +43,7 @@ def print_results(results: "list[Results]") -> None:
 
     from gratis.report import narrow_table, terminal_table
 
-    # A pipe has no width of its own, and the default would break the table.
+    # A pipe has no width, and the default of 80 columns would break the table.
     console = Console()
     console.width = max(console.width, 120)
     console.print(terminal_table(narrow_table(results)))

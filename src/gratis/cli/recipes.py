@@ -9,12 +9,12 @@ from gratis.cli.base import App
 from gratis.cli.options import Overrides, ProfileName, RecipeName
 from gratis.errors import GratisError
 
-recipes_app = App(help="List, show and copy the recipes: one a row of the table.")
+recipes_app = App(help="List, show and copy recipes: one for each row of the table.")
 
 
 @recipes_app.command("ls")
 def list_recipes() -> None:
-    """List the recipes in the table's order, and the profiles."""
+    """List the recipes in the order of the table, and the profiles."""
     from gratis.registry import describe
 
     typer.echo(describe())
@@ -27,7 +27,7 @@ def show_recipe(
     """Print a recipe with every default written out."""
     from gratis.recipe import default_profile, resolve
 
-    # Recipes in a folder have no sizes of their own.
+    # Recipes in a folder need the profile of that folder.
     sizes = profile or (default_profile(recipe, []) if "/" in recipe else None)
     typer.echo(resolve(recipe, sizes, overrides or []).to_yaml(), nl=False)
 
@@ -37,7 +37,7 @@ def copy_recipe(
     recipe: RecipeName,
     to: Annotated[Path, typer.Argument(metavar="FILE", help="Your own .yaml.")],
 ) -> None:
-    """Copy a recipe to a file of your own, to change and train."""
+    """Copy a recipe to a file of your own."""
     from gratis.files import write_text
     from gratis.recipe.defaults import default_profile
     from gratis.registry import recipe_path

@@ -21,23 +21,28 @@ def reproduce(
         list[str] | None,
         typer.Argument(
             metavar="[ROW]... [KEY=VALUE]...",
-            help="Only these rows; changes to every row that has the key.",
+            help="Only these rows; overrides for every row that has the key.",
         ),
     ] = None,
     profile: Annotated[str, typer.Option("--profile", metavar="NAME", help=PROFILE)] = "digits",
     data_root: DataRoot = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where everything goes.", metavar="DIR")
+        Path | None,
+        typer.Option(
+            "--out",
+            help="The folder for runs, sets and tables. Default: out/PROFILE.",
+            metavar="DIR",
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds of each row.", min=1)] = 1,
     only: Annotated[list[str] | None, typer.Option(help="Only this row; repeatable.")] = None,
     on_divergence: OnDivergence = None,
     skip_broken: SkipBroken = False,
 ) -> None:
-    """Rebuild the paper's Table 1 and Figure 1, with everything they leave out.
+    """Reproduce the paper's Table 1 and Figure 1, with the measurements that they leave out.
 
-    Trains what is missing, measures every row on the same frozen sets, and writes table.md,
-    table.csv, paired.md, results.json and figure1.png. Interrupt it and run it again as you like.
+    Trains every row, evaluates all of them on the same perturbed sets, and writes table.md,
+    table.csv, paired.md, results.json and figure1.png. Run the same command again to resume.
     """
     from gratis.run import reproduce as reproduce_rows
     from gratis.run import rows_of

@@ -29,24 +29,27 @@ def train(
     data_root: DataRoot = None,
     profile: ProfileName = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The run's folder.", metavar="RUN")
+        Path | None,
+        typer.Option(
+            "--out", help="The folder of the run. Default: runs/RECIPE-DATA-seedN.", metavar="RUN"
+        ),
     ] = None,
     sets: Sets = None,
     budget: Annotated[
         str | None,
         typer.Option(
-            help="How long training may take, such as 90s, 20m, 1.5h or 2gpuh; the epochs follow.",
+            help="How long training may take, such as 90s, 20m, 1.5h or 2gpuh; it sets the epochs.",
             metavar="TIME",
         ),
     ] = None,
     on_divergence: OnDivergence = None,
     skip_broken: SkipBroken = False,
 ) -> None:
-    """Train one recipe and measure it.
+    """Train a recipe and evaluate it.
 
-    Without --profile a packaged recipe gets the sizes for its data: 'digits' for digits, else
-    'tiny-imagenet'; those of the record have the sizes of 'record', and a .yaml of your own is
-    taken as it is. The same command goes on where an interrupted one stopped.
+    Default of --profile: 'digits' for the data set digits, 'record' for the recipes record/*, and
+    'tiny-imagenet' otherwise; a .yaml file of your own is used as it is. Run the same command
+    again to resume an interrupted run.
     """
     from gratis.api.training import default_folder
     from gratis.recipe import default_profile, resolve
@@ -61,7 +64,7 @@ def train(
 
 
 def resume(run: RunPath, sets: Sets = None, on_divergence: OnDivergence = None) -> None:
-    """Go on with an interrupted run, as if it had never stopped."""
+    """Resume an interrupted run; it ends with the same numbers as an uninterrupted one."""
     from gratis.run import resume as resume_run
 
     print_results([resume_run(run, sets, divergence_overrides(on_divergence))])
@@ -76,7 +79,7 @@ def timing(
     seconds: Annotated[float, typer.Option(help="How long to measure.", min=1)] = 20,
     skip_broken: SkipBroken = False,
 ) -> None:
-    """Say where the time of a training step goes, and how near it is to the bare arithmetic."""
+    """Measure each part of a training step, and compare the step with the bare arithmetic."""
     from gratis.recipe import default_profile, resolve
     from gratis.run import time_recipe
 

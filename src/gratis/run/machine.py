@@ -1,4 +1,4 @@
-"""Where a run took place: device, versions, commit."""
+"""The device, versions and commit of a run."""
 
 import platform
 import subprocess
@@ -23,7 +23,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """Return the commit of the source, marked where it was changed since; ``None`` if unknown."""
+    """Return the commit of the source, marked if it has changed since; ``None`` if unknown."""
     # An installed package may be inside the checkout of another project.
     if _git("ls-files", "--error-unmatch", __file__) is None:
         return None

@@ -1,4 +1,4 @@
-"""All rows of the table: train what is missing, measure everything on the same frozen sets."""
+"""Train and evaluate every row of a table, on the same perturbed sets."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -39,10 +39,10 @@ def rows_of(
 
 
 def reproduce(baseline: Recipe, rows: Sequence[Recipe], out: Path, seeds: int) -> list[Results]:
-    """Train and measure every row with the seeds 0, 1, ...; finished runs are not repeated.
+    """Train and evaluate every row with the seeds 0, 1, ...; finished runs are not repeated.
 
-    The seed-0 baseline comes first: its gradients make the sets for all rows and seeds. Runs go
-    to ``out/runs/<row>-seed<seed>``, the sets to ``out/perturbed``.
+    The baseline of seed 0 comes first, because the sets of all rows and seeds attack it. Runs are
+    in ``out/runs/<row>-seed<seed>``, the sets in ``out/perturbed``.
 
     Raises:
         GratisError: as :func:`gratis.run.train`.
@@ -67,7 +67,7 @@ def run_path(out: Path, recipe: Recipe) -> Path:
 
 
 def correct_by_seed(recipe: Recipe, out: Path, seeds: int) -> dict[int, Correct]:
-    """Return which images the runs of a recipe got right, by seed and metric.
+    """Return which images the runs of a recipe classify correctly, by seed and metric.
 
     Raises:
         GratisError: a run was not measured.
@@ -80,8 +80,8 @@ def correct_by_seed(recipe: Recipe, out: Path, seeds: int) -> dict[int, Correct]
 
 
 def _make_sets(baseline: Recipe, out: Path) -> Path:
-    """Train the baseline and make the sets from it, unless they are there."""
-    logger.info(f"{baseline.title} (seed {baseline.seed}), whose gradients make the transfer sets")
+    """Train the baseline and make the sets from it, unless they exist."""
+    logger.info(f"{baseline.title} (seed {baseline.seed}), the baseline of the transfer sets")
     path, sets = run_path(out, baseline), out / "perturbed"
     train_only(baseline, path)
     ensure_sets(path, sets)

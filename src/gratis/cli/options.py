@@ -52,7 +52,7 @@ OnDivergence = Annotated[
     typer.Option(
         "--on-divergence",
         help="What to do when the loss explodes or is not finite: 'rollback' to the last checkpoint "
-        "and halve the learning rate, at most three times (default), or 'stop'.",
+        "and halve the learning rate, up to three times (default), or 'stop'.",
         metavar="stop|rollback",
     ),
 ]

@@ -2,8 +2,9 @@ import hashlib
 
 import numpy as np
 import pytest
+import torch
 
-from gratis.digests import digest, file_digest
+from gratis.digests import digest, file_digest, tensors_digest
 
 
 def test_a_file_has_the_digest_of_its_content(tmp_path):
@@ -41,3 +42,20 @@ def test_layout_in_memory_and_on_disk_makes_no_difference(tmp_path):
 @pytest.mark.parametrize("text", ["ä", "a\x00b"])
 def test_text_counts_by_its_bytes(text):
     assert digest([text]) == digest(iter([text])) != digest([text + "a"])
+
+
+def test_tensors_count_by_name_type_shape_and_content_but_not_by_layout():
+    a, b = torch.arange(96.0).reshape(2, 3, 4, 4), torch.ones(2, dtype=torch.bfloat16)
+    wanted = tensors_digest({"a": a, "b": b})
+    turned = a.to(memory_format=torch.channels_last).requires_grad_()
+    assert tensors_digest({"b": b, "a": turned}) == wanted
+    others = [
+        {"a": a},
+        {"a": a, "c": b},
+        {"a": a + 1, "b": b},
+        {"a": a.double(), "b": b},
+        {"a": a.flatten(), "b": b},
+        {"a": a, "b": b.half()},
+    ]
+    found = {wanted, tensors_digest({"a": a, "b": b}, "text"), *map(tensors_digest, others)}
+    assert len(found) == len(others) + 2

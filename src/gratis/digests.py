@@ -1,12 +1,15 @@
-"""SHA-256 digests of files, text and arrays: the one algorithm behind every stored hash."""
+"""SHA-256 digests of files, text, arrays and tensors: all hashes that the library stores."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def file_digest(path: Path) -> str:
@@ -35,3 +38,21 @@ def digest(parts: Iterable[str | NDArray[Any]]) -> str:
             found.update(f"{part.dtype.str} {part.shape}\n".encode())
         found.update(content)
     return found.hexdigest()
+
+
+def tensors_digest(tensors: Mapping[str, "Tensor"], text: str = "") -> str:
+    """Return the SHA-256 of a text and of tensors with their names, in hexadecimal.
+
+    The order of the names, the device and the memory format make no difference.
+    """
+    import torch  # digests of arrays must not need it
+
+    def parts() -> Iterable[str | NDArray[Any]]:
+        yield text
+        for name, tensor in sorted(tensors.items()):
+            yield f"{name} {tensor.dtype} {tuple(tensor.shape)}"
+            # As bytes, because numpy lacks bfloat16.
+            plain = tensor.detach().cpu().contiguous().reshape(-1)
+            yield plain.view(torch.uint8).numpy()
+
+    return digest(parts())

@@ -202,7 +202,7 @@ def test_a_missing_library_is_named_with_a_remedy(library, task, monkeypatch):
     with pytest.raises(
         GratisError, match=rf"needs {library}; install it: pip install 'gratis\[full"
     ):
-        task.require_libraries()
+        task.require_library()
 
 
 class Wrong(nn.Module):

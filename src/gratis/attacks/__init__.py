@@ -9,7 +9,7 @@ To add an attack:
   ``ATTACKS``;
 * another norm is a subclass of :class:`LpBall` in ``norms.py``, listed in ``BALLS``;
 * another loss is a function in ``losses.py``, listed in ``LOSSES``;
-* an attack that is no gradient ascent, or belongs to an evaluation only, is an
+* an attack without gradient steps, or for evaluations only, is an
   :class:`~gratis.evaluation.tasks.EvalTask` in a file of its own in ``gratis/evaluation``, such as
   ``autoattack.py``, listed in ``suites.py``.
 """

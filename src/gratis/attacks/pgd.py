@@ -1,4 +1,4 @@
-"""The attack loop: projected gradient ascent on a loss, of which FGSM, BIM and PGD are settings."""
+"""The attack loop: projected gradient steps, of which FGSM, BIM and PGD are settings."""
 
 from collections.abc import Callable
 from typing import TypeAlias

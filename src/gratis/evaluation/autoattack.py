@@ -2,8 +2,7 @@
 
 import logging
 from dataclasses import replace
-from types import ModuleType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -11,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gratis.attacks import Classify
-from gratis.errors import GratisError
 from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch, Verdict
-from gratis.evaluation.tasks import EvalTask
+from gratis.evaluation.tasks import EvalTask, optional_library
 from gratis.seeds import derive
 from gratis.torch_state import isolated
 
@@ -35,6 +33,8 @@ class AutoAttack(EvalTask):
     another draw.
     """
 
+    library: ClassVar[str | None] = "pyautoattack"
+
     part: Part
     epsilon: float
 
@@ -42,10 +42,6 @@ class AutoAttack(EvalTask):
     def cost(self) -> float:
         """The cost of an image that survives."""
         return COSTS[self.part]
-
-    def require_libraries(self) -> None:
-        """Check that pyautoattack is installed."""
-        _library()
 
     def applies_to(self, evaluated: EvaluatedModel) -> bool:
         """Return whether the model has enough classes; log it where it has not."""
@@ -72,7 +68,7 @@ class AutoAttack(EvalTask):
 
     def _attacked(self, evaluated: EvaluatedModel, batch: ImageBatch) -> Tensor:
         first = int(batch.indices[0])
-        official: Any = _library().AutoAttack(
+        official: Any = optional_library("pyautoattack").AutoAttack(
             PlainGradients(evaluated.classify),
             norm="Linf",
             eps=self.epsilon,
@@ -114,14 +110,3 @@ class _ChannelsLast(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
         return gradient.contiguous()
-
-
-def _library() -> ModuleType:
-    try:
-        import pyautoattack
-    except ImportError as error:
-        raise GratisError(
-            "AutoAttack needs pyautoattack; install it: pip install 'gratis[full]'"
-        ) from error
-    library: ModuleType = pyautoattack
-    return library

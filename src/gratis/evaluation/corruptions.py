@@ -5,7 +5,7 @@ has. Its definitions differ, so the accuracies are not comparable with published
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from gratis.errors import GratisError
 from gratis.evaluation.evaluated_model import EvaluatedModel, Verdict
-from gratis.evaluation.tasks import EvalTask
+from gratis.evaluation.tasks import EvalTask, optional_library
 from gratis.seeds import generator
 
 Kind = Literal[
@@ -50,6 +49,8 @@ _SIDE = 32
 class Corruption(EvalTask):
     """Classification of corrupted images; random corruptions are keyed by seed and image."""
 
+    library: ClassVar[str | None] = "kornia"
+
     kind: Kind
     severity: Annotated[int, Field(ge=1, le=5)]
 
@@ -57,10 +58,6 @@ class Corruption(EvalTask):
     def cost(self) -> float:
         """One pass."""
         return 1
-
-    def require_libraries(self) -> None:
-        """Check that kornia is installed."""
-        _library()
 
     def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
         """Corrupt and classify."""
@@ -108,7 +105,7 @@ def _impulse_noise(images: Tensor, strength: float, draws: Tensor) -> Tensor:
 def _gaussian_blur(images: Tensor, strength: float, draws: Tensor) -> Tensor:
     sigma = strength * images.shape[-1] / _SIDE
     size = 2 * max(1, round(3 * sigma)) + 1
-    blurred: Tensor = _library().filters.gaussian_blur2d(
+    blurred: Tensor = optional_library("kornia").filters.gaussian_blur2d(
         images, size, (sigma, sigma), border_type="replicate"
     )
     return blurred
@@ -117,7 +114,7 @@ def _gaussian_blur(images: Tensor, strength: float, draws: Tensor) -> Tensor:
 def _motion_blur(images: Tensor, strength: float, draws: Tensor) -> Tensor:
     size = 2 * max(1, round(strength * images.shape[-1] / _SIDE / 2)) + 1
     angles = 180 * draws[:, 0]
-    blurred: Tensor = _library().filters.motion_blur(
+    blurred: Tensor = optional_library("kornia").filters.motion_blur(
         images, size, angles, torch.zeros_like(angles), border_type="replicate", mode="bilinear"
     )
     return blurred
@@ -125,7 +122,9 @@ def _motion_blur(images: Tensor, strength: float, draws: Tensor) -> Tensor:
 
 def _enhanced(name: str) -> Callable[[Tensor, float, Tensor], Tensor]:
     def enhance(images: Tensor, strength: float, draws: Tensor) -> Tensor:
-        enhanced: Tensor = getattr(_library().enhance, name)(images, float(strength))
+        enhanced: Tensor = getattr(optional_library("kornia").enhance, name)(
+            images, float(strength)
+        )
         return enhanced
 
     return enhance
@@ -133,7 +132,7 @@ def _enhanced(name: str) -> Callable[[Tensor, float, Tensor], Tensor]:
 
 def _jpeg(images: Tensor, strength: float, draws: Tensor) -> Tensor:
     quality = torch.full((len(images),), float(strength), device=images.device)
-    coded: Tensor = _library().enhance.jpeg_codec_differentiable(images, quality)
+    coded: Tensor = optional_library("kornia").enhance.jpeg_codec_differentiable(images, quality)
     return coded
 
 
@@ -147,13 +146,3 @@ _CORRUPT: dict[Kind, Callable[[Tensor, float, Tensor], Tensor]] = {
     "saturation": _enhanced("adjust_saturation"),
     "jpeg": _jpeg,
 }
-
-
-def _library() -> Any:
-    try:
-        import kornia
-    except ImportError as error:
-        raise GratisError(
-            "the full suite needs kornia; install it: pip install 'gratis[full]'"
-        ) from error
-    return kornia

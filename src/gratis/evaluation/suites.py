@@ -66,7 +66,7 @@ def require_libraries(own: EvaluateSettings) -> None:
         GratisError: one is missing.
     """
     for task in tasks_of(own):
-        task.require_libraries()
+        task.require_library()
 
 
 def paper(own: EvaluateSettings) -> list[EvalTask]:

@@ -6,7 +6,8 @@ Another kind of task is another file with a subclass of :class:`EvalTask`, liste
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from importlib import import_module
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from gratis.attacks import AttackSettings, attack, run_attack
 from gratis.data.batches import to_float
+from gratis.errors import GratisError
 from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch, Verdict
 from gratis.settings import Settings
 from gratis.torch_state import full_precision
@@ -34,6 +36,9 @@ class EvalTask(Settings):
             is that under all tasks so far.
     """
 
+    # The optional library that the task needs.
+    library: ClassVar[str | None] = None
+
     name: str
     threat: Threat = ""
     standalone: bool = True
@@ -47,12 +52,14 @@ class EvalTask(Settings):
     def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
         """Return the verdict on the images at ``index``, as one batch."""
 
-    def require_libraries(self) -> None:
-        """Check that the libraries of the task are installed.
+    def require_library(self) -> None:
+        """Check that the library of the task is installed.
 
         Raises:
-            GratisError: one is missing.
+            GratisError: it is not.
         """
+        if self.library is not None:
+            optional_library(self.library)
 
     def applies_to(self, evaluated: EvaluatedModel) -> bool:
         """Return whether the task can run on this model; checked before anything is measured."""
@@ -143,6 +150,19 @@ class GradientAttack(EvalTask):
         self, evaluated: EvaluatedModel, batch: ImageBatch, adversarial: Tensor
     ) -> Tensor:
         return evaluated.is_fooled(batch, adversarial, self.attack.norm, self.attack.epsilon)
+
+
+def optional_library(name: str) -> Any:
+    """Return a module of the extra ``full``, imported when it is needed.
+
+    Raises:
+        GratisError: it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        remedy = "install it: pip install 'gratis[full]'"
+        raise GratisError(f"this suite needs {name}; {remedy}") from error
 
 
 def epsilon_curve(name: str, settings: AttackSettings, epsilons: Sequence[float]) -> list[EvalTask]:

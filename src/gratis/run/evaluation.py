@@ -1,12 +1,12 @@
 """Evaluate a run: its own record, and evaluations with other settings beside it."""
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_fabric import Fabric
 
+from gratis.digests import digest
 from gratis.evaluation import EvaluateSettings, measure, require_libraries, rescore
 from gratis.files import locked, make_folder
 from gratis.recipe import Recipe, with_evaluation
@@ -109,8 +109,7 @@ def _measured(
 
 def _key(settings: EvaluateSettings) -> str:
     """Return a folder's name for an evaluation with these settings."""
-    digest = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
-    return f"{settings.suite}-{digest[:8]}"
+    return f"{settings.suite}-{digest([settings.model_dump_json()])[:8]}"
 
 
 def _difference(own: RunFolder, asked: Recipe) -> str:

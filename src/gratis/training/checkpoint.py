@@ -22,7 +22,7 @@ from gratis.training.identity import Identity, differences
 from gratis.training.micro_batching import MicroBatching
 from gratis.training.step import TrainState
 
-FORMAT = "2"
+FORMAT = "3"
 
 Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]

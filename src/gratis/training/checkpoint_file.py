@@ -1,17 +1,16 @@
 """Checkpoint files: safetensors with a checksum; the previous file is kept beside the newest."""
 
-import hashlib
 import json
 import logging
 import os
 import shutil
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 from torch import Tensor
 
+from gratis.digests import tensors_digest
 from gratis.errors import GratisError, file_error
 from gratis.files import atomic_file, flush_folder
 
@@ -119,9 +118,4 @@ def _read_one(path: Path) -> tuple[Tensors, Metadata]:
 
 
 def _checksum(tensors: Tensors, metadata: Metadata) -> str:
-    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return tensors_digest(tensors, json.dumps(metadata, sort_keys=True))

@@ -3,14 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import nn
 
 from gratis.data.dataset import Split
-from gratis.digests import digest
+from gratis.digests import digest, tensors_digest
 from gratis.errors import GratisError, file_error
 from gratis.files import read_json
 from gratis.settings import Settings, validate
@@ -89,16 +86,4 @@ def split_hash(split: Split) -> str:
 
 def weights_hash(module: nn.Module) -> str:
     """Return the SHA-256 of a module's parameters and buffers with their names, in hexadecimal."""
-    tensors = dict([*module.named_parameters(), *module.named_buffers()])
-    return digest(
-        part
-        for name, tensor in sorted(tensors.items())
-        # As bytes: numpy lacks bfloat16.
-        for part in (f"{name} {tensor.dtype} {tuple(tensor.shape)}", _bytes_of(tensor))
-    )
-
-
-def _bytes_of(tensor: Tensor) -> NDArray[np.uint8]:
-    plain = tensor.detach().cpu().contiguous().reshape(-1)
-    found: NDArray[np.uint8] = plain.view(torch.uint8).numpy()
-    return found
+    return tensors_digest(dict([*module.named_parameters(), *module.named_buffers()]))

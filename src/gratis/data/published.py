@@ -78,7 +78,9 @@ def _unpack(archive: Path, published: PublishedArchive) -> Path:
     folder = archive.parent / published.folder
     # An unreadable archive must not be reported as an unwritable folder.
     archive.open("rb").close()
-    with atomic_folder(folder, f"unpack {archive.name} elsewhere, or {CACHE_REMEDY}") as temporary:
+    with atomic_folder(
+        folder, f"unpack {archive.name} into another folder, or {CACHE_REMEDY}"
+    ) as temporary:
         extract(archive, temporary, top=published.folder)
         if not (temporary / published.marker).is_file():
             raise file_error(archive, f"holds no {published.marker}", "fetch the original archive")

@@ -99,4 +99,4 @@ def _unpack_tar(members: _Members) -> None:
                 content.extract(member, members.folder, set_attrs=False, filter="data")
         # A compressed file has its checksum at its end.
         if content.fileobj and len(content.fileobj.read(_CHUNK)) == _CHUNK:
-            raise members.refusal("is a broken archive (it goes on after its end)")
+            raise members.refusal("is a broken archive (it has data after its end)")

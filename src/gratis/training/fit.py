@@ -53,6 +53,8 @@ def fit(
 
 
 class _Fit:
+    """What one process trains of a run."""
+
     def __init__(
         self,
         trainer: Trainer,

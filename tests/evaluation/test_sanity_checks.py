@@ -11,18 +11,11 @@ import digits_models
 from digits_models import EPSILON, LARGE
 from gratis.attacks import frozen
 from gratis.evaluation import EvaluateSettings, measure
+from gratis.evaluation.attack_comparisons import noise, single_step, transfer
 from gratis.evaluation.evaluated_model import EvaluatedModel, FixedImages
 from gratis.evaluation.evidence import Evidence
 from gratis.evaluation.measure import evenly_spaced
-from gratis.evaluation.sanity_checks import (
-    CHECKS,
-    IMAGES,
-    noise,
-    run_checks,
-    single_step,
-    too_weak,
-    transfer,
-)
+from gratis.evaluation.sanity_checks import CHECKS, IMAGES, run_checks, too_weak
 from gratis.validation_sets import build, load
 from gratis.validation_sets.transfer import attacked
 

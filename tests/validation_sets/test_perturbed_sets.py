@@ -10,7 +10,7 @@ from torch import nn
 from gratis.data.dataset import Split
 from gratis.digests import file_digest
 from gratis.errors import GratisError
-from gratis.validation_sets import build, load, made_from, perturbed_sets
+from gratis.validation_sets import build, building, load, made_from
 from gratis.validation_sets.geometric import Geometry, Noise, apply, draw, noisy
 from gratis.validation_sets.manifest import weights_hash
 from gratis.validation_sets.transfer import quantise
@@ -45,7 +45,7 @@ def content(folder):
 def test_two_builds_give_the_same_bytes_with_any_block_size(
     tmp_path, split, baseline, folder, monkeypatch
 ):
-    monkeypatch.setattr(perturbed_sets, "_BLOCK", 4)
+    monkeypatch.setattr(building, "_BLOCK", 4)
     build(tmp_path / "again", split, True, baseline, EPSILON, seed=3)
     assert content(tmp_path / "again") == content(folder)
     build(tmp_path / "other", split, True, baseline, EPSILON, seed=4)
@@ -178,7 +178,7 @@ def test_interrupted_build_leaves_nothing_and_keeps_what_was(
         raise interrupt
 
     before = content(folder)
-    monkeypatch.setattr(perturbed_sets, "split_hash", fail)
+    monkeypatch.setattr(building, "split_hash", fail)
     for target in (folder, tmp_path / "new"):
         with pytest.raises(interrupt):
             build(target, split, True, None, EPSILON, seed=0)

@@ -6,7 +6,7 @@ from lightning_fabric import Fabric
 
 from gratis.data import Dataset
 from gratis.run.loading import load_run
-from gratis.validation_sets import PerturbedSets, perturbed_sets
+from gratis.validation_sets import PerturbedSets, build, perturbed_sets
 
 # The noise of the frozen sets has its own seed: it does not follow that of a run.
 SETS_SEED = 0
@@ -20,9 +20,7 @@ def build_sets(baseline: Path, folder: Path) -> None:
     """
     model, _, recipe, dataset = load_run(baseline)
     model.to(Fabric(accelerator="auto", devices=1).device)
-    perturbed_sets.build(
-        folder, dataset.validation, dataset.mirrors, model, recipe.evaluate.epsilon, SETS_SEED
-    )
+    build(folder, dataset.validation, dataset.mirrors, model, recipe.evaluate.epsilon, SETS_SEED)
 
 
 def ensure_sets(baseline: Path, folder: Path) -> None:
@@ -48,7 +46,5 @@ def load_sets(
     if sets is not None:
         return perturbed_sets.load(sets, dataset.validation)
     if not geometric.exists():
-        perturbed_sets.build(
-            geometric, dataset.validation, dataset.mirrors, None, epsilon, SETS_SEED
-        )
+        build(geometric, dataset.validation, dataset.mirrors, None, epsilon, SETS_SEED)
     return perturbed_sets.load(geometric, dataset.validation)

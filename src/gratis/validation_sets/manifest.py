@@ -1,7 +1,7 @@
 """The manifest of a folder of perturbed sets: what they were made from, by hash."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 from torch import nn
@@ -72,6 +72,11 @@ def read_manifest(folder: Path) -> Manifest:
         return validate(Manifest, content, str(path))
     except GratisError as error:
         raise GratisError(f"{error}; {rebuild(folder)}") from error
+
+
+def array_paths(folder: Path) -> dict[ArrayName, Path]:
+    """Return the path of each array of perturbed sets in ``folder``, by name."""
+    return {name: folder / f"{name}.npy" for name in get_args(ArrayName)}
 
 
 def rebuild(folder: Path) -> str:

@@ -49,9 +49,10 @@ def test_a_suite_is_written_printed_and_remembered(run, capsys):
     print_checks(found.model_copy(update={"checks": (_failed(found.checks[0]), *passed)}))
     printed = capsys.readouterr().out
     names = [check.name for check in found.checks]
-    assert all(name in printed for name in [*names, "repeatable", "FAILED"])
-    assert f"What to do: {found.checks[0].advice}" in printed
-    assert found.checks[1].advice not in printed
+    assert all(name in printed for name in [*names, "repeatable", "sanity checks", "failed"])
+    # In a sentence, which starts with a capital letter.
+    assert found.checks[0].rule[1:] in printed and found.checks[0].advice[1:] in printed
+    assert found.checks[1].advice[1:] not in printed
     print_tasks(table)
     print_checks(table)
     assert table.checks == () and capsys.readouterr().out == ""

@@ -245,7 +245,7 @@ def test_the_command_line_measures_a_function(theirs, within):
     options = ["--data", "digits", "--suite", "standard", "--out", "here", *FEW[1:]]
     code, said = within("evaluate", "theirs_for_test:small", *options)
     assert code == 0, said.err
-    assert "sanity checks" in said.out and "FAILED" not in said.out and "robust" in said.out
+    assert "sanity checks" in said.out and "failed" not in said.out and "robust" in said.out
     assert json.loads(Path("here/results.json").read_text())["checks"]
     code, said = within("evaluate", "theirs_for_test:small")
     assert code == 2 and "data" in said.err

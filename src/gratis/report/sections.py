@@ -36,7 +36,7 @@ def checks_table(checks: Sequence[Check]) -> Table:
         verdict = Cell("passed") if check.passed else Cell("failed", bad=True)
         name = Cell(PASSED.get(check.name, check.name), small=check.name)
         rows.append(TableRow([name, verdict, Cell(figures(check)), Cell(str(check.images))]))
-    return Table(columns, rows, 3)
+    return Table(columns, rows, 3, title="sanity checks")
 
 
 def figures(check: Check) -> str:
@@ -77,7 +77,7 @@ def suite_tables(results: Results, seconds: Mapping[str, float]) -> SuiteTables 
     for threat in dict.fromkeys(task.threat for task in others):
         rows += _of_threat(results, [t for t in others if t.threat == threat], seconds)
     columns = [Cell(name) for name in ("task", "epsilon", "images", "survive (%)", "seconds")]
-    tables = [Table(columns, rows)]
+    tables = [Table(columns, rows, title=f"suite {results.suite}")]
     tables += [_corruptions(results, corruptions, seconds)] if corruptions else []
     tasks, *more = tables if seconds else map(_without_last_column, tables)
     return SuiteTables(tasks, more[0] if more else None)
@@ -163,7 +163,8 @@ def _corruptions(
         cells = [Cell("mean"), *[Cell("")] * len(severities), mean, Cell("")]
         rows.append(TableRow(cells, strong=True))
     columns = ["kind", *map(str, severities), "mean", "seconds"]
-    return Table([Cell(column) for column in columns], rows)
+    cells = [Cell(column) for column in columns]
+    return Table(cells, rows, title="corruptions, by severity")
 
 
 def _total(tasks: Sequence[TaskResult], seconds: Mapping[str, float]) -> float | None:

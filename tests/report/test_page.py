@@ -1,6 +1,7 @@
 """The report page: complete, self-contained, and safe with hostile names."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -231,6 +232,35 @@ def test_the_attack_behind_a_picture_is_named_if_the_verdict_is_on_another(write
             "L-infinity attacks of the suite “standard” at epsilon 8/255."
         ) in text
         assert "under all L-infinity attacks of the suite “standard” at epsilon 8/255" in text
+
+
+def test_a_model_without_gradients_shows_no_adversarial_pictures(write_run, tmp_path):
+    run = write_run(tmp_path, "r0")
+    kinds = ("clean", "geometric")
+    images = [
+        replace(
+            image,
+            pictures={kind: image.pictures[kind] for kind in kinds},
+            predictions={kind: image.predictions[kind] for kind in kinds},
+        )
+        for image in sample_images().images
+    ]
+    path = store_sample_images(run)
+    replace(sample_images(), attack=None, images=images).save(path)
+    found = read_runs([run])
+    write_page(found, found.runs, tmp_path / "report")
+    for name in ("report.html", "report.md"):
+        text = (tmp_path / "report" / name).read_text()
+        assert "No adversarial pictures, because the model has no gradient." in text
+    assert len(list((tmp_path / "report" / "images").glob("gallery-*"))) == 2 * 2
+
+
+def test_the_tasks_and_corruptions_of_a_suite_are_listed(page, tasks):
+    html, markdown = page({"suite": "full", "tasks": tasks(suite="full"), "corruptions": 0.5})
+    for text in (html, markdown):
+        assert "clean-correct" in text and "AutoAttack: square" in text
+        assert "Accuracy under corruptions, by severity" in text and "survive (%)" in text
+    assert 'href="#tasks"' in html and "| **mean** |" in markdown
 
 
 def test_a_value_that_was_not_measured_is_not_available(page):

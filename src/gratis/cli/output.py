@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from gratis.recipe import Recipe
+    from gratis.report import Table
     from gratis.results import Results
     from gratis.run import Timing
 
@@ -38,30 +39,34 @@ def _compare(rows: "list[Recipe]", folder: Path, seeds: int) -> None:
 
 
 def print_results(results: "list[Results]") -> None:
-    """Print the table."""
-    from rich.console import Console
-
-    from gratis.report import narrow_table, terminal_table
+    """Print the results table."""
+    from gratis.report import narrow_table
 
     # A pipe has no width, and the default of 80 columns would break the table.
+    _print(narrow_table(results), min_width=120)
+
+
+def _print(table: "Table", min_width: int = 0) -> None:
+    from rich.console import Console
+
+    from gratis.report import terminal_table
+
     console = Console()
-    console.width = max(console.width, 120)
-    console.print(terminal_table(narrow_table(results)))
+    console.width = max(console.width, min_width)
+    console.print(terminal_table(table))
 
 
 def print_timing(title: str, timing: "Timing") -> None:
     """Print the duration of each part of a training step."""
-    from rich.console import Console
-    from rich.table import Table
+    from gratis.report.table import Cell, Table, TableRow
 
     whole = sum(timing.milliseconds.values())
-    table = Table("part", "ms a step", "share", title=f"{title}, {timing.device}")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, milliseconds in timing.milliseconds.items():
-        table.add_row(name, f"{milliseconds:.2f}", f"{milliseconds / whole:.1%}")
-    table.add_row("step", f"{whole:.2f}", "100.0%")
-    Console().print(table)
+    rows = [
+        TableRow([Cell(name), Cell(f"{milliseconds:.2f}"), Cell(f"{milliseconds / whole:.1%}")])
+        for name, milliseconds in (*timing.milliseconds.items(), ("step", whole))
+    ]
+    columns = [Cell("part"), Cell("ms per step"), Cell("share")]
+    _print(Table(columns, rows, title=f"{title}, {timing.device}"))
     low, high = timing.share_range
     typer.echo(
         f"{timing.images_per_second:.0f} images/s, {timing.passes_per_second:.0f} passes/s: "
@@ -72,22 +77,18 @@ def print_timing(title: str, timing: "Timing") -> None:
 
 def print_tasks(results: "Results") -> None:
     """Print every task of a suite beyond ``table``, and the worst cases over them."""
-    from rich.console import Console
-
-    from gratis.report import suite_tables, terminal_table
+    from gratis.report import suite_tables
 
     for table in suite_tables(results, {}) or ():
         if table is not None:
-            Console().print(terminal_table(table))
+            _print(table)
 
 
 def print_checks(results: "Results") -> None:
     """Print the sanity checks, if the suite has them, and what to do about failed ones."""
-    from rich.console import Console
-
-    from gratis.report import checks_table, remedies, terminal_table
+    from gratis.report import checks_table, remedies
 
     if results.checks:
-        Console().print(terminal_table(checks_table(results.checks)))
+        _print(checks_table(results.checks))
     for name, remedy in remedies(results.checks):
         typer.echo(f"{name}: {remedy}")

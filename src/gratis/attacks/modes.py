@@ -75,4 +75,6 @@ def channels_last(module: nn.Module) -> Iterator[None]:
 def _is_converted(tensor: Tensor) -> bool:
     if is_lazy(tensor) or tensor.layout is not torch.strided or tensor.dim() != 4:
         return False
+    if type(tensor.data) is not Tensor:  # Quantised or distributed tensors stay as they are.
+        return False
     return not tensor.is_contiguous(memory_format=torch.channels_last)

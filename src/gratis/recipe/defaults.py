@@ -1,12 +1,21 @@
-"""Which profile a recipe gets where none is named."""
+"""The profile of a packaged recipe if none is named."""
 
+import logging
 from collections.abc import Sequence
+
+import torch
+
+logger = logging.getLogger(__name__)
 
 
 def default_profile(recipe: str, changes: Sequence[str]) -> str | None:
-    """Return the profile for a packaged recipe's data, or ``None`` for a recipe file.
+    """Return the profile for a packaged recipe's data and this machine.
 
-    A recipe file has its own sizes. Recipes in a folder have the profile of that name.
+    - A recipe file has no profile: it is used as it is.
+    - A recipe in a folder, such as ``record/free``, has the profile of that folder.
+    - ``digits`` has its own profile.
+    - Class folders of photographs have ``photos-cpu`` without a GPU.
+    - All other data has ``tiny-imagenet``: pretrained weights, 224 px.
 
     Args:
         recipe: the name of a packaged recipe, or a path that ends in .yaml.
@@ -16,6 +25,10 @@ def default_profile(recipe: str, changes: Sequence[str]) -> str | None:
         return None
     if "/" in recipe:
         return recipe.rpartition("/")[0]
-    names = [change for change in changes if change.startswith("data.name=")]
-    digits = not names or names[-1].partition("=")[2].strip("\"' ") == "digits"
-    return "digits" if digits else "tiny-imagenet"
+    names = [change.partition("=")[2] for change in changes if change.startswith("data.name=")]
+    data = names[-1].strip("\"' ") if names else "digits"
+    if data == "digits":
+        return "digits"
+    profile = "photos-cpu" if data == "folder" and not torch.cuda.is_available() else "tiny-imagenet"
+    logger.info(f"profile {profile}, chosen by the data and this machine; change it with --profile")
+    return profile

@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from gratis.errors import GratisError
 from gratis.recipe import default_profile, read_recipe
@@ -35,10 +36,18 @@ def test_a_run_without_a_recipe_is_refused(tmp_path):
     [
         ("free", [], "digits"),
         ("free", ["data.name=digits"], "digits"),
-        ("free", ["data.name=digits", 'data.name="folder"'], "tiny-imagenet"),
+        ("free", ["data.name=digits", 'data.name="cifar10"'], "tiny-imagenet"),
         ("record/free", ["data.name=digits"], "record"),
         ("mine.yaml", [], None),
     ],
 )
 def test_the_default_profile_follows_the_data(name, overrides, profile):
     assert default_profile(name, overrides) == profile
+
+
+@pytest.mark.parametrize(("gpu", "profile"), [(True, "tiny-imagenet"), (False, "photos-cpu")])
+def test_photographs_have_a_profile_for_the_machine(gpu, profile, monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    caplog.set_level("INFO")
+    assert default_profile("free", ['data.name="folder"']) == profile
+    assert f"profile {profile}" in caplog.text

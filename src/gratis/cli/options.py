@@ -36,7 +36,7 @@ SkipBroken = Annotated[
 ]
 PROFILE = (
     "Sizes for a data set and machine: digits, tiny-imagenet-small, tiny-imagenet, "
-    "tiny-imagenet-scratch, record, record-small, or your own .yaml."
+    "tiny-imagenet-scratch, photos-cpu, record, record-small, or your own .yaml."
 )
 ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help=PROFILE)]
 Sets = Annotated[
@@ -51,8 +51,8 @@ OnDivergence = Annotated[
     str | None,
     typer.Option(
         "--on-divergence",
-        help="What to do when the loss explodes or is not finite: 'rollback' to the last checkpoint "
-        "and halve the learning rate, up to three times (default), or 'stop'.",
+        help="When the loss explodes or is not finite: 'rollback' to the last checkpoint and "
+        "halve the learning rate, up to three times (default), or 'stop'.",
         metavar="stop|rollback",
     ),
 ]

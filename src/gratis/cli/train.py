@@ -47,8 +47,8 @@ def train(
 ) -> None:
     """Train a recipe and evaluate it.
 
-    Default of --profile: 'digits' for the data set digits, 'record' for the recipes record/*, and
-    'tiny-imagenet' otherwise; a .yaml file of your own is used as it is. Run the same command
+    Default of --profile: 'digits' for the data set digits, 'photos-cpu' for folder:PATH without a
+    GPU, 'record' for the recipes record/*, and 'tiny-imagenet' otherwise; a .yaml file of your own is used as it is. Run the same command
     again to resume an interrupted run.
     """
     from gratis.api.training import default_folder

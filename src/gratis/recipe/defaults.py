@@ -29,6 +29,7 @@ def default_profile(recipe: str, changes: Sequence[str]) -> str | None:
     data = names[-1].strip("\"' ") if names else "digits"
     if data == "digits":
         return "digits"
-    profile = "photos-cpu" if data == "folder" and not torch.cuda.is_available() else "tiny-imagenet"
+    small = data == "folder" and not torch.cuda.is_available()
+    profile = "photos-cpu" if small else "tiny-imagenet"
     logger.info(f"profile {profile}, chosen by the data and this machine; change it with --profile")
     return profile

@@ -5,14 +5,6 @@
 """
 
 from gratis.cpu.folding import folded
-from gratis.cpu.packing import PackedConv2d, is_packable
-from gratis.cpu.quick_stem import QuickStem, is_replaceable, use_quick_stem
+from gratis.cpu.quick_stem import use_quick_stem
 
-__all__ = [
-    "PackedConv2d",
-    "QuickStem",
-    "folded",
-    "is_packable",
-    "is_replaceable",
-    "use_quick_stem",
-]
+__all__ = ["folded", "use_quick_stem"]

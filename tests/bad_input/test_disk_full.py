@@ -122,6 +122,9 @@ def test_a_process_of_its_own_on_a_full_disk(finished, tmp_path):
         timeout=120,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("error: ") and "recipe.yaml: cannot be written" in done.stderr
+    assert (
+        done.stderr.startswith("error: ")
+        and "correct.safetensors: cannot be written" in done.stderr
+    )
     assert "Traceback" not in done.stderr
     assert tree(run) == before

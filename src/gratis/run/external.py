@@ -16,7 +16,7 @@ from gratis.evaluation.suites import FIXED
 from gratis.files import locked, make_folder
 from gratis.model import InferenceModel
 from gratis.recipe import resolve_settings
-from gratis.results import Results
+from gratis.results import Measurement, Results
 from gratis.run.folder import RunFolder
 from gratis.run.loading import load_once
 from gratis.run.plan import EvaluationPlan
@@ -25,6 +25,7 @@ from gratis.run.sample_images import sample_images
 from gratis.run.sets import load_sets
 from gratis.run.sources import ModelSource
 from gratis.settings import Settings, override
+from gratis.validation_sets import PerturbedSets
 
 
 class _Request(Settings):
@@ -108,22 +109,25 @@ def evaluate_model(model: nn.Module, plan: EvaluationPlan, out: Path | None = No
     validate_model(model, plan.dataset, plan.name, attacks, settings.batch_size)
     if out is None:
         with TemporaryDirectory() as temporary:
-            return _measure_into(RunFolder(Path(temporary)), model, plan)
+            _, measured = _measured(model, plan, Path(temporary) / "geometric", None)
+        return external_results(plan, model, measured, device_of(model))
     folder = RunFolder(out)
     if folder.recipe_file.exists():
         raise folder.occupied()
     make_folder(out)
     with locked(out):
-        return _measure_into(folder, model, plan)
-
-
-def _measure_into(folder: RunFolder, model: nn.Module, plan: EvaluationPlan) -> Results:
-    settings, split = plan.settings, plan.dataset.validation
-    sets = load_sets(folder.geometric, plan.dataset, settings.epsilon, plan.sets)
-    measured = measure(model, split, sets, settings, plan.seed, folder.evaluation)
-    save_measurement(folder, measured)
-    samples = sample_images(model, plan.dataset, sets, settings, plan.seed, measured.index)
-    samples.save(folder.sample_images)
-    results = external_results(plan, model, measured, device_of(model))
-    results.write(folder.results_file)
+        sets, measured = _measured(model, plan, folder.geometric, folder.evaluation)
+        save_measurement(folder, measured)
+        samples = sample_images(model, plan.dataset, sets, settings, plan.seed, measured.index)
+        samples.save(folder.sample_images)
+        results = external_results(plan, model, measured, device_of(model))
+        results.write(folder.results_file)
     return results
+
+
+def _measured(
+    model: nn.Module, plan: EvaluationPlan, geometric: Path, cache: Path | None
+) -> tuple[PerturbedSets, Measurement]:
+    sets = load_sets(geometric, plan.dataset, plan.settings.epsilon, plan.sets)
+    split = plan.dataset.validation
+    return sets, measure(model, split, sets, plan.settings, plan.seed, cache)

@@ -15,7 +15,7 @@ To add an attack:
 """
 
 from gratis.attacks.attack import AttackResult, attack, run_attack
-from gratis.attacks.losses import LOSSES, LossName, cross_entropy, margin
+from gratis.attacks.losses import LOSSES, LossName, cross_entropy, is_right, margin
 from gratis.attacks.modes import channels_last, frozen, frozen_statistics
 from gratis.attacks.norms import BALLS, L2, Linf, LpBall, Norm
 from gratis.attacks.pgd import Classify, input_gradient, run_pgd
@@ -39,6 +39,7 @@ __all__ = [
     "frozen",
     "frozen_statistics",
     "input_gradient",
+    "is_right",
     "margin",
     "run_attack",
     "run_pgd",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gratis.attacks.losses import LOSSES
+from gratis.attacks.losses import LOSSES, is_right
 from gratis.attacks.norms import BALLS
 from gratis.attacks.pgd import Classify, loss_gradient, pgd_start, pgd_step, run_pgd
 from gratis.attacks.settings import AttackSettings
@@ -19,7 +19,7 @@ class AttackResult(NamedTuple):
     Attributes:
         images: (n, 3, H, W) in [0, 1] and within epsilon of the images attacked.
         loss: (n,) the loss of each; infinite where the attack stopped early.
-        fooled: (n,) whether the classifier gets each wrong.
+        fooled: (n,) whether the classifier gets each wrong, or returns logits that are not finite.
     """
 
     images: Tensor
@@ -108,9 +108,8 @@ def _to_the_end(
     adversarial = run_pgd(classify, images, labels, settings, start)
     with torch.no_grad():
         logits = classify(adversarial)
-    return AttackResult(
-        adversarial, LOSSES[settings.loss](logits, labels), logits.argmax(1) != labels
-    )
+    loss = LOSSES[settings.loss](logits, labels)
+    return AttackResult(adversarial, loss, ~is_right(logits, labels))
 
 
 def _until_fooled(
@@ -134,7 +133,7 @@ def _until_fooled(
     rows = torch.arange(len(labels), device=labels.device)
     for _ in range(settings.steps):
         gradient, logits = loss_gradient(classify, adversarial, labels, settings.loss)
-        survives = logits.argmax(1) == labels
+        survives = is_right(logits, labels)
         if not survives.all():
             found.images[rows[~survives]] = adversarial[~survives]
             left = survives.nonzero().squeeze(1)
@@ -149,7 +148,7 @@ def _until_fooled(
         logits = classify(adversarial)
     found.images[rows] = adversarial
     found.loss[rows] = LOSSES[settings.loss](logits, labels)
-    found.fooled[rows] = logits.argmax(1) != labels
+    found.fooled[rows] = ~is_right(logits, labels)
     return found
 
 

@@ -28,6 +28,14 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     return wrong - right
 
 
+def is_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return whether the highest logit of each image is that of its label, (n,).
+
+    Logits that are not finite are no answer, so they are never right.
+    """
+    return (logits.argmax(1) == labels) & logits.isfinite().all(1)
+
+
 LOSSES: dict[LossName, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": cross_entropy,
     "margin": margin,

@@ -67,14 +67,15 @@ def loss_gradient(
 ) -> tuple[Tensor, Tensor]:
     """Return the gradient of each image's own loss, (n, 3, H, W), and the logits (n, classes).
 
-    It works under ``torch.no_grad`` too.
+    It works under ``torch.no_grad`` too. The gradient is 0 at pixels where it is not finite, so
+    that an attack follows the others.
     """
     with torch.enable_grad():
         inputs = images.detach().requires_grad_()
         logits = classify(inputs)
         # The sum, not the mean: an image's gradient must not depend on the batch size.
         (gradient,) = torch.autograd.grad(LOSSES[loss](logits, labels).sum(), inputs)
-    return gradient, logits.detach()
+    return gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0), logits.detach()
 
 
 def input_gradient(classify: Classify, images: Tensor, labels: Tensor) -> Tensor:

@@ -97,7 +97,19 @@ class PlainGradients(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of images; the gradient of the images is contiguous."""
         # The library requires logits of the dtype of the images.
-        return self._classify(_ChannelsLast.apply(images)).to(images.dtype)
+        logits = self._classify(_ChannelsLast.apply(images)).to(images.dtype)
+        finite = logits.isfinite().all(1, keepdim=True)
+        return logits if finite.all() else _with_no_answer(logits, finite)
+
+
+def _with_no_answer(logits: Tensor, finite: Tensor) -> Tensor:
+    """Return logits with a further class, which the images that are not ``finite`` (n, 1) get.
+
+    The library would count logits that are not finite as the first class.
+    """
+    answers = torch.where(finite, logits, torch.zeros_like(logits))
+    no_answer = torch.zeros_like(logits[:, :1]).masked_fill(finite, -torch.inf)
+    return torch.cat([answers, no_answer.masked_fill(~finite, 1)], 1)
 
 
 class _ChannelsLast(torch.autograd.Function):
@@ -109,4 +121,5 @@ class _ChannelsLast(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
-        return gradient.contiguous()
+        # Where the gradient is not finite, the library follows the other pixels.
+        return gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).contiguous()

@@ -29,7 +29,7 @@ from gratis.settings import validate
 from gratis.validation_sets.manifest import split_hash, weights_hash
 
 # To be raised whenever the same settings lead to other verdicts.
-_FORMAT = 3
+_FORMAT = 4
 
 
 class TaskCache:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gratis.attacks import BALLS, Norm
+from gratis.attacks import BALLS, Norm, is_right
 from gratis.data.batches import to_float
 from gratis.data.dataset import Split
 from gratis.model import logits_of
@@ -104,11 +104,14 @@ class EvaluatedModel:
         )
 
     def is_correct(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return whether each image is classified correctly, (n,), in plain float32."""
+        """Return whether each image is classified correctly, (n,), in plain float32.
+
+        An image whose logits are not finite is not.
+        """
         if len(labels) == 0:  # Some layers fail on an empty batch.
             return labels.bool()
         with torch.no_grad(), full_precision(self.device):
-            return logits_of(self.model(images)).argmax(1) == labels
+            return is_right(logits_of(self.model(images)), labels)
 
     def as_stored(
         self, batch: ImageBatch, adversarial: Tensor, norm: Norm, epsilon: float

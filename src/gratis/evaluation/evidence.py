@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gratis.attacks import BALLS, AttackSettings, LossName, run_attack
+from gratis.attacks import BALLS, AttackSettings, LossName, is_right, run_attack
 from gratis.attacks.pgd import loss_gradient
 from gratis.data.batches import to_float
 from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch
@@ -83,7 +83,7 @@ def _gather(evaluated: EvaluatedModel, index: NDArray[np.int64], epsilon: float)
         spread = logits.amax(1) - logits.amin(1)
         differs = (logits - again).abs().amax(1)
         unsteady = differs / spread.clamp(min=torch.finfo(spread.dtype).tiny)
-        batch = whole.take((logits.argmax(1) == whole.labels).nonzero().squeeze(1))
+        batch = whole.take(is_right(logits, whole.labels).nonzero().squeeze(1))
         fooled = {
             "noise": _noise(evaluated, batch, epsilon),
             "fgsm": _attack(evaluated, batch, AttackSettings.fgsm(epsilon)),
@@ -137,5 +137,4 @@ def _vanished(evaluated: EvaluatedModel, batch: ImageBatch, loss: LossName) -> T
     if len(batch.labels) == 0:
         return torch.zeros_like(batch.labels, dtype=torch.bool)
     gradient, _ = loss_gradient(evaluated.classify, batch.images, batch.labels, loss)
-    largest = gradient.abs().amax((1, 2, 3))
-    return ~(largest.isfinite() & (largest > VANISHED))
+    return gradient.abs().amax((1, 2, 3)) <= VANISHED

@@ -105,6 +105,8 @@ def test_a_model_that_normalises_twice_is_refused(expecting):
     [
         (lambda logits: logits.softmax(1), "returns probabilities.*leave out the softmax"),
         (lambda logits: logits.softmax(1).half(), "returns probabilities"),
+        (lambda logits: logits.sigmoid(), r"returns scores in \[0, 1\].*leave out the sigmoid"),
+        (lambda logits: logits.sigmoid().half(), "leave out the sigmoid"),
         (lambda logits: logits[:, :7], "returns 200x7 numbers.*each of the 10 classes"),
         (lambda logits: torch.cat([logits, logits], 1), "returns 200x20 numbers"),
         (lambda logits: logits.argmax(1), "returns 200 numbers"),
@@ -118,6 +120,94 @@ def test_a_model_that_normalises_twice_is_refused(expecting):
 def test_the_output_must_be_logits(after, message):
     with pytest.raises(GratisError, match=message):
         check(Behind(digits_models.natural(), after=after))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 250])
+def test_scores_are_found_in_batches_of_any_size(batch_size):
+    model = Behind(digits_models.natural(), after=lambda logits: logits.sigmoid())
+    with pytest.raises(GratisError, match="leave out the sigmoid"):
+        check(model, batch_size=batch_size)
+
+
+class BatchNorm(nn.Module):
+    """A network whose features are normalised by the batch, also in evaluation mode."""
+
+    def __init__(self, pooled):
+        super().__init__()
+        torch.manual_seed(0)
+        pool = nn.AdaptiveAvgPool2d(1) if pooled else nn.Identity()
+        self.features = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, stride=2), pool)
+        self.norm = nn.BatchNorm2d(16, track_running_stats=False)
+        self.last = nn.Linear(16 if pooled else 256, 10)
+
+    def forward(self, images):
+        return self.last(self.norm(self.features(images)).flatten(1))
+
+
+NEIGHBOURS = {
+    "mean of the logits": lambda: Behind(
+        digits_models.natural(), after=lambda logits: logits - logits.mean(0, keepdim=True)
+    ),
+    "a tenth of the mean": lambda: Behind(
+        digits_models.natural(), after=lambda logits: logits - 0.1 * logits.mean(0, keepdim=True)
+    ),
+    "mean of the images": lambda: Behind(
+        digits_models.natural(), before=lambda images: images - images.mean(0) + 0.3
+    ),
+    "largest pixel": lambda: Behind(
+        digits_models.natural(), before=lambda images: images / images.mean((0, 2, 3)).max()
+    ),
+    "softmax over the batch": lambda: Behind(
+        digits_models.natural(), after=lambda logits: logits.log_softmax(0)
+    ),
+    "order in the batch": lambda: Behind(
+        digits_models.natural(), after=lambda logits: logits.cumsum(0)
+    ),
+    "batch norm": lambda: BatchNorm(pooled=False),
+}
+
+
+@pytest.mark.parametrize("neighbours", NEIGHBOURS)
+@pytest.mark.parametrize("batch_size", [5, 250])
+def test_a_model_whose_answer_depends_on_the_batch_is_refused(neighbours, batch_size):
+    with pytest.raises(GratisError, match=r"rest of its batch is different.*running statistics"):
+        check(NEIGHBOURS[neighbours](), batch_size=batch_size)
+
+
+def test_a_model_that_needs_a_batch_is_refused():
+    with pytest.raises(GratisError, match=r"fails on smaller batches.*running statistics"):
+        check(BatchNorm(pooled=True))
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 250])
+def test_rounding_and_random_numbers_are_no_dependence_on_the_batch(batch_size):
+    natural = digits_models.natural()
+    half = Behind(natural, after=lambda logits: logits.bfloat16())
+    noisy = Behind(natural, before=lambda images: images + 0.05 * torch.randn_like(images))
+    for model in (half, noisy):
+        check(model, batch_size=batch_size)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("channels", [16, 64])
+def test_a_model_at_chance_is_not_refused(seed, channels):
+    """Random networks name a few classes, and which ones changes with the scale of the images."""
+    torch.manual_seed(seed)
+    check(
+        nn.Sequential(
+            nn.Conv2d(3, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1, stride=2),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(16 * channels, 10),
+        )
+    )
+
+
+@pytest.mark.parametrize("order", [1, 4])
+def test_a_model_with_another_order_of_classes_is_not_refused(order):
+    check(Behind(digits_models.robust(), after=lambda logits: logits.roll(order, 1)))
 
 
 def test_logarithms_of_probabilities_are_accepted():

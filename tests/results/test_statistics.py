@@ -10,7 +10,14 @@ import pytest
 from scipy.stats import binomtest, ttest_1samp
 
 import gratis.results
-from gratis.results import mcnemar, mean_and_std, sign_flip, t_interval, wilson
+from gratis.results import (
+    clearly_above_chance,
+    mcnemar,
+    mean_and_std,
+    sign_flip,
+    t_interval,
+    wilson,
+)
 
 
 @pytest.mark.parametrize("right, n", [(0, 10), (10, 10), (7, 10), (357, 500), (9999, 10000)])
@@ -100,3 +107,21 @@ def test_results_import_neither_torch_nor_the_slow_part_of_scipy():
 
 def test_every_export_is_there():
     assert all(getattr(gratis.results, name) is not None for name in gratis.results.__all__)
+
+
+@pytest.mark.parametrize(
+    ("share", "n", "guessing", "above"),
+    [
+        (0.2, 200, 0.1, False),  # two of ten classes named well
+        (0.35, 200, 0.1, True),
+        (0.35, 8, 0.1, False),  # too few images
+        (0.70, 200, 0.5, False),
+        (0.80, 200, 0.5, True),
+        (0.03, 2000, 0.005, True),
+        (0.01, 2000, 0.005, False),
+        (0.0, 10, 0.1, False),
+        (1.0, 10, 1.0, False),
+    ],
+)
+def test_above_chance_is_more_than_noise_and_more_than_a_few_classes(share, n, guessing, above):
+    assert clearly_above_chance(share, n, guessing) is above

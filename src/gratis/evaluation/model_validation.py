@@ -1,42 +1,31 @@
 """Validation of a model before it is measured: models that need a change are refused."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gratis.attacks import frozen, input_gradient
-from gratis.data.batches import to_float
-from gratis.data.dataset import Dataset, Split
+from gratis.data.dataset import Dataset
 from gratis.errors import GratisError, printable
 from gratis.evaluation.evaluated_model import EvaluatedModel
-from gratis.results.statistics import mcnemar
+from gratis.evaluation.input_scale import refuse_other_scale
+from gratis.model import logits_of
 from gratis.torch_state import full_precision, isolated
 
 # The number of labelled images that show whether a model expects another input.
 _IMAGES = 200
-# The accuracy that the model must gain by it, and the p-value of the paired test.
-_GAIN, _P = 0.05, 0.05
 # Rows of probabilities sum to 1 up to the rounding of half precision.
 _ROUNDING = 1e-3
-_STATISTICS_IMAGES = 1000
-
-
-class _Scale(NamedTuple):
-    """A normalisation by channel: (images - mean) / std."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-_COMMON = {
-    "ImageNet's mean and std": _Scale((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "[-1, 1]": _Scale((0.5,) * 3, (0.5,) * 3),
-    "[0, 255]": _Scale((0.0,) * 3, (1 / 255,) * 3),
-}
+# The images that the model is also asked about one by one.
+_ALONE = 8
+# The change of an image's logits with the rest of its batch, as a share of their range, beyond the
+# rounding of half precision.
+_CHANGE = 0.01
+# The fewest numbers that are not all in [0, 1] by chance if they are logits.
+_MANY = 50
 
 
 def validate_model(
@@ -53,8 +42,9 @@ def validate_model(
 
     Raises:
         GratisError: the model fails on the images; it returns something other than one logit for
-            each class, or probabilities; it expects normalised images, or normalises twice; it
-            needs an input gradient and has none.
+            each class, or probabilities; its logits for an image depend on the rest of the batch;
+            it expects normalised images, or normalises twice; it needs an input gradient and has
+            none.
     """
     split = dataset.validation
     evaluated = EvaluatedModel(model, split, {}, seed=0)
@@ -65,12 +55,11 @@ def validate_model(
         images, labels, _ = evaluated.batch_at(index)
         with torch.no_grad():
             outputs = [_logits(model, part, name) for part in images.split(batch_size)]
-        for output in outputs:
-            _refuse_output(output, len(dataset.classes), name)
+            _refuse_output(outputs, len(dataset.classes), name)
+            _refuse_batch_dependence(model, images[:batch_size], outputs[0], name)
         if attacks:
             _refuse_without_gradient(evaluated, images[:1], labels[:1], name)
-        scales = _COMMON | {"the data's mean and std": _statistics(dataset.train)}
-        _refuse_other_input(evaluated, images, labels, scales, name, batch_size)
+        refuse_other_scale(evaluated, images, labels, dataset.train, name, batch_size)
 
 
 def _logits(model: nn.Module, images: Tensor, name: str) -> Tensor:
@@ -94,23 +83,62 @@ def _logits(model: nn.Module, images: Tensor, name: str) -> Tensor:
     return logits
 
 
-def _refuse_output(logits: Tensor, classes: int, name: str) -> None:
-    if logits.ndim != 2 or logits.shape[1] != classes:
-        raise _refusal(
-            name,
-            f"returns {'x'.join(map(str, logits.shape))} numbers, not one for each image "
-            f"and each of the {classes} classes; use the data that it was trained on, or select "
-            "the classes inside the model",
-        )
+def _refuse_output(outputs: Sequence[Tensor], classes: int, name: str) -> None:
+    for logits in outputs:
+        if logits.ndim != 2 or logits.shape[1] != classes:
+            raise _refusal(
+                name,
+                f"returns {'x'.join(map(str, logits.shape))} numbers, not one for each image "
+                f"and each of the {classes} classes; use the data that it was trained on, or "
+                "select the classes inside the model",
+            )
+    logits = torch.cat(list(outputs))
     if not logits.isfinite().all():
         raise _refusal(name, "returns numbers that are not finite; check its weights")
-    sums = logits.sum(1)
-    if ((logits >= 0) & (logits <= 1)).all() and ((sums - 1).abs() <= _ROUNDING).all():
+    if ((logits < 0) | (logits > 1)).any():
+        return
+    if ((logits.sum(1) - 1).abs() <= _ROUNDING).all():
+        found, layer = "probabilities", "softmax"
+    elif logits.numel() >= _MANY:
+        found, layer = "scores in [0, 1]", "sigmoid"
+    else:
+        return
+    raise _refusal(
+        name, f"returns {found}, whose gradients vanish; return the logits: leave out the {layer}"
+    )
+
+
+def _refuse_batch_dependence(model: nn.Module, images: Tensor, logits: Tensor, name: str) -> None:
+    """Refuse a model whose logits for an image depend on the other images of its batch.
+
+    The model is asked about a few images in the batch that gave ``logits``, in a smaller one, and
+    one by one. A model that gives other logits each time is left to the sanity checks.
+    """
+    every = max(1, len(images) // _ALONE)
+    few, expected = images[::every][:_ALONE], logits[::every][:_ALONE]
+    remedy = "give batch norm its running statistics, and compute no mean over a batch"
+    try:
+        fewer, again = (logits_of(model(few)) for _ in range(2))
+        alone = torch.cat([logits_of(model(image)) for image in few.split(1)])
+    except Exception as error:
+        problem = f"fails on smaller batches, down to one image ({type(error).__name__}: {error})"
+        raise _refusal(name, f"{problem}; {remedy}") from error
+    if _change(fewer, again) > _CHANGE:
+        return
+    found = max(_change(expected, fewer), _change(expected, alone))
+    if found > _CHANGE:
         raise _refusal(
             name,
-            "returns probabilities, whose gradients vanish; return the logits: leave out "
-            "the softmax",
+            "gives an image other logits when the rest of its batch is different (they change by "
+            f"{found:.0%} of their range); {remedy}",
         )
+
+
+def _change(logits: Tensor, other: Tensor) -> float:
+    """Return the largest change of the logits of an image, as a share of their range; a mean."""
+    logits, other = logits.double(), other.double()
+    spread = (logits.amax(1) - logits.amin(1)).clamp(min=torch.finfo(torch.float64).tiny)
+    return float(((logits - other).abs().amax(1) / spread).clamp(max=1).mean())
 
 
 def _refuse_without_gradient(
@@ -127,58 +155,6 @@ def _refuse_without_gradient(
         ) from error
 
 
-def _refuse_other_input(
-    evaluated: EvaluatedModel,
-    images: Tensor,
-    labels: Tensor,
-    scales: Mapping[str, _Scale],
-    name: str,
-    batch_size: int,
-) -> None:
-    def correct(changed: Tensor) -> NDArray[np.bool_]:
-        pairs = zip(changed.split(batch_size), labels.split(batch_size), strict=True)
-        return torch.cat([evaluated.is_correct(*pair) for pair in pairs]).cpu().numpy()
-
-    plain = correct(images)
-    for words, scale in scales.items():
-        mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in scale)
-        normalised = correct((images - mean) / std)
-        if _better(normalised, plain):
-            raise _refusal(
-                name,
-                f"expects normalised images: {_gain(plain, normalised)} if they are scaled "
-                f"to {words}; normalise inside the model, which gets images in [0, 1]",
-            )
-        undone = correct(images * std + mean)
-        if _better(undone, plain):
-            raise _refusal(
-                name,
-                f"normalises twice: {_gain(plain, undone)} if the scaling to {words} "
-                "is undone first; normalise once",
-            )
-
-
 def _refusal(name: str, problem: str) -> GratisError:
     """Return an error on one line, even if the model's own message has more."""
     return GratisError(printable(f"{name}: {problem}"))
-
-
-def _better(changed: NDArray[np.bool_], plain: NDArray[np.bool_]) -> bool:
-    return bool(changed.mean() - plain.mean() > _GAIN and mcnemar(changed, plain) < _P)
-
-
-def _gain(plain: NDArray[np.bool_], changed: NDArray[np.bool_]) -> str:
-    return (
-        f"its accuracy on {len(plain)} images is {100 * plain.mean():.0f}%, and "
-        f"{100 * changed.mean():.0f}%"
-    )
-
-
-def _statistics(split: Split) -> _Scale:
-    """Return the mean and std of some images of a split, by channel."""
-    count = min(_STATISTICS_IMAGES, len(split))
-    some = split.images[np.arange(count) * len(split) // count]
-    pixels = to_float(some, "cpu").double()
-    # A constant channel cannot be divided by its std.
-    std = pixels.std((0, 2, 3), correction=0).clamp(min=1e-3)
-    return _Scale(tuple(pixels.mean((0, 2, 3)).tolist()), tuple(std.tolist()))

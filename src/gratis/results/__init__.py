@@ -11,7 +11,14 @@ from gratis.results.schema import (
     TaskResult,
     collapsed,
 )
-from gratis.results.statistics import mcnemar, mean_and_std, sign_flip, t_interval, wilson
+from gratis.results.statistics import (
+    clearly_above_chance,
+    mcnemar,
+    mean_and_std,
+    sign_flip,
+    t_interval,
+    wilson,
+)
 
 __all__ = [
     "METRICS",
@@ -25,6 +32,7 @@ __all__ = [
     "SampleImage",
     "SampleImages",
     "TaskResult",
+    "clearly_above_chance",
     "collapsed",
     "mcnemar",
     "mean_and_std",

@@ -139,6 +139,17 @@ def test_overfitting_in_training_is_named(runs):
     assert "No model" in verdict(runs({"pgd": 0.2}, log=log[:1])).remarks[0]
 
 
+def test_rising_pgd_in_training_is_not_overfitting(runs):
+    series = [(0.2, 0.0), (0.4, 0.16), (0.6, 0.24), (0.7, 0.28)]
+    log = [
+        LogLine(epoch=epoch, held_out={"clean": 0.9, "fgsm": fgsm, "pgd": pgd})
+        for epoch, (fgsm, pgd) in enumerate(series)
+    ]
+    (remark,) = verdict(runs({"pgd": 0.28, "fgsm": 0.7}, log=log)).remarks
+    assert "is not robust yet" in remark and "overfitting" not in remark
+    assert "No model" in verdict(runs({"pgd": 0.28, "fgsm": 0.4}, log=log)).remarks[0]
+
+
 def test_the_headline_names_a_subset(runs):
     asked = {"resolved": {"adversary": {"free": {}}, "evaluate": {"images": 200}}}
     assert "a subset of 200 validation images" in verdict(runs(asked)).headline

@@ -114,7 +114,7 @@ def test_every_export_is_there():
     [
         (0.2, 200, 0.1, False),  # two of ten classes named well
         (0.35, 200, 0.1, True),
-        (0.35, 8, 0.1, False),  # too few images
+        (0.5, 4, 0.2, False),  # too few images
         (0.70, 200, 0.5, False),
         (0.80, 200, 0.5, True),
         (0.03, 2000, 0.005, True),

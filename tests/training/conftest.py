@@ -71,3 +71,20 @@ def trainer_of(recipe_of, toy):
         return build_trainer(recipe_of(*arguments, **named), toy)[0]
 
     return make
+
+
+class FakeMonitor:
+    """Returns the accuracies of ``found``, the last of them for ever."""
+
+    images, guessing = 50, 0.1
+
+    def __init__(self, *found):
+        self.found = list(found)
+
+    def __call__(self, model):
+        return self.found.pop(0) if len(self.found) > 1 else self.found[0]
+
+
+@pytest.fixture
+def fake_monitor():
+    return FakeMonitor

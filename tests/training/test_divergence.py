@@ -159,10 +159,11 @@ def test_initial_weights_that_are_not_finite_are_an_error(trainer_of, tmp_path):
 
 
 @pytest.mark.parametrize("choice", ["warn", "stop", "rollback"])
-def test_catastrophic_overfitting_warns_stops_or_rolls_back(choice, trainer_of, tmp_path, caplog):
+def test_catastrophic_overfitting_warns_stops_or_rolls_back(
+    choice, trainer_of, fake_monitor, tmp_path, caplog
+):
     trainer = trainer_of("n_fgsm", epochs=4, on_overfitting=choice)
-    found = iter([COLLAPSE])
-    monitor = lambda model: next(found, ROBUST)  # noqa: E731
+    monitor = fake_monitor(ROBUST, COLLAPSE, ROBUST)
     if choice == "stop":
         with pytest.raises(GratisError, match=r"catastrophic overfitting.*lower epsilon"):
             fit(trainer, tmp_path, RUN, monitor=monitor)
@@ -172,17 +173,51 @@ def test_catastrophic_overfitting_warns_stops_or_rolls_back(choice, trainer_of, 
     assert len(trainer.position.events) == (choice == "rollback")
 
 
-def test_overfitting_rolls_back_to_before_it_whatever_was_saved_since(trainer_of, tmp_path):
+@pytest.mark.parametrize("choice", ["warn", "stop", "rollback"])
+@pytest.mark.parametrize(
+    "series",
+    [
+        [{"clean": 0.6, "fgsm": 0.6, "pgd": pgd} for pgd in (0, 0.16, 0.24, 0.28)],
+        [COLLAPSE],
+        [ROBUST, {"clean": 0.12, "fgsm": 0.8, "pgd": 0}],
+    ],
+    ids=["rising", "never robust", "at chance"],
+)
+def test_a_model_that_is_not_robust_yet_has_not_overfitted(
+    choice, series, trainer_of, fake_monitor, tmp_path, caplog
+):
+    trainer = trainer_of("n_fgsm", epochs=4, on_overfitting=choice)
+    with caplog.at_level("INFO"):
+        assert fit(trainer, tmp_path, RUN, monitor=fake_monitor(*series))
+    assert "catastrophic" not in caplog.text and not trainer.position.events
+    assert ("not robust yet" in caplog.text) == (len(series) != 2)
+
+
+def test_what_pgd_had_is_known_after_a_resume(trainer_of, fake_monitor, tmp_path, caplog):
+    stopping = iter([False] * 5)
+    monitor = fake_monitor(ROBUST, COLLAPSE)
+    assert not fit(
+        trainer_of("n_fgsm", epochs=2), tmp_path, RUN, lambda: next(stopping, True), monitor
+    )
+    assert len(monitor.found) == 1 and "catastrophic" not in caplog.text
+    assert fit(trainer_of("n_fgsm", epochs=2), tmp_path, RUN, monitor=monitor)
+    assert "catastrophic overfitting" in caplog.text
+
+
+def test_overfitting_rolls_back_to_before_it_whatever_was_saved_since(
+    trainer_of, fake_monitor, tmp_path
+):
     """A checkpoint is saved at every line of the log, but the monitor runs once an epoch."""
     often = {"log_every": 1, "checkpoint_minutes": 1e-9, "epochs": 4}
     trainer = trainer_of("free", on_overfitting="rollback", **often)
 
-    def monitor(model):
-        # Overfitted from step 10 on, until the rate is halved.
-        overfitted = trainer.position.steps > 10 and not trainer.position.events
-        return COLLAPSE if overfitted else ROBUST
+    class Monitor(fake_monitor):
+        def __call__(self, model):
+            # Overfitted from step 10 on, until the rate is halved.
+            overfitted = trainer.position.steps > 10 and not trainer.position.events
+            return COLLAPSE if overfitted else ROBUST
 
-    assert fit(trainer, tmp_path, RUN, monitor=monitor)
+    assert fit(trainer, tmp_path, RUN, monitor=Monitor())
     (event,) = trainer.position.events
     assert event.to_step <= 10 < event.step
 

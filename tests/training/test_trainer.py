@@ -17,6 +17,7 @@ from gratis.training.monitor import OverfittingMonitor
 
 CONTRASTIVE = {"cross_entropy": {}, "contrastive": {"weight": 0.1}}
 COLLAPSE = {"clean": 0.9, "fgsm": 0.8, "pgd": 0.01}
+ROBUST = {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7}
 NOTHING = {"free": {"replays": 1, "epsilon": 0}}
 GROWING = {"free": {"replays": {"linear": {"start": 1, "stop": 5}}, "epsilon": 0.05}}
 COSTLY = [*ADVERSARIES, GROWING]
@@ -201,13 +202,15 @@ def test_every_epoch_gets_the_means_over_its_steps(
 @pytest.mark.parametrize(
     "every, expected", [(1, [1, 2, 3, 4, 5, 6, 6.5]), (2, [2, 4, 6, 6.5]), (2.5, [3, 5, 6.5])]
 )
-def test_the_monitor_runs_at_the_epochs_that_it_is_due(every, expected, trainer_of, dry, tmp_path):
+def test_the_monitor_runs_at_the_epochs_that_it_is_due(
+    every, expected, trainer_of, fake_monitor, dry, tmp_path
+):
     trainer = trainer_of(epochs=6.5, monitor_every=every)
     fit(
         trainer,
         tmp_path,
         {"run": "x"},
-        monitor=lambda model: {"clean": 0.9, "fgsm": 0.8, "pgd": 0.7},
+        monitor=fake_monitor(ROBUST),
     )
     epochs = [line["epoch"] for line in lines(tmp_path, "epoch") if "held_out" in line]
     assert epochs == pytest.approx(expected, abs=8 / 61)
@@ -244,22 +247,24 @@ def test_the_monitor_changes_nothing(recipe_of, toy, tmp_path):
 
 @pytest.mark.parametrize("adversary", ADVERSARIES)
 def test_catastrophic_overfitting_is_reported_of_adversarial_training_only(
-    adversary, trainer_of, dry, caplog, tmp_path
+    adversary, trainer_of, fake_monitor, dry, caplog, tmp_path
 ):
-    trainer = trainer_of(adversary, epochs=1.2)
-    fit(trainer, tmp_path, {"run": "x"}, monitor=lambda model: COLLAPSE)
+    trainer = trainer_of(adversary, epochs=3)
+    fit(trainer, tmp_path, {"run": "x"}, monitor=fake_monitor(ROBUST, COLLAPSE))
     # A natural model is fooled by every attack.
     assert ("catastrophic overfitting" in caplog.text) == (adversary != "natural")
 
 
-def test_an_adversary_that_logs_nothing_is_monitored_too(trainer_of, dry, caplog, tmp_path):
+def test_an_adversary_that_logs_nothing_is_monitored_too(
+    trainer_of, fake_monitor, dry, caplog, tmp_path
+):
     class Silent(FreeAT):
         def describe(self, t):
             return {}
 
     trainer = trainer_of("free", epochs=1.2)
     trainer.train_state.adversary = Silent()
-    fit(trainer, tmp_path, {"run": "x"}, monitor=lambda model: COLLAPSE)
+    fit(trainer, tmp_path, {"run": "x"}, monitor=fake_monitor(ROBUST, COLLAPSE))
     assert "epsilon" not in lines(tmp_path)[0]
     assert "catastrophic overfitting" in caplog.text
 

@@ -121,9 +121,10 @@ def overfitting(evidence: Evidence) -> Check:
     survive = {
         name: evidence.correct - int(evidence.fooled[name].sum()) for name in ("fgsm", "many")
     }
-    fgsm, pgd = (count / evidence.images for count in survive.values())
+    n = evidence.images
+    fgsm, pgd = (count / n for count in survive.values())
     passed = not (
-        collapsed(fgsm, pgd)
+        collapsed(evidence.correct / n, fgsm, pgd, n, evidence.guessing)
         and 2 * survive["fgsm"] > evidence.correct
         and significantly_more(evidence.fooled["many"], evidence.fooled["fgsm"])
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gratis.report.rows import COLLAPSED, Row
 from gratis.report.runs import Run, setting
 from gratis.report.sections import figures
-from gratis.results import Check, Results, collapsed
+from gratis.results import Check, Results, collapsed, fell
 
 OVERFITTING = "catastrophic overfitting"
 
@@ -33,7 +33,8 @@ def overfitting(runs: Sequence[Run], seeds: bool) -> list[str]:
 
     The sanity check decides for a run that has it: it compares FGSM and PGD image by image, and
     passes a model without any defence. For the other runs that were trained under attack, the
-    accuracies of the table decide (:func:`gratis.results.collapsed`).
+    accuracies of the table decide (:func:`gratis.results.collapsed`). A model whose PGD accuracy
+    never fell in training is not robust yet.
 
     Args:
         runs: all runs.
@@ -59,9 +60,13 @@ def _named(run: Run, seeds: bool) -> str:
 def _overfits(run: Run, seeds: bool) -> str | None:
     """Return the remark on a run that shows, or showed, catastrophic overfitting."""
     results, name, check = run.results, _named(run, seeds), _check(run.results)
+    shows = "shows catastrophic overfitting"
+    history = [line.held_out["pgd"] for line in run.log if line.held_out and "pgd" in line.held_out]
+    if history and not fell(history, results.pgd or 0.0, _held_out_images(results)):
+        shows = "is not robust yet"
     if check is not None and not check.passed:
         return (
-            f"{name} shows catastrophic overfitting: on the {check.images} images of the sanity "
+            f"{name} {shows}: on the {check.images} images of the sanity "
             f"check it survives a single step and fails under many ({figures(check)})."
         )
     if not _attacked_in_training(results):
@@ -69,7 +74,7 @@ def _overfits(run: Run, seeds: bool) -> str | None:
     if check is None and Row((results,)).mark_of("fgsm") == COLLAPSED:
         assert results.fgsm is not None and results.pgd is not None
         return (
-            f"{name} shows catastrophic overfitting: it survives a single step (FGSM "
+            f"{name} {shows}: it survives a single step (FGSM "
             f"{100 * results.fgsm:.1f}%) and fails under several (PGD {100 * results.pgd:.1f}%)."
         )
     if (epoch := _collapsed_in_training(run)) is None:
@@ -96,11 +101,22 @@ def _external(runs: Sequence[Run]) -> list[str]:
 
 
 def _collapsed_in_training(run: Run) -> float | None:
+    images, before = _held_out_images(run.results), list[float]()
     for line in run.log:
         found = line.held_out or {}
-        if collapsed(found.get("fgsm"), found.get("pgd")):
+        if (pgd := found.get("pgd")) is None:
+            continue
+        single_steps_only = collapsed(
+            found.get("clean"), found.get("fgsm"), pgd, images, 1 / run.results.classes
+        )
+        if single_steps_only and fell(before, pgd, images):
             return line.epoch
+        before.append(pgd)
     return None
+
+
+def _held_out_images(results: Results) -> int:
+    return (setting(results, "train", "held_out") or 5) * results.classes
 
 
 def _attacked_in_training(results: Results) -> bool:

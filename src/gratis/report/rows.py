@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Self
 
 from gratis.report.table import in_common
-from gratis.results import METRICS, Results, collapsed
+from gratis.results import METRICS, Results
 from gratis.results.statistics import mean_and_std, t_interval, wilson
 
 # The worst case over all L-infinity attacks of a suite.
@@ -102,7 +102,7 @@ class Row:
         """Return the mark of a metric's number."""
         if metric in ON_THE_BASELINE and self.first.baseline:
             return WHITE_BOX if self.estimate(metric) else ""
-        if metric == "fgsm" and any(collapsed(run.fgsm, run.pgd) for run in self.runs):
+        if metric == "fgsm" and any(run.collapsed for run in self.runs):
             return COLLAPSED
         return ""
 

@@ -2,6 +2,7 @@
 
 from gratis.results.examples import Examples
 from gratis.results.measurement import Measurement
+from gratis.results.overfitting import collapsed, fell
 from gratis.results.sample_images import Prediction, SampleAttack, SampleImage, SampleImages
 from gratis.results.schema import (
     METRICS,
@@ -9,7 +10,6 @@ from gratis.results.schema import (
     Paper,
     Results,
     TaskResult,
-    collapsed,
 )
 from gratis.results.statistics import (
     clearly_above_chance,
@@ -34,6 +34,7 @@ __all__ = [
     "TaskResult",
     "clearly_above_chance",
     "collapsed",
+    "fell",
     "mcnemar",
     "mean_and_std",
     "sign_flip",

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from gratis.files import read_json, write_text
+from gratis.results.overfitting import collapsed
 from gratis.settings import Line, Settings, validate
 
 # Share of the images that are classified correctly, in [0, 1].
@@ -136,6 +137,11 @@ class Results(Settings):
         return not self.passes
 
     @property
+    def collapsed(self) -> bool:
+        """Whether the model survives single steps only, by the figures of the table."""
+        return collapsed(self.clean, self.fgsm, self.pgd, self.n, 1 / self.classes)
+
+    @property
     def failed_checks(self) -> list[Check]:
         """The sanity checks that the model failed."""
         return [check for check in self.checks if not check.passed]
@@ -152,15 +158,3 @@ class Results(Settings):
             GratisError: the file is missing, or does not follow the schema.
         """
         return validate(cls, read_json(path), f"{path} (delete it and evaluate again)")
-
-
-def collapsed(fgsm: float | None, pgd: float | None) -> bool:
-    """Return whether two accuracies, in [0, 1], show catastrophic overfitting.
-
-    A model that survives only single-step attacks looks robust under FGSM and is not (Wong, Rice
-    and Kolter 2020). The rule: PGD accuracy is more than 15 points below FGSM accuracy, and less
-    than half of it. Without both values the answer is no.
-    """
-    if fgsm is None or pgd is None:
-        return False
-    return fgsm - pgd > 0.15 and pgd < fgsm / 2

@@ -59,19 +59,20 @@ def mcnemar(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
-def clearly_above_chance(share: float, n: int, guessing: float) -> bool:
+def clearly_above_chance(share: float, n: int, guessing: float, times: int = 3) -> bool:
     """Return whether an accuracy cannot be that of a model which knows nothing of the images.
 
     Such a model often names two or three classes only. Its accuracy then depends on which, and
     beats guessing by more than the noise of ``n`` images. So the accuracy must be significantly
-    above guessing, and also three times as high, or half way to 1 where that is less.
+    above guessing, and also ``times`` as high, or half way to 1 where that is less.
 
     Args:
         share: the accuracy, in [0, 1].
         n: the number of images, at least 1.
         guessing: the accuracy of always naming the most frequent class, in [0, 1].
+        times: how many times ``guessing`` the accuracy must be.
     """
-    return share > min(3 * guessing, (1 + guessing) / 2) and wilson(share, n)[0] > guessing
+    return share > min(times * guessing, (1 + guessing) / 2) and wilson(share, n)[0] > guessing
 
 
 def sign_flip(differences: NDArray[np.int64]) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gratis.errors import GratisError
 from gratis.progress import Bar
-from gratis.results import collapsed
+from gratis.results import collapsed, fell
 from gratis.training.checkpoint import Event
 from gratis.training.divergence import Overfitting, refuse_divergence
 from gratis.training.metrics import JsonLinesLog
@@ -72,7 +72,7 @@ class TrainingLog:
         due = trainer.finished or int(trainer.epoch) // every > int(epoch_before) // every
         if self._monitor is not None and due:
             line["held_out"] = held_out = self._monitor(trainer.train_state.evaluated)
-            self._act_on_overfitting(held_out["fgsm"], held_out["pgd"])
+            self._act_on_overfitting(self._monitor, **held_out)
         self._lines.write(line)
         return due and trainer.settings.on_overfitting == "rollback"
 
@@ -97,19 +97,31 @@ class TrainingLog:
         """Close the file."""
         self._lines.close()
 
-    def _act_on_overfitting(self, fgsm: float, pgd: float) -> None:
+    def _act_on_overfitting(
+        self, monitor: OverfittingMonitor, clean: float, fgsm: float, pgd: float
+    ) -> None:
         """Warn, stop or roll back, as ``on_overfitting`` says, after catastrophic overfitting."""
         trainer = self._trainer
         # A natural model is fooled by every attack: that is not overfitting.
-        if not (trainer.train_state.adversary.perturbs and collapsed(fgsm, pgd)):
+        if not trainer.train_state.adversary.perturbs:
             return
-        found = f"catastrophic overfitting, held-out FGSM accuracy {fgsm:.0%} but PGD {pgd:.0%}"
+        if not collapsed(clean, fgsm, pgd, monitor.images, monitor.guessing):
+            return
+        found = f"held-out FGSM accuracy {fgsm:.0%} but PGD {pgd:.0%}"
+        if not fell(self._pgd_before(), pgd, monitor.images):
+            logger.info(f"epoch {trainer.epoch:.1f}: not robust yet, {found}")
+            return
+        found = f"catastrophic overfitting, {found}"
         if trainer.settings.on_overfitting == "rollback":
             raise Overfitting(found)
         message = f"epoch {trainer.epoch:.1f}: {found}; lower epsilon or the step size"
         if trainer.settings.on_overfitting == "stop":
             raise GratisError(message)
         logger.warning(message)
+
+    def _pgd_before(self) -> list[float]:
+        """Return the held-out PGD accuracies so far, also those of earlier processes."""
+        return [line["held_out"]["pgd"] for line in self._lines.read() if "held_out" in line]
 
     def _refuse_divergence(self, kind: str) -> None:
         first = self._trainer.position.first_loss

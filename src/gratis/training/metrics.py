@@ -100,6 +100,18 @@ class JsonLinesLog:
             self._stream.write((json.dumps(line) + "\n").encode())
             self._stream.flush()
 
+    def read(self) -> list[dict[str, Any]]:
+        """Return the lines so far.
+
+        Raises:
+            GratisError: the file cannot be read.
+        """
+        with self._errors_named():
+            end = self._stream.tell()
+            self._stream.seek(0)
+            lines = self._stream.read(end).splitlines()
+        return [json.loads(line) for line in lines]
+
     def sync(self) -> int:
         """Flush all lines to the disk; return the length of the file in bytes.
 

@@ -10,7 +10,12 @@ PGD_STEPS = 5
 
 
 class OverfittingMonitor:
-    """Measures clean, FGSM and PGD-5 accuracy on images that are held out of training."""
+    """Measures clean, FGSM and PGD-5 accuracy on images that are held out of training.
+
+    Attributes:
+        images: the number of images.
+        guessing: the accuracy of always naming their most frequent class.
+    """
 
     def __init__(
         self, images: Tensor, labels: Tensor, epsilon: float, seed: int, batch_size: int
@@ -25,7 +30,8 @@ class OverfittingMonitor:
             batch_size: the most images in a batch; halved when the device runs out of memory.
         """
         self._held_out = images, labels, torch.arange(len(labels))
-        self._count, self._seed, self._batch_size = len(labels), seed, batch_size
+        self._seed, self._batch_size = seed, batch_size
+        self.images, self.guessing = len(labels), float(labels.bincount().max() / len(labels))
         self._attacks = {
             "fgsm": AttackSettings.fgsm(epsilon),
             "pgd": AttackSettings.pgd(epsilon, steps=PGD_STEPS),
@@ -44,7 +50,7 @@ class OverfittingMonitor:
                 # Not logged: the batch size does not change the result.
                 if self._batch_size == 1:
                     raise
-            self._batch_size = min(self._batch_size, self._count) // 2 or 1
+            self._batch_size = min(self._batch_size, self.images) // 2 or 1
 
     def _measure(self, model: nn.Module) -> dict[str, float]:
         def classify(images: Tensor) -> Tensor:
@@ -62,4 +68,4 @@ class OverfittingMonitor:
                 for name, settings in self._attacks.items():
                     attacked = attack(classify, images, labels, settings, self._seed, indices)
                     correct[name] += count_correct(attacked, labels)
-        return {name: count / self._count for name, count in correct.items()}
+        return {name: count / self.images for name, count in correct.items()}

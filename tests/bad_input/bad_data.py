@@ -165,7 +165,10 @@ CASES = [
     wrong_root("a missing root", lambda _: None, "point --data-root to"),
     wrong_root("an empty root", Path.mkdir, "point --data-root to"),
     wrong_root("a file as root", Path.touch, "is a file"),
-    data("a folder without train and val", pets, lambda r: (r / "val").rename(r / "x"), "root/val"),
+    data(
+        "one image per class and no val", pets, lambda r: (r / "val").rename(r / "x"), "train/cat"
+    ),
+    data("a folder without train", pets, lambda r: (r / "train").rename(r / "x"), "root/train"),
     data("an empty class", pets, lambda r: (r / "val/cat/a.png").unlink(), "val/cat", "no images"),
     data(
         "different classes in train and val",

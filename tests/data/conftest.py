@@ -135,11 +135,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture
 def messages(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Return what was logged since the last call."""
+    """Return what was logged since the last call, apart from the summary of a folder."""
     caplog.set_level(logging.INFO, "gratis")
 
     def take() -> list[str]:
-        found = [record.getMessage() for record in caplog.records]
+        records = [r for r in caplog.records if r.name != "gratis.data.image_folder"]
+        found = [record.getMessage() for record in records]
         caplog.clear()
         return found
 

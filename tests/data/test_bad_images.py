@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from gratis.data import DataSettings, images, load
-from gratis.data.images import find_images, read_image
+from gratis.data import DataSettings, image_files, load
+from gratis.data.image_files import find_images
+from gratis.data.images import read_image
 from gratis.errors import GratisError
 
 RED = (200, 40, 90)
@@ -191,20 +192,20 @@ def test_a_folder_named_like_an_image_is_a_folder(pets, noise):
 
 def test_folders_that_contain_themselves_are_read_once(pets, noise):
     folder = pets / "train" / "cat"
-    once = find_images(folder)
+    once = find_images(folder).files
     (folder / "deeper" / "up").symlink_to("..")
     (folder / "here").symlink_to(".")
     (folder / "a-second-way").symlink_to("deeper")
     (folder / "loop").symlink_to("loop")
     (folder / "nowhere").symlink_to("nothing")
-    assert {os.path.realpath(path) for path, _, _ in find_images(folder)} == {
+    assert {os.path.realpath(path) for path, _, _ in find_images(folder).files} == {
         path for path, _, _ in once
     }
-    assert len(find_images(folder)) == len(once)
+    assert len(find_images(folder).files) == len(once)
     # Links to folders outside are followed.
     noise(pets.parent / "outside" / "e.png", 1, (8, 8))
     (folder / "linked").symlink_to(pets.parent / "outside")
-    assert str(folder / "linked" / "e.png") in [path for path, _, _ in find_images(folder)]
+    assert str(folder / "linked" / "e.png") in [path for path, _, _ in find_images(folder).files]
 
 
 def test_the_order_does_not_depend_on_the_file_system(pets, monkeypatch):
@@ -226,5 +227,5 @@ def test_the_order_does_not_depend_on_the_file_system(pets, monkeypatch):
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(images.os, "scandir", Backwards)
+    monkeypatch.setattr(image_files.os, "scandir", Backwards)
     assert find_images(folder) == expected

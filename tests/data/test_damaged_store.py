@@ -178,10 +178,10 @@ def test_of_two_processes_one_decodes_and_the_other_waits(settings, cache, monke
     decode, decoded = images._decode, []
     waiting = threading.Event()
 
-    def counted(path: Path, size: int) -> np.ndarray:
+    def counted(path: Path, size: int, *handling: object) -> np.ndarray:
         waiting.wait(10)
         decoded.append(path)
-        return decode(path, size)
+        return decode(path, size, *handling)
 
     monkeypatch.setattr(images, "_decode", counted)
     monkeypatch.setattr(

@@ -8,14 +8,61 @@ from gratis.data import DataSettings, load
 from gratis.errors import GratisError
 
 
-def test_the_default_size_is_64_and_the_classes_are_sorted(pets, noise):
+def test_the_classes_are_sorted(pets, noise):
     for part in ("train", "val"):
         noise(pets / part / "ant" / "a.webp", 7)
-    dataset = load(DataSettings(name="folder", root=pets))
-    assert (dataset.size, dataset.classes) == (64, ("ant", "cat", "dog"))
+    assert load(DataSettings(name="folder", root=pets)).classes == ("ant", "cat", "dog")
     few = load(DataSettings(name="folder", root=pets, classes=2))
     assert few.classes == ("ant", "cat")
     assert few.train.labels.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([(30, 40)], 30),
+        ([(30, 40), (50, 50), (90, 60)], 50),
+        ([(640, 480)], 224),
+        ([(1, 9)], 4),
+    ],
+)
+def test_the_default_size_is_the_median_of_the_images_up_to_224(tmp_path, noise, sizes, expected):
+    for part in ("train", "val"):
+        for name in ("a", "b"):
+            for number, size in enumerate(sizes):
+                noise(tmp_path / part / name / f"{number}.png", number, size)
+    assert load(DataSettings(name="folder", root=tmp_path)).size == expected
+
+
+def test_what_was_read_is_described_and_logged(pets, caplog):
+    (pets / "train" / "stray.png").write_bytes(b"")
+    (pets / "train" / "cat" / "a.heic").write_bytes(b"heic")
+    (pets / "test").mkdir()
+    dataset = load(DataSettings(name="folder", root=pets, size=16))
+    expected = {
+        "sizes": "8x8 to 20x30, centre crop to 16x16",
+        "split": "train and val",
+        "not read": "2 .txt, 1 outside the class folders, 1 .heic; convert them to JPEG or PNG to "
+        "use them; the folders test",
+    }
+    assert dict(dataset.details) == expected
+    assert caplog.messages == [f"{pets}: " + "; ".join(f"{k}: {v}" for k, v in expected.items())]
+    for title, text in expected.items():
+        assert f"  {title:<11} {text}\n" in dataset.describe()
+
+
+def test_resizing_is_a_setting(pets):
+    found = {
+        mode: load(DataSettings(name="folder", root=pets, size=8, resize=mode)).fingerprint
+        for mode in ("crop", "pad", "squash")
+    }
+    assert len(set(found.values())) == 3
+
+
+def test_settings_of_folders_are_refused_for_other_data(tmp_path):
+    for key, value in (("val_fraction", 0.2), ("class_names", tmp_path / "names.txt")):
+        with pytest.raises(ValueError, match=f"{key} applies to folder:PATH only"):
+            DataSettings(name="digits", **{key: value})
 
 
 def test_classes_that_differ_are_listed(pets, noise):
@@ -37,8 +84,8 @@ def test_missing_and_empty_folders_are_named(pets):
         shutil.rmtree(pets / part / "dog")
     with pytest.raises(GratisError, match="pets: has 1 class, but a classifier needs two"):
         load(DataSettings(name="folder", root=pets))
-    shutil.rmtree(pets / "val")
-    with pytest.raises(GratisError, match=r"val: is not a readable folder; .*val/<class>/"):
+    shutil.rmtree(pets / "train")
+    with pytest.raises(GratisError, match=r"train: is not a readable folder; .*val/<class>/"):
         load(DataSettings(name="folder", root=pets))
 
 

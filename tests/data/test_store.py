@@ -83,7 +83,7 @@ def test_the_fingerprint_depends_on_pixels_and_labels_but_not_on_paths(settings,
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, GratisError])
 def test_an_interrupted_decoding_leaves_nothing(settings, monkeypatch, cache, error):
-    def interrupt(path: Path, size: int) -> None:
+    def interrupt(path: Path, size: int, *handling: object) -> None:
         raise error("now")
 
     monkeypatch.setattr(images, "read_image", interrupt)
@@ -99,7 +99,7 @@ from gratis.data import DataSettings, images, load
 
 heavy = [name for name in ("torchvision", "sklearn", "timm") if name in sys.modules]
 
-def stall(path, size):
+def stall(path, size, *handling):
     sys.stdout.write(f"decoding {heavy}\\n")
     sys.stdout.flush()
     time.sleep(60)

@@ -1,9 +1,13 @@
+from pathlib import Path
+from typing import get_args
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gratis.errors import GratisError
-from gratis.recipe import parse_recipe, resolve, resolve_data
+from gratis.recipe import Recipe, parse_recipe, resolve, resolve_data
+from gratis.recipe.overrides import PATHS
 from gratis.schedule import Constant, Steps
 from gratis.yaml_files import dump_yaml, parse_value
 
@@ -189,3 +193,28 @@ def test_any_overrides_give_a_recipe_or_a_clear_error(changes, name):
     else:
         again = parse_recipe(parse_value("again", recipe.to_yaml()), "again")
         assert again == recipe
+
+
+@pytest.mark.parametrize(
+    "name", ["2024", "my #1", "1e3", "yes", "2024-01-01", "a: b", "[x]", "{x}", "0x10", "*a"]
+)
+def test_a_path_is_taken_as_it_is(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for text in (name, f"{tmp_path}/{name}"):
+        assert resolve_data(["data.name=folder", f"data.root={text}"]).root == tmp_path / name
+
+
+def test_a_path_may_be_quoted_or_null(tmp_path):
+    root = resolve_data(["data.name=folder", f'data.root="{tmp_path}/a b"']).root
+    assert root == tmp_path / "a b"
+    assert resolve_data(["data.name=folder", "data.root=2024", "data.root=null"]).root is None
+
+
+def test_every_path_of_a_recipe_is_known():
+    found = {
+        f"{section}.{key}"
+        for section, field in Recipe.model_fields.items()
+        for key, value in getattr(field.annotation, "model_fields", {}).items()
+        if Path in (value.annotation, *get_args(value.annotation)) or "Path" in repr(value)
+    }
+    assert found == PATHS

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gratis.errors import GratisError
-from gratis.recipe import default_profile, read_recipe
+from gratis.recipe import default_profile, read_recipe, resolve
 
 
 def test_unknown_names_are_refused(refused):
@@ -51,3 +51,15 @@ def test_photographs_have_a_profile_for_the_machine(gpu, profile, monkeypatch, c
     caplog.set_level("INFO")
     assert default_profile("free", ['data.name="folder"']) == profile
     assert f"profile {profile}" in caplog.text
+
+
+def test_images_of_a_folder_have_the_size_of_the_models_input():
+    def size(profile, *changes):
+        return resolve("free", profile, ["data.name=folder", "data.root=pets", *changes]).data.size
+
+    assert size("photos-cpu") == 64
+    assert size("tiny-imagenet") == 224
+    assert size("tiny-imagenet", "model.input_size=128") == 128
+    assert size("tiny-imagenet", "data.size=96") == 96
+    assert size(None, "model.input_size=null") is None
+    assert resolve("free", "tiny-imagenet").data.size is None

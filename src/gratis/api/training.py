@@ -74,6 +74,6 @@ def _resolved(
                 "train: a recipe object is taken as it is; put data, budget, profile and "
                 "overrides into it with gratis.recipe.with_overrides"
             )
-        return recipe.with_epsilon()
+        return recipe.with_epsilon().with_data_size()
     name = str(recipe) if isinstance(recipe, str) else str(Path(recipe))
     return resolve(name, profile or default_profile(name, changes), changes)

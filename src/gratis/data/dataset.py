@@ -44,6 +44,7 @@ class Dataset:
         fingerprint: a digest of every pixel and label.
         mirrors: whether a mirrored image still shows its class (not so for digits).
         skipped: the broken images that were left out, each with the reason.
+        details: what else the source tells of the images, each with a title.
 
     Raises:
         GratisError: there are fewer than two classes, or a split has no images.
@@ -56,6 +57,7 @@ class Dataset:
     fingerprint: str
     mirrors: bool = True
     skipped: tuple[str, ...] = ()
+    details: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse data that a classifier cannot be trained or evaluated on."""
@@ -68,6 +70,7 @@ class Dataset:
             f"{self.name}: {len(self.classes)} classes, {self.size}x{self.size} pixels",
             f"  training    {len(self.train)} images, {counts.min()} to {counts.max()} per class",
             f"  validation  {len(self.validation)} images",
+            *(f"  {title:<11} {text}" for title, text in self.details),
             f"  fingerprint {self.fingerprint[:16]}",
         ]
         if self.skipped:

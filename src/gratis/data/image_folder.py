@@ -1,74 +1,174 @@
-"""The user's own images: ``train/<class>/...`` and ``val/<class>/...``."""
+"""The user's own images, in class folders: ``train/<class>/``, ``val/<class>/`` and the like."""
 
+import dataclasses
+import logging
 import unicodedata
+from collections import Counter
 from pathlib import Path
+from statistics import median_low
+from typing import NamedTuple
 
-from gratis.data.dataset import Dataset, few
-from gratis.data.images import image_split, labelled_images
-from gratis.data.raw import RawDataset
+from gratis.data.class_order import order_classes
+from gratis.data.dataset import Dataset, few, refuse_few_classes
+from gratis.data.image_files import (
+    SAMPLED,
+    describe_left_out,
+    has_images,
+    require_images,
+    sample_sizes,
+)
+from gratis.data.images import Resize, image_split
+from gratis.data.layout import Layout, find_layout, hold_out_files, subfolders
+from gratis.data.raw import RawDataset, Stamp
 from gratis.data.source import DataSettings, first_classes
 from gratis.data.store import decode_once
 from gratis.errors import GratisError, file_error, printable
 
-_DEFAULT_SIZE = 64
+logger = logging.getLogger(__name__)
+
+# The default size is that of the images, up to that of most pretrained networks.
+_LARGEST_DEFAULT, _SMALLEST = 224, 4
 _REMEDY = "add some, or remove the class"
+_WORDS = {"crop": "centre crop to", "pad": "padded to", "squash": "squashed to"}
+
+
+class _Part(NamedTuple):
+    """The images of a split, each with its label."""
+
+    files: list[Stamp]
+    labels: list[int]
+
+    def add(self, files: list[Stamp], label: int) -> None:
+        self.files.extend(files)
+        self.labels.extend([label] * len(files))
 
 
 def read(settings: DataSettings) -> Dataset:
-    """Return the images below ``settings.root``; the classes are the sorted names of its folders.
+    """Return the images below ``settings.root``, laid out as :func:`find_layout` says.
 
-    Names that differ only in how Unicode spells an accent are the same class. The default of
-    ``settings.size`` is 64 pixels.
+    The classes are the names of the folders in natural order, or those of the file
+    ``settings.class_names``. Names that differ only in how Unicode spells an accent are the same
+    class. The default of ``settings.size`` is the median of the images' shorter sides, and at most
+    224 pixels. What was read, and what was left out, is logged and described by the data set.
 
     Raises:
         GratisError: a folder or a class is missing or empty, or an image is broken.
     """
     if settings.root is None:
         raise GratisError("the data source folder needs a path; write --data folder:PATH")
-    root, size = settings.root.expanduser().resolve(), settings.size or _DEFAULT_SIZE
-    folders = _class_folders(root / "train"), _class_folders(root / "val")
-    _refuse_differing(root, *folders)
-    classes = first_classes(sorted(folders[0]), settings)
-    train, validation = (
-        labelled_images([folder[name] for name in classes], _REMEDY) for folder in folders
-    )
-    return decode_once(
+    root = settings.root.expanduser().resolve()
+    layout = find_layout(root)
+    left_out: Counter[str] = Counter()
+    classes, train, validation = _parts(root, layout, settings, left_out)
+    sizes = sample_sizes(train.files)
+    size = settings.size or _default_size(sizes)
+    handling = settings.resize, settings.white
+    dataset = decode_once(
         RawDataset(
             name=settings.name,
             root=root,
             size=size,
             classes=classes,
-            files=train[0] + validation[0],
-            train=image_split(*train, size),
-            validation=image_split(*validation, size),
+            files=train.files + validation.files,
+            train=image_split(*train, size, *handling),
+            validation=image_split(*validation, size, *handling),
             skip_broken=settings.skip_broken,
+            handling=handling,
         )
     )
+    details = {
+        "sizes": _describe_sizes(sizes, size, settings.resize, len(train.files)),
+        "split": _describe_split(layout, settings.val_fraction),
+        "not read": _describe_unread(left_out, layout.unused),
+    }
+    told = tuple((title, text) for title, text in details.items() if text)
+    log = logger.warning if has_images(left_out) else logger.info
+    log(printable(f"{root}: {'; '.join(f'{title}: {text}' for title, text in told)}"))
+    return dataclasses.replace(dataset, details=told)
 
 
-def _class_folders(split: Path) -> dict[str, Path]:
-    """Return the folder of every class in ``split``, by the class's name."""
-    try:
-        shown = (entry for entry in split.iterdir() if not entry.name.startswith("."))
-        entries = sorted(entry for entry in shown if entry.is_dir())
-    except OSError as error:
-        remedy = "the root must hold train/<class>/ and val/<class>/"
-        raise file_error(split, "is not a readable folder", remedy) from error
+def _parts(
+    root: Path, layout: Layout, settings: DataSettings, left_out: Counter[str]
+) -> tuple[tuple[str, ...], _Part, _Part]:
+    """Return the classes and the images for training and validation; count the other files."""
+    folders = _class_folders(layout.train, left_out)
+    if layout.validation is not None:
+        validation_folders = _class_folders(layout.validation, left_out)
+        _refuse_differing(root, layout, folders, validation_folders)
+    refuse_few_classes(root, len(folders))
+    classes = first_classes(order_classes(root, folders, settings.class_names), settings)
+    train, validation = _Part([], []), _Part([], [])
+    for label, name in enumerate(classes):
+        if name not in folders:
+            continue
+        found = require_images(folders[name], _REMEDY)
+        left_out.update(found.left_out)
+        if layout.validation is None:
+            parts = hold_out_files(folders[name], name, found.files, settings.val_fraction)
+        else:
+            beside = require_images(validation_folders[name], _REMEDY)
+            left_out.update(beside.left_out)
+            parts = found.files, beside.files
+        train.add(parts[0], label)
+        validation.add(parts[1], label)
+    return classes, train, validation
+
+
+def _class_folders(split: Path, left_out: Counter[str]) -> dict[str, Path]:
+    """Return the folder of every class in ``split``, by the class's name; count loose files."""
     folders: dict[str, Path] = {}
-    for entry in entries:
+    for entry in subfolders(split):
         # Some systems store an accent as a character of its own, others do not.
         name = printable(unicodedata.normalize("NFC", entry.name))
         if name in folders:
             raise file_error(split, f"has two folders for class {name}", "merge them into one")
         folders[name] = entry
+    loose = [entry for entry in split.iterdir() if entry.is_file() and entry.name[0] != "."]
+    if loose:
+        left_out["outside the class folders"] += len(loose)
     return folders
 
 
-def _refuse_differing(root: Path, train: dict[str, Path], validation: dict[str, Path]) -> None:
+def _refuse_differing(
+    root: Path, layout: Layout, train: dict[str, Path], validation: dict[str, Path]
+) -> None:
+    assert layout.validation is not None
+    first, second = layout.train.name, layout.validation.name
     if differing := sorted(train.keys() ^ validation.keys()):
-        lines = [f"{name} (only in {'train' if name in train else 'val'})" for name in differing]
-        problem = f"train and val differ in classes: {few(lines)}"
+        lines = [f"{name} (only in {first if name in train else second})" for name in differing]
+        problem = f"{first} and {second} differ in classes: {few(lines)}"
         raise file_error(root, problem, "give both the same classes")
+
+
+def _default_size(sizes: list[tuple[int, int]]) -> int:
+    side = median_low(min(size) for size in sizes) if sizes else _LARGEST_DEFAULT
+    return max(_SMALLEST, min(side, _LARGEST_DEFAULT))
+
+
+def _describe_sizes(sizes: list[tuple[int, int]], size: int, resize: Resize, images: int) -> str:
+    if not sizes:
+        return ""
+    smallest, largest = min(sizes, key=min), max(sizes, key=min)
+    text = "{}x{}".format(*smallest)
+    if smallest != largest:
+        text += " to {}x{}".format(*largest)
+    if images > SAMPLED:
+        text += f" in a sample of {len(sizes)}"
+    return text if set(sizes) == {(size, size)} else f"{text}, {_WORDS[resize]} {size}x{size}"
+
+
+def _describe_split(layout: Layout, fraction: float) -> str:
+    if layout.validation is not None:
+        return f"{layout.train.name} and {layout.validation.name}"
+    if fraction == 1:
+        return "all images are for training and for validation (data.val_fraction=1)"
+    held_out = f"{100 * fraction:g}% of the images are held out for validation"
+    return f"{held_out}, by a hash of their names (data.val_fraction)"
+
+
+def _describe_unread(left_out: Counter[str], folders: tuple[str, ...]) -> str:
+    described = [describe_left_out(left_out)] if left_out else []
+    return "; ".join(described + ([f"the folders {few(folders)}"] if folders else []))
 
 
 SOURCES = {"folder": read}

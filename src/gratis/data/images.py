@@ -1,133 +1,130 @@
-"""Image files: found below a folder, and decoded to small RGB squares."""
+"""Decode image files to RGB squares of one size."""
 
 import errno
 import logging
-import os
 import stat
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from gratis.data.deep_greys import UnknownWhite, eight_bit_grey, is_deep, refuse_dark_colours
+from gratis.data.image_files import FORMATS, is_heic
 from gratis.data.raw import BrokenImage, Pixels, RawSplit, Stamp
 from gratis.errors import file_error
 
-_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-# The accepted formats, recognised by content and not by suffix. Pillow's other formats are left
-# out, because it starts another program to read one of them.
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+Resize = Literal["crop", "pad", "squash"]
+
 # Above Pillow's own limit, where it only warns.
 _MAX_PIXELS = 89_478_485
+_CONVERT = "convert it to JPEG or PNG"
 # Errors of the machine and not of the image.
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
-def find_images(folder: Path) -> list[Stamp]:
-    """Return every image file in ``folder`` and below, sorted by path; none if it is missing.
-
-    Hidden files and other kinds of files are left out. Links are followed; a folder that several
-    links lead to, or that contains itself, is searched once.
-    """
-    found: list[Stamp] = []
-    seen: set[tuple[int, int]] = set()
-    walk = os.walk(folder, onerror=_raise, followlinks=True) if folder.is_dir() else ()
-    for here, folders, names in walk:
-        status = os.stat(here)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        # Sorted, so that of several links to a folder the same one is followed on every system.
-        folders[:] = sorted((name for name in folders if not name.startswith(".")), reverse=True)
-        images = (name for name in names if name.lower().endswith(_SUFFIXES))
-        found += [_stamp(os.path.join(here, name)) for name in images if not name.startswith(".")]
-    return sorted(found)
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def _stamp(path: str) -> Stamp:
-    try:
-        status = os.stat(path)
-    except OSError:
-        # A dangling link is reported when it is read.
-        return path, 0, 0
-    return path, status.st_size, status.st_mtime_ns
-
-
-def labelled_images(folders: Sequence[Path], remedy: str) -> tuple[list[Stamp], list[int]]:
-    """Return the image files in all ``folders``, each with the index of its folder as its label.
-
-    Raises:
-        GratisError: a folder holds no images; the message ends with ``remedy``.
-    """
-    files: list[Stamp] = []
-    labels: list[int] = []
-    for label, folder in enumerate(folders):
-        found = find_images(folder)
-        if not found:
-            raise file_error(folder, "holds no images", remedy)
-        files += found
-        labels += [label] * len(found)
-    return files, labels
-
-
-def image_split(files: Sequence[Stamp], labels: Sequence[int], size: int) -> RawSplit:
-    """Return a split whose image i is the file ``files[i]``, resized to ``size``."""
+def image_split(
+    files: Sequence[Stamp],
+    labels: Sequence[int],
+    size: int,
+    resize: Resize = "crop",
+    white: float | None = None,
+) -> RawSplit:
+    """Return a split whose image i is the file ``files[i]``, as :func:`read_image` reads it."""
     return RawSplit(
         np.asarray(labels, dtype=np.int64),
-        lambda index: read_image(Path(files[index][0]), size),
+        lambda index: read_image(Path(files[index][0]), size, resize, white),
     )
 
 
-def read_image(path: Path, size: int) -> Pixels:
+def read_image(
+    path: Path, size: int, resize: Resize = "crop", white: float | None = None
+) -> Pixels:
     """Return an image file as uint8 RGB of shape (size, size, 3), upright.
 
-    The shorter side is scaled to ``size`` (bilinear, antialiased), and the longer side is cropped
-    to the centre. Transparency is ignored; 16-bit greys are scaled to 8 bits.
+    Transparent images are drawn on white. Greys of more than 8 bits are scaled to 8 bits
+    (:func:`gratis.data.deep_greys.eight_bit_grey`).
+
+    Args:
+        path: the file.
+        size: height and width of the result, in pixels.
+        resize: as for :func:`resized`.
+        white: the value of white in greys of more than 8 bits.
 
     Raises:
-        BrokenImage: the file is missing, truncated, not an image of a known format, or has more
-            than 89 million pixels.
+        BrokenImage: the file is missing, truncated, not an image of a known format, has more than
+            89 million pixels, or its white is not known.
         GratisError: there is not enough memory.
     """
     _prepare_pillow()
     try:
-        return _decode(path, size)
+        return _decode(path, size, resize, white)
+    except UnknownWhite as error:
+        remedy = (
+            "say which value is white, such as data.white=4095 for 12 bits, data.white=65535 for "
+            "dark images of 16 bits or data.white=1 for floats, or convert it to 8 bits"
+        )
+        raise BrokenImage(path, str(error), remedy) from error
     # Pillow's decoders raise OSError, SyntaxError, struct.error and others.
     except Exception as error:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) in _SCARCE:
             problem = f"cannot be read now ({_reason(error)})"
             raise file_error(path, problem, "free some memory and run again") from error
+        if is_heic(path):
+            raise BrokenImage(path, "HEIC, which is not supported", _CONVERT) from error
         raise BrokenImage(path, _reason(error)) from error
 
 
-def _decode(path: Path, size: int) -> Pixels:
+def _decode(path: Path, size: int, resize: Resize, white: float | None) -> Pixels:
     status = path.stat()
     # To open a named pipe would block forever.
     if not stat.S_ISREG(status.st_mode):
         raise OSError("not a file")
     if status.st_size == 0:
         raise OSError("the file is empty")
-    with Image.open(path, formats=_FORMATS) as image:
+    with Image.open(path, formats=FORMATS) as image:
         if image.width * image.height > _MAX_PIXELS:
             raise Image.DecompressionBombError
+        deep, scaled = is_deep(image), image.format == "PPM"
         image.load()
-        return np.asarray(resized(_rgb(_upright(image)), size))
+        upright = _upright(image)
+    if upright.mode.startswith(("I", "F")):
+        upright = eight_bit_grey(upright, white, scaled)
+    elif deep:
+        refuse_dark_colours(upright, white)
+    return np.asarray(resized(_rgb(upright), size, resize))
 
 
-def resized(image: Image.Image, size: int) -> Image.Image:
-    """Return the centre square of ``image``, scaled to ``size`` pixels (bilinear, antialiased)."""
+def resized(image: Image.Image, size: int, resize: Resize = "crop") -> Image.Image:
+    """Return ``image`` as a square of ``size`` pixels (bilinear, antialiased).
+
+    Args:
+        image: of any size.
+        size: height and width of the result.
+        resize: ``crop`` scales the shorter side to ``size`` and keeps the centre of the longer
+            one; ``pad`` scales the longer side and adds black bars; ``squash`` scales both sides
+            and changes the proportions.
+    """
     if image.size == (size, size):
         return image
-    side = min(image.size)
-    left, top = ((length - side) / 2 for length in image.size)
-    box = (left, top, left + side, top + side)
+    if resize == "pad":
+        return _padded(image, size)
+    width, height = image.size
+    side_x, side_y = (width, height) if resize == "squash" else (min(image.size),) * 2
+    left, top = (width - side_x) / 2, (height - side_y) / 2
+    box = (left, top, left + side_x, top + side_y)
     return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+
+
+def _padded(image: Image.Image, size: int) -> Image.Image:
+    scale = size / max(image.size)
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    square = Image.new(image.mode, (size, size))
+    scaled = image.resize((width, height), Image.Resampling.BILINEAR)
+    square.paste(scaled, ((size - width) // 2, (size - height) // 2))
+    return square
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -143,17 +140,12 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I"):
-        deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
-    elif image.mode == "F":
-        image = image.convert("L")
-    elif image.mode == "P":
-        # A direct conversion to RGB warns of palettes with transparent entries.
-        image = image.convert("RGBA")
-    return image.convert("RGB")
+    # Otherwise transparent pixels would show the colour that they hide.
+    if image.has_transparency_data:
+        transparent = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, transparent)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _reason(error: Exception) -> str:

@@ -13,7 +13,7 @@ from gratis.digests import digest
 from gratis.errors import GratisError, file_error
 
 # Part of every key: raise it when the layout of the store or the decoding of images changes.
-_FORMAT = 1
+_FORMAT = 2
 _REMEDY = (
     "restore it from the original data, remove it, or leave out broken images with "
     "--skip-broken-images"
@@ -45,14 +45,14 @@ def stamp(path: Path) -> Stamp:
 class BrokenImage(GratisError):
     """The image file ``path`` cannot be decoded, because of ``reason``."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        """Build the message from ``path`` and ``reason``."""
-        super().__init__(str(file_error(path, f"is not a readable image ({reason})", _REMEDY)))
-        self.path, self.reason = path, reason
+    def __init__(self, path: Path, reason: str, remedy: str = _REMEDY) -> None:
+        """Build the message from ``path``, ``reason`` and ``remedy``."""
+        super().__init__(str(file_error(path, f"is not a readable image ({reason})", remedy)))
+        self.path, self.reason, self._remedy = path, reason, remedy
 
-    def __reduce__(self) -> tuple[type["BrokenImage"], tuple[Path, str]]:
+    def __reduce__(self) -> tuple[type["BrokenImage"], tuple[Path, str, str]]:
         """Return how to unpickle it, since its arguments differ from those of an exception."""
-        return type(self), (self.path, self.reason)
+        return type(self), (self.path, self.reason, self._remedy)
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,9 @@ class RawSplit:
 class RawDataset:
     """A data set before decoding: everything that the arrays in the store depend on.
 
-    ``root`` is the resolved folder of the data, ``files`` are all files that are read, and ``size``
-    is the height and width of the decoded images, in pixels.
+    ``root`` is the resolved folder of the data, ``files`` are all files that are read, ``size`` is
+    the height and width of the decoded images, in pixels, and ``handling`` is any other setting
+    that changes pixels.
 
     Raises:
         GratisError: there are fewer than two classes, or a split has no images.
@@ -86,6 +87,7 @@ class RawDataset:
     train: RawSplit
     validation: RawSplit
     skip_broken: bool = False
+    handling: tuple[object, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse, before decoding, data that a classifier cannot be trained or evaluated on."""
@@ -95,4 +97,6 @@ class RawDataset:
     def key(self) -> str:
         """Return a digest that changes with any setting, and with any file's size or time."""
         settings = [_FORMAT, self.name, str(self.root), self.size, self.classes, self.files]
-        return digest([json.dumps([*settings, self.skip_broken])])[:16]
+        # The same files may be divided otherwise.
+        settings += [len(self.train.labels), self.handling, self.skip_broken]
+        return digest([json.dumps(settings)])[:16]

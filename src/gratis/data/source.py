@@ -4,15 +4,16 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Self, TypeAlias
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from gratis.data.cache import cache_folder
 from gratis.data.dataset import Dataset, refuse_few_classes
+from gratis.data.images import Resize
 from gratis.data.store import remove_if_damaged
 from gratis.errors import GratisError, file_error
-from gratis.settings import Settings, absolute, did_you_mean
+from gratis.settings import Fraction, Settings, absolute, did_you_mean
 
 
 def _known(name: str) -> str:
@@ -30,7 +31,15 @@ class DataSettings(Settings):
         root: the folder that holds the data; default: the cache, or a download.
         classes: the number of classes, the first in the source's order; default: all.
         size: the height and width that every image is resized to, in pixels; default: the
-            source's own size.
+            source's own size. In a recipe, that of a folder is ``model.input_size``.
+        resize: how images that are not square become so: ``crop`` keeps the centre, ``pad`` adds
+            black bars, ``squash`` changes the proportions.
+        white: the value of white in greys of more than 8 bits; default: 65,535, or 1 or 255 of
+            floats, and images that do not fit it are an error.
+        val_fraction: how many images of a folder without a split are held out for validation;
+            1 puts all of them into both splits, to evaluate on all.
+        class_names: a file with the class folders in the order of the labels, one per line or as
+            JSON; default: their natural order.
         skip_broken: whether to leave out images that cannot be read; default: they are an error.
     """
 
@@ -38,7 +47,19 @@ class DataSettings(Settings):
     root: Annotated[Path, AfterValidator(absolute)] | None = None
     classes: Annotated[int, Field(ge=2)] | None = None
     size: Annotated[int, Field(ge=4)] | None = None
+    resize: Resize = "crop"
+    white: Annotated[float, Field(gt=0)] | None = None
+    val_fraction: Annotated[Fraction, Field(gt=0, le=1)] = 0.1
+    class_names: Annotated[Path, AfterValidator(absolute)] | None = None
     skip_broken: bool = False
+
+    @model_validator(mode="after")
+    def _keys_of_folders(self) -> Self:
+        """Refuse settings that other sources would ignore."""
+        for key in ("class_names", "val_fraction"):
+            if self.name != "folder" and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} applies to folder:PATH only")
+        return self
 
 
 Reader: TypeAlias = Callable[[DataSettings], Dataset]

@@ -5,7 +5,8 @@ from collections import Counter
 from pathlib import Path
 
 from gratis.data.dataset import Dataset, few
-from gratis.data.images import find_images, image_split, labelled_images
+from gratis.data.image_files import find_images, labelled_images
+from gratis.data.images import image_split
 from gratis.data.published import PublishedArchive, locate
 from gratis.data.raw import RawDataset, Stamp, stamp
 from gratis.data.source import DataSettings, first_classes
@@ -36,7 +37,7 @@ def read(settings: DataSettings) -> Dataset:
     folder = locate(PUBLISHED, settings.root)
     known = _wnids(folder / "wnids.txt")
     wnids = first_classes(known, settings)
-    size = settings.size or _SIZE
+    size, handling = settings.size or _SIZE, (settings.resize, settings.white)
     images = [folder / "train" / wnid / "images" for wnid in wnids]
     train, train_labels = labelled_images(images, "add some, or remove the class from wnids.txt")
     validation, validation_labels = _validation(folder, known, wnids)
@@ -46,9 +47,10 @@ def read(settings: DataSettings) -> Dataset:
         size=size,
         classes=_names(folder, wnids),
         files=[*train, *validation, stamp(_annotations(folder))],
-        train=image_split(train, train_labels, size),
-        validation=image_split(validation, validation_labels, size),
+        train=image_split(train, train_labels, size, *handling),
+        validation=image_split(validation, validation_labels, size, *handling),
         skip_broken=settings.skip_broken,
+        handling=handling,
     )
     _log_counts(train_labels, len(wnids))
     return decode_once(raw)
@@ -90,7 +92,7 @@ def _validation(
 ) -> tuple[list[Stamp], list[int]]:
     annotations, images = _annotations(folder), folder / "val" / "images"
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    present = {Path(file[0]).name: file for file in find_images(images)}
+    present = {Path(file[0]).name: file for file in find_images(images).files}
     wnid_of = _annotated(annotations, frozenset(known))
     for name in wnid_of.keys() - present.keys():
         raise file_error(images / name, f"is missing but listed in {annotations}", _RESTORE)

@@ -8,6 +8,10 @@ from gratis.recipe.normalisation import CHOICES, Content
 from gratis.settings import brief
 from gratis.yaml_files import DEEPEST, parse_value
 
+# The keys that hold a path. It is taken as it is: a folder may be called 2024 or "my #1".
+PATHS = frozenset({"data.root", "data.class_names", "model.weights"})
+_QUOTES = ("'", '"')
+
 
 class Override(NamedTuple):
     """One override: its text as typed, its dotted key, and its value read as YAML."""
@@ -43,4 +47,11 @@ def parse_overrides(texts: Iterable[str]) -> list[Override]:
         raise GratisError(f"not of the form key=value: {', '.join(map(brief, wrong))}")
     if deep := [text for text, key, _, _ in split if key.count(".") >= DEEPEST]:
         raise GratisError(f"nested too deeply: {', '.join(map(brief, deep))}")
-    return [Override(text, key, parse_value(text, value)) for text, key, _, value in split]
+    return [Override(text, key, _value(text, key, value)) for text, key, _, value in split]
+
+
+def _value(text: str, key: str, value: str) -> Any:
+    """Return the value as YAML; that of a path is plain text, unless it is quoted or null."""
+    if key not in PATHS or value in ("", "null") or value.startswith(_QUOTES):
+        return parse_value(text, value)
+    return value

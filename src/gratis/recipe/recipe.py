@@ -26,7 +26,7 @@ _WEIGHTS = {"seed", "data", "model", "augment", "adversary", "objective", "train
 # Keys below them that may change when a run is resumed: they affect reports only, or events that
 # the checkpoint records.
 _MAY_CHANGE = {
-    "data": {"root"},
+    "data": {"root", "class_names"},
     "train": {
         "budget",
         "log_every",
@@ -102,6 +102,16 @@ class Recipe(Settings):
         return self.model_copy(
             update={"adversary": self.adversary.model_copy(update={word: trained})}
         )
+
+    def with_data_size(self) -> "Recipe":
+        """Return the recipe with images of a folder read at the size of the model's input.
+
+        Other data has a size of its own.
+        """
+        if self.data.name != "folder" or self.data.size or not self.model.input_size:
+            return self
+        data = self.data.model_copy(update={"size": self.model.input_size})
+        return self.model_copy(update={"data": data})
 
     @property
     def adversary_settings(self) -> AdversarySettings:

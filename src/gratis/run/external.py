@@ -56,7 +56,11 @@ def evaluate_source(
     """
     changes = [override("evaluate.suite", source.suite), *_sizes(source), *overrides]
     asked = resolve_settings(_Request, changes, f"evaluation of {source.target}")
-    dataset = load_once(asked.data)
+    data = asked.data
+    if data.name == "folder" and data.size is None:
+        # Images of a folder are read at the size that the model sees, and not resized twice.
+        data = data.model_copy(update={"size": source.input_size})
+    dataset = load_once(data)
     model = source.build(len(dataset.classes))
     _refuse_other_classes(model, dataset, source.target)
     model.to(Fabric(accelerator="auto", devices=1).device)

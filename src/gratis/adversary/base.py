@@ -36,7 +36,7 @@ class Adversary(ABC):
         return 1
 
     def passes(self) -> int:
-        """Return the passes through the classifier that one replay of one view costs."""
+        """Return the number of passes per view in one replay."""
         return 1
 
     @abstractmethod
@@ -72,7 +72,7 @@ class Adversary(ABC):
 
         The caller makes one training step with each: a forward pass of exactly these images, a
         backward pass, an optimizer step. The adversary reads the gradient of the images when the
-        loop comes round.
+        next iteration starts.
 
         Args:
             model: maps images to logits, or to an object with ``logits``.

@@ -26,7 +26,8 @@ class CachedSettings(AdversarySettings):
 
     Attributes:
         replays: how often each batch is trained on; rounded when a batch is drawn.
-        epsilon: the L-infinity norm of delta, in [0, 1] units of pixel value.
+        epsilon: the L-infinity norm of delta, in [0, 1] units of pixel value. In a recipe, the
+            default is ``evaluate.epsilon``.
         step_size: the size of the signed step of delta, in the same units. Default: epsilon.
     """
 
@@ -71,7 +72,8 @@ class CachedFreeAT(Adversary):
         self._delta: Tensor | None = None  # of the current views, before rounding
         self._perturbed: PerturbedInput | None = None  # of the current replay
         self._batch: Batch | None = None
-        # Of the batch; a run that is resumed between two replays draws the same one again.
+        # The batch's number: after a resume between two replays the same batch comes again, and
+        # delta must not be reset.
         self._number: int | None = None
 
     def replays(self, t: float) -> int:

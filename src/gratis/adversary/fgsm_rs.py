@@ -22,7 +22,8 @@ class FGSMRSSettings(AdversarySettings):
     """FGSM with a random start; both numbers may be schedules.
 
     Attributes:
-        epsilon: the L-infinity norm of the perturbation, in [0, 1] units of pixel value.
+        epsilon: the L-infinity norm of the perturbation, in [0, 1] units of pixel value. In a
+            recipe, the default is ``evaluate.epsilon``.
         step_size: the size of the signed step, in the same units. Default: 1.25 * epsilon.
     """
 
@@ -35,7 +36,7 @@ class FGSMRSSettings(AdversarySettings):
 
 
 class FGSMRS(RandomStartAdversary):
-    """Trains on images one signed step from a random start, within epsilon."""
+    """Trains on images that are one signed step away from a random start, within epsilon."""
 
     def __init__(
         self,

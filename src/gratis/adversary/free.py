@@ -1,7 +1,7 @@
 """Free adversarial training (Shafahi et al. 2019), with the paper's schedules and moving average.
 
 One backward pass gives both the gradient of the weights and that of the images. The perturbation
-grows over the replays of a batch, which replace further passes over the data.
+grows over the replays of a batch, so training uses fewer passes over the data.
 """
 
 from typing import Annotated
@@ -23,7 +23,8 @@ class FreeSettings(AdversarySettings):
 
     Attributes:
         replays: how often each batch is trained on, the paper's m; rounded when a batch is drawn.
-        epsilon: the L-infinity norm of delta, in [0, 1] units of pixel value.
+        epsilon: the L-infinity norm of delta, in [0, 1] units of pixel value. In a recipe, the
+            default is ``evaluate.epsilon``.
         step_size: the size of the signed step of delta, in the same units. Default: epsilon.
         gamma: the probability that a replay uses delta at all.
         delta_momentum: the weight of the old delta in its moving average; 0 is Shafahi's rule.
@@ -77,7 +78,8 @@ class FreeAT(Adversary):
         self._delta: Tensor | None = None  # (views, largest batch, 3, height, width)
         self._perturbed: PerturbedInput | None = None  # of this replay, where it uses delta
         self._batch: Batch | None = None
-        # Of the batch; a run that is resumed between two replays draws the same one again.
+        # The batch's number: after a resume between two replays the same batch comes again, and
+        # delta must not be reset.
         self._number: int | None = None
 
     def replays(self, t: float) -> int:

@@ -23,7 +23,8 @@ class NFGSMSettings(AdversarySettings):
     """N-FGSM; ``epsilon`` and ``step_size`` may be schedules.
 
     Attributes:
-        epsilon: the size of the perturbation, in [0, 1] units of pixel value.
+        epsilon: the size of the perturbation, in [0, 1] units of pixel value. In a recipe, the
+            default is ``evaluate.epsilon``.
         step_size: the size of the signed step, in the same units. Default: epsilon.
         noise: the width of the random start, in multiples of epsilon. The sum of noise and step
             may reach (1 + noise) * epsilon where the step is epsilon.
@@ -39,7 +40,7 @@ class NFGSMSettings(AdversarySettings):
 
 
 class NFGSM(RandomStartAdversary):
-    """Trains on images one signed step from wide random noise."""
+    """Trains on images that are one signed step away from wide random noise."""
 
     def __init__(
         self,

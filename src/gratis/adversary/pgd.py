@@ -18,7 +18,8 @@ class PGDSettings(AdversarySettings):
     """PGD from a uniform random start; ``epsilon`` and ``step_size`` may be schedules.
 
     Attributes:
-        epsilon: the L-infinity norm of the perturbation, in [0, 1] units of pixel value.
+        epsilon: the L-infinity norm of the perturbation, in [0, 1] units of pixel value. In a
+            recipe, the default is ``evaluate.epsilon``.
         steps: gradient steps.
         step_size: the size of one step, in the same units as epsilon. Default:
             2.5 * epsilon / steps, and at most epsilon.
@@ -34,7 +35,7 @@ class PGDSettings(AdversarySettings):
 
 
 class PGDAT(RandomStartAdversary):
-    """Trains on images several projected steps up the cross entropy."""
+    """Trains on images that are several projected steps away from a random start."""
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ _BATCH = 250
 
 
 class AttackOptions(TypedDict, total=False):
-    """What may be set of an attack; see :class:`gratis.attacks.AttackSettings`."""
+    """Options of an attack; see :class:`gratis.attacks.AttackSettings`."""
 
     norm: Norm
     steps: int
@@ -54,8 +54,8 @@ def attack(
         epsilon: the size of the norm ball, in [0, 1] units of pixel value, such as ``8 / 255`` or
             ``"8/255"``.
         seed: the seed of random starts.
-        indices: int64 (n,), the number of each image, which its random starts are keyed by.
-            Default: 0 to n - 1.
+        indices: int64 (n,), a unique number per image; it determines the image's random
+            starts. Default: 0 to n - 1.
         batch_size: images at a time.
         options: changes to the attack: ``norm``, ``steps``, ``step_size``, ``random_start``,
             ``restarts``, ``loss``, ``until_fooled``.

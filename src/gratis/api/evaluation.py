@@ -30,12 +30,12 @@ from gratis.run import (
 )
 from gratis.settings import override, validate
 
-# Images with labels, in any of the forms that people have them in.
+# Images with labels, in any supported form.
 Data = str | Dataset | Split | Tensor | ArrayLike | Iterable[Any]
 
 
 class EvaluateOptions(TypedDict, total=False):
-    """What may be set of an evaluation; see :class:`gratis.evaluation.EvaluateSettings`."""
+    """Options of an evaluation; see :class:`gratis.evaluation.EvaluateSettings`."""
 
     suite: Suite
     epsilon: float | str
@@ -73,9 +73,9 @@ def evaluate(
         input_size: height and width in pixels that a timm model sees. Default: the data's.
         seed: the seed of everything random. Default: 0; a run on its own data has its own.
         sets: a folder of perturbed validation sets, as ``gratis perturb`` makes it.
-        out: a folder for the results, where an interrupted evaluation continues. Default: nothing
-            is kept of a module; a run keeps its own results, and those with other settings beside
-            them.
+        out: a folder for the results, where an interrupted evaluation continues. Default:
+            results of a module are not stored; a run's go to its folder, or to a subfolder if the
+            settings differ.
         options: ``suite`` (``paper``, ``transfer``, ``table``, ``standard``, ``autoattack`` or
             ``full``), ``epsilon``, ``epsilon_l2``, ``pgd_steps``, ``restarts``, ``epsilons``,
             ``batch_size``, ``images`` (how many to measure), ``examples``.
@@ -84,7 +84,8 @@ def evaluate(
         Accuracies in [0, 1], every task of the suite, and the sanity checks.
 
     Raises:
-        GratisError: the model or the data cannot be had or measured, or an argument does not apply.
+        GratisError: the model or the data cannot be loaded or measured, or an argument does not
+            apply.
     """
     folder, perturbed = _path(out), _path(sets)
     if isinstance(model, nn.Module):
@@ -139,7 +140,10 @@ def _split(data: Any, labels: Any) -> Split:
 
 
 def _class_count(model: nn.Module, split: Split) -> int:
-    """Return how many classes the model tells apart, or how many there are where it fails."""
+    """Return the model's number of outputs.
+
+    If the model cannot be run, it is the number of classes in the labels.
+    """
     try:
         with frozen(model), torch.no_grad():
             return int(classify_with(model)(to_float(split.images[:1], device_of(model))).shape[1])

@@ -34,7 +34,7 @@ def load(
         of a run is a :class:`gratis.model.InferenceModel`, which knows its class names.
 
     Raises:
-        GratisError: the model cannot be had, or an argument does not apply to it.
+        GratisError: the model cannot be loaded, or an argument does not apply to it.
     """
     source = source_of(model, weights, input_size)
     if classes is not None and source.kind != "timm":

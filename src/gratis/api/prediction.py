@@ -19,7 +19,7 @@ _BATCH = 250
 
 
 class Prediction(NamedTuple):
-    """What a model says about one image.
+    """The prediction for one image.
 
     Attributes:
         name: the most probable class.
@@ -43,11 +43,12 @@ def predict(
     Args:
         model: a module that maps images in [0, 1] to logits, or what :func:`load` takes.
         images: float (n, 3, height, width) in [0, 1] on the model's device; or image files, which
-            need the model of a run, whose training images say how files are prepared.
+            need the model of a run, which stores the image size that files are resized to.
         top: how many classes to return for each image.
 
     Raises:
-        GratisError: the model cannot be had, an image cannot be read, or images have another shape.
+        GratisError: the model cannot be loaded, an image cannot be read, or images have another
+            shape.
     """
     module = model if isinstance(model, nn.Module) else load(model)
     tensor = images if isinstance(images, Tensor) else _read(images, module)

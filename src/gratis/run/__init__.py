@@ -1,4 +1,4 @@
-"""Runs: from a recipe to the objects it describes, to a folder of results."""
+"""Workflows: train, evaluate, reproduce."""
 
 from gratis.run.evaluation import evaluate_run, rescore_run
 from gratis.run.external import evaluate_model, evaluate_source

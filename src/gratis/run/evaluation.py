@@ -37,7 +37,7 @@ def evaluate_run(
     Args:
         path: the folder of the run.
         sets: the perturbed validation sets. Default: those that the run was measured on before;
-            without any, the geometric set is made and the transfer metrics stay empty.
+            without any, the geometric set is made, which skips the transfer metrics.
         overrides: ``evaluate.key=value``.
         data_root: the folder that holds the data now. Default: where it was in training.
         out: the folder for the results.
@@ -113,7 +113,7 @@ def _key(settings: EvaluateSettings) -> str:
 
 
 def _difference(own: RunFolder, asked: Recipe) -> str:
-    """Return in words which evaluation settings differ from the run's own."""
+    """Return, as text, which evaluation settings differ from the run's own."""
     before = own.recipe().evaluate.model_dump(mode="json")
     after = asked.evaluate.model_dump(mode="json")
     changed = [f"{key} {value}" for key, value in after.items() if before[key] != value]
@@ -121,7 +121,7 @@ def _difference(own: RunFolder, asked: Recipe) -> str:
 
 
 def rescore_run(path: Path, file: Path, data_root: Path | None = None) -> str:
-    """Return in words how many adversarial examples in ``file`` a run classifies correctly.
+    """Return, as text, how many examples in ``file`` a run classifies correctly.
 
     Raises:
         GratisError: as :func:`gratis.run.load_run`, or the file holds other images' examples.

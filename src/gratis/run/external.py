@@ -1,4 +1,4 @@
-"""Evaluate a model that is no run of this library, exactly as a run is evaluated."""
+"""Evaluate a model that gratis did not train, exactly as a run is evaluated."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,8 +51,8 @@ def evaluate_source(
         out: the folder for the results. Default: ``evaluations/NAME``.
 
     Raises:
-        GratisError: the model or the data cannot be had, a run was trained on other classes, or
-            as :func:`evaluate_model`.
+        GratisError: the model or the data cannot be loaded, a run was trained on other classes,
+            or as :func:`evaluate_model`.
     """
     changes = [override("evaluate.suite", source.suite), *_sizes(source), *overrides]
     asked = resolve_settings(_Request, changes, f"evaluation of {source.target}")

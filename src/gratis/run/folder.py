@@ -15,7 +15,7 @@ from gratis.validation_sets.manifest import MANIFEST
 class RunFolder:
     """The folder of a run: ``recipe.yaml``, ``data.json``, ``metrics.jsonl``, and so on.
 
-    It can be given wherever a path can.
+    Accepted wherever a path is (:class:`os.PathLike`).
     """
 
     def __init__(self, path: Path) -> None:
@@ -138,7 +138,7 @@ class RunFolder:
         return file_error(self.path, "is the folder of a run", "choose another with --out")
 
     def __fspath__(self) -> str:
-        """Return the path, so that a run can be given wherever a path can."""
+        """Return the path, as :class:`os.PathLike` requires."""
         return str(self.path)
 
     def __repr__(self) -> str:

@@ -16,7 +16,8 @@ load_once = functools.lru_cache(maxsize=2)(load)
 
 
 def load_classifier(path: Path) -> tuple[Classifier, Position, Recipe, DataInfo]:
-    """Return the trained classifier of a run, its position, its recipe and what its data was.
+    """Return the trained classifier of a run, its position, its recipe and a description of its
+    data.
 
     The data itself is not read.
 

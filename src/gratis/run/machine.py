@@ -11,10 +11,11 @@ PACKAGES = ("gratis", "torch", "torchvision", "timm", "numpy", "lightning-fabric
 
 
 def device_name(device: torch.device) -> str:
-    """Return the device in words, with the number of threads on a CPU."""
+    """Return the device as text, with the number of threads on a CPU."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    return f"{_processor()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{_processor()}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 def versions() -> dict[str, str]:

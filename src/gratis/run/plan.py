@@ -15,8 +15,8 @@ class EvaluationPlan(NamedTuple):
         dataset: the data; only its validation images are evaluated.
         settings: suite, epsilon and so on.
         seed: the seed of everything random.
-        sets: perturbed validation sets. Default: the geometric set is made, and the transfer
-            metrics stay empty.
+        sets: perturbed validation sets. Default: the geometric set is made, which skips the
+            transfer metrics.
     """
 
     name: str

@@ -58,7 +58,7 @@ def run_results(
 def external_results(
     plan: EvaluationPlan, model: nn.Module, measured: Measurement, device: torch.device
 ) -> Results:
-    """Return the results of a model that is no run of this library."""
+    """Return the results of a model that gratis did not train."""
     return Results(
         recipe=plan.name,
         title=plan.name,
@@ -115,7 +115,7 @@ def _mean_corruption(measured: Measurement) -> float | None:
 
 
 def _backbone(recipe: Recipe) -> str:
-    """Return the backbone in words, with every setting that changes it."""
+    """Return the backbone as text, with every setting that changes it."""
     model = recipe.model
     name = model.backbone + (f" {'-'.join(map(str, model.channels))}" if model.channels else "")
     origin = "pretrained" if model.pretrained else "from scratch"

@@ -8,7 +8,7 @@ from gratis.data import Dataset
 from gratis.run.loading import load_run
 from gratis.validation_sets import PerturbedSets, build, perturbed_sets
 
-# The noise of the frozen sets has its own seed: it does not follow that of a run.
+# The noise of the frozen sets is independent of the run's seed.
 SETS_SEED = 0
 
 

@@ -59,7 +59,7 @@ class ModelSource:
             classes: the number of classes of a timm model; the others know theirs.
 
         Raises:
-            GratisError: it cannot be had; the message names the file and the remedy.
+            GratisError: it cannot be loaded; the message names the file and the remedy.
         """
         if self.input_size is not None and self.kind != "timm":
             raise GratisError(

@@ -33,10 +33,10 @@ class Timing:
     """What a training step costs.
 
     Attributes:
-        milliseconds: of a step by part, the mean over the measured steps; the device is waited
-            for after each part.
-        images_per_second: without that waiting.
-        passes_per_second: without that waiting.
+        milliseconds: of a step by part, the mean over the measured steps, with a device
+            synchronisation after each part.
+        images_per_second: without these synchronisations.
+        passes_per_second: without these synchronisations.
         share: the throughput divided by that of the bare loop, the median over rounds in which
             both take turns. The bare loop is forward, backward and optimizer step of the same
             model on one batch, with the input gradient if the adversary needs it.
@@ -56,8 +56,6 @@ class Timing:
 
 def time_recipe(recipe: Recipe, seconds: float = 10) -> Timing:
     """Train a recipe from the middle of its schedules for so many seconds, and time it.
-
-    It takes longer only if a few steps do.
 
     Raises:
         GratisError: the data or the model cannot be loaded.

@@ -35,7 +35,7 @@ def train(recipe: Recipe, path: Path, sets: Path | None = None) -> Results:
         recipe: what to train.
         path: the folder of the run.
         sets: the folder of perturbed validation sets to measure on. Default: the ``geometric``
-            set is made, and the transfer metrics stay empty.
+            set is made, which skips the transfer metrics.
 
     Raises:
         GratisError: data, model or folder are wrong, a library that the suite needs is missing,

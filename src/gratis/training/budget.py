@@ -15,12 +15,14 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "gpuh": 3600}
-# Shares of the budget. The pace is measured over a moving window,
+# The length of the moving window in which the pace is measured, as a share of the budget.
 _WINDOW = 0.2
-# and not before this share of the remaining time, because the first steps are slow.
+# The first measurement, as a share of the remaining time: the first steps are slow.
 _FIRST_LOOK = 0.1
-# A smaller overrun is ignored; a shortened run aims a little below the budget.
-_TOLERANCE, _AIM = 0.02, 0.99
+# The overrun that is ignored, as a share of the budget.
+_TOLERANCE = 0.02
+# The share of the budget that a shortened run aims at.
+_AIM = 0.99
 
 
 def _duration(value: object) -> object:

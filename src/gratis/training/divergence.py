@@ -13,8 +13,8 @@ from gratis.errors import GratisError
 
 _MOST_ROLLBACKS = 3
 _RATE_FACTOR = 0.5
-# The loss has exploded when it is this many times the first one, when the model knew nothing. A
-# first loss below 1 counts as 1: a pretrained model meets harder images later.
+# The loss has exploded at 10 times the first loss. First losses below 1 count as 1, because a
+# pretrained model starts low.
 _EXPLODED = 10.0
 
 

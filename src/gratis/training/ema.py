@@ -24,7 +24,7 @@ class Average(AveragedModel):
     def update_parameters(self, model: nn.Module) -> None:
         """Update the average with the weights of ``model``.
 
-        The first weights, and integer buffers always, replace those of the average.
+        The first update copies the weights; integer buffers are always copied.
         """
         updates = int(self.n_averaged)  # on the CPU, on any device
         kept = min(self._decay, (1 + updates) / (10 + updates)) if updates else 0.0

@@ -53,7 +53,7 @@ def fit(
 
 
 class _Fit:
-    """What one process trains of a run."""
+    """The state of one process that trains a run."""
 
     def __init__(
         self,
@@ -148,7 +148,8 @@ class _Fit:
         overfitted = isinstance(divergence, Overfitting) and self._robust_path.exists()
         trainer.restore(self._robust_path if overfitted else self._path, self._identity)
         self._log.rewind()
-        # Earlier rollbacks and micro-batching stay in force although they came later.
+        # Earlier rollbacks and micro-batching still apply, although they happened after the
+        # restored checkpoint.
         events = trainer.position.events
         for event in before.events[len(events) :]:
             if not isinstance(event, Shortening):

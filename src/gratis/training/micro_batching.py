@@ -1,6 +1,6 @@
 """Micro-batching after out of memory: batches go through the model in parts from then on.
 
-A step that runs out of memory is made again in twice as many parts, and so are all later steps.
+A step that runs out of memory is repeated in twice as many parts, and so are all later steps.
 The gradients of the parts add up to one update. Each change is an event in the log and in the
 checkpoint, which a resumed run reads.
 """

@@ -1,4 +1,4 @@
-"""THE training step: everything else is a choice of adversary and objective around it."""
+"""The training step. Adversary and objective are its two choices."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +24,8 @@ class TrainState:
 
     Attributes:
         fabric: the device and precision.
-        module: the network itself. Attacks go through it, because fabric's wrapper allows no
-            backward pass but fabric's own.
+        module: the network itself. Attacks go through it, because fabric's wrapper allows only
+            ``fabric.backward``.
         model: the network wrapped by fabric, for the training pass.
         adversary: perturbs the batch.
         objective: the weighted losses to minimise.
@@ -68,7 +68,7 @@ def train_step(
 
     Raises:
         torch.OutOfMemoryError: before the update. Only batch norm's running statistics have
-            changed, and the step can be made again with more parts.
+            changed, and the step can be repeated with more parts.
         GratisError: the device runs out of memory in the update.
     """
     adversary, optimizer = train_state.adversary, train_state.optimizer
@@ -106,7 +106,7 @@ def _backward(
 
 @contextmanager
 def _restored_when_out_of_memory(adversary: Adversary) -> Iterator[None]:
-    """Restore the adversary when the device runs out of memory: the step can be made again."""
+    """Restore the adversary when the device runs out of memory: the step can be repeated."""
     before = adversary.state_dict()
     try:
         yield

@@ -64,7 +64,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether one more replay would end further from the planned passes than now."""
+        """Whether stopping now is closer to the planned passes than one more replay."""
         return self.planned - self.position.passes < self.cost * self.batches.largest / 2
 
     def step(self) -> float:

@@ -62,7 +62,10 @@ def test_help_needs_no_torch():
 
 def test_recipes_can_be_listed_shown_and_copied(tmp_path, works, refused):
     assert "contrastive-scheduled" in works("recipes", "ls")
-    assert "replays: 4" in works("recipes", "show", "free", "--profile", "digits")
+    shown = works("recipes", "show", "free", "--profile", "digits")
+    assert "replays: 4" in shown and "denoiser: null" in shown
+    (tmp_path / "shown.yaml").write_text(shown)
+    assert works("recipes", "show", tmp_path / "shown.yaml") == shown
     assert str(tmp_path) in works("recipes", "copy", "free", tmp_path / "mine.yaml")
     assert "replays: 3" in works(
         "recipes", "show", tmp_path / "mine.yaml", "adversary.free.replays=3"
@@ -169,7 +172,7 @@ def test_wrong_data(refused, tmp_path):
 
 
 def test_wrong_folders(refused, tmp_path):
-    assert "not a run folder" in refused("resume", tmp_path)
+    assert "name a folder that 'gratis train' printed" in refused("resume", tmp_path)
     assert "not a run folder" in refused("evaluate", tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
     complaint = refused("train", "free", "--out", tmp_path / "file" / "run")

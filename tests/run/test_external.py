@@ -250,7 +250,7 @@ def test_the_command_line_measures_a_function(theirs, within):
     code, said = within("evaluate", "theirs_for_test:small")
     assert code == 2 and "data" in said.err
     code, said = within("evaluate", "nowhere", "--data", "digits")
-    assert code == 2 and "data.json" in said.err
+    assert code == 2 and "is not a run folder" in said.err and "--weights" in said.err
     code, said = within("evaluate", "nowhere")
     assert code == 2 and "is not a run folder" in said.err and "--weights" in said.err
     (run,) = read_runs([Path("here")]).runs

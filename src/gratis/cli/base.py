@@ -9,12 +9,20 @@ import typer
 
 from gratis import progress
 from gratis.cli.logs import LEVELS, show_messages
+from gratis.cli.options import NO_TYPE
 
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="Print warnings and errors only, and no progress bar."),
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="Print warnings and errors only, and no progress bar.",
+        metavar=NO_TYPE,
+    ),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print details too.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print details too.", metavar=NO_TYPE)
+]
 _ADDED = {"quiet": Quiet, "verbose": Verbose}
 
 

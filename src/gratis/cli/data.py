@@ -4,16 +4,14 @@ from typing import Annotated
 
 import typer
 
-from gratis.cli.options import DataRoot, Overrides, SkipBroken, data_overrides
+from gratis.cli.options import DATA_NAMES, DataOverrides, DataRoot, SkipBroken, data_overrides
 
 
 def data(
-    name: Annotated[
-        str, typer.Argument(help="digits, tiny-imagenet, cifar10, cifar100, or folder:PATH.")
-    ] = "digits",
+    name: Annotated[str, typer.Argument(metavar="NAME", help=DATA_NAMES)] = "digits",
     data_root: DataRoot = None,
     skip_broken: SkipBroken = False,
-    overrides: Overrides = None,
+    overrides: DataOverrides = None,
 ) -> None:
     """Download, check and decode a data set, and describe it."""
     from gratis.data import load

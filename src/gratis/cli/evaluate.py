@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from gratis.cli.options import DataName, DataRoot, Overrides, Sets, SkipBroken, data_overrides
+from gratis.cli.options import (
+    DataName,
+    DataRoot,
+    EvaluationOverrides,
+    Sets,
+    SkipBroken,
+    data_overrides,
+)
 from gratis.cli.output import print_checks, print_results, print_tasks
 from gratis.settings import override
 
@@ -19,7 +26,7 @@ def evaluate(
             "package.module:function.",
         ),
     ],
-    overrides: Overrides = None,
+    overrides: EvaluationOverrides = None,
     data: DataName = None,
     data_root: DataRoot = None,
     skip_broken: SkipBroken = False,
@@ -51,16 +58,17 @@ def evaluate(
         Path | None,
         typer.Option(
             "--from-examples",
-            help="Only classify the adversarial examples in this file again.",
+            help="Skip the attacks; classify the stored adversarial examples in this file.",
             metavar="FILE",
         ),
     ] = None,
 ) -> None:
     """Measure the clean, geometric and attacked accuracy of a run or of any other model.
 
-    A run is evaluated on its own data unless --data names other data. With other evaluate.*
-    settings, or with --out, its results.json stays as it is. --sets adds the transfer sets of a
-    baseline. Run the same command again to resume an interrupted evaluation.
+    A run is evaluated on its own data unless --data names other data. With --out or other
+    evaluate.* settings, results go to a separate folder and results.json is not changed. --sets
+    adds the transfer sets of a baseline. Run the same command again to resume an interrupted
+    evaluation.
     """
     from gratis.run import ModelSource, evaluate_run, evaluate_source, rescore_run
 

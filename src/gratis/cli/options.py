@@ -1,37 +1,42 @@
 """Arguments and options that several commands share, and their meaning as overrides."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gratis.settings import override
 
+
+def _overrides(examples: str) -> Any:
+    return typer.Argument(metavar="KEY=VALUE", help=f"Overrides, such as {examples}.")
+
+
 Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...",
-        help="Overrides, such as train.epochs=5 or adversary.free.epsilon=4/255.",
-    ),
+    list[str] | None, _overrides("train.epochs=5 or adversary.free.epsilon=4/255")
 ]
+EvaluationOverrides = Annotated[
+    list[str] | None, _overrides("evaluate.images=1000 or data.classes=10")
+]
+DataOverrides = Annotated[list[str] | None, _overrides("data.classes=10")]
 RecipeName = Annotated[
     str,
     typer.Argument(metavar="RECIPE", help="A name from 'gratis recipes ls', or your own .yaml."),
 ]
-DataName = Annotated[
-    str | None,
-    typer.Option(
-        "--data", help="digits, tiny-imagenet, cifar10, cifar100, or folder:PATH.", metavar="NAME"
-    ),
-]
+DATA_NAMES = "digits, tiny-imagenet, cifar10, cifar100, or folder:PATH."
+DataName = Annotated[str | None, typer.Option("--data", help=DATA_NAMES, metavar="NAME")]
 DataRoot = Annotated[
     Path | None,
     typer.Option("--data-root", help="The folder that holds the data set.", metavar="DIR"),
 ]
+# Flags take no value: without it, their help shows the type <bool>.
+NO_TYPE = ""
 SkipBroken = Annotated[
     bool,
     typer.Option(
-        "--skip-broken-images", help="Leave out images that cannot be read, and list them."
+        "--skip-broken-images",
+        help="Leave out images that cannot be read, and list them.",
+        metavar=NO_TYPE,
     ),
 ]
 PROFILE = (

@@ -29,13 +29,13 @@ def show_recipe(
 
     # Recipes in a folder need the profile of that folder.
     sizes = profile or (default_profile(recipe, []) if "/" in recipe else None)
-    typer.echo(resolve(recipe, sizes, overrides or []).to_yaml(), nl=False)
+    typer.echo(resolve(recipe, sizes, overrides or []).to_yaml(complete=True), nl=False)
 
 
 @recipes_app.command("copy")
 def copy_recipe(
     recipe: RecipeName,
-    to: Annotated[Path, typer.Argument(metavar="FILE", help="Your own .yaml.")],
+    to: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, ending in .yaml.")],
 ) -> None:
     """Copy a recipe to a file of your own."""
     from gratis.files import write_text

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gratis.cli.options import (
+    NO_TYPE,
     PROFILE,
     DataRoot,
     OnDivergence,
@@ -20,7 +21,7 @@ def reproduce(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[ROW]... [KEY=VALUE]...",
+            metavar="ROW|KEY=VALUE",
             help="Only these rows; overrides for every row that has the key.",
         ),
     ] = None,
@@ -39,7 +40,7 @@ def reproduce(
     on_divergence: OnDivergence = None,
     skip_broken: SkipBroken = False,
 ) -> None:
-    """Reproduce the paper's Table 1 and Figure 1, with the measurements that they leave out.
+    """Reproduce the paper's Table 1 and Figure 1, plus the measurements missing there.
 
     Trains every row, evaluates all of them on the same perturbed sets, and writes table.md,
     table.csv, paired.md, results.json and figure1.png. Run the same command again to resume.
@@ -64,7 +65,7 @@ def report(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...", help="Folders of runs, of evaluations, or of several of them."
+            metavar="RUN", help="Folders of runs, of evaluations, or of several of them."
         ),
     ],
     out: Annotated[
@@ -75,7 +76,10 @@ def report(
         typer.Option(help="Show images of this recipe; repeatable.", metavar="RECIPE"),
     ] = None,
     images: Annotated[
-        bool, typer.Option("--images/--no-images", help="Whether to show images and classes.")
+        bool,
+        typer.Option(
+            "--images/--no-images", help="Whether to show images and classes.", metavar=NO_TYPE
+        ),
     ] = True,
 ) -> None:
     """Write a report on evaluations: report.html as a single file, and report.md with images.

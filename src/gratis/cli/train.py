@@ -48,8 +48,10 @@ def train(
     """Train a recipe and evaluate it.
 
     Default of --profile: 'digits' for the data set digits, 'photos-cpu' for folder:PATH without a
-    GPU, 'record' for the recipes record/*, and 'tiny-imagenet' otherwise; a .yaml file of your own is used as it is. Run the same command
-    again to resume an interrupted run.
+    GPU, 'record' for the recipes record/*, and 'tiny-imagenet' otherwise; a .yaml file of your
+    own is used as it is.
+
+    Run the same command again to resume an interrupted run.
     """
     from gratis.api.training import default_folder
     from gratis.recipe import default_profile, resolve
@@ -64,7 +66,7 @@ def train(
 
 
 def resume(run: RunPath, sets: Sets = None, on_divergence: OnDivergence = None) -> None:
-    """Resume an interrupted run; it ends with the same numbers as an uninterrupted one."""
+    """Resume an interrupted run from its last checkpoint."""
     from gratis.run import resume as resume_run
 
     print_results([resume_run(run, sets, divergence_overrides(on_divergence))])
@@ -79,7 +81,7 @@ def timing(
     seconds: Annotated[float, typer.Option(help="How long to measure.", min=1)] = 20,
     skip_broken: SkipBroken = False,
 ) -> None:
-    """Measure each part of a training step, and compare the step with the bare arithmetic."""
+    """Time each part of a training step; compare throughput with a bare forward/backward loop."""
     from gratis.recipe import default_profile, resolve
     from gratis.run import time_recipe
 

@@ -125,9 +125,12 @@ class Recipe(Settings):
         """The settings of the objective's terms, by name."""
         return self.objective.chosen()
 
-    def to_yaml(self) -> str:
-        """Return the recipe with every default written out."""
-        return dump_yaml(self.model_dump(mode="json", exclude_none=True))
+    def to_yaml(self, *, complete: bool = False) -> str:
+        """Return the recipe with its defaults; those that are ``null`` only if ``complete``."""
+        content = self.model_dump(mode="json", exclude_none=not complete)
+        for chosen in ("adversary", "objective"):
+            content[chosen] = {k: v for k, v in content[chosen].items() if v is not None}
+        return dump_yaml(content)
 
     def weights_identity(self) -> dict[str, str]:
         """Return the values that determine the trained weights, as JSON by dotted path.

@@ -72,7 +72,10 @@ def _sizes(source: ModelSource) -> list[str]:
     """Return the size of the images that a run was trained on, as an override of the data's."""
     if source.kind != "run":
         return []
-    return [override("data.size", RunFolder(Path(source.target)).data().size)]
+    folder = RunFolder(Path(source.target))
+    # Its message tells what else a model may be.
+    folder.recipe()
+    return [override("data.size", folder.data().size)]
 
 
 def _refuse_other_classes(model: nn.Module, dataset: Dataset, target: str) -> None:

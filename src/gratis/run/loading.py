@@ -16,8 +16,7 @@ load_once = functools.lru_cache(maxsize=2)(load)
 
 
 def load_classifier(path: Path) -> tuple[Classifier, Position, Recipe, DataInfo]:
-    """Return the trained classifier of a run, its position, its recipe and a description of its
-    data.
+    """Return the trained classifier of a run, its position, recipe and a description of its data.
 
     The data itself is not read.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from gratis.data.info import DataInfo
-from gratis.errors import Interrupted
+from gratis.errors import Interrupted, file_error
 from gratis.evaluation import require_libraries
 from gratis.files import locked
 from gratis.recipe import Recipe, with_overrides
@@ -63,7 +63,14 @@ def resume(path: Path, sets: Path | None = None, overrides: Sequence[str] = ()) 
     Raises:
         GratisError: as :func:`train`, or ``path`` is no run folder.
     """
-    return train(with_overrides(RunFolder(path).recipe(), overrides), path, sets)
+    folder = RunFolder(path)
+    if not folder.recipe_file.is_file():
+        raise file_error(
+            path,
+            "is not a run folder (it has no recipe.yaml)",
+            "name a folder that 'gratis train' printed",
+        )
+    return train(with_overrides(folder.recipe(), overrides), path, sets)
 
 
 def train_only(recipe: Recipe, path: Path) -> None:

@@ -1,8 +1,9 @@
-"""The public interface on one page: train, load, evaluate, attack, predict, and a loop of your own.
+"""The public API on one page: train, load, evaluate, attack, predict, and a loop of your own.
 
-    uv run python examples/front_door.py --data folder:PATH --budget 20m
+    uv run python examples/public_api.py --data folder:PATH --budget 20m
 
-Without options it trains on scikit-learn's digits for twenty seconds.
+Without options it trains on scikit-learn's digits for twenty seconds. The data determines the
+profile, and thus the size of images and model.
 """
 
 import argparse
@@ -13,15 +14,15 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 import gratis
-from gratis.data import DataSettings, from_argument, load, to_float
-from gratis.settings import validate
+from gratis.data import load, to_float
+from gratis.run import RunFolder
 
 
 def main(data: str, budget: str) -> None:
     """Train on ``data`` for ``budget``, then use what was trained."""
-    run = gratis.train("contrastive-scheduled", data=data, budget=budget, profile="digits")
+    run = gratis.train("contrastive-scheduled", data=data, budget=budget)
     model = gratis.load(run)
-    images, labels = validation_images(data)
+    images, labels = validation_images(run)
 
     results = gratis.evaluate(model, images, labels, epsilon="8/255")
     print(f"clean {results.clean:.1%}, PGD {results.pgd:.1%}")
@@ -47,9 +48,9 @@ def fine_tune(model: torch.nn.Module, loader: DataLoader[tuple[Tensor, ...]]) ->
     print(f"loss after an epoch of free training {loss.item():.3f}")
 
 
-def validation_images(data: str) -> tuple[Tensor, Tensor]:
-    """Return the validation images (n, 3, height, width) in [0, 1] of a data set, and labels."""
-    split = load(validate(DataSettings, from_argument(data), "data")).validation
+def validation_images(run: RunFolder) -> tuple[Tensor, Tensor]:
+    """Return the validation images (n, 3, height, width) in [0, 1] of a run, and their labels."""
+    split = load(run.recipe().data).validation
     return to_float(split.images, "cpu"), torch.tensor(split.labels)
 
 

@@ -22,6 +22,7 @@ from gratis.validation_sets.transfer import attacked
 NAMES = {
     "repeatable",
     "gradient",
+    "directional derivatives",
     "fgsm against pgd",
     "more steps",
     "random noise",
@@ -55,7 +56,10 @@ def resized(images):
 
 DEFECTS = {
     "saturated logits": (dict(after=lambda logits: 1e4 * logits), {"gradient", "huge epsilon"}),
-    "rounded input": (dict(before=rounded), {"gradient", "huge epsilon"}),
+    "rounded input": (
+        dict(before=rounded),
+        {"gradient", "directional derivatives", "huge epsilon"},
+    ),
     "noisy input": (dict(before=lambda x: x + 0.05 * torch.randn_like(x)), {"repeatable"}),
     "resized input": (dict(before=resized), {"repeatable"}),
 }
@@ -136,7 +140,8 @@ def evidence(n=100, **fooled):
     counts = {"noise": 2, "fgsm": 30, "few": 40, "many": 45, "huge": n, "transfer": 5} | fooled
     flags = {name: np.arange(n) < count for name, count in counts.items()}
     never = np.zeros(n, dtype=bool)
-    return Evidence(n + 10, 0.1, 0.0, {"cross_entropy": never, "margin": never}, flags)
+    vanished = {"cross_entropy": never, "margin": never}
+    return Evidence(n + 10, 0.1, 0.0, vanished, flags, np.ones((3, 2, n, 4)))
 
 
 @pytest.mark.parametrize(

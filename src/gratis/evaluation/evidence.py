@@ -10,6 +10,7 @@ from torch import Tensor
 from gratis.attacks import BALLS, AttackSettings, LossName, is_right, run_attack
 from gratis.attacks.pgd import loss_gradient
 from gratis.data.batches import to_float
+from gratis.evaluation.directional_derivatives import Changes, loss_changes
 from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch
 from gratis.seeds import generator
 from gratis.torch_state import full_precision
@@ -39,6 +40,7 @@ class Evidence:
         fooled: by attack, whether it fools the model on each image, (n,): ``noise``, ``fgsm``,
             ``few`` and ``many`` steps of PGD within epsilon, ``huge`` (PGD within ``HUGE``), and
             ``transfer`` where there is such a set.
+        changes: what the loss of each image does along random directions.
     """
 
     images: int
@@ -46,6 +48,7 @@ class Evidence:
     unsteady: float
     vanished: dict[LossName, Flags]
     fooled: dict[str, Flags]
+    changes: Changes
 
     @property
     def correct(self) -> int:
@@ -73,6 +76,7 @@ def gather(
         fooled={
             name: np.concatenate([batch.fooled[name] for batch in batches]) for name in first.fooled
         },
+        changes=np.concatenate([batch.changes for batch in batches], axis=2),
     )
 
 
@@ -97,6 +101,7 @@ def _gather(evaluated: EvaluatedModel, index: NDArray[np.int64], epsilon: float)
                 to_float(transfer, evaluated.device), batch.labels
             )
         losses: tuple[LossName, ...] = ("cross_entropy", "margin")
+        changes = loss_changes(evaluated, batch)
         vanished = {loss: _vanished(evaluated, batch, loss) for loss in losses}
     return Evidence(
         images=len(index),
@@ -104,6 +109,7 @@ def _gather(evaluated: EvaluatedModel, index: NDArray[np.int64], epsilon: float)
         unsteady=float(unsteady.nan_to_num(nan=1.0).clamp(max=1).double().mean()),
         vanished={loss: flags.cpu().numpy() for loss, flags in vanished.items()},
         fooled={name: flags.cpu().numpy() for name, flags in fooled.items()},
+        changes=changes,
     )
 
 

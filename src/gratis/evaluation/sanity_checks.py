@@ -22,6 +22,7 @@ from gratis.evaluation.attack_comparisons import (
     single_step,
     transfer,
 )
+from gratis.evaluation.directional_derivatives import DIRECTIONS, agreement
 from gratis.evaluation.evaluated_model import EvaluatedModel
 from gratis.evaluation.evidence import MANY, VANISHED, Evidence, gather
 from gratis.results import Check, collapsed
@@ -32,6 +33,9 @@ IMAGES = 200
 
 # Of the range of the logits; batches and devices round a thousand times less.
 _UNSTEADY = 1e-3
+
+# The least correlation of finite differences with the gradient. Sound networks have 0.97 or more.
+_AGREEMENT = 0.9
 
 
 def run_checks(
@@ -116,6 +120,24 @@ def gradient(evidence: Evidence) -> Check:
     )
 
 
+def directional_derivatives(evidence: Evidence) -> Check | None:
+    """Check that the loss changes as the gradient predicts; ``None`` for a random model."""
+    if evidence.unsteady > _UNSTEADY:
+        return None
+    found = agreement(evidence.changes)
+    return Check(
+        name="directional derivatives",
+        passed=found >= _AGREEMENT,
+        figures={"correlation": found},
+        rule=f"fails if finite differences of the margin loss along {DIRECTIONS} random directions "
+        f"have a correlation below {_AGREEMENT:g} with what the gradient predicts",
+        advice="the model returns a gradient that is not that of its loss, so no attack that "
+        "follows it counts; attack without gradients (Square, in the suites autoattack and full), "
+        "or remove what changes the gradient",
+        images=evidence.correct,
+    )
+
+
 def overfitting(evidence: Evidence) -> Check:
     """Check that the model does not survive single steps only."""
     survive = {
@@ -143,6 +165,7 @@ def overfitting(evidence: Evidence) -> Check:
 CHECKS: tuple[Callable[[Evidence], Check | None], ...] = (
     repeatable,
     gradient,
+    directional_derivatives,
     single_step,
     iterations,
     transfer,

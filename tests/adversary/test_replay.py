@@ -197,3 +197,10 @@ def test_wrong_images_and_labels_are_refused(images, labels, model):
 def test_the_cached_adversary_asks_for_indices(model):
     with pytest.raises(GratisError, match="indices"):
         next(CachedFreeAT().replay(model, *images_of()))
+
+
+@pytest.mark.parametrize("t", [-0.1, 1.5, 50, float("nan")])
+def test_progress_outside_its_range_is_refused(t):
+    images, labels = torch.rand(2, 3, 4, 4), torch.zeros(2, dtype=torch.int64)
+    with pytest.raises(GratisError, match=r"progress is in \[0, 1\]"):
+        next(FreeAT().replay(torch.nn.Identity(), images, labels, t))

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -104,6 +106,9 @@ def test_arguments_that_do_not_apply_are_refused(run, tmp_path, images, labels):
         lambda: gratis.evaluate(module, "digits", input_size=8),
         lambda: gratis.evaluate(run, seed=3),
         lambda: gratis.evaluate(run, labels=labels),
+        lambda: gratis.evaluate(module, "digits", classes=10),
+        lambda: gratis.evaluate(run, input_size=8),
+        lambda: gratis.evaluate(run, classes=10),
         lambda: gratis.evaluate(run, "digits", input_size=8),
         lambda: gratis.load(run, classes=10),
         lambda: gratis.load(run, input_size=8),
@@ -143,3 +148,55 @@ def test_where_the_data_has_gone_the_run_still_loads(run, tmp_path, monkeypatch,
     predictions = gratis.predict(run, images[:3], top=2)
     assert [p.name for p in predictions] == [str(n) for n in model(images[:3]).argmax(1).tolist()]
     assert all(len(p.top) == 2 and p.top[0] == (p.name, p.confidence) for p in predictions)
+
+
+def test_a_timm_model_is_measured_on_images(images, labels, tmp_path):
+    network = timm.create_model("test_resnet", num_classes=10)
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    given = {"weights": tmp_path / "w.safetensors", "input_size": 32, "classes": 10}
+    few = {"pgd_steps": 1, "images": 20}
+    found = gratis.evaluate("test_resnet", images, labels, **given, **few)
+    model = gratis.load("test_resnet", **given)
+    assert found.pgd == gratis.evaluate(model, images, labels, **few).pgd
+    with pytest.raises(GratisError, match="classes=N"):
+        gratis.evaluate("test_resnet", images, labels, weights=given["weights"])
+
+
+class Constant(nn.Module):
+    """Names one class for every image; nothing but an attribute says which."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, images):
+        wanted = torch.arange(10) == self.answer
+        return 0 * images.mean((1, 2, 3))[:, None] + 3 * wanted
+
+
+def test_models_that_differ_in_an_attribute_do_not_share_verdicts(images, labels, tmp_path):
+    few = {"suite": "paper", "images": 50, "out": tmp_path / "out"}
+    found = [gratis.evaluate(Constant(n), images[:60], labels[:60], **few).clean for n in (0, 3)]
+    rows = torch.arange(50) * 60 // 50
+    assert found == [pytest.approx((labels[rows] == n).float().mean().item()) for n in (0, 3)]
+    assert found[0] != found[1]
+
+
+def test_a_run_on_images_keeps_nothing_unless_asked(run, images, labels, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for some in (slice(0, 40), slice(40, 100)):
+        gratis.evaluate(run, images[some], labels[some], pgd_steps=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_named_data_of_one_name_do_not_share_a_folder(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few = {"images": 20, "pgd_steps": 1, "suite": "paper"}
+    for _ in range(2):
+        gratis.evaluate(run, "digits", **few)
+    assert len(list((tmp_path / "evaluations").iterdir())) == 1
+
+
+def test_results_print_as_one_line(run):
+    shown = str(run.results())
+    assert "\n" not in shown and "clean " in shown and "epsilon 38/255" in shown

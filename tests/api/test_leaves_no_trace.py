@@ -69,3 +69,19 @@ def test_nothing_changes_and_the_figures_are_the_same(call, around, net, images,
         found = CALLS[call](net, images, labels)
         assert state(net) == before
     assert found == expected
+
+
+def test_runs_are_trained_loaded_and_evaluated_in_inference_mode(tmp_path, images, labels):
+    tiny = ["model.channels=[8,8,8,8]", "model.head.width=16", "train.epochs=1"]
+    few = [*tiny, "evaluate.images=20", "evaluate.pgd_steps=2"]
+    expected = gratis.train("free", data="digits", out=tmp_path / "a", overrides=few)
+    with torch.inference_mode():
+        run = gratis.train("free", data="digits", out=tmp_path / "b", overrides=few)
+        assert gratis.evaluate(run).pgd == expected.results().pgd
+        model = gratis.load(run)
+    samples = "evaluation/sample_images.safetensors"
+    assert (run.path / samples).read_bytes() == (expected.path / samples).read_bytes()
+    found = gratis.attack(model, images[:8], labels[:8], epsilon=0.1)
+    assert torch.equal(
+        found, gratis.attack(gratis.load(expected), images[:8], labels[:8], epsilon=0.1)
+    )

@@ -55,6 +55,7 @@ def evaluate(
     *,
     weights: ModelPath | None = None,
     input_size: int | None = None,
+    classes: int | None = None,
     seed: int | None = None,
     sets: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
@@ -71,6 +72,7 @@ def evaluate(
             uint8.
         weights: the local weights of a timm model.
         input_size: height and width in pixels that a timm model sees. Default: the data's.
+        classes: the number of classes of a timm model, where ``data`` has no class names.
         seed: the seed of everything random. Default: 0; a run on its own data has its own.
         sets: a folder of perturbed validation sets, as ``gratis perturb`` makes it.
         out: a folder for the results, where an interrupted evaluation continues. Default:
@@ -89,14 +91,16 @@ def evaluate(
     """
     folder, perturbed = _path(out), _path(sets)
     if isinstance(model, nn.Module):
-        if weights is not None or input_size is not None:
-            raise GratisError("evaluate: weights and input_size apply to timm models only")
+        if any(given is not None for given in (weights, input_size, classes)):
+            raise GratisError("evaluate: weights, input_size and classes apply to timm models only")
         settings = validate(EvaluateSettings, dict(options), "evaluate")
         dataset = _dataset(data, labels, model)
         name = type(model).__name__
         plan = EvaluationPlan(name, dataset, settings, seed or 0, perturbed)
         return evaluate_model(model, plan, folder)
     source = source_of(model, weights, input_size)
+    if classes is not None and source.kind != "timm":
+        raise GratisError("evaluate: classes applies to timm models only")
     changes = [override(f"evaluate.{key}", value) for key, value in options.items()]
     if source.kind == "run" and data is None:
         if seed is not None or labels is not None:
@@ -106,11 +110,11 @@ def evaluate(
         changes += [override(f"data.{key}", value) for key, value in from_argument(data).items()]
         return evaluate_source(source, [*changes, override("seed", seed or 0)], perturbed, folder)
     settings = validate(EvaluateSettings, {"suite": source.suite} | options, "evaluate")
-    module = source.build(len(data.classes) if isinstance(data, Dataset) else None)
+    module = source.build(len(data.classes) if isinstance(data, Dataset) else classes)
     module.to(Fabric(accelerator="auto", devices=1).device)
     dataset = _dataset(data, labels, module)
     plan = EvaluationPlan(source.name, dataset, settings, seed or 0, perturbed)
-    return evaluate_model(module, plan, folder or Path("evaluations", source.name))
+    return evaluate_model(module, plan, folder)
 
 
 def _dataset(data: Data | None, labels: Any, model: nn.Module) -> Dataset:
@@ -153,4 +157,4 @@ def _class_count(model: nn.Module, split: Split) -> int:
 
 
 def _path(path: str | PathLike[str] | None) -> Path | None:
-    return None if path is None else Path(path)
+    return None if path is None else Path(path).expanduser()

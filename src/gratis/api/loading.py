@@ -47,5 +47,7 @@ def source_of(
 ) -> ModelSource:
     """Return where a model comes from."""
     file = None if weights is None else Path(weights).expanduser()
-    target = model if isinstance(model, str) else str(Path(model))
+    target = (
+        str(Path(model).expanduser()) if not isinstance(model, str) or model[:1] == "~" else model
+    )
     return ModelSource(target, file, input_size)

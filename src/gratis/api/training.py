@@ -51,7 +51,7 @@ def train(
         *overrides,
     ]
     resolved = _resolved(recipe, profile, changes)
-    folder = Path(out) if out is not None else default_folder(resolved)
+    folder = Path(out).expanduser() if out is not None else default_folder(resolved)
     train_run(resolved, folder, None if sets is None else Path(sets))
     return RunFolder(folder)
 

@@ -14,6 +14,7 @@ from gratis.cli.options import (
     data_overrides,
 )
 from gratis.cli.output import print_checks, print_results, print_tasks
+from gratis.errors import GratisError
 from gratis.settings import override
 
 
@@ -73,6 +74,9 @@ def evaluate(
     from gratis.run import ModelSource, evaluate_run, evaluate_source, rescore_run
 
     if from_examples is not None:
+        given = (overrides, data, skip_broken, weights, input_size, sets, suite, out)
+        if any(given):
+            raise GratisError("--from-examples: takes a run and --data-root, and no other option")
         typer.echo(rescore_run(Path(model), from_examples, data_root))
         return
     source = ModelSource(model, weights, input_size)

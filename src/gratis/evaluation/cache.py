@@ -32,6 +32,10 @@ from gratis.validation_sets.manifest import split_hash, weights_hash
 _FORMAT = 4
 
 
+# Attributes of these types have a text that says everything about them.
+_PLAIN = (bool, int, float, complex, str, bytes, tuple, type(None))
+
+
 class TaskCache:
     """The verdicts of one task on a split.
 
@@ -176,11 +180,22 @@ def _key(evaluated: EvaluatedModel) -> str:
             weights_hash(evaluated.model),
             str(evaluated.model),
             _code(evaluated.model),
+            _attributes(evaluated.model),
             split_hash(evaluated.split),
             evaluated.seed,
             evaluated.example_format,
         ]
     )
+
+
+def _attributes(model: nn.Module) -> list[str]:
+    """Return the plain attributes of a model's parts, which can decide what it computes."""
+    return [
+        f"{name}.{key}={value!r}"
+        for name, part in model.named_modules()
+        for key, value in sorted(vars(part).items())
+        if not key.startswith("_") and key != "training" and isinstance(value, _PLAIN)
+    ]
 
 
 def _code(model: nn.Module) -> list[str]:

@@ -146,6 +146,15 @@ class Results(Settings):
         """The sanity checks that the model failed."""
         return [check for check in self.checks if not check.passed]
 
+    def __str__(self) -> str:
+        """Return the accuracies in one line, in percent."""
+        found = {metric: getattr(self, metric) for metric in (*METRICS, "robust", "robust_l2")}
+        shown = [f"{name} {100 * value:.1f}%" for name, value in found.items() if value is not None]
+        return (
+            f"{self.title} on {self.n} images of {self.data}, epsilon {255 * self.epsilon:.3g}/255"
+            f": {', '.join(shown)}"
+        )
+
     def write(self, path: Path) -> None:
         """Write the results as JSON, all or nothing."""
         write_text(path, self.model_dump_json(indent=2) + "\n")

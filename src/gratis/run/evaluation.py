@@ -16,6 +16,7 @@ from gratis.run.loading import load_run
 from gratis.run.recording import run_results, save_measurement
 from gratis.run.sample_images import sample_images
 from gratis.run.sets import load_sets
+from gratis.torch_state import isolated
 
 logger = logging.getLogger(__name__)
 
@@ -94,13 +95,13 @@ def _measured(
     if sets is not None and own is target:
         # Noted only once they are known to fit.
         own.note_sets(sets)
+    settings, seed = recipe.evaluate, recipe.seed
     device = Fabric(accelerator="auto", devices=1).device
-    model.to(device)
-    measured = measure(
-        model, dataset.validation, loaded, recipe.evaluate, recipe.seed, target.evaluation
-    )
-    save_measurement(target, measured)
-    samples = sample_images(model, dataset, loaded, recipe.evaluate, recipe.seed, measured.index)
+    with isolated(device):
+        model.to(device)
+        measured = measure(model, dataset.validation, loaded, settings, seed, target.evaluation)
+        save_measurement(target, measured)
+        samples = sample_images(model, dataset, loaded, settings, seed, measured.index)
     samples.save(target.sample_images)
     results = run_results(recipe, dataset, model, position, measured, device)
     results.write(target.results_file)
@@ -128,7 +129,8 @@ def rescore_run(path: Path, file: Path, data_root: Path | None = None) -> str:
     """
     examples = Examples.load(file)
     model, _, recipe, dataset = load_run(path, data_root)
-    model.to(Fabric(accelerator="auto", devices=1).device)
+    with isolated():
+        model.to(Fabric(accelerator="auto", devices=1).device)
     right = rescore(model, dataset.validation, examples, file, recipe.evaluate.batch_size)
     low, high = wilson(float(right.mean()), len(right))
     return (

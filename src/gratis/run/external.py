@@ -8,6 +8,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from gratis.data import Dataset, DataSettings
+from gratis.digests import digest
 from gratis.errors import file_error
 from gratis.evaluation import EvaluateSettings, measure, require_libraries
 from gratis.evaluation.evaluated_model import device_of
@@ -25,6 +26,7 @@ from gratis.run.sample_images import sample_images
 from gratis.run.sets import load_sets
 from gratis.run.sources import ModelSource
 from gratis.settings import Settings, override
+from gratis.torch_state import isolated
 from gratis.validation_sets import PerturbedSets
 
 
@@ -48,7 +50,8 @@ def evaluate_source(
         source: the model. Of a run, the images are resized to those that it was trained on.
         overrides: ``data.key=value``, ``evaluate.key=value`` and ``seed=value``.
         sets: as for :class:`EvaluationPlan`.
-        out: the folder for the results. Default: ``evaluations/NAME``.
+        out: the folder for the results. Default: ``evaluations/NAME-DATA-KEY``, where the key tells
+            models, weights and data of one name apart.
 
     Raises:
         GratisError: the model or the data cannot be loaded, a run was trained on other classes,
@@ -63,9 +66,18 @@ def evaluate_source(
     dataset = load_once(data)
     model = source.build(len(dataset.classes))
     _refuse_other_classes(model, dataset, source.target)
-    model.to(Fabric(accelerator="auto", devices=1).device)
+    with isolated():
+        model.to(Fabric(accelerator="auto", devices=1).device)
     plan = EvaluationPlan(source.name, dataset, asked.evaluate, asked.seed, sets)
-    return evaluate_model(model, plan, out or Path("evaluations", source.name))
+    return evaluate_model(model, plan, out or _default_folder(source, asked))
+
+
+def _default_folder(source: ModelSource, asked: _Request) -> Path:
+    """Return a folder that no other model, file of weights or data set has."""
+    weights = "" if source.weights is None else str(source.weights.absolute())
+    target = str(Path(source.target).absolute())
+    key = digest([target, weights, str(source.input_size), asked.data.model_dump_json()])
+    return Path("evaluations", f"{source.name}-{asked.data.name}-{key[:8]}")
 
 
 def _sizes(source: ModelSource) -> list[str]:
@@ -125,7 +137,8 @@ def evaluate_model(model: nn.Module, plan: EvaluationPlan, out: Path | None = No
     with locked(out):
         sets, measured = _measured(model, plan, folder.geometric, folder.evaluation)
         save_measurement(folder, measured)
-        samples = sample_images(model, plan.dataset, sets, settings, plan.seed, measured.index)
+        with isolated(device_of(model)):
+            samples = sample_images(model, plan.dataset, sets, settings, plan.seed, measured.index)
         samples.save(folder.sample_images)
         results = external_results(plan, model, measured, device_of(model))
         results.write(folder.results_file)

@@ -9,6 +9,7 @@ from gratis.model import Classifier
 from gratis.recipe import Recipe
 from gratis.run.build import build_model
 from gratis.run.folder import RunFolder
+from gratis.torch_state import isolated
 from gratis.training.checkpoint import Position, load_weights
 
 # The rows of a table share a data set: read it once.
@@ -54,6 +55,7 @@ def load_run(
 def _load(folder: RunFolder, recipe: Recipe, info: DataInfo) -> tuple[Classifier, Position]:
     # The checkpoint holds every weight: do not fetch pretrained ones only to replace them.
     untrained = recipe.model.model_copy(update={"pretrained": False})
-    model = build_model(recipe.model_copy(update={"model": untrained}), len(info.classes))
-    position = load_weights(folder.checkpoint, model, recipe.identity(info))
+    with isolated():
+        model = build_model(recipe.model_copy(update={"model": untrained}), len(info.classes))
+        position = load_weights(folder.checkpoint, model, recipe.identity(info))
     return model.eval(), position

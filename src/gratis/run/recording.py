@@ -15,6 +15,7 @@ from gratis.run.folder import RunFolder
 from gratis.run.machine import commit, device_name, versions
 from gratis.run.plan import EvaluationPlan
 from gratis.training.checkpoint import Position
+from gratis.validation_sets.manifest import weights_hash
 
 
 def save_measurement(folder: RunFolder, measured: Measurement) -> None:
@@ -71,6 +72,8 @@ def external_results(
         resolved={
             "name": plan.name,
             "data": plan.dataset.name,
+            "fingerprint": plan.dataset.fingerprint,
+            "weights": weights_hash(model),
             "seed": plan.seed,
             "evaluate": plan.settings.model_dump(mode="json"),
         },

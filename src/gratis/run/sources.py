@@ -11,6 +11,7 @@ from gratis.errors import GratisError
 from gratis.evaluation.suites import Suite
 from gratis.model import InferenceModel, Onnx, from_function, from_timm
 from gratis.run.loading import load_classifier
+from gratis.torch_state import isolated
 
 Kind = Literal["run", "timm", "onnx", "function"]
 
@@ -31,6 +32,16 @@ class ModelSource:
     target: str
     weights: Path | None = None
     input_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a size that does not apply.
+
+        Raises:
+            GratisError: ``input_size`` is given for another model than timm's.
+        """
+        if self.input_size is not None and self.kind != "timm":
+            problem = "the input size applies to timm models only"
+            raise GratisError(f"{self.target}: {problem}; leave out --input-size")
 
     @property
     def kind(self) -> Kind:
@@ -61,10 +72,10 @@ class ModelSource:
         Raises:
             GratisError: it cannot be loaded; the message names the file and the remedy.
         """
-        if self.input_size is not None and self.kind != "timm":
-            raise GratisError(
-                f"{self.target}: input_size applies to timm models only; leave it out"
-            )
+        with isolated():
+            return self._build(classes)
+
+    def _build(self, classes: int | None) -> nn.Module:
         if self.kind == "run":
             model, _, _, info = load_classifier(Path(self.target))
             return InferenceModel(model, info.classes, info.size)

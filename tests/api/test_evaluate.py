@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import digits_models
 import gratis
+from gratis.data import DataSettings
 from gratis.errors import GratisError
 from gratis.results import Results
 
@@ -40,6 +41,7 @@ FORMS = {
     "a list of batches": lambda x, y: ([(x[:100], y[:100]), (x[100:], y[100:])],),
     "a split": lambda x, y: (digits_models.digits().validation,),
     "a data set": lambda x, y: (digits_models.digits(),),
+    "settings": lambda x, y: (DataSettings(name="digits", size=8),),
 }
 
 
@@ -200,3 +202,10 @@ def test_named_data_of_one_name_do_not_share_a_folder(run, tmp_path, monkeypatch
 def test_results_print_as_one_line(run):
     shown = str(run.results())
     assert "\n" not in shown and "clean " in shown and "epsilon 38/255" in shown
+
+
+def test_settings_give_the_size_of_the_images():
+    settings = DataSettings(name="digits", size=16)
+    model = nn.Sequential(nn.AvgPool2d(2), digits_models.natural())
+    results = gratis.evaluate(model, settings, suite="paper", images=20)
+    assert results.image_size == 16

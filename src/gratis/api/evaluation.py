@@ -31,7 +31,7 @@ from gratis.run import (
 from gratis.settings import override, validate
 
 # Images with labels, in any supported form.
-Data = str | Dataset | Split | Tensor | ArrayLike | Iterable[Any]
+Data = str | DataSettings | Dataset | Split | Tensor | ArrayLike | Iterable[Any]
 
 
 class EvaluateOptions(TypedDict, total=False):
@@ -67,7 +67,8 @@ def evaluate(
         model: a module that maps images (n, 3, height, width) in [0, 1] to logits, measured where
             its parameters are and left as it was; or what :func:`load` takes.
         data: images, with ``labels``; a loader or torch data set of (images, labels); a data set's
-            name, such as ``digits`` or ``folder:PATH``. Default for a run: its own data.
+            name, such as ``digits`` or ``folder:PATH``, or its :class:`gratis.data.DataSettings`,
+            which also have a size. Default for a run: its own data.
         labels: int64 (n,), where ``data`` is images: float (n, 3, height, width) in [0, 1], or
             uint8.
         weights: the local weights of a timm model.
@@ -106,8 +107,8 @@ def evaluate(
         if seed is not None or labels is not None:
             raise GratisError("evaluate: a run on its own data has its own seed and labels")
         return evaluate_run(Path(source.target), perturbed, changes, out=folder)
-    if isinstance(data, str) and labels is None:
-        changes += [override(f"data.{key}", value) for key, value in from_argument(data).items()]
+    if isinstance(data, str | DataSettings) and labels is None:
+        changes += [override(f"data.{key}", value) for key, value in _named(data).items()]
         return evaluate_source(source, [*changes, override("seed", seed or 0)], perturbed, folder)
     settings = validate(EvaluateSettings, {"suite": source.suite} | options, "evaluate")
     module = source.build(len(data.classes) if isinstance(data, Dataset) else classes)
@@ -125,15 +126,22 @@ def _dataset(data: Data | None, labels: Any, model: nn.Module) -> Dataset:
         )
     if labels is None and isinstance(data, Dataset):
         return data
-    if labels is None and isinstance(data, str):
-        return load_once(validate(DataSettings, from_argument(data), "data"))
+    if labels is None and isinstance(data, str | DataSettings):
+        return load_once(validate(DataSettings, _named(data), "data"))
     split = _split(data, labels)
     return dataset_from_split(split, _class_count(model, split))
 
 
+def _named(data: str | DataSettings) -> dict[str, Any]:
+    """Return the settings of a data set that is named."""
+    if isinstance(data, str):
+        return dict(from_argument(data))
+    return data.model_dump(mode="json", exclude_unset=True)
+
+
 def _split(data: Any, labels: Any) -> Split:
     if labels is not None:
-        if isinstance(data, str | Dataset | Split):
+        if isinstance(data, str | DataSettings | Dataset | Split):
             raise GratisError("evaluate: labels come with images only; this data has its own")
         return split_from_arrays(data, labels)
     if isinstance(data, Split):

@@ -1,5 +1,7 @@
 """Any model on any form of data: the same numbers, or one clear line."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import timm
@@ -10,8 +12,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import digits_models
 import gratis
+from gratis.api.training import default_folder
 from gratis.data import DataSettings
 from gratis.errors import GratisError
+from gratis.recipe import resolve
 from gratis.results import Results
 
 FEW = {"epsilon": "38/255", "pgd_steps": 2, "images": 60}
@@ -31,6 +35,7 @@ FORMS = {
     "tensors": lambda x, y: (x, y),
     "bfloat16 labels apart": lambda x, y: (x.double(), y.int()),
     "arrays": lambda x, y: (x.numpy(), y.numpy()),
+    "a pair": lambda x, y: ((x, y),),
     "bytes, channels last": lambda x, y: (
         (x * 255).round().byte().permute(0, 2, 3, 1).numpy(),
         y.tolist(),
@@ -73,6 +78,7 @@ WRONG = {
     "images of two sizes": (lambda x, y: ([(x, y), (x[..., 1:], y)],), "differ in size"),
     "a loader of images": (lambda x, y: ([x],), "does not give .images, labels. as tensors"),
     "no data": (lambda x, y: (), "name the data to measure on"),
+    "a folder": (lambda x, y: ("/tmp",), "/tmp: is a folder; write folder:/tmp"),
     "unknown data": (lambda x, y: ("digit",), "unknown data 'digit'; did you mean 'digits'"),
 }
 
@@ -209,3 +215,8 @@ def test_settings_give_the_size_of_the_images():
     model = nn.Sequential(nn.AvgPool2d(2), digits_models.natural())
     results = gratis.evaluate(model, settings, suite="paper", images=20)
     assert results.image_size == 16
+
+
+def test_the_folder_of_a_run_on_photographs_is_named_after_theirs():
+    recipe = resolve("free", "photos-cpu", ["data.root=/photos/pets"])
+    assert default_folder(recipe) == Path("runs/free-pets-seed0")

@@ -146,6 +146,8 @@ def _split(data: Any, labels: Any) -> Split:
         return split_from_arrays(data, labels)
     if isinstance(data, Split):
         return data
+    if isinstance(data, tuple) and len(data) == 2:
+        return split_from_arrays(*data)
     if isinstance(data, Tensor | np.ndarray):
         raise GratisError("evaluate: images need labels: evaluate(model, images, labels)")
     return split_from_batches(data)

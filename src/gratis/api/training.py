@@ -58,7 +58,9 @@ def train(
 
 def default_folder(recipe: Recipe) -> Path:
     """Return the folder of a recipe's run where none is given."""
-    return Path("runs") / f"{recipe.name}-{recipe.data.name}-seed{recipe.seed}"
+    data = recipe.data
+    name = data.root.name if data.name == "folder" and data.root is not None else data.name
+    return Path("runs") / f"{recipe.name}-{name}-seed{recipe.seed}"
 
 
 def _data(name: str | None) -> dict[str, str]:

@@ -12,7 +12,7 @@ from gratis.data.cache import cache_folder
 from gratis.data.dataset import Dataset, refuse_few_classes
 from gratis.data.images import Resize
 from gratis.data.store import remove_if_damaged
-from gratis.errors import GratisError, file_error
+from gratis.errors import GratisError, file_error, printable
 from gratis.settings import Fraction, Settings, absolute, did_you_mean
 
 
@@ -107,6 +107,8 @@ def from_argument(text: str) -> dict[str, str]:
     """
     name, colon, path = text.partition(":")
     if not colon:
+        if name not in sources() and Path(name).expanduser().is_dir():
+            raise GratisError(f"{printable(text)}: is a folder; write folder:{printable(text)}")
         return {"name": name}
     if not path:
         raise GratisError(f"{text!r} lacks a path; write {name}:PATH")

@@ -117,8 +117,16 @@ def _difference(own: RunFolder, asked: Recipe) -> str:
     """Return, as text, which evaluation settings differ from the run's own."""
     before = own.recipe().evaluate.model_dump(mode="json")
     after = asked.evaluate.model_dump(mode="json")
-    changed = [f"{key} {value}" for key, value in after.items() if before[key] != value]
+    changed = [
+        f"{key} {_as_text(key, value)}" for key, value in after.items() if before[key] != value
+    ]
     return ", ".join(changed) or "evaluated again"
+
+
+def _as_text(key: str, value: object) -> str:
+    if key == "epsilon" and isinstance(value, float):
+        return f"{255 * value:.4g}/255"
+    return str(value)
 
 
 def rescore_run(path: Path, file: Path, data_root: Path | None = None) -> str:

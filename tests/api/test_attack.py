@@ -1,11 +1,14 @@
 """One call attacks as the engine does, and leaves the caller's process and module as they were."""
 
+from typing import get_args
+
 import pytest
 import torch
 
 import digits_models
 import gratis
-from gratis.attacks import AttackSettings, attack, frozen
+from gratis.api.attacking import AttackName
+from gratis.attacks import ATTACKS, AttackSettings, attack, frozen
 from gratis.errors import GratisError
 
 EPSILON = 38 / 255
@@ -61,3 +64,7 @@ def test_wrong_arguments_are_refused_in_one_line(change, message, images, labels
     with pytest.raises(GratisError, match=message) as refused:
         gratis.attack(digits_models.natural(), **given)
     assert "\n" not in str(refused.value)
+
+
+def test_the_names_of_attacks_for_type_checkers_are_all_attacks():
+    assert get_args(AttackName) == tuple(ATTACKS)

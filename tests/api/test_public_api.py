@@ -17,7 +17,7 @@ EXAMPLE = ROOT / "examples" / "public_api.py"
 def pets(tmp_path):
     """A folder of two classes that differ in colour."""
     source = np.random.default_rng(0)
-    for part, count in (("train", 30), ("val", 10)):
+    for part, count in (("train", 16), ("val", 8)):
         for name, channel in (("cat", 0), ("dog", 2)):
             folder = tmp_path / "pets" / part / name
             folder.mkdir(parents=True)

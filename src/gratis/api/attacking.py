@@ -12,6 +12,7 @@ from gratis.model import classify_with
 from gratis.settings import validate
 from gratis.torch_state import full_precision
 
+# The keys of ATTACKS, which a type checker cannot read.
 AttackName: TypeAlias = Literal["fgsm", "bim", "pgd"]
 
 _BATCH = 250

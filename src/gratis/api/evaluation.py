@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from gratis.api.loading import ModelPath, source_of
+from gratis.api.named_data import named_data
 from gratis.attacks import frozen
-from gratis.data import Dataset, DataSettings, Split, from_argument, to_float
+from gratis.data import Dataset, DataSettings, Split, to_float
 from gratis.data.arrays import dataset_from_split, split_from_arrays, split_from_batches
 from gratis.errors import GratisError
 from gratis.evaluation import EvaluateSettings
@@ -53,6 +54,8 @@ def evaluate(
     data: Data | None = None,
     labels: Tensor | ArrayLike | None = None,
     *,
+    data_root: str | PathLike[str] | None = None,
+    skip_broken: bool = False,
     weights: ModelPath | None = None,
     input_size: int | None = None,
     classes: int | None = None,
@@ -71,6 +74,9 @@ def evaluate(
             which also have a size. Default for a run: its own data.
         labels: int64 (n,), where ``data`` is images: float (n, 3, height, width) in [0, 1], or
             uint8.
+        data_root: the folder that holds a named data set. For a run: where its own data is now.
+        skip_broken: whether to leave out images of a named data set that cannot be read. Default:
+            they are an error.
         weights: the local weights of a timm model.
         input_size: height and width in pixels that a timm model sees. Default: the data's.
         classes: the number of classes of a timm model, where ``data`` has no class names.
@@ -90,12 +96,12 @@ def evaluate(
         GratisError: the model or the data cannot be loaded or measured, or an argument does not
             apply.
     """
-    folder, perturbed = _path(out), _path(sets)
+    folder, perturbed, root = _path(out), _path(sets), _path(data_root)
     if isinstance(model, nn.Module):
         if any(given is not None for given in (weights, input_size, classes)):
             raise GratisError("evaluate: weights, input_size and classes apply to timm models only")
         settings = validate(EvaluateSettings, dict(options), "evaluate")
-        dataset = _dataset(data, labels, model)
+        dataset = _dataset(data, labels, model, root, skip_broken)
         name = type(model).__name__
         plan = EvaluationPlan(name, dataset, settings, seed or 0, perturbed)
         return evaluate_model(model, plan, folder)
@@ -104,39 +110,48 @@ def evaluate(
         raise GratisError("evaluate: classes applies to timm models only")
     changes = [override(f"evaluate.{key}", value) for key, value in options.items()]
     if source.kind == "run" and data is None:
-        if seed is not None or labels is not None:
-            raise GratisError("evaluate: a run on its own data has its own seed and labels")
-        return evaluate_run(Path(source.target), perturbed, changes, out=folder)
+        if seed is not None or labels is not None or skip_broken:
+            raise GratisError(
+                "evaluate: a run on its own data has its own seed, labels and skip_broken"
+            )
+        return evaluate_run(Path(source.target), perturbed, changes, data_root=root, out=folder)
     if isinstance(data, str | DataSettings) and labels is None:
-        changes += [override(f"data.{key}", value) for key, value in _named(data).items()]
+        chosen = _named(data, root, skip_broken)
+        changes += [override(f"data.{key}", value) for key, value in chosen.items()]
         return evaluate_source(source, [*changes, override("seed", seed or 0)], perturbed, folder)
     settings = validate(EvaluateSettings, {"suite": source.suite} | options, "evaluate")
     module = source.build(len(data.classes) if isinstance(data, Dataset) else classes)
     module.to(Fabric(accelerator="auto", devices=1).device)
-    dataset = _dataset(data, labels, module)
+    dataset = _dataset(data, labels, module, root, skip_broken)
     plan = EvaluationPlan(source.name, dataset, settings, seed or 0, perturbed)
     return evaluate_model(module, plan, folder)
 
 
-def _dataset(data: Data | None, labels: Any, model: nn.Module) -> Dataset:
+def _dataset(
+    data: Data | None, labels: Any, model: nn.Module, root: Path | None, skip_broken: bool
+) -> Dataset:
     if data is None:
         raise GratisError(
             "evaluate: name the data to measure on, such as 'digits' or 'folder:PATH', or pass "
             "images and labels"
         )
+    if labels is None and isinstance(data, str | DataSettings):
+        return load_once(validate(DataSettings, _named(data, root, skip_broken), "data"))
+    if root is not None or skip_broken:
+        raise GratisError(
+            "evaluate: data_root and skip_broken apply to named data only, such as 'folder:PATH'"
+        )
     if labels is None and isinstance(data, Dataset):
         return data
-    if labels is None and isinstance(data, str | DataSettings):
-        return load_once(validate(DataSettings, _named(data), "data"))
     split = _split(data, labels)
     return dataset_from_split(split, _class_count(model, split))
 
 
-def _named(data: str | DataSettings) -> dict[str, Any]:
+def _named(data: str | DataSettings, root: Path | None, skip_broken: bool) -> dict[str, Any]:
     """Return the settings of a data set that is named."""
     if isinstance(data, str):
-        return dict(from_argument(data))
-    return data.model_dump(mode="json", exclude_unset=True)
+        return dict(named_data(data, root, skip_broken))
+    return data.model_dump(mode="json", exclude_unset=True) | named_data(None, root, skip_broken)
 
 
 def _split(data: Any, labels: Any) -> Split:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-from gratis.data import from_argument
+from gratis.api.named_data import data_overrides
 from gratis.errors import GratisError
 from gratis.recipe import Recipe, default_profile, resolve
 from gratis.run import RunFolder
@@ -16,6 +16,8 @@ def train(
     recipe: str | PathLike[str] | Recipe,
     *,
     data: str | None = None,
+    data_root: str | PathLike[str] | None = None,
+    skip_broken: bool = False,
     budget: str | float | None = None,
     out: str | PathLike[str] | None = None,
     sets: str | PathLike[str] | None = None,
@@ -26,9 +28,11 @@ def train(
 
     Args:
         recipe: the name of a packaged recipe, such as ``contrastive-scheduled``; a ``.yaml``
-            file; or a recipe object, which the other settings do not apply to.
+            file; or a ``Recipe``, with no other settings except ``out`` and ``sets``.
         data: ``digits``, ``tiny-imagenet``, ``cifar10``, ``cifar100`` or ``folder:PATH``.
             Default: the recipe's.
+        data_root: the folder that holds the data set.
+        skip_broken: whether to leave out images that cannot be read. Default: they are an error.
         budget: how long training may take, such as ``"20m"``, or seconds; the number of epochs
             follows. Default: the recipe's epochs.
         out: the folder of the run. Default: ``runs/RECIPE-DATA-seedN``.
@@ -46,7 +50,7 @@ def train(
             :class:`gratis.errors.Interrupted`, a stop was asked for.
     """
     changes = [
-        *(override(f"data.{key}", value) for key, value in _data(data).items()),
+        *data_overrides(data, None if data_root is None else Path(data_root), skip_broken),
         *([] if budget is None else [override("train.budget", budget)]),
         *overrides,
     ]
@@ -63,18 +67,14 @@ def default_folder(recipe: Recipe) -> Path:
     return Path("runs") / f"{recipe.name}-{name}-seed{recipe.seed}"
 
 
-def _data(name: str | None) -> dict[str, str]:
-    return {} if name is None else from_argument(name)
-
-
 def _resolved(
     recipe: str | PathLike[str] | Recipe, profile: str | None, changes: Sequence[str]
 ) -> Recipe:
     if isinstance(recipe, Recipe):
         if changes or profile is not None:
             raise GratisError(
-                "train: a recipe object is taken as it is; put data, budget, profile and "
-                "overrides into it with gratis.recipe.with_overrides"
+                "train: a Recipe takes no other settings except out and sets; change it with "
+                "gratis.recipe.with_overrides"
             )
         return recipe.with_epsilon().with_data_size()
     name = str(recipe) if isinstance(recipe, str) else str(Path(recipe))

@@ -66,14 +66,9 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a ru
 
 def data_overrides(name: str | None, root: Path | None, skip_broken: bool) -> list[str]:
     """Return --data, --data-root and --skip-broken-images as overrides of the recipe."""
-    from gratis.data import from_argument
-    from gratis.settings import absolute
+    from gratis.api import named_data
 
-    chosen: dict[str, str] = dict(from_argument(name)) if name else {}
-    if root is not None:
-        chosen["root"] = str(absolute(root))
-    overrides = [override(f"data.{key}", value) for key, value in chosen.items()]
-    return [*overrides, "data.skip_broken=true"] if skip_broken else overrides
+    return named_data.data_overrides(name, root, skip_broken)
 
 
 def divergence_overrides(choice: str | None) -> list[str]:

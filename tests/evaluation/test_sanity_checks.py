@@ -55,7 +55,7 @@ def resized(images):
 
 
 DEFECTS = {
-    "saturated logits": (dict(after=lambda logits: 1e4 * logits), {"gradient", "huge epsilon"}),
+    "saturated logits": (dict(after=lambda logits: 15 * logits), {"gradient"}),
     "rounded input": (
         dict(before=rounded),
         {"gradient", "directional derivatives", "huge epsilon"},
@@ -104,7 +104,7 @@ def test_a_planted_defect_is_caught(defect, under):
     found = failed(checks_of(Planted(under(), **changes)))
     assert expected <= found
     # Where logits are random, an attack with more passes fools more images by chance.
-    assert "repeatable" in expected or found <= expected | {"random noise"}
+    assert "repeatable" in expected or found <= expected | {"random noise", "huge epsilon"}
 
 
 def test_the_remedy_tells_saturated_logits_from_a_step_without_a_gradient():
@@ -112,7 +112,8 @@ def test_the_remedy_tells_saturated_logits_from_a_step_without_a_gradient():
         checks_of(Planted(digits_models.robust(), **DEFECTS[name][0]))["gradient"]
         for name in ("saturated logits", "rounded input")
     )
-    assert saturated.figures == {"vanished, cross entropy": 1, "vanished, margin": 0}
+    assert saturated.figures["vanished, cross entropy"] > 0.2
+    assert saturated.figures["vanished, margin"] == 0
     assert rounded.figures == {"vanished, cross entropy": 1, "vanished, margin": 1}
     assert "divide the logits" in saturated.advice and "BPDA" in rounded.advice
 

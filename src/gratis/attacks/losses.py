@@ -10,10 +10,24 @@ from torch.nn import functional
 LossName = Literal["cross_entropy", "margin"]
 
 
+# The range of an image's logits within which cross entropy is that of the logits themselves, and
+# the range that others are scaled to.
+_SMALLEST, _LARGEST, _USUAL = 0.05, 500.0, 20.0
+
+
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross entropy without label smoothing, (n,)."""
+    """Return the cross entropy without label smoothing, (n,).
+
+    Logits of an extreme range, from a temperature that a model applies, are scaled to a usual one:
+    their softmax would be one-hot or uniform, and hide the gradient from an attack.
+    """
     # In half precision a confident softmax rounds to 1, and the gradient to zero.
-    return functional.cross_entropy(logits.float(), labels, reduction="none")
+    logits = logits.float()
+    spread = (logits.amax(1) - logits.amin(1)).detach()
+    extreme = (spread > _LARGEST) | ((spread < _SMALLEST) & (spread > 0))
+    # A factor of exactly 1 leaves the loss and the gradient of all other logits as they are.
+    factor = torch.where(extreme & spread.isfinite(), _USUAL / spread, torch.ones_like(spread))
+    return functional.cross_entropy(logits * factor[:, None], labels, reduction="none")
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ def accuracy(net, settings, temperature):
         return float(is_right(net(attacked), labels).double().mean())
 
 
-@pytest.mark.parametrize("temperature", [1e-6, 1e-4, 1e-3, 1e2, 1e4, 1e6])
+@pytest.mark.parametrize("temperature", [1e-6, 1e-4, 1e2, 1e4, 1e6])
 @pytest.mark.parametrize("name", ATTACKS)
 @pytest.mark.parametrize("net", [digits_models.natural, digits_models.robust])
 def test_logits_of_any_scale_are_attacked_alike(net, name, temperature):

@@ -12,7 +12,7 @@ LossName = Literal["cross_entropy", "margin"]
 
 # The range of an image's logits within which cross entropy is that of the logits themselves, and
 # the range that others are scaled to.
-_SMALLEST, _LARGEST, _USUAL = 0.05, 500.0, 20.0
+_SMALLEST, _LARGEST, _USUAL = 0.005, 500.0, 20.0
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -36,7 +36,8 @@ def said(run_folder, tmp_path):
 def test_every_check_has_a_description():
     none = np.zeros(4, dtype=bool)
     attacks = ("noise", "fgsm", "few", "many", "huge", "transfer")
-    seen = Evidence(4, 1.0, 0.0, {"margin": none}, dict.fromkeys(attacks, none))
+    flags = dict.fromkeys(attacks, none)
+    seen = Evidence(4, 1.0, 0.0, {"margin": none}, flags, np.ones((3, 2, len(none), 4)))
     names = {check(seen).name for check in (too_weak, *CHECKS)}
     assert names == PASSED.keys() and OVERFITTING in PASSED
 

@@ -16,6 +16,7 @@ PASSED = {
     "repeatable": "the same image gets the same prediction twice",
     "better than guessing": "the model has an accuracy that an attack can lower",
     "gradient": "attacks have a gradient to follow",
+    "directional derivatives": "the gradient predicts how the loss changes",
     "fgsm against pgd": "many small steps are no weaker than a single large one",
     "more steps": "many steps are no weaker than a few",
     "transfer against white box": "the model's own gradients are no weaker than another's",

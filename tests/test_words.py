@@ -85,7 +85,6 @@ ALLOWED = {
     "scripts/search.py": [r"(?i)trials?"],
     "docs/record.md": [r"(?i)trials?"],
     # A footnote of published tables, and ordinary advice.
-    "src/gratis/report/rows.py": [r"a transfer attack elsewhere"],
     "src/gratis/data/published.py": [r"unpack \{archive.name\} elsewhere"],
     # The old names that this release accepts.
     "src/gratis/renames.py": [r"watch_every"],

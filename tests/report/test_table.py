@@ -36,7 +36,7 @@ paper fgsm_transfer | transfer | fgsm | pgd | passes | epochs | seconds |
 - ± of one seed: 95% Wilson interval over the images (its wider side).
 - ± of several seeds: standard deviation over the seeds; table.csv has the 95% t-interval of \
 their mean.
-- † attacked through this very model: white box here, a transfer attack elsewhere.
+- † attacked through this very model: white box here, a transfer attack on the others.
 - ‡ reference, outside the comparison at equal compute.
 - ⚠ FGSM accuracy that PGD breaks: catastrophic overfitting, or no defence at all.
 """

@@ -1,4 +1,4 @@
-"""Models from elsewhere: each form is measured as it would be by itself, or refused in a line."""
+"""External models: each form is measured as it would be alone, or refused in one line."""
 
 import importlib
 import json

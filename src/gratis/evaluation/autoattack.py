@@ -33,7 +33,7 @@ class AutoAttack(EvalTask):
     another draw.
     """
 
-    library: ClassVar[str | None] = "pyautoattack"
+    package: ClassVar[str | None] = "pyautoattack"
 
     part: Part
     epsilon: float

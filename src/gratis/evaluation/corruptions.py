@@ -49,7 +49,7 @@ _SIDE = 32
 class Corruption(EvalTask):
     """Classification of corrupted images; random corruptions are keyed by seed and image."""
 
-    library: ClassVar[str | None] = "kornia"
+    package: ClassVar[str | None] = "kornia"
 
     kind: Kind
     severity: Annotated[int, Field(ge=1, le=5)]

@@ -36,8 +36,8 @@ class EvalTask(Settings):
             is that under all tasks so far.
     """
 
-    # The optional library that the task needs.
-    library: ClassVar[str | None] = None
+    # The optional package that the task needs.
+    package: ClassVar[str | None] = None
 
     name: str
     threat: Threat = ""
@@ -58,8 +58,8 @@ class EvalTask(Settings):
         Raises:
             GratisError: it is not.
         """
-        if self.library is not None:
-            optional_library(self.library)
+        if self.package is not None:
+            optional_library(self.package)
 
     def applies_to(self, evaluated: EvaluatedModel) -> bool:
         """Return whether the task can run on this model; checked before anything is measured."""

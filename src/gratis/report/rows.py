@@ -18,7 +18,7 @@ ON_THE_BASELINE = ("fgsm_transfer", "transfer")
 
 WHITE_BOX, REFERENCE, COLLAPSED, DOUBTFUL = "†", "‡", "⚠", "§"
 _MEANINGS = {
-    WHITE_BOX: "attacked through this very model: white box here, a transfer attack elsewhere.",
+    WHITE_BOX: "attacked through this very model: white box here, a transfer attack on the others.",
     REFERENCE: "reference, outside the comparison at equal compute.",
     COLLAPSED: "FGSM accuracy that PGD breaks: catastrophic overfitting, or no defence at all.",
     DOUBTFUL: "failed sanity checks: the accuracy under attack is not reliable.",

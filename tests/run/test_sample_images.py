@@ -111,8 +111,8 @@ def test_a_model_without_a_denoiser_shows_no_denoised_picture(tmp_path):
 
 def test_an_epsilon_of_zero_shows_a_grey_perturbation(run, tmp_path):
     evaluate_run(run, overrides=["evaluate.epsilon=0"], out=tmp_path / "run")
-    for image in read(tmp_path / "run").images:
-        assert (image.pictures["perturbation"] == 128).all()
+    images = read(tmp_path / "run").images
+    assert images and all((image.pictures["perturbation"] == 128).all() for image in images)
 
 
 class WithoutGradient(nn.Module):

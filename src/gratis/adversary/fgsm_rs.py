@@ -50,9 +50,9 @@ class FGSMRS(RandomStartAdversary):
         Raises:
             GratisError: a value is out of range.
         """
-        super().__init__("fgsm", seed)
         given = {"epsilon": epsilon, "step_size": step_size}
         self.settings = validate(FGSMRSSettings, given, "FGSMRS")
+        super().__init__("fgsm", seed, self.settings.epsilon)
 
     def passes(self) -> int:
         """Return 2: one pass for the step, one for the training."""
@@ -65,7 +65,3 @@ class FGSMRS(RandomStartAdversary):
         start = self.uniform(batch.views, epsilon)
         delta = start + signed_step(model, batch, start, step, parts)
         return (batch.views + delta.clamp(-epsilon, epsilon)).clamp(0, 1)
-
-    def describe(self, t: float) -> dict[str, float]:
-        """Return epsilon at ``t``."""
-        return {"epsilon": self.settings.epsilon(t)}

@@ -55,9 +55,9 @@ class NFGSM(RandomStartAdversary):
         Raises:
             GratisError: a value is out of range.
         """
-        super().__init__("fgsm", seed)
         given = {"epsilon": epsilon, "step_size": step_size, "noise": noise}
         self.settings = validate(NFGSMSettings, given, "NFGSM")
+        super().__init__("fgsm", seed, self.settings.epsilon)
 
     def passes(self) -> int:
         """Return 2: one pass for the step, one for the training."""
@@ -70,10 +70,6 @@ class NFGSM(RandomStartAdversary):
         step_size = (self.settings.step_size or self.settings.epsilon)(t)
         delta = noise + signed_step(model, batch, noise, step_size, parts)
         return (batch.views + delta).clamp(0, 1)
-
-    def describe(self, t: float) -> dict[str, float]:
-        """Return epsilon at ``t``."""
-        return {"epsilon": self.settings.epsilon(t)}
 
 
 def signed_step(model: Model, batch: Batch, noise: Tensor, step_size: float, parts: int) -> Tensor:

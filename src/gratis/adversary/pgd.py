@@ -50,9 +50,9 @@ class PGDAT(RandomStartAdversary):
         Raises:
             GratisError: a value is out of range.
         """
-        super().__init__("pgd", seed)
         given = {"epsilon": epsilon, "steps": steps, "step_size": step_size}
         self.settings = validate(PGDSettings, given, "PGDAT")
+        super().__init__("pgd", seed, self.settings.epsilon)
 
     def passes(self) -> int:
         """Return one pass a step, and one for the training."""
@@ -74,7 +74,3 @@ class PGDAT(RandomStartAdversary):
                 batch.views,
                 start,
             )
-
-    def describe(self, t: float) -> dict[str, float]:
-        """Return epsilon at ``t``."""
-        return {"epsilon": self.settings.epsilon(t)}

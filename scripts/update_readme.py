@@ -11,8 +11,17 @@ import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
-from gratis.report import to_markdown
-from gratis.results import Results
+from gratis.report import (
+    Comparison,
+    Paired,
+    Row,
+    explain,
+    group,
+    over_seeds,
+    paired_to_markdown,
+    to_markdown,
+)
+from gratis.results import METRICS, Results
 from gratis.settings import validate
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +41,44 @@ def tables() -> dict[Path, str]:
     """Return the content of every ``table.md`` in docs/results by its path."""
     folders = sorted(path.parent for path in RESULTS.glob("*/results.json"))
     return {folder / "table.md": to_markdown(runs_of(folder)) for folder in folders}
+
+
+def comparisons() -> dict[Path, str]:
+    """Return the content of every ``paired.md`` in docs/results by its path.
+
+    Several seeds are compared by their accuracies, which ``results.json`` has. One seed needs the
+    images, which are not committed: its comparisons stay, and only the line above them is written.
+    """
+    written = {}
+    for page in sorted(RESULTS.glob("*/paired.md")):
+        compared = _compared(runs_of(page.parent))
+        table = page.read_text(encoding="utf-8").split("\n", 1)[1]
+        alone = f"{explain([False])}\n{table}"
+        written[page] = paired_to_markdown(compared) if compared else alone
+    return written
+
+
+def _compared(runs: Iterable[Results]) -> list[Comparison]:
+    """Return each row of several seeds compared with the row that it builds on."""
+    rows = {row.first.recipe: row for row in group(list(runs))}
+    pairs = [(row, rows.get(row.first.resolved.get("builds_on", ""))) for row in rows.values()]
+    return [
+        Comparison(row.first.title, base.first.title, _differences(row, base))
+        for row, base in pairs
+        if base is not None and len(row.runs) > 1
+    ]
+
+
+def _differences(row: Row, base: Row) -> list[Paired]:
+    by_seed = {run.seed: run for run in base.runs}
+    metrics = [m for m in (*METRICS, "robust") if row.estimate(m) and base.estimate(m)]
+    return [
+        over_seeds(
+            metric,
+            [100 * (getattr(r, metric) - getattr(by_seed[r.seed], metric)) for r in row.runs],
+        )
+        for metric in metrics
+    ]
 
 
 def summary(runs: Iterable[Results]) -> str:
@@ -64,7 +111,7 @@ def updated(readme: str) -> str:
 
 
 if __name__ == "__main__":
-    for path, content in tables().items():
+    for path, content in {**tables(), **comparisons()}.items():
         path.write_text(content, encoding="utf-8")
     page = ROOT / "README.md"
     page.write_text(updated(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -33,7 +33,8 @@ paper fgsm_transfer | transfer | fgsm | pgd | passes | epochs | seconds |
 | Pgd-Full ‡ | resnet18 | 64 → 224 | 1 | 100.0 ±1.9 | 50.0 ±6.9 | n/a | n/a | n/a | n/a | \
 20.0 ±6.1 | 10.0 ±4.9 | 55k | 5.5 | 87 |
 
-- ± of one seed: 95% Wilson interval over the images (its wider side).
+- ± of one seed: 95% Wilson interval over the images (its wider side). It says \
+nothing about other seeds.
 - ± of several seeds: standard deviation over the seeds; table.csv has the 95% t-interval of \
 their mean.
 - † attacked through this very model: white box here, a transfer attack on the others.

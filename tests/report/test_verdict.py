@@ -38,8 +38,8 @@ def test_a_clear_lead_is_called_the_most_robust(runs):
     assert said.headline == (
         "“B” is the most robust of 3 models: under PGD-20 at epsilon 8/255, the strongest attack "
         "measured, it classifies 50.0% of the 200 validation images correctly (95% interval 43.1 "
-        "to 56.9), 30.0 points more than the next, “A” (p < 0.001 on the same images). Without an "
-        "attack its accuracy is 80.0%."
+        "to 56.9), 30.0 points more than the next, “A” (p < 0.001 over the images, for this "
+        "pair of models). Without an attack its accuracy is 80.0%."
     )
     assert said.best == "b"
 
@@ -48,14 +48,14 @@ def test_a_lead_that_is_not_significant_is_not_called_robust(runs):
     # Two images more: the exact McNemar test of 2 against 0 gives 2 * (1/2)**2.
     said = verdict(runs({"pgd": 0.51}, {"pgd": 0.5}))
     assert "ranks first of 2 models, but the lead is not significant" in said.headline
-    assert "(p 0.5 on the same images)" in said.headline
+    assert "(p 0.5 over the images, for this pair of models)" in said.headline
 
 
 def test_without_the_same_images_there_is_no_test(runs):
     a, b = runs({"pgd": 0.5}, {"pgd": 0.2})
     b.measurement.index[:] += 1
     said = verdict([a, b]).headline
-    assert said.startswith("“A” ranks first of 2 models: ") and "same images" not in said
+    assert said.startswith("“A” ranks first of 2 models: ") and "(p " not in said
 
 
 def test_a_single_model_is_not_compared(runs):

@@ -3,7 +3,14 @@
 from gratis.report.bar_chart import figure1
 from gratis.report.gallery import choose
 from gratis.report.page import write_page
-from gratis.report.paired import Comparison, Paired, compare, paired_to_markdown
+from gratis.report.paired import (
+    Comparison,
+    Paired,
+    compare,
+    explain,
+    over_seeds,
+    paired_to_markdown,
+)
 from gratis.report.results_table import narrow_table, to_csv, to_markdown, write_tables
 from gratis.report.rows import Estimate, Row, group
 from gratis.report.runs import Found, Run, read_runs
@@ -21,9 +28,11 @@ __all__ = [
     "checks_table",
     "choose",
     "compare",
+    "explain",
     "figure1",
     "group",
     "narrow_table",
+    "over_seeds",
     "paired_to_markdown",
     "read_runs",
     "remedies",

@@ -1,6 +1,6 @@
-"""Two recipes on the same images: is the difference significant?"""
+"""Two recipes on the same images: is the difference beyond that of other seeds or images?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,17 @@ from gratis.errors import GratisError
 from gratis.report.rows import WORST
 from gratis.report.table import Cell, Table, TableRow, markdown_table
 from gratis.results import METRICS
-from gratis.results.statistics import mean_and_std, sign_flip
+from gratis.results.statistics import mcnemar, mean_and_std, paired_t_test
 
+_DIFFERENCES = "Each row minus the row that it builds on, on the same images, in points."
+# What the numbers mean, by whether there are several seeds.
+_EXPLAINED = {
+    True: "Several seeds: ± is the standard deviation over the seeds, the brackets are the 95% "
+    "interval of the mean, p is the paired t-test over the seeds: it is about the two recipes, on "
+    "these images.",
+    False: "One seed: p is the exact McNemar test over the images. It is about this pair of "
+    "models, not about the two recipes: other seeds can differ by more.",
+}
 _COMPARED = (*METRICS, WORST)
 # Which images one run classifies correctly: a boolean array (n,) for every metric.
 Correct = Mapping[str, NDArray[np.bool_]]
@@ -25,19 +34,23 @@ class Paired:
     Attributes:
         metric: the metric.
         difference: the mean over seeds of the first accuracy minus the second, in points.
-        std: its standard deviation over the seeds; ``None`` for one seed.
         seeds: the number of seeds.
-        p: the p-value of the exact two-sided sign-flip test. An image counts once: by the number
-            of seeds of the first recipe that are correct on it, minus those of the second. For
-            one seed this is the exact McNemar test. It generalises to other images, not to other
-            seeds.
+        std: its standard deviation over the seeds; ``None`` for one seed.
+        low: the lower bound of its 95% interval by the t-test; ``None`` for one seed.
+        high: the upper bound.
+        p: for several seeds the p-value of the paired t-test over them. It counts seeds as
+            random, and the images as given; ``None`` if the difference is the same for all seeds.
+            For one seed the p-value of the exact McNemar test over the images. It is about this
+            pair of models, and says nothing about other seeds of the two recipes.
     """
 
     metric: str
     difference: float
-    std: float | None
     seeds: int
-    p: float
+    std: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,10 +86,21 @@ def compare(
 
 
 def _paired(metric: str, pairs: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> Paired:
-    mean, std = mean_and_std([100 * float(a.mean() - b.mean()) for a, b in pairs])
-    # All seeds see the same images, so the pairs of one image are not independent.
-    by_image = np.sum([a.astype(np.int64) - b for a, b in pairs], axis=0)
-    return Paired(metric, mean, std if len(pairs) > 1 else None, len(pairs), sign_flip(by_image))
+    if len(pairs) == 1:
+        ((a, b),) = pairs
+        return Paired(metric, 100 * float(a.mean() - b.mean()), 1, p=mcnemar(a, b))
+    return over_seeds(metric, [100 * float(a.mean() - b.mean()) for a, b in pairs])
+
+
+def over_seeds(metric: str, differences: Sequence[float]) -> Paired:
+    """Return the comparison of two recipes by their differences in points, one for each seed.
+
+    Raises:
+        ValueError: there are fewer than two seeds.
+    """
+    mean, std = mean_and_std(differences)
+    low, high, p = paired_t_test(differences)
+    return Paired(metric, mean, len(differences), std, low, high, p)
 
 
 def paired_to_markdown(comparisons: Sequence[Comparison]) -> str:
@@ -90,15 +114,31 @@ def paired_to_markdown(comparisons: Sequence[Comparison]) -> str:
         seeds = Cell(str(comparison.lines[0].seeds))
         rows.append(TableRow([Cell(comparison.row), Cell(comparison.base), seeds, *cells]))
     columns = [Cell(name) for name in ("row", "builds on", "seeds", *metrics)]
-    return (
-        "Each row minus the row that it builds on, on the same images, in points; ± is the "
-        "standard deviation over the seeds, p the exact sign-flip test over the images, each with "
-        "all its seeds (for one seed the McNemar test).\n\n"
-        f"{markdown_table(Table(columns, rows, 2))}\n"
-    )
+    several = {line.seeds > 1 for comparison in comparisons for line in comparison.lines}
+    return f"{explain(several)}\n\n{markdown_table(Table(columns, rows, 2))}\n"
+
+
+def explain(several: Collection[bool]) -> str:
+    """Return the line above a table of comparisons: what ±, the brackets and p mean.
+
+    Args:
+        several: for each kind of comparison in the table, whether it is over several seeds.
+    """
+    texts = [text for number, text in _EXPLAINED.items() if number in several]
+    return " ".join([_DIFFERENCES, *texts])
+
+
+def as_p(p: float | None) -> str:
+    """Return a p-value as text; empty if there is none."""
+    if p is None:
+        return ""
+    return "p < 0.001" if p < 0.001 else f"p {p:.3f}"
 
 
 def _cell(line: Paired) -> Cell:
-    spread = "" if line.std is None else f"±{line.std:.1f}"
-    p = Markup("p < 0.001") if line.p < 0.001 else f"p {line.p:.3f}"
-    return Cell(f"{line.difference:+.1f}", spread, p)
+    spread = ""
+    if line.std is not None:
+        spread = f"±{line.std:.1f} [{line.low:+.1f}, {line.high:+.1f}]"
+    # Numbers only, so that there is nothing to escape.
+    margin, p = Markup(spread), Markup(as_p(line.p))  # noqa: S704
+    return Cell(f"{line.difference:+.1f}", margin, p)

@@ -26,12 +26,14 @@ from gratis.results import Results
 WORST_MEANS = "images that survive every L-infinity attack of the suite"
 # The uncertainties, by whether there are several seeds.
 _MARGINS = {
-    False: "± of one seed: 95% Wilson interval over the images (its wider side).",
+    False: "± of one seed: 95% Wilson interval over the images (its wider side). It says nothing "
+    "about other seeds.",
     True: "± of several seeds: standard deviation over the seeds; table.csv has the 95% t-interval "
     "of their mean.",
 }
 _INTERVALS = {
-    False: "Brackets, one seed: 95% Wilson interval over the images.",
+    False: "Brackets, one seed: 95% Wilson interval over the images. It says nothing about other "
+    "seeds.",
     True: "Brackets, several seeds: 95% t-interval of their mean; ± is their standard deviation.",
 }
 _CSV_FIELDS = (

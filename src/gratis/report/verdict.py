@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gratis.report.paired import Correct, compare
+from gratis.report.paired import Correct, Paired, compare
 from gratis.report.remarks import failed_checks, overfitting
 from gratis.report.rows import DOUBTFUL, WORST, Row
 from gratis.report.runs import Run, setting
@@ -110,7 +110,8 @@ def _headline(
     clean += " But it failed sanity checks." if doubtful else ""
     if not others:
         return f"“{best.first.title}”: {correct}. {clean}"
-    p = _p_value(best, others[0], metric, runs)
+    test = _tested(best, others[0], metric, runs)
+    p = None if test is None else test.p
     place = "ranks first"
     if p is not None and p < _SIGNIFICANT and not doubtful:
         place = "is the most robust"
@@ -118,22 +119,27 @@ def _headline(
     if p is not None and p >= _SIGNIFICANT:
         place += ", but the lead is not significant"
     lead = f"{_value(best, metric) - _value(others[0], metric):.1f} points more than the next"
-    tested = "" if p is None else f" ({_as_p(p)} on the same images)"
-    return f"{place}: {correct}, {lead}, “{others[0].first.title}”{tested}. {clean}"
+    return f"{place}: {correct}, {lead}, “{others[0].first.title}”{_as_text(test)}. {clean}"
 
 
-def _as_p(p: float) -> str:
-    return f"p {p:.2g}" if p >= 0.001 else "p < 0.001"
+def _as_text(test: Paired | None) -> str:
+    if test is None or test.p is None:
+        return ""
+    p = f"p {test.p:.2g}" if test.p >= 0.001 else "p < 0.001"
+    over = (
+        f"over {test.seeds} seeds" if test.seeds > 1 else "over the images, for this pair of models"
+    )
+    return f" ({p} {over})"
 
 
-def _p_value(a: Row, b: Row, metric: str, runs: Sequence[Run]) -> float | None:
-    """Return the p-value of the paired test; ``None`` without a common seed or common images."""
+def _tested(a: Row, b: Row, metric: str, runs: Sequence[Run]) -> Paired | None:
+    """Return the paired comparison; ``None`` without a common seed or common images."""
     of_a, of_b = (_by_seed(row, runs) for row in (a, b))
     every = [run.measurement.index for run in runs]
     if not of_a.keys() & of_b.keys() or any(not np.array_equal(every[0], i) for i in every):
         return None
     (line,) = compare(of_a, of_b, [metric])
-    return line.p
+    return line
 
 
 def _by_seed(row: Row, runs: Sequence[Run]) -> Mapping[int, Correct]:

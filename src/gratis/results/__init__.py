@@ -15,7 +15,7 @@ from gratis.results.statistics import (
     clearly_above_chance,
     mcnemar,
     mean_and_std,
-    sign_flip,
+    paired_t_test,
     t_interval,
     wilson,
 )
@@ -37,7 +37,7 @@ __all__ = [
     "fell",
     "mcnemar",
     "mean_and_std",
-    "sign_flip",
+    "paired_t_test",
     "t_interval",
     "wilson",
 ]

@@ -6,6 +6,7 @@ scipy is slow to import, so each function imports what it needs.
 import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,44 +76,6 @@ def clearly_above_chance(share: float, n: int, guessing: float, times: int = 3) 
     return share > min(times * guessing, (1 + guessing) / 2) and wilson(share, n)[0] > guessing
 
 
-def sign_flip(differences: NDArray[np.int64]) -> float:
-    """Return the p-value of the exact two-sided sign-flip test of a sum of differences.
-
-    The null hypothesis is that the differences are independent of each other, and that each is as
-    likely to be ``d`` as ``-d`` (Fisher 1935). With differences of 1, 0 and -1 this is the exact
-    McNemar test. scipy has no exact version for more differences than it can enumerate.
-
-    Args:
-        differences: integers of shape (n,).
-
-    Returns:
-        The share of all sign patterns, in [0, 1], whose sum is at least as far from 0; 0 where it
-        is too small for a float.
-    """
-    sizes, counts = np.unique(np.abs(differences), return_counts=True)
-    # The sum is at most as low as the observed one if the positive differences add up to `cut`
-    # at most. probabilities[s] is the probability that those of the sizes so far add up to s.
-    cut = int(sizes @ counts - abs(int(differences.sum()))) // 2
-    probabilities = np.zeros(cut + 1)
-    probabilities[0] = 1.0
-    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
-        if size:
-            probabilities = _add_flips(probabilities, size, count)
-    return min(1.0, 2 * math.fsum(probabilities))
-
-
-def _add_flips(probabilities: NDArray[np.float64], size: int, count: int) -> NDArray[np.float64]:
-    """Return the distribution of the sum after ``count`` more fair coins, each worth ``size``."""
-    after = np.zeros_like(probabilities)
-    ways = 1
-    for heads in range(min(count, (len(probabilities) - 1) // size) + 1):
-        # `ways` is an integer, so that many images cause no rounding.
-        shift = heads * size
-        after[shift:] += ways / (1 << count) * probabilities[: len(probabilities) - shift]
-        ways = ways * (count - heads) // (heads + 1)
-    return after
-
-
 def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
     """Return the mean and the sample standard deviation (divisor n - 1; 0 for one value).
 
@@ -122,6 +85,38 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
     if not values:
         raise ValueError("needs at least one value")
     return fmean(values), stdev(values) if len(values) > 1 else 0.0
+
+
+class SeedTest(NamedTuple):
+    """The mean of differences between seeds: its 95% interval, and the p-value of no difference.
+
+    ``p`` is ``None`` if all differences are equal: their spread is then unknown.
+    """
+
+    low: float
+    high: float
+    p: float | None
+
+
+def paired_t_test(differences: Sequence[float]) -> SeedTest:
+    """Return the two-sided paired t-test (Student 1908) of two recipes over their seeds.
+
+    The test is paired, not Welch's: two runs of one seed share validation images, order of the
+    images and, where their networks are alike, initial weights. The paired test holds whether or
+    not that correlates them; Welch's assumes that it does not.
+
+    Args:
+        differences: the difference between the two recipes for each seed, at least two.
+
+    Raises:
+        ValueError: there are fewer than two differences.
+    """
+    from scipy.stats import ttest_1samp
+
+    low, high = t_interval(differences)
+    if len(set(differences)) == 1:
+        return SeedTest(low, high, None)
+    return SeedTest(low, high, float(ttest_1samp(differences, 0.0).pvalue))
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float]:

@@ -67,7 +67,7 @@ def attack(
     Raises:
         GratisError: an argument is wrong, out of range or of the wrong shape.
     """
-    settings = _settings(attack, {"epsilon": epsilon, **options})
+    settings = attack_settings(attack, {"epsilon": epsilon, **options})
     _refuse_wrong(images, labels)
     numbers = torch.arange(len(labels)) if indices is None else indices
     if numbers.shape != labels.shape:
@@ -81,7 +81,12 @@ def attack(
     return torch.cat(found) if found else images.clone()
 
 
-def _settings(name: str, options: dict[str, Any]) -> AttackSettings:
+def attack_settings(name: str, options: dict[str, Any]) -> AttackSettings:
+    """Return an attack by its name, with changes.
+
+    Raises:
+        GratisError: there is no such attack, or an option is wrong.
+    """
     if name not in ATTACKS:
         raise GratisError(f"attack: {name!r} is unknown; choose from {', '.join(ATTACKS)}")
     defaults = ATTACKS[name](0.0).model_dump(include={"steps", "random_start"})

@@ -3,83 +3,91 @@
 from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
+from gratis.api.attacking import AttackName, attack_settings
 from gratis.api.loading import ModelPath, load
-from gratis.attacks import frozen
-from gratis.data import read_image, to_float
+from gratis.attacks import AttackSettings
 from gratis.errors import GratisError
-from gratis.model import InferenceModel, classify_with
-from gratis.torch_state import full_precision
+from gratis.run.prediction import (
+    Prediction,
+    Predictor,
+    image_files,
+    preparation_of,
+    to_best_device,
+)
 
-_BATCH = 250
-
-
-class Prediction(NamedTuple):
-    """The prediction for one image.
-
-    Attributes:
-        name: the most probable class.
-        confidence: its probability, in [0, 1].
-        top: the most probable classes with their probabilities, the first one included.
-    """
-
-    name: str
-    confidence: float
-    top: tuple[tuple[str, float], ...]
+Files = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
 def predict(
     model: nn.Module | ModelPath,
-    images: Tensor | str | PathLike[str] | Sequence[str | PathLike[str]],
+    images: Tensor | Files,
     *,
     top: int = 5,
+    attack: AttackName | None = None,
+    epsilon: float | str | None = None,
+    size: int | None = None,
+    white: float | None = None,
 ) -> list[Prediction]:
     """Return the most probable classes of each image.
 
     Args:
         model: a module that maps images in [0, 1] to logits, or what :func:`load` takes.
-        images: float (n, 3, height, width) in [0, 1] on the model's device; or image files, which
-            need the model of a run, which stores the image size that files are resized to.
+        images: float (n, 3, height, width) in [0, 1] on the model's device; or image files or
+            folders of them, of any size and mode, which are prepared as in training.
         top: how many classes to return for each image.
+        attack: ``fgsm``, ``bim`` or ``pgd``: what it makes of each image is classified too. It
+            attacks the predicted class, since the true one is not known.
+        epsilon: the size of the attack, in [0, 1] units of pixel value, such as ``"4/255"``.
+        size: height and width in pixels that files are resized to, for a model that does not
+            know those of its training.
+        white: the value of white in files of more than 8 bits a channel. Default: as in training.
 
     Raises:
-        GratisError: the model cannot be loaded, an image cannot be read, or images have another
-            shape.
+        GratisError: the model cannot be loaded, an image cannot be read, images have another
+            shape, or an argument does not apply.
     """
+    if top < 1:
+        raise GratisError(f"top: needs at least 1, not {top}")
+    settings = attack_for(attack, epsilon)
     module = model if isinstance(model, nn.Module) else load(model)
-    tensor = images if isinstance(images, Tensor) else _read(images, module)
-    if tensor.dim() != 4 or not tensor.is_floating_point():
+    predictor = Predictor(module, top, settings)
+    if not isinstance(images, Tensor):
+        if module is not model:
+            to_best_device(module)
+        return _predict_files(predictor, images, size, white)
+    if size is not None or white is not None:
+        raise GratisError("images: size and white apply to files only; leave them out")
+    if images.dim() != 4 or not images.is_floating_point():
         raise GratisError(
             "images: needs floats of shape (n, 3, height, width), not "
-            f"{tensor.dtype} {tuple(tensor.shape)}"
+            f"{images.dtype} {tuple(images.shape)}"
         )
-    with frozen(module), torch.no_grad(), full_precision(tensor.device):
-        classify = classify_with(module)
-        parts = [classify(part).float().softmax(1) for part in tensor.split(_BATCH)]
-    return [_prediction(row, module, top) for part in parts for row in part.cpu()]
+    return predictor.predict(images)
 
 
-def _read(images: str | PathLike[str] | Sequence[str | PathLike[str]], module: nn.Module) -> Tensor:
-    if not isinstance(module, InferenceModel):
-        raise GratisError(
-            "images: files need the model of a run, which knows how they are prepared; pass a "
-            "tensor of images in [0, 1]"
-        )
-    files = [images] if isinstance(images, str | PathLike) else list(images)
-    pixels = [read_image(Path(fspath(file)), module.image_size) for file in files]
-    device = next(module.parameters()).device
-    return to_float(torch.stack([torch.from_numpy(image.copy()) for image in pixels]), device)
+def attack_for(name: AttackName | None, epsilon: float | str | None) -> AttackSettings | None:
+    """Return the settings of an attack by its name, if there is one.
+
+    Raises:
+        GratisError: only one of the two is given, or one is wrong.
+    """
+    if (name is None) != (epsilon is None):
+        raise GratisError("attack: needs its name and an epsilon, such as pgd and 4/255")
+    return None if name is None else attack_settings(name, {"epsilon": epsilon})
 
 
-def _prediction(probabilities: Tensor, module: nn.Module, top: int) -> Prediction:
-    names = getattr(module, "classes", None)
-    values, places = probabilities.topk(min(top, len(probabilities)))
-    named = tuple(
-        (names[place] if names else str(place), value)
-        for place, value in zip(places.tolist(), values.tolist(), strict=True)
-    )
-    return Prediction(*named[0], named)
+def _predict_files(
+    predictor: Predictor, images: Files, size: int | None, white: float | None
+) -> list[Prediction]:
+    named = [images] if isinstance(images, str | PathLike) else images
+    files = [file for each in named for file in image_files(Path(fspath(each)).expanduser())]
+    preparation = preparation_of(predictor.module, size, white)
+    found: list[Prediction] = []
+    for prediction in predictor.predict_files(files, preparation):
+        if isinstance(prediction, GratisError):
+            raise prediction
+        found.append(prediction)
+    return found

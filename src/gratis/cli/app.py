@@ -1,6 +1,6 @@
 """The application: every command, in the order of its help."""
 
-from gratis.cli import data, evaluate, recipes, reproduce, train
+from gratis.cli import data, evaluate, predict, recipes, reproduce, train
 from gratis.cli.base import App
 
 app = App(
@@ -16,6 +16,7 @@ for command in (
     train.timing,
     evaluate.evaluate,
     evaluate.perturb,
+    predict.predict,
     reproduce.reproduce,
     reproduce.report,
     data.data,

@@ -14,7 +14,7 @@ from gratis.data.batch import Batch
 from gratis.data.batches import Batches, to_float
 from gratis.data.dataset import Dataset, Split
 from gratis.data.held_out import hold_out
-from gratis.data.images import read_image
+from gratis.data.images import Preparation, Resize, read_image
 from gratis.data.source import DataSettings, from_argument, load, sources
 
 __all__ = [
@@ -22,6 +22,8 @@ __all__ = [
     "Batches",
     "DataSettings",
     "Dataset",
+    "Preparation",
+    "Resize",
     "Split",
     "from_argument",
     "hold_out",

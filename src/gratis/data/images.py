@@ -6,7 +6,7 @@ import stat
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -25,6 +25,24 @@ _CONVERT = "convert it to JPEG or PNG"
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
+class Preparation(NamedTuple):
+    """How an image file becomes what a model sees; the arguments of :func:`read_image`.
+
+    Attributes:
+        size: height and width, in pixels.
+        resize: how an image that is not square becomes so.
+        white: the value of white in greys of more than 8 bits; ``None`` is the default.
+    """
+
+    size: int
+    resize: Resize = "crop"
+    white: float | None = None
+
+    def read(self, path: Path) -> Pixels:
+        """Return an image file as :func:`read_image` does."""
+        return read_image(path, *self)
+
+
 def image_split(
     files: Sequence[Stamp],
     labels: Sequence[int],
@@ -33,9 +51,10 @@ def image_split(
     white: float | None = None,
 ) -> RawSplit:
     """Return a split whose image i is the file ``files[i]``, as :func:`read_image` reads it."""
+    preparation = Preparation(size, resize, white)
     return RawSplit(
         np.asarray(labels, dtype=np.int64),
-        lambda index: read_image(Path(files[index][0]), size, resize, white),
+        lambda index: preparation.read(Path(files[index][0])),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field
 
 from gratis.data.dataset import Dataset
+from gratis.errors import printable
 from gratis.files import read_json, write_json
 from gratis.settings import Line, Settings, validate
 
@@ -24,7 +25,7 @@ class DataInfo(Settings):
     """
 
     name: Line
-    classes: Annotated[tuple[str, ...], Field(min_length=2)]
+    classes: Annotated[tuple[Line, ...], Field(min_length=2)]
     size: Annotated[int, Field(gt=0)]
     mirrors: bool
     train_images: Annotated[int, Field(gt=0)]
@@ -36,7 +37,7 @@ class DataInfo(Settings):
         """Return the facts about ``dataset``."""
         return cls(
             name=dataset.name,
-            classes=dataset.classes,
+            classes=tuple(map(printable, dataset.classes)),
             size=dataset.size,
             mirrors=dataset.mirrors,
             train_images=len(dataset.train),

@@ -48,11 +48,11 @@ class BrokenImage(GratisError):
     def __init__(self, path: Path, reason: str, remedy: str = _REMEDY) -> None:
         """Build the message from ``path``, ``reason`` and ``remedy``."""
         super().__init__(str(file_error(path, f"is not a readable image ({reason})", remedy)))
-        self.path, self.reason, self._remedy = path, reason, remedy
+        self.path, self.reason, self.remedy = path, reason, remedy
 
     def __reduce__(self) -> tuple[type["BrokenImage"], tuple[Path, str, str]]:
         """Return how to unpickle it, since its arguments differ from those of an exception."""
-        return type(self), (self.path, self.reason, self._remedy)
+        return type(self), (self.path, self.reason, self.remedy)
 
 
 @dataclass(frozen=True)

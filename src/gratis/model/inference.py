@@ -12,12 +12,23 @@ class InferenceModel(nn.Module):
         classes: the name of each class, in the order of the logits.
         image_size: height and width in pixels of the images that it was trained on; other sizes
             work too.
+        resize: how image files that are not square were made so, as in
+            :class:`gratis.data.Preparation`.
+        white: the value of white in greys of more than 8 bits; ``None`` is the default.
     """
 
-    def __init__(self, classifier: Classifier, classes: tuple[str, ...], image_size: int) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        classes: tuple[str, ...],
+        image_size: int,
+        resize: str = "crop",
+        white: float | None = None,
+    ) -> None:
         """Wrap ``classifier``."""
         super().__init__()
         self.classifier, self.classes, self.image_size = classifier, classes, image_size
+        self.resize, self.white = resize, white
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:

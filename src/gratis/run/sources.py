@@ -77,8 +77,10 @@ class ModelSource:
 
     def _build(self, classes: int | None) -> nn.Module:
         if self.kind == "run":
-            model, _, _, info = load_classifier(Path(self.target))
-            return InferenceModel(model, info.classes, info.size)
+            model, _, recipe, info = load_classifier(Path(self.target))
+            return InferenceModel(
+                model, info.classes, info.size, recipe.data.resize, recipe.data.white
+            )
         if self.kind == "onnx":
             return Onnx(Path(self.target))
         if self.kind == "function":

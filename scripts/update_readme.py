@@ -11,6 +11,8 @@ import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
+from gratis.files import write_json
+from gratis.recipe import parse_recipe
 from gratis.report import (
     Comparison,
     Paired,
@@ -22,6 +24,7 @@ from gratis.report import (
     to_markdown,
 )
 from gratis.results import METRICS, Results
+from gratis.run.flops import training_flops
 from gratis.settings import validate
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +38,21 @@ def runs_of(folder: Path) -> list[Results]:
     """Return the results of all runs in ``folder``."""
     rows = json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"]
     return [validate(Results, row, str(folder)) for row in rows]
+
+
+def count_flops() -> None:
+    """Add the arithmetic of training to results from before it was counted."""
+    for path in sorted(RESULTS.glob("*/results.json")):
+        runs = [_counted(run) for run in runs_of(path.parent)]
+        write_json(path, {"rows": [run.model_dump(mode="json") for run in runs]})
+
+
+def _counted(run: Results) -> Results:
+    if run.flops is not None or run.external:
+        return run
+    recipe = parse_recipe(run.resolved, run.title)
+    flops = training_flops(recipe, run.image_size, run.classes, run.passes)
+    return run.model_copy(update={"flops": flops})
 
 
 def tables() -> dict[Path, str]:
@@ -111,6 +129,7 @@ def updated(readme: str) -> str:
 
 
 if __name__ == "__main__":
+    count_flops()
     for path, content in {**tables(), **comparisons()}.items():
         path.write_text(content, encoding="utf-8")
     page = ROOT / "README.md"

@@ -162,8 +162,30 @@ def test_without_results_the_table_is_empty(tmp_path):
     assert json.loads((tmp_path / "results.json").read_text()) == {"rows": []}
 
 
+def test_arithmetic_is_beside_the_passes_where_it_was_counted(result):
+    old, new = result("old"), result("new", flops=4.2e12)
+    assert "FLOPs" not in to_markdown([old])
+    text = to_markdown([old, new])
+    assert "| passes | FLOPs | epochs |" in text
+    assert "| 55k | n/a | 5.5 |" in text and "| 55k | 4.2T | 5.5 |" in text
+    counted = [row["flops"] for row in csv.DictReader(io.StringIO(to_csv([old, new])))]
+    assert counted == ["", "4200000000000.0"]
+    assert "FLOPs" not in printed([new])
+
+
 @pytest.mark.parametrize(
-    "number, text", [(0, "0"), (950, "950"), (2500, "2.5k"), (55_000, "55k"), (1.23e6, "1.2M")]
+    "number, text",
+    [
+        (0, "0"),
+        (950, "950"),
+        (2500, "2.5k"),
+        (9_960, "10k"),
+        (55_000, "55k"),
+        (999_600, "1.0M"),
+        (1.23e6, "1.2M"),
+        (7.24e13, "72.4T"),
+        (5e15, "5.0P"),
+    ],
 )
 def test_counts_are_short(number, text):
     assert count(number) == text

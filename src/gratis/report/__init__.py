@@ -11,7 +11,8 @@ from gratis.report.paired import (
     over_seeds,
     paired_to_markdown,
 )
-from gratis.report.results_table import narrow_table, to_csv, to_markdown, write_tables
+from gratis.report.results_csv import to_csv
+from gratis.report.results_table import narrow_table, to_markdown, write_tables
 from gratis.report.rows import Estimate, Row, group
 from gratis.report.runs import Found, Run, read_runs
 from gratis.report.sections import checks_table, remedies, suite_tables

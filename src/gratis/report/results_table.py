@@ -1,16 +1,13 @@
-"""The results table: one row per recipe, as Markdown, as CSV and for the terminal."""
+"""The results table: one row per recipe, as Markdown and for the terminal."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from gratis.files import make_folder, write_json, write_text
+from gratis.report.results_csv import to_csv
 from gratis.report.rows import (
-    COLLAPSED,
     PAPERS,
     WORST,
-    Estimate,
     Row,
     attacked_with,
     explain_marks,
@@ -36,10 +33,6 @@ _INTERVALS = {
     "seeds.",
     True: "Brackets, several seeds: 95% t-interval of their mean; ± is their standard deviation.",
 }
-_CSV_FIELDS = (
-    *("baseline", "reference", "data", "n", "classes", "epsilon", "pgd_steps"),
-    *("backbone", "parameters", "image_size", "input_size", "device"),
-)
 
 
 def write_tables(results: Sequence[Results], folder: Path) -> None:
@@ -77,7 +70,8 @@ def wide_table(results: Sequence[Results]) -> Table:
     columns = ["model", "backbone", "size", "seeds"]
     for metric in metrics:
         columns += [metric, f"paper {metric}"] if metric in PAPERS else [metric]
-    columns += ["passes", "epochs", "seconds"]
+    counted = any(run.flops is not None for run in results)
+    columns += ["passes", *(["FLOPs"] if counted else []), "epochs", "seconds"]
     lines = []
     for title, row in zip(titles(rows), rows, strict=True):
         cells = [Cell(title), Cell(row.first.backbone), Cell(_size(row)), Cell(str(len(row.runs)))]
@@ -85,7 +79,9 @@ def wide_table(results: Sequence[Results]) -> Table:
             cells.append(_number(row, metric))
             if metric in PAPERS:
                 cells.append(Cell(_paper(row, metric) or "n/a"))
-        lines.append(TableRow([*cells, *map(Cell, _costs(row))]))
+        passes, *others = map(Cell, _costs(row))
+        flops = [Cell(_flops(row))] if counted else []
+        lines.append(TableRow([*cells, passes, *flops, *others]))
     return Table([Cell(column) for column in columns], lines, 3, header(results), notes(rows))
 
 
@@ -150,6 +146,11 @@ def _costs(row: Row) -> list[str]:
     return [count(row.mean("passes")), f"{row.mean('epochs'):.1f}", f"{row.mean('seconds'):.0f}"]
 
 
+def _flops(row: Row) -> str:
+    flops = row.mean_or_none("flops")
+    return "n/a" if flops is None else count(flops)
+
+
 def notes(rows: Sequence[Row], intervals: bool = False) -> list[str]:
     """Return the lines below the table: the meaning of the uncertainties and of the marks."""
     texts = _INTERVALS if intervals else _MARGINS
@@ -160,44 +161,3 @@ def notes(rows: Sequence[Row], intervals: bool = False) -> list[str]:
     if trained_unlike([run for row in rows for run in row.runs]):
         lines.append("[training images]: rows trained on different data are not comparable.")
     return lines + explain_marks(rows)
-
-
-def to_csv(results: Sequence[Results]) -> str:
-    """Return the table as CSV, one line per recipe, with plain numbers.
-
-    Accuracies are in percent. ``*_low`` and ``*_high`` are the 95% interval: Wilson's over the
-    images of a single run, Student's t of the mean over several seeds. ``*_std`` is the standard
-    deviation over the seeds. A value that does not apply is empty.
-    """
-    rows = group(results)
-    lines = [_csv_line(row, shown(rows)) for row in rows]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
-
-
-def _csv_line(row: Row, metrics: Sequence[str]) -> dict[str, object]:
-    run = row.first
-    line: dict[str, object] = {"recipe": run.recipe, "title": run.title, "seeds": len(row.runs)}
-    line |= {field: getattr(run, field) for field in _CSV_FIELDS}
-    costs: dict[str, object] = {
-        "train_images": in_common(row.runs, "train_images").replace(",", ""),
-        **{field: round(row.mean(field), 3) for field in ("passes", "epochs", "seconds")},
-    }
-    line |= dict.fromkeys(costs) if run.external else costs
-    for metric in metrics:
-        line |= _csv_numbers(metric, row.estimate(metric))
-    line |= {f"paper_{metric}": row.paper(metric) for metric in PAPERS}
-    line["collapsed"] = row.mark_of("fgsm") == COLLAPSED
-    return line
-
-
-def _csv_numbers(metric: str, estimate: Estimate | None) -> dict[str, object]:
-    names = (metric, f"{metric}_low", f"{metric}_high", f"{metric}_std")
-    if estimate is None:
-        return dict.fromkeys(names)
-    values = (estimate.value, estimate.low, estimate.high, estimate.std)
-    rounded = (None if value is None else round(value, 3) for value in values)
-    return dict(zip(names, rounded, strict=True))

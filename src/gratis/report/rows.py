@@ -76,6 +76,11 @@ class Row:
         """Return the mean of a number over the runs."""
         return fmean(getattr(run, field) for run in self.runs)
 
+    def mean_or_none(self, field: str) -> float | None:
+        """Return the mean of a number over the runs, or ``None`` if a run lacks it."""
+        values = [v for run in self.runs if (v := getattr(run, field)) is not None]
+        return fmean(values) if len(values) == len(self.runs) else None
+
     def estimate(self, metric: str) -> Estimate | None:
         """Return a metric, or ``None`` if a run lacks it."""
         values = [v for run in self.runs if (v := getattr(run, metric)) is not None]

@@ -126,10 +126,14 @@ def as_text(field: str, value: Any) -> str:
 
 
 def count(number: float) -> str:
-    """Return a count in a few characters: 950, 55k, 1.2M."""
-    if number < 9_950:
-        return f"{number:.0f}" if number < 1_000 else f"{number / 1_000:.1f}k"
-    return f"{number / 1_000:.0f}k" if number < 999_500 else f"{number / 1_000_000:.1f}M"
+    """Return a count in a few characters: 950, 55k, 1.2M, 3.4P."""
+    unit = ""
+    for larger in "kMGTPE":
+        if number < 999.5:
+            break
+        number, unit = number / 1_000, larger
+    decimals = 0 if not unit or (unit == "k" and number >= 9.95) else 1
+    return f"{number:.{decimals}f}{unit}"
 
 
 def plain(text: object) -> str:

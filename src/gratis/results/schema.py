@@ -77,6 +77,10 @@ class Results(Settings):
     ``corruptions`` the mean over all kinds and severities; ``None`` where the suite has none.
     Suites beyond ``table`` have sanity ``checks``. An external model has 0 ``passes``, ``epochs``
     and ``seconds``.
+
+    ``flops`` are the floating-point operations of training, as
+    :func:`gratis.run.flops.training_flops` counts them; ``None`` for an external model, and in
+    results from before they were counted.
     """
 
     recipe: Line
@@ -114,6 +118,7 @@ class Results(Settings):
     input_size: int
 
     passes: float
+    flops: Annotated[float, Field(ge=0)] | None = None
     epochs: float
     seconds: float
     device: Line

@@ -11,6 +11,7 @@ from gratis.evaluation import EvaluateSettings
 from gratis.files import write_json
 from gratis.recipe import Recipe
 from gratis.results import Measurement, Results
+from gratis.run.flops import training_flops
 from gratis.run.folder import RunFolder
 from gratis.run.machine import commit, device_name, versions
 from gratis.run.plan import EvaluationPlan
@@ -49,6 +50,7 @@ def run_results(
         backbone=_backbone(recipe),
         input_size=recipe.model.input_size or dataset.size,
         passes=position.passes,
+        flops=training_flops(recipe, dataset.size, len(dataset.classes), position.passes),
         epochs=position.passes / position.images,
         seconds=position.seconds,
         resolved=recipe.model_dump(mode="json", exclude_none=True),

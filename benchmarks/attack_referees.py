@@ -12,7 +12,7 @@ The tables:
   is the median of the rounds with the least and the greatest. "given" is the model as loaded, in
   evaluation mode; "prepared" has frozen parameters and channels last; "ours until fooled" is what
   our evaluation runs, on a faster equivalent of the model;
-- ``autoattack``: our verdict and pyautoattack's, on the given and the prepared model, every run in
+- ``autoattack``: our result and pyautoattack's, on the given and the prepared model, every run in
   a new process; ``--repeat`` sets the number of runs, each with another seed.
 
 The ideal gain of not attacking fooled images again is images x steps, divided by the number of

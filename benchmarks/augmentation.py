@@ -89,8 +89,8 @@ def view_functions(size: int) -> dict[str, Make]:
     images = flat.contiguous(memory_format=torch.channels_last)
     source = generator(place, "benchmark")
     ours, layers, transforms = Augment(HOW), kornia_layers(size), torchvision_transforms(size)
-    _, maps = ours(images, source)
-    grid = functional.affine_grid(maps, list(images.shape), align_corners=False)
+    _, affines = ours(images, source)
+    grid = functional.affine_grid(affines, list(images.shape), align_corners=False)
     return {
         OURS: lambda: ours(images, source)[0],
         "bare": lambda: functional.grid_sample(images, grid, align_corners=False),

@@ -13,7 +13,7 @@ from gratis.cli.allocator import keep_memory
 from gratis.data import Dataset
 from gratis.recipe import Recipe, resolve
 from gratis.run.build import build_to_measure
-from gratis.run.resolution import resolve_for
+from gratis.run.dependent_settings import resolve_dependent
 from gratis.training.trainer import Trainer
 
 PROFILE = "tiny-imagenet-small"
@@ -51,7 +51,7 @@ def trainer_of(recipe: Recipe, dataset: Dataset) -> Trainer:
     The process then keeps the memory that it frees, as under the command line.
     """
     keep_memory()
-    return build_to_measure(resolve_for(recipe, dataset), dataset)[0]
+    return build_to_measure(resolve_dependent(recipe, dataset), dataset)[0]
 
 
 def images_of(trainer: Trainer) -> Step:

@@ -27,8 +27,8 @@ from gratis.digests import file_digest
 from gratis.errors import GratisError
 from gratis.files import atomic_folder
 from gratis.objective import Objective
+from gratis.packaged import profile_names, profile_path, recipe_names, recipe_path
 from gratis.recipe import Recipe, load_profile, read_recipe, resolve
-from gratis.registry import profile_names, profile_path, recipe_names, recipe_path
 from gratis.training import checkpoint, checkpoint_file
 from gratis.training.step import TrainState
 from gratis.validation_sets import build, load

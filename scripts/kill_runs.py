@@ -36,7 +36,7 @@ RECIPES = {
         "adversary.free.gamma=0.7",
     ],
     "scheduled free": ["contrastive-scheduled"],
-    "contrastive, averaged weights": ["contrastive-low", "train.average=0.99"],
+    "contrastive, averaged weights": ["contrastive-low", "train.ema_decay=0.99"],
     "autoencoder": ["contrastive-autoencoder"],
     "PGD": ["pgd"],
     "N-FGSM": ["n-fgsm"],

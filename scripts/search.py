@@ -4,7 +4,7 @@
         --profile record-small --trials 30 train.epochs=10
 
 Each trial trains the recipe once with hyperparameters from optuna. Its score is the PGD accuracy of
-the averaged weights on images held out from the training set (``train.held_out`` of each class).
+the averaged weights on images held out from the training set (``train.held_out_per_class``).
 The validation images are not used. The study is in OUT/study.log: after an interrupt, the same
 command continues it. At the end the script prints the trials, best first, and the overrides of the
 best one.
@@ -120,7 +120,7 @@ def objective(args: argparse.Namespace, word: str) -> Callable[[optuna.Trial], f
 def recipe_of(args: argparse.Namespace, drawn: list[str]) -> Recipe:
     """Return the recipe with a trial's hyperparameters; the user's overrides come last."""
     # Measure the held-out images at the end of training only.
-    held_out = [f"train.held_out={HELD_OUT}", "train.monitor_every=1000000"]
+    held_out = [f"train.held_out_per_class={HELD_OUT}", "train.monitor_every=1000000"]
     root = f"data.root={json.dumps(str(args.data_root.absolute()))}"
     return resolve(args.recipe, args.profile, [*drawn, *held_out, root, *args.overrides])
 
@@ -170,8 +170,8 @@ def main() -> None:
     if word not in SPACES:
         known = ", ".join(SPACES)
         raise SystemExit(f"{args.recipe}: no search space for {word!r}; choose one with {known}")
-    if recipe.train.held_out == 0:
-        raise SystemExit("train.held_out: the score needs held-out images; set it to 1 or more")
+    if recipe.train.held_out_per_class == 0:
+        raise SystemExit("train.held_out_per_class: set it to 1 or more, the score needs it")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         # Other settings are another study.

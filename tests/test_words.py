@@ -55,10 +55,11 @@ GIVEN_UP = {
     "honesty": "sanity checks",
     "foreign": "external",
     "elsewhere": "external",
-    "catalogue": "registry",
+    "catalogue": "packaged recipes",
     "contract": "base",
     "corner": "bound",
     "unsaid": "default",
+    "verdict": "outcome of an attack, summary of a report",
     "whoever": "the caller",
     "somebody": "the user",
 }

@@ -28,7 +28,7 @@ COLUMNS = ["model", "tool", "accuracy in percent", "seconds", "times ours"]
 
 
 def autoattack(setup: AttackSetup, repeats: int, states: Sequence[str]) -> Iterator[str]:
-    """Yield the table's lines: accuracy and seconds of our verdict and of pyautoattack's.
+    """Yield the table's lines: accuracy and seconds of our result and of pyautoattack's.
 
     The tools run in turn, pyautoattack in each of the ``states`` of the model. Every repeat has
     another seed.

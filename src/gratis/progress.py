@@ -34,7 +34,7 @@ def bar(title: str, total: float | None, *columns: ProgressColumn) -> Iterator["
 
     ``total`` is the amount of work, or ``None`` if it is unknown.
     """
-    shown = Progress(
+    display = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         *columns,
@@ -45,34 +45,34 @@ def bar(title: str, total: float | None, *columns: ProgressColumn) -> Iterator["
         transient=True,
         disable=_hidden or not console.is_terminal,
     )
-    with shown:
-        yield Bar(shown, title, total)
+    with display:
+        yield Bar(display, title, total)
 
 
 class Bar:
     """A progress bar."""
 
-    def __init__(self, shown: Progress, title: str, total: float | None) -> None:
+    def __init__(self, display: Progress, title: str, total: float | None) -> None:
         """Add a bar to a live display."""
-        self._shown = shown
-        self._task = shown.add_task(title, total=total, note="")
+        self._display = display
+        self._task = display.add_task(title, total=total, note="")
 
     def advance(self, amount: float = 1, note: str | None = None) -> None:
         """Advance the bar by ``amount``; ``note`` replaces the text beside it."""
-        self._shown.update(self._task, advance=amount)
+        self._display.update(self._task, advance=amount)
         if note is not None:
-            self._shown.update(self._task, note=note)
+            self._display.update(self._task, note=note)
 
     def resize(self, total: float) -> None:
         """Change the amount of work to ``total``."""
-        self._shown.update(self._task, total=total)
+        self._display.update(self._task, total=total)
 
 
 def track(items: Iterable[Item], title: str, total: int | None = None) -> Iterator[Item]:
     """Yield every item of ``items`` and count them in a progress bar."""
     if total is None and isinstance(items, Sized):
         total = len(items)
-    with bar(title, total, MofNCompleteColumn()) as shown:
+    with bar(title, total, MofNCompleteColumn()) as display:
         for item in items:
             yield item
-            shown.advance()
+            display.advance()

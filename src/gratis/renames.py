@@ -2,6 +2,7 @@
 
 import functools
 import logging
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -13,6 +14,11 @@ RENAMED = {
     "record/random-start": "record/fgsm-rs",
     "record-random-start": "record-fgsm-rs",
     "adversary.fgsm": "adversary.n_fgsm",
+    "adversary.free.reset": "adversary.free.reset_delta",
+    "train.average": "train.ema_decay",
+    "train.count": "train.epoch_unit",
+    "train.decay_all": "train.decay_norms_and_biases",
+    "train.held_out": "train.held_out_per_class",
     "train.watch_every": "train.monitor_every",
 }
 
@@ -23,6 +29,30 @@ def current(name: str) -> str:
     if new != name:
         warn_once(name, new)
     return new
+
+
+def present_path(path: str) -> str:
+    """Return the present form of a key's dotted path in a stored file, without a warning."""
+    parts = path.split(".")
+    for depth in range(2, len(parts) + 1):
+        above = ".".join(parts[:depth])
+        parts[:depth] = RENAMED.get(above, above).split(".")
+    return ".".join(parts)
+
+
+def present_names(content: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Return a stored recipe under present names, without a warning.
+
+    Args:
+        content: nested mappings.
+        above: the dotted path of ``content``, which ends in a dot.
+    """
+    present = {}
+    for key, value in content.items():
+        path = present_path(f"{above}{key}")
+        inner = present_names(value, f"{path}.") if isinstance(value, dict) else value
+        present[path.removeprefix(above)] = inner
+    return present
 
 
 @functools.cache

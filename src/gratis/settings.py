@@ -154,8 +154,8 @@ def _describe(problem: Any, kind: type[BaseModel]) -> str:
     if isinstance(cause := problem.get("ctx", {}).get("error"), GratisError | ValueError):
         return str(cause)
     given = problem.get("input")
-    shown = f" (got {brief(given)})" if isinstance(given, str | int | float | bool) else ""
-    return f"{problem['msg'][0].lower()}{problem['msg'][1:]}{shown}"
+    given_text = f" (got {brief(given)})" if isinstance(given, str | int | float | bool) else ""
+    return f"{problem['msg'][0].lower()}{problem['msg'][1:]}{given_text}"
 
 
 def _settings_at(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel] | None:

@@ -28,7 +28,7 @@ def model():
 def batch_of():
     """Make a batch: ``batch_of(n, views=1, number=0)``, with many pixels at exactly 0 and 1.
 
-    Its n images are some of a split of ``SPLIT``; its maps are those of random views.
+    Its n images are some of a split of ``SPLIT``; its affine maps are those of random views.
     """
 
     def make(n, views=1, number=0, dtype=torch.float32):
@@ -37,7 +37,7 @@ def batch_of():
         images = images.to(dtype).contiguous(memory_format=torch.channels_last)
         labels = torch.randint(4, (n,), generator=source)
         indices = torch.randperm(SPLIT, generator=source)[:n]
-        maps = Augment(AugmentSettings())(images[:n], source, views)[1]
-        return Batch(images[:n], labels, indices, images, maps, split_size=SPLIT)
+        affines = Augment(AugmentSettings())(images[:n], source, views)[1]
+        return Batch(images[:n], labels, indices, images, affines, split_size=SPLIT)
 
     return make

@@ -34,12 +34,12 @@ def split():
 def show(split):
     """Make a batch of images of the split, a view for each map: ``show([3, 1], MIRROR)``."""
 
-    def make(places, *maps, number=None):
+    def make(places, *affines, number=None):
         indices = torch.tensor(places)
         images, views, joined = split[indices], split[indices], None
-        if maps:
-            joined = torch.stack(maps).repeat_interleave(len(places), 0)
-            views = warp(images.repeat(len(maps), 1, 1, 1), joined)[0]
+        if affines:
+            joined = torch.stack(affines).repeat_interleave(len(places), 0)
+            views = warp(images.repeat(len(affines), 1, 1, 1), joined)[0]
         return Batch(images, indices % 4, indices, views, joined, number, SPLIT)
 
     return make
@@ -118,11 +118,11 @@ def test_the_cache_stores_the_delta_warped_back(show):
     adversary, batch = cached(step_size=0.02), show([1, 6], turned)
     replay(adversary, show([1, 6]), signs_of(batch, 0))
     before, delta = cache_of(adversary)[0, [1, 6]], cached_delta(adversary, batch)
-    torch.testing.assert_close(delta, warp(before * UNIT, batch.maps)[0])
+    torch.testing.assert_close(delta, warp(before * UNIT, batch.affines)[0])
     signs = signs_of(batch, 1)
     replay(adversary, batch, signs)
     moved = (delta + 0.02 * signs).clamp(-EPSILON, EPSILON)
-    back, seen = warp(moved, inverse(batch.maps))
+    back, seen = warp(moved, inverse(batch.affines))
     assert 0.5 < seen.float().mean() < 1
     expected = torch.where(seen, back, before * UNIT)
     found = cache_of(adversary)[0, [1, 6]] * UNIT

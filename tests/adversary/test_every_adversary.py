@@ -20,7 +20,7 @@ VARIANTS = {
     "free": [
         {"epsilon": FALLING},
         {"epsilon": FALLING, "gamma": 0.6, "delta_momentum": 0.5, "step_size": 0.03},
-        {"epsilon": FALLING, "replays": 2, "reset": True},
+        {"epsilon": FALLING, "replays": 2, "reset_delta": True},
     ],
     "n_fgsm": [{"epsilon": FALLING}, {"epsilon": FALLING, "noise": 1, "step_size": 0.125}],
     "fgsm_rs": [{"epsilon": FALLING}, {"epsilon": FALLING, "step_size": 0.125}],

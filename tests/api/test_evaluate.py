@@ -182,7 +182,7 @@ class Constant(nn.Module):
         return 0 * images.mean((1, 2, 3))[:, None] + 3 * wanted
 
 
-def test_models_that_differ_in_an_attribute_do_not_share_verdicts(images, labels, tmp_path):
+def test_models_that_differ_in_an_attribute_do_not_share_outcomes(images, labels, tmp_path):
     few = {"suite": "paper", "images": 50, "out": tmp_path / "out"}
     found = [gratis.evaluate(Constant(n), images[:60], labels[:60], **few).clean for n in (0, 3)]
     rows = torch.arange(50) * 60 // 50

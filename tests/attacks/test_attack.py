@@ -32,7 +32,7 @@ INDICES = torch.arange(48)
 
 @pytest.fixture
 def exact(toy):
-    """The toy network in double precision, so that no verdict depends on rounding."""
+    """The toy network in double precision, so that no outcome depends on rounding."""
     net, images, labels = toy
     return copy.deepcopy(net).double(), images.double(), labels
 

@@ -35,15 +35,15 @@ def views_of(images, how, seed=0, views=1):
 
 def test_settings_that_change_nothing_return_the_images_bit_for_bit():
     images = photos()
-    views, maps = views_of(images, only(), views=2)
+    views, affines = views_of(images, only(), views=2)
     assert torch.equal(views, torch.cat([images, images]))
-    assert torch.equal(maps, torch.eye(2, 3).expand(12, 2, 3))
+    assert torch.equal(affines, torch.eye(2, 3).expand(12, 2, 3))
 
 
 @pytest.mark.parametrize("word", PLAIN)
 def test_colours_alone_do_not_resample(word):
-    views, maps = views_of(photos(), only(**{word: 0.3}))
-    assert torch.equal(maps, torch.eye(2, 3).expand(6, 2, 3))
+    views, affines = views_of(photos(), only(**{word: 0.3}))
+    assert torch.equal(affines, torch.eye(2, 3).expand(6, 2, 3))
     assert not torch.equal(views, photos())
 
 
@@ -73,26 +73,26 @@ def test_views_stay_in_range(rotation, low, shift, crop, colours, height):
         brightness=colours,
         contrast=colours,
     )
-    views, maps = views_of(photos(3, height, 7), how, views=2)
-    assert views.shape == (6, 3, height, 7) and maps.shape == (6, 2, 3)
+    views, affines = views_of(photos(3, height, 7), how, views=2)
+    assert views.shape == (6, 3, height, 7) and affines.shape == (6, 2, 3)
     assert views.min() >= 0 and views.max() <= 1
 
 
 def test_equal_images_get_different_views_and_a_seed_repeats_them():
     images = photos(1).expand(4, 3, 12, 12)
-    views, maps = views_of(images, AugmentSettings(), views=2)
+    views, affines = views_of(images, AugmentSettings(), views=2)
     for i in range(8):
         for j in range(i):
             assert not torch.equal(views[i], views[j])
     again = views_of(images, AugmentSettings(), views=2)
-    assert torch.equal(again[0], views) and torch.equal(again[1], maps)
+    assert torch.equal(again[0], views) and torch.equal(again[1], affines)
     assert not torch.equal(views_of(images, AugmentSettings(), seed=1, views=2)[0], views)
 
 
 def test_views_are_view_major():
     images = photos(3)
-    views, maps = views_of(images, only(rotation=30), views=2)
-    torch.testing.assert_close(views, resample(torch.cat([images, images]), maps))
+    views, affines = views_of(images, only(rotation=30), views=2)
+    torch.testing.assert_close(views, resample(torch.cat([images, images]), affines))
 
 
 @pytest.mark.parametrize("how", [AugmentSettings(), only(), only(hue=0.1), only(rotation=9)])
@@ -129,19 +129,19 @@ def test_autocast_does_not_change_views():
 
 
 def test_a_batch_of_one_and_double_precision():
-    views, maps = views_of(photos(1).double(), AugmentSettings())
-    assert views.dtype == maps.dtype == torch.float64
+    views, affines = views_of(photos(1).double(), AugmentSettings())
+    assert views.dtype == affines.dtype == torch.float64
 
 
 @pytest.mark.parametrize(("height", "width"), [(12, 12), (9, 14)])
 def test_geometry_agrees_with_kornia(height, width):
     images = photos(6, height, width)
-    views, maps = views_of(images, AugmentSettings(**PLAIN))
+    views, affines = views_of(images, AugmentSettings(**PLAIN))
     # From pixels of the view to pixels of the image; kornia takes the inverse.
     to_unit = torch.tensor(
         [[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]]
     )
-    square = torch.cat([maps, torch.tensor([0.0, 0, 1]).expand(6, 1, 3)], dim=1)
+    square = torch.cat([affines, torch.tensor([0.0, 0, 1]).expand(6, 1, 3)], dim=1)
     pixels = torch.linalg.inv(to_unit) @ square @ to_unit
     forward = torch.linalg.inv(pixels)[:, :2]
     theirs = kornia.geometry.transform.warp_affine(images, forward, (height, width))
@@ -150,9 +150,9 @@ def test_geometry_agrees_with_kornia(height, width):
 
 def test_rotation_is_rigid_in_pixels_and_within_its_limit():
     height, width = 10, 20
-    _, maps = views_of(photos(200, height, width), only(rotation=25))
+    _, affines = views_of(photos(200, height, width), only(rotation=25))
     sides = torch.tensor([width / 2, height / 2])
-    rigid = maps[:, :, :2] * sides[:, None] / sides[None, :]
+    rigid = affines[:, :, :2] * sides[:, None] / sides[None, :]
     torch.testing.assert_close(rigid @ rigid.mT, torch.eye(2).expand(200, 2, 2))
     degrees = torch.rad2deg(torch.atan2(rigid[:, 0, 1], rigid[:, 0, 0]))
     assert degrees.abs().max() <= 25.001 and degrees.min() < -20 and degrees.max() > 20
@@ -165,14 +165,14 @@ def test_a_quarter_turn_equals_rot90():
 
 
 def test_scale_enlarges_the_content():
-    _, maps = views_of(photos(100), only(scale=(1.5, 2)))
-    assert (1 / maps[:, 0, 0]).min() >= 1.499 and (1 / maps[:, 0, 0]).max() <= 2.001
+    _, affines = views_of(photos(100), only(scale=(1.5, 2)))
+    assert (1 / affines[:, 0, 0]).min() >= 1.499 and (1 / affines[:, 0, 0]).max() <= 2.001
 
 
 def test_shift_moves_within_its_share_of_the_side():
     images = photos(100, 10, 20)
-    views, maps = views_of(images, only(shift=0.25))
-    assert 0.45 < maps[:, :, 2].abs().max() <= 0.5
+    views, affines = views_of(images, only(shift=0.25))
+    assert 0.45 < affines[:, :, 2].abs().max() <= 0.5
     exact = torch.eye(2, 3).repeat(100, 1, 1)
     exact[:, 0, 2] = -2 * 3 / 20
     moved = resample(images, exact)
@@ -182,8 +182,8 @@ def test_shift_moves_within_its_share_of_the_side():
 
 
 def test_crop_windows_lie_inside_and_reach_the_edges():
-    _, maps = views_of(photos(300), only(crop=0.5))
-    kept, centre = maps[:, 0, 0], maps[:, :, 2]
+    _, affines = views_of(photos(300), only(crop=0.5))
+    kept, centre = affines[:, 0, 0], affines[:, :, 2]
     assert kept.min() >= 0.5 and kept.max() <= 1
     # The outermost pixel centres of 12 lie at 11/12, which windows reach and do not pass.
     outermost = centre.abs() + kept[:, None] * 11 / 12
@@ -197,8 +197,8 @@ def test_flip_mirrors_and_twice_is_the_identity():
     torch.testing.assert_close(once, images.flip(3), rtol=0, atol=1e-5)
     twice, _ = views_of(once, only(flip=1), seed=1)
     torch.testing.assert_close(twice, images, rtol=0, atol=1e-5)
-    _, maps = views_of(photos(400), only(flip=0.25))
-    assert (maps[:, 0, 0] < 0).float().mean() == pytest.approx(0.25, abs=0.06)
+    _, affines = views_of(photos(400), only(flip=0.25))
+    assert (affines[:, 0, 0] < 0).float().mean() == pytest.approx(0.25, abs=0.06)
 
 
 def factors(low, high, n=6):

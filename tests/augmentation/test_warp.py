@@ -61,13 +61,13 @@ def test_shifts_by_whole_pixels_are_exact_and_zero_outside(right, down):
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_agrees_with_nearest_neighbours_of_grid_sample(layout):
     # In double precision no coordinate lies on the edge between two pixels.
-    delta, maps = (
+    delta, affines = (
         signs().double().contiguous(memory_format=layout),
         maps_of({}, dtype=torch.float64),
     )
-    grid = functional.affine_grid(maps, list(SHAPE), align_corners=False)
+    grid = functional.affine_grid(affines, list(SHAPE), align_corners=False)
     expected = functional.grid_sample(delta, grid, mode="nearest", align_corners=False)
-    warped, seen = warp(delta, maps)
+    warped, seen = warp(delta, affines)
     assert torch.equal(warped, expected)
     ones = functional.grid_sample(torch.ones_like(delta), grid, mode="nearest", align_corners=False)
     assert torch.equal(seen.expand_as(ones), ones.bool())
@@ -79,9 +79,9 @@ def test_warping_makes_no_new_values():
 
 
 def test_the_inverse_is_a_left_and_a_right_inverse():
-    maps = maps_of({"rotation": 90}, dtype=torch.float64)
-    last = torch.tensor([[[0.0, 0, 1]]], dtype=torch.float64).expand(len(maps), 1, 3)
-    square, back = torch.cat([maps, last], 1), torch.cat([inverse(maps), last], 1)
+    affines = maps_of({"rotation": 90}, dtype=torch.float64)
+    last = torch.tensor([[[0.0, 0, 1]]], dtype=torch.float64).expand(len(affines), 1, 3)
+    square, back = torch.cat([affines, last], 1), torch.cat([inverse(affines), last], 1)
     unit = torch.eye(3, dtype=torch.float64).expand_as(square)
     torch.testing.assert_close(square @ back, unit)
     torch.testing.assert_close(back @ square, unit)
@@ -99,9 +99,9 @@ def test_the_inverse_is_a_left_and_a_right_inverse():
 def test_warping_there_and_back_keeps_most_visible_pixels_in_place(settings, share):
     # Every pixel has its own number, so that none is right by chance.
     delta = torch.arange(1, 1025).view(1, 1, 32, 32).repeat(64, 3, 1, 1)
-    maps = maps_of(settings, 64, 32, 32)
-    there, _ = warp(delta, maps)
-    back, seen = warp(there, inverse(maps))
+    affines = maps_of(settings, 64, 32, 32)
+    there, _ = warp(delta, affines)
+    back, seen = warp(there, inverse(affines))
     assert seen.float().mean() > 0.6
     seen = seen.expand_as(back)
     assert (back == delta)[seen].float().mean() > share

@@ -16,7 +16,7 @@ from gratis import cli
 # The smallest training that still uses every component.
 TINY = [
     *("model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3"),
-    *("train.epochs=1", "train.held_out=1", "evaluate.images=40", "evaluate.pgd_steps=1"),
+    *("train.epochs=1", "train.held_out_per_class=1", "evaluate.images=40", "evaluate.pgd_steps=1"),
 ]
 REPRODUCE = ["reproduce", "--out", "out", "--only", "resnet18", "--only", "free", *TINY]
 # Larger files are compared by size only.

@@ -131,7 +131,7 @@ def test_a_terminated_run_resumes_to_the_same_numbers(tmp_path, works):
 
 def test_real_images_through_training_sets_and_evaluation(tiny_imagenet, tmp_path, works, refused):
     options = ["--profile", "tiny-imagenet-small", "--data-root", tiny_imagenet]
-    small = [*SHORT, *NARROW, "data.classes=3", "train.held_out=2"]
+    small = [*SHORT, *NARROW, "data.classes=3", "train.held_out_per_class=2"]
     trained = gratis("train", "resnet18", *options, "--out", tmp_path / "base", *small)
     assert trained.returncode == 0, trained.stderr
     works("perturb", tmp_path / "base", "--out", tmp_path / "sets")

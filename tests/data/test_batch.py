@@ -42,7 +42,7 @@ def test_views_stay_with_their_images(n, parts, views):
         own = part.images[:, 0, 0, 0]
         expected = torch.cat([own + 100 * k for k in range(views)])
         assert torch.equal(part.views[:, 0, 0, 0], expected)
-        assert torch.equal(part.maps[:, 0, 0], expected)
+        assert torch.equal(part.affines[:, 0, 0], expected)
         assert torch.equal(part.labels, (own % 3).long())
         assert part.views.is_contiguous(memory_format=torch.channels_last)
 
@@ -72,8 +72,8 @@ def test_gradients_of_the_parts_reach_one_leaf_tensor():
 
 
 def test_a_batch_without_maps_has_parts_without_maps():
-    batch = dataclasses.replace(batch_of(6, 1), maps=None)
-    assert [part.maps for part in batch.split(2)] == [None, None]
+    batch = dataclasses.replace(batch_of(6, 1), affines=None)
+    assert [part.affines for part in batch.split(2)] == [None, None]
 
 
 def test_a_batch_never_changes():

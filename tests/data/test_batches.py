@@ -160,11 +160,11 @@ def test_views_are_made_with_the_batch_and_depend_on_seed_and_number_alone():
     batch = drawn(5)
     assert (len(batch), batch.view_count) == (3, 2)
     assert torch.equal(batch.views[3:], batch.images.flip(3))
-    assert torch.equal(batch.maps, drawn(5).maps)
-    assert not torch.equal(batch.maps, drawn(4).maps)
-    assert not torch.equal(batch.maps, drawn(5, seed=1).maps)
+    assert torch.equal(batch.affines, drawn(5).affines)
+    assert not torch.equal(batch.affines, drawn(4).affines)
+    assert not torch.equal(batch.affines, drawn(5, seed=1).affines)
     plain = make(9, 4)[5]
-    assert plain.views is plain.images and plain.maps is None
+    assert plain.views is plain.images and plain.affines is None
 
 
 def test_a_batch_knows_its_number_and_the_size_of_its_split():

@@ -50,7 +50,7 @@ def test_images_labels_and_names(made):
     ]
     assert np.array_equal(dataset.validation.images, rows[layout.validation][0])
     assert dataset.classes[-1] == f"class{layout.classes - 1}"
-    assert (dataset.name, dataset.size, dataset.mirrors) == (name, 32, True)
+    assert (dataset.name, dataset.size, dataset.flippable) == (name, 32, True)
 
 
 def test_fewer_classes_and_another_size(made):

@@ -10,7 +10,7 @@ def test_the_split_is_fixed_stratified_and_whole():
     dataset = load(DataSettings(name="digits"))
     assert (len(dataset.train), len(dataset.validation)) == (1437, 360)
     assert dataset.fingerprint == "603b3fd7773db04fdecbef69de86e8e7cb279f53dd4eda03af58a5d31f268fbb"
-    assert not dataset.mirrors
+    assert not dataset.flippable
     assert dataset.classes == tuple("0123456789")
     shares = [np.bincount(s.labels) / len(s) for s in (dataset.train, dataset.validation)]
     assert np.abs(shares[0] - shares[1]).max() < 1 / 360

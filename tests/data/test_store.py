@@ -35,7 +35,7 @@ def test_the_store_holds_the_images_that_pillow_decodes(settings, pets):
         assert split.labels.dtype == np.int64
         assert isinstance(split.images, np.memmap)
     assert (dataset.name, dataset.classes, dataset.size) == ("folder", ("cat", "dog"), 16)
-    assert dataset.mirrors
+    assert dataset.flippable
     assert dataset.fingerprint == fingerprint(dataset.train, dataset.validation)
 
 

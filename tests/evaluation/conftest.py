@@ -39,7 +39,7 @@ class Seen(list):
 
 
 class Doubled(nn.Module):
-    """A network in double precision, whose verdicts do not depend on the batch."""
+    """A network in double precision, whose outcomes do not depend on the batch."""
 
     def __init__(self):
         super().__init__()

@@ -60,7 +60,7 @@ def test_plain_torch_gives_the_same_accuracy(kept, saved, net, split):
     np.testing.assert_array_equal(changed > 0, found.correct["clean"] & ~correct)
 
 
-def test_the_verdicts_are_those_on_whole_pixel_values(saved):
+def test_the_outcomes_are_those_on_whole_pixel_values(saved):
     whole, path = saved("uint8")
     exact, _ = saved("float32")
     assert whole.accuracy("robust") >= exact.accuracy("robust") - 0.1

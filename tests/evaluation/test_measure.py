@@ -1,4 +1,4 @@
-"""Suites as a whole: which images each task runs on, which verdict counts, and what is cached."""
+"""Suites as a whole: which images each task runs on, which outcome counts, and what is cached."""
 
 import os
 import signal
@@ -108,7 +108,7 @@ def test_the_curve_falls_and_equals_each_epsilon_alone(net, split, sets):
     assert last.sum() < found.correct["pgd 2/255"].sum()
 
 
-# The verdict
+# The outcome
 
 
 def test_an_example_outside_epsilon_or_the_range_does_not_count(net, split):
@@ -148,10 +148,10 @@ def test_an_attack_whose_success_is_rejected_runs_again_to_the_end(net, split, m
         return attack(classify, images, *arguments)
 
     monkeypatch.setattr(tasks, "attack", noted)
-    verdict = GradientAttack(name="bim", threat="robust", attack=how).run(evaluated, clean)
+    outcome = GradientAttack(name="bim", threat="robust", attack=how).run(evaluated, clean)
     assert attacked == [len(clean)] and len(clean) > 15
     # The negated gradient lowers the loss, so no image is fooled.
-    assert verdict.correct.all()
+    assert outcome.correct.all()
 
 
 def test_a_lying_attack_is_not_believed(net, split, monkeypatch):
@@ -162,9 +162,9 @@ def test_a_lying_attack_is_not_believed(net, split, monkeypatch):
     monkeypatch.setattr(tasks, "run_attack", lie)
     how = AttackSettings.bim(0.0).model_copy(update={"until_fooled": True})
     evaluated = EvaluatedModel(net, split, {}, 0)
-    verdict = GradientAttack(name="bim", threat="robust", attack=how).run(evaluated, np.arange(24))
+    outcome = GradientAttack(name="bim", threat="robust", attack=how).run(evaluated, np.arange(24))
     clean = evaluated.is_correct(*evaluated.batch_at(np.arange(24))[:2]).numpy()
-    np.testing.assert_array_equal(verdict.correct, clean)
+    np.testing.assert_array_equal(outcome.correct, clean)
 
 
 # The cache
@@ -277,7 +277,7 @@ def other_images(net, split):
         (other_images, {}, 0),
     ],
 )
-def test_verdicts_of_other_models_images_or_settings_are_not_used(
+def test_outcomes_of_other_models_images_or_settings_are_not_used(
     net, split, sets, tmp_path, change, settings, seed
 ):
     measure(net, split, sets, STANDARD, 0, tmp_path / "cache")

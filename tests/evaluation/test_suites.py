@@ -89,7 +89,7 @@ def test_epsilon_zero_changes_nothing():
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 250])
-def test_batch_size_changes_no_verdict(batch_size):
+def test_batch_size_changes_no_outcome(batch_size):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(108, 8), nn.Tanh(), nn.Linear(8, 2))
     source = np.random.default_rng(0)

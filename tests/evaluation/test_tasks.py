@@ -54,10 +54,10 @@ def test_a_model_never_gets_an_empty_batch(net, split):
     attack = AttackSettings.pgd(0.0, steps=2).model_copy(update={"until_fooled": True})
     # Within an epsilon of 0 no image is fooled, so there is no claim to check.
     clean = evaluated.is_correct(*evaluated.batch_at(np.arange(len(split)))[:2]).numpy()
-    verdict = GradientAttack(name="pgd", threat="robust", attack=attack).run(
+    outcome = GradientAttack(name="pgd", threat="robust", attack=attack).run(
         evaluated, clean.nonzero()[0]
     )
-    assert verdict.correct.all() and 0 not in net.seen
+    assert outcome.correct.all() and 0 not in net.seen
 
 
 def test_more_draws_fool_more_images_and_do_not_depend_on_the_batch(net, split):
@@ -78,8 +78,8 @@ def test_a_fooled_image_is_not_moved_again(net, split):
     worst(draws=4).run(evaluated, np.arange(len(split)))
     survivors = [len(split)]
     for draws in range(1, 4):
-        verdict = worst(draws=draws).run(EvaluatedModel(net, split, {}, 5), np.arange(len(split)))
-        survivors.append(int(verdict.correct.sum()))
+        outcome = worst(draws=draws).run(EvaluatedModel(net, split, {}, 5), np.arange(len(split)))
+        survivors.append(int(outcome.correct.sum()))
     assert net.seen[:4] == survivors
 
 
@@ -214,15 +214,15 @@ class Wrong(nn.Module):
         )
 
 
-def test_a_verdict_is_that_of_the_model_itself_and_not_of_the_copy(net, split):
+def test_a_outcome_is_that_of_the_model_itself_and_not_of_the_copy(net, split):
     how = AttackSettings.pgd(0.0, steps=2).model_copy(update={"until_fooled": True})
     evaluated = EvaluatedModel(net, split, {}, 0)
     everyone = np.arange(len(split))
     clean = evaluated.is_correct(*evaluated.batch_at(everyone)[:2]).numpy()
     wrong = replace(evaluated, attack_copy=Wrong())
-    verdict = GradientAttack(name="pgd", threat="robust", attack=how).run(wrong, everyone)
+    outcome = GradientAttack(name="pgd", threat="robust", attack=how).run(wrong, everyone)
     assert clean.sum() > 0
-    np.testing.assert_array_equal(verdict.correct, clean)
+    np.testing.assert_array_equal(outcome.correct, clean)
 
 
 def test_images_that_fool_only_the_copy_are_attacked_again_on_the_model(net, split):

@@ -5,8 +5,8 @@ from torch.nn import functional
 
 from gratis.errors import GratisError
 from gratis.model import Classifier, ModelSettings, Output, logits_of, passes_per_image
+from gratis.packaged import profile_names
 from gratis.recipe import load_profile, resolve
-from gratis.registry import profile_names
 
 CHANNELS = (4, 4, 8, 8)
 

@@ -1,8 +1,8 @@
 import pytest
 
 from gratis.errors import GratisError
+from gratis.packaged import recipe_names, row_name
 from gratis.recipe import choose_rows, load_profile, resolve, resolve_rows
-from gratis.registry import recipe_names, row_name
 from gratis.yaml_files import dump_yaml
 
 

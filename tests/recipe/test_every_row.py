@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 import gratis
+from gratis.packaged import profile_names, recipe_names, recipe_path, row_name
 from gratis.recipe import load_profile, read_recipe, resolve
-from gratis.registry import profile_names, recipe_names, recipe_path, row_name
 from gratis.schedule import Constant
 from gratis.yaml_files import read_yaml
 
@@ -24,7 +24,7 @@ row_of_its_table = pytest.mark.parametrize(
 )
 
 
-def test_the_registry_names_every_file():
+def test_packaged_names_every_file():
     assert sorted(NAMES) == sorted(recipe_names())
     assert len(NAMES) >= 16
 
@@ -59,7 +59,7 @@ def test_a_profile_adds_no_part_to_a_row(name, profile):
 def test_rows_of_one_backbone_cost_the_same(profile):
     rows = [resolve(name, profile) for name in TABLES[profile] if name != RECORD]
     compared = [row for row in rows if not row.reference]
-    assert all(row.train.count == "passes" for row in compared)
+    assert all(row.train.epoch_unit == "passes" for row in compared)
     for backbone in {row.model.backbone for row in compared}:
         alike = [row for row in compared if row.model.backbone == backbone]
         assert len({row.train.epochs for row in alike}) == 1, backbone

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from gratis.packaged import recipe_names
 from gratis.recipe import Recipe, load_profile, resolve
-from gratis.registry import recipe_names
 from gratis.schedule import Linear
 from gratis.yaml_files import dump_yaml, parse_value
 

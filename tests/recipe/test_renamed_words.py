@@ -6,6 +6,7 @@ import pytest
 
 from gratis import renames
 from gratis.errors import GratisError
+from gratis.packaged import recipe_names, recipe_path, row_name
 from gratis.recipe import (
     choose_rows,
     load_profile,
@@ -15,7 +16,6 @@ from gratis.recipe import (
     resolve_rows,
     with_overrides,
 )
-from gratis.registry import recipe_names, recipe_path, row_name
 
 ROW = "title: t\nobjective: cross_entropy\n"
 
@@ -159,6 +159,41 @@ def test_errors_name_the_word_that_was_written(refused, override, problem):
 def test_errors_of_all_rows_name_the_override_as_it_was_written():
     with pytest.raises(GratisError, match=r"^adversary\.fgsm\.noise=1: no row has this key"):
         resolve_rows("tiny-imagenet", ["adversary=natural", "adversary.fgsm.noise=1"])
+
+
+TRAIN = {
+    "train.average": "train.ema_decay",
+    "train.count": "train.epoch_unit",
+    "train.decay_all": "train.decay_norms_and_biases",
+    "train.held_out": "train.held_out_per_class",
+}
+VALUES = {"train.average": 0.9, "train.count": "images", "train.decay_all": False}
+
+
+@pytest.mark.parametrize(("old", "new"), [*TRAIN.items(), ("adversary.free.reset", None)])
+def test_a_renamed_key_means_the_same(warned, old, new):
+    new, value = new or "adversary.free.reset_delta", VALUES.get(old, 1)
+    assert resolve("free", None, [f"{old}={value}"]) == resolve("free", None, [f"{new}={value}"])
+    assert resolve("free", None, [f"{old}={value}"]) != resolve("free")
+    (message,) = warned()
+    assert message.startswith(f"{old} is now called {new};")
+
+
+def test_stored_names_become_the_present_ones_without_a_warning(warned):
+    settings = {"average": 0.9, "count": "passes", "decay_all": True, "held_out": 5, "epochs": 1}
+    stored = {"name": "fast", "adversary": {"free": {"reset": True}}, "train": settings}
+    present = renames.present_names(stored)
+    assert present["name"] == "fast" and present["adversary"] == {"free": {"reset_delta": True}}
+    assert present["train"] == {
+        "ema_decay": 0.9,
+        "epoch_unit": "passes",
+        "decay_norms_and_biases": True,
+        "held_out_per_class": 5,
+        "epochs": 1,
+    }
+    assert renames.present_path("adversary.fgsm.noise") == "adversary.n_fgsm.noise"
+    assert renames.present_names(present) == present
+    assert not warned()
 
 
 def test_a_key_under_both_names_is_refused():

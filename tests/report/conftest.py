@@ -82,7 +82,7 @@ def check():
 
 @pytest.fixture
 def results(result):
-    """A baseline, a row of three seeds that collapsed, and a reference that lacks two sets."""
+    """A baseline, a row of three seeds that overfitted, and a reference that lacks two sets."""
     paper = Paper(geometric=48, fgsm_transfer=28)
     return [
         result("baseline", baseline=True, paper=Paper(geometric=32)),

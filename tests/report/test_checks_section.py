@@ -1,4 +1,4 @@
-"""The sanity checks in the report: their table, their remarks and their effect on the verdict."""
+"""The sanity checks in the report: their table, their remarks and their effect on the summary."""
 
 import re
 from itertools import count
@@ -11,14 +11,14 @@ from gratis.evaluation.sanity_checks import CHECKS, too_weak
 from gratis.report import group, read_runs, write_page
 from gratis.report.remarks import OVERFITTING
 from gratis.report.sections import PASSED
-from gratis.report.verdict import judge
+from gratis.report.summary import summarise
 
 NATURAL = {"resolved": {"adversary": {"natural": {}}}}
 
 
 @pytest.fixture
 def said(run_folder, tmp_path):
-    """Return the verdict on runs with the given changes, named r0, r1, ..."""
+    """Return the summary on runs with the given changes, named r0, r1, ..."""
 
     calls = count()
 
@@ -28,7 +28,7 @@ def said(run_folder, tmp_path):
             run_folder(f"r{place}", under=under, **change) for place, change in enumerate(changes)
         ]
         runs = read_runs(folders).runs
-        return judge(group([run.results for run in runs]), runs, None)
+        return summarise(group([run.results for run in runs]), runs, None)
 
     return judged
 
@@ -75,20 +75,20 @@ def test_runs_without_checks_have_no_such_section(run_folder, tmp_path):
 
 def test_a_model_that_failed_ranks_first_only_with_a_remark(said, check):
     failed = {"pgd": 0.5, "checks": (check(True), check(False, "gradient"))}
-    verdict = said({"pgd": 0.1}, failed)
-    assert "is the most robust" not in verdict.headline
-    assert verdict.headline.startswith("“R1” ranks first of 2 models: ")
-    assert verdict.headline.endswith("But it failed sanity checks.")
-    assert verdict.remarks[0] == (
+    summary = said({"pgd": 0.1}, failed)
+    assert "is the most robust" not in summary.headline
+    assert summary.headline.startswith("“R1” ranks first of 2 models: ")
+    assert summary.headline.endswith("But it failed sanity checks.")
+    assert summary.remarks[0] == (
         "Sanity checks failed, so the accuracy under attack is not reliable: “R1” failed gradient."
     )
 
 
 def test_every_model_that_failed_is_named(said, check):
     failed = {"checks": (check(False, "gradient"), check(False, "random noise"))}
-    verdict = said({"pgd": 0.5, "checks": (check(True),)}, failed, failed)
-    assert "“R0” is the most robust" in verdict.headline and "failed" not in verdict.headline
-    assert verdict.remarks[0].endswith(
+    summary = said({"pgd": 0.5, "checks": (check(True),)}, failed, failed)
+    assert "“R0” is the most robust" in summary.headline and "failed" not in summary.headline
+    assert summary.remarks[0].endswith(
         "“R1” failed gradient, random noise; “R2” failed gradient, random noise."
     )
     alike = said({"n": 100, "checks": (check(False, "gradient"),)}, {})

@@ -18,7 +18,7 @@ def test_classes_are_ranked_by_accuracy_under_attack():
     labels = np.array([3, 3, 0, 1, 2, 0, 1, 2, 3, 3])
     right = {"clean": [1, 1, 1, 1, 1, 0], "pgd": [1, 0, 0, 1, 1, 0]}
     index = np.arange(2, 8)
-    correct = {metric: np.array(verdicts, dtype=bool) for metric, verdicts in right.items()}
+    correct = {metric: np.array(outcomes, dtype=bool) for metric, outcomes in right.items()}
     samples = SampleImages(("a", "b", "c", "d"), labels, None, [])
     (ranking,) = class_rankings(Measured(Measurement(index, correct)), samples, "pgd")
     assert [[cell.text for cell in row.cells] for row in ranking.table.rows] == [

@@ -8,12 +8,12 @@ from sampled import store_sample_images
 
 from gratis.errors import GratisError
 from gratis.report import choose, group, read_runs, to_csv, to_markdown, write_page
-from gratis.report.verdict import judge
+from gratis.report.summary import summarise
 
 
 def judged(*folders):
     runs = read_runs(folders).runs
-    return judge(group([run.results for run in runs]), runs, None)
+    return summarise(group([run.results for run in runs]), runs, None)
 
 
 def page_of(found, folder):
@@ -49,10 +49,10 @@ def test_the_output_of_reproduce_gives_its_runs(run_folder, tmp_path):
 def test_beside_runs_it_is_outside_the_comparison(run_folder, external_folder, tmp_path):
     theirs = external_folder(tmp_path / "evaluations", pgd=0.5, train_images=7)
     run, weaker = run_folder("r", pgd=0.2), run_folder("w", pgd=0.1)
-    verdict = judged(run, theirs, weaker)
-    assert "“R” " in verdict.headline and "of 2 models" in verdict.headline
-    assert verdict.best == "r"
-    assert verdict.remarks == [
+    summary = judged(run, theirs, weaker)
+    assert "“R” " in summary.headline and "of 2 models" in summary.headline
+    assert summary.best == "r"
+    assert summary.remarks == [
         "Outside the comparison at equal compute, “Theirs” has an accuracy of 50.0%; its "
         "training cost is unknown.",
         "No model that was trained under attack shows catastrophic overfitting.",
@@ -73,8 +73,8 @@ def test_external_models_are_compared_but_not_at_equal_compute(external_folder, 
 
 
 def test_a_reference_and_an_external_model_are_compared(run_folder, external_folder, tmp_path):
-    verdict = judged(run_folder("r", reference=True), external_folder(tmp_path, pgd=0.5))
-    assert "“Theirs” is the most robust of 2 models" in verdict.headline
+    summary = judged(run_folder("r", reference=True), external_folder(tmp_path, pgd=0.5))
+    assert "“Theirs” is the most robust of 2 models" in summary.headline
 
 
 def test_only_runs_are_said_to_be_trained_without_attacks(run_folder, external_folder, tmp_path):

@@ -218,7 +218,7 @@ def test_a_curve_against_epsilon_is_drawn_where_there_is_one(page, tasks):
     assert len(set(Page(html).ids)) == len(Page(html).ids)
 
 
-def test_the_attack_behind_a_picture_is_named_if_the_verdict_is_on_another(write_run, tmp_path):
+def test_the_attack_behind_a_picture_is_named_if_the_summary_is_on_another(write_run, tmp_path):
     run = write_run(tmp_path, "r0", suite="standard", robust=0.05)
     store_sample_images(run)
     found = read_runs([run])

@@ -137,7 +137,7 @@ def test_csv_holds_plain_numbers(results):
     assert float(free["fgsm_low"]) == pytest.approx(61 - half, abs=1e-3)
     assert float(free["fgsm_high"]) == pytest.approx(61 + half, abs=1e-3)
     assert baseline["train_images"] == "1000"
-    assert free["collapsed"] == "True" and baseline["collapsed"] == "False"
+    assert free["overfitted"] == "True" and baseline["overfitted"] == "False"
     assert free["seeds"] == "3" and float(free["paper_fgsm_transfer"]) == 28
     assert reference["transfer"] == "" and reference["paper_geometric"] == ""
     assert all(f"{metric}_low" in free for metric in METRICS)

@@ -1,6 +1,6 @@
 import pytest
 
-from gratis.results import collapsed, fell
+from gratis.results import overfitted, pgd_fell
 
 
 @pytest.mark.parametrize(
@@ -8,7 +8,7 @@ from gratis.results import collapsed, fell
     [(0.8, 0.1, True), (0.5, 0.45, False), (0.12, 0.0, False), (0.9, 0.6, False)],
 )
 def test_collapse_needs_a_large_absolute_and_relative_drop(fgsm, pgd, expected):
-    assert collapsed(0.9, fgsm, pgd, 200, 0.1) is expected
+    assert overfitted(0.9, fgsm, pgd, 200, 0.1) is expected
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_collapse_needs_a_large_absolute_and_relative_drop(fgsm, pgd, expected):
     ],
 )
 def test_collapse_needs_a_model_that_works_and_enough_images(clean, fgsm, pgd, images, guessing):
-    assert not collapsed(clean, fgsm, pgd, images, guessing)
+    assert not overfitted(clean, fgsm, pgd, images, guessing)
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,4 @@ def test_collapse_needs_a_model_that_works_and_enough_images(clean, fgsm, pgd, i
     ],
 )
 def test_pgd_fell_only_from_what_it_had(before, pgd, images, expected):
-    assert fell(before, pgd, images) is expected
+    assert pgd_fell(before, pgd, images) is expected

@@ -5,10 +5,10 @@ import torch
 
 from gratis.augmentation import AugmentSettings
 from gratis.recipe import resolve, with_overrides
-from gratis.run import precision, resolution
+from gratis.run import dependent_settings, precision
+from gratis.run.dependent_settings import resolve_dependent
 from gratis.run.folder import RunFolder
 from gratis.run.precision import fastest_precision
-from gratis.run.resolution import resolve_for
 from gratis.run.training import load_once, train_only
 
 SMALL = ["train.epochs=0.1", "train.batch_size=64", "model.channels=[4, 4, 4, 4]"]
@@ -19,7 +19,7 @@ def recipe_of(word):
 
 
 def on(monkeypatch, word):
-    monkeypatch.setattr(resolution, "fastest_precision", lambda: word)
+    monkeypatch.setattr(dependent_settings, "fastest_precision", lambda: word)
 
 
 @pytest.mark.parametrize("word", ["32-true", "bf16-mixed"])
@@ -27,7 +27,7 @@ def test_a_given_precision_is_kept(word, monkeypatch, caplog):
     caplog.set_level("INFO", "gratis")
     on(monkeypatch, "other")
     recipe = recipe_of(word)
-    assert resolve_for(recipe, load_once(recipe.data)).train.precision == word
+    assert resolve_dependent(recipe, load_once(recipe.data)).train.precision == word
     assert "train.precision" not in caplog.text
 
 
@@ -41,7 +41,7 @@ def test_a_resumed_run_keeps_its_precision_on_any_device(monkeypatch, tmp_path, 
     assert started.train.precision == "bf16-mixed"
     on(monkeypatch, "32-true")
     caplog.clear()
-    again = resolve_for(recipe, load_once(recipe.data), started)
+    again = resolve_dependent(recipe, load_once(recipe.data), started)
     assert again.train.precision == "bf16-mixed"
     assert "train.precision" not in caplog.text
     train_only(recipe, tmp_path / "run")  # finished, and not the folder of another run
@@ -50,20 +50,20 @@ def test_a_resumed_run_keeps_its_precision_on_any_device(monkeypatch, tmp_path, 
 def test_a_recipe_is_resolved_once_for_data_device_and_budget(monkeypatch, caplog):
     caplog.set_level("INFO", "gratis")
     on(monkeypatch, "32-true")
-    monkeypatch.setattr(resolution, "affordable_epochs", lambda recipe, dataset: 7.0)
+    monkeypatch.setattr(dependent_settings, "affordable_epochs", lambda recipe, dataset: 7.0)
     recipe = resolve("free", "digits", [*SMALL, "train.precision=auto", "train.budget=60"])
     augment = AugmentSettings(flip=0.5)
     recipe = recipe.model_copy(update={"augment": augment})
     dataset = load_once(recipe.data)
-    resolved = resolve_for(recipe, dataset)
+    resolved = resolve_dependent(recipe, dataset)
     assert resolved.augment == augment.model_copy(update={"flip": 0.0})
     assert (resolved.train.precision, resolved.train.epochs) == ("32-true", 7)
     # What a resolved recipe says stays, and a run that has started keeps its epochs.
-    monkeypatch.setattr(resolution, "affordable_epochs", lambda recipe, dataset: 9.0)
-    assert resolve_for(recipe, dataset, resolved) == resolved
-    assert resolve_for(resolved, dataset, resolved) == resolved
+    monkeypatch.setattr(dependent_settings, "affordable_epochs", lambda recipe, dataset: 9.0)
+    assert resolve_dependent(recipe, dataset, resolved) == resolved
+    assert resolve_dependent(resolved, dataset, resolved) == resolved
     longer = with_overrides(resolved, ["train.budget=120"])
-    assert resolve_for(longer, dataset, resolved).train.epochs == 7
+    assert resolve_dependent(longer, dataset, resolved).train.epochs == 7
 
 
 @pytest.mark.parametrize(

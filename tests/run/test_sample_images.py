@@ -67,7 +67,7 @@ def test_the_perturbation_is_what_the_attack_did_within_epsilon(run, samples):
         assert (image.pictures["denoised"] != image.pictures["adversarial"]).any()
 
 
-def test_the_predictions_agree_with_the_verdicts_of_the_evaluation(run, samples):
+def test_the_predictions_agree_with_the_outcomes_of_the_evaluation(run, samples):
     measured = Measurement.load(run / "correct.safetensors")
     for image in samples.images:
         (place,) = np.flatnonzero(measured.index == image.index)

@@ -32,7 +32,7 @@ def toy():
     noise = random.integers(-150, 150, (61, 8, 8, 3))
     images = np.clip(patterns[labels] + noise, 0, 255).astype(np.uint8)
     split = Split(images, labels)
-    return Dataset("toy", split, split, ("a", "b", "c", "d"), "toy", mirrors=False)
+    return Dataset("toy", split, split, ("a", "b", "c", "d"), "toy", flippable=False)
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ def recipe_of():
                     "epochs": 4,
                     "batch_size": 8,
                     "learning_rate": 0.02,
-                    "held_out": 0,
+                    "held_out_per_class": 0,
                     "log_every": 3,
                 }
                 | train,

@@ -32,7 +32,7 @@ def same(first, second):
 def run(trainer_of, tmp_path_factory):
     """The folder of a short run and its trainer; tests change neither."""
     folder = tmp_path_factory.mktemp("run")
-    trainer = trainer_of("free", average=0.9, epochs=1)
+    trainer = trainer_of("free", ema_decay=0.9, epochs=1)
     fit(trainer, folder, IDENTITY)
     return folder, trainer
 
@@ -48,7 +48,7 @@ def saved(run, tmp_path):
 @pytest.fixture(scope="module")
 def untouched(trainer_of):
     """The state of a fresh run; a refused checkpoint does not change it."""
-    return trainer_of("free", average=0.9).train_state
+    return trainer_of("free", ema_decay=0.9).train_state
 
 
 def refuses(path, train_state, loader, match):
@@ -143,7 +143,7 @@ def test_a_forged_state_is_refused(name, tensor, saved, trainer_of):
     tensors, metadata = checkpoint_file.read(path)
     checkpoint_file.write(path, tensors | {name: tensor}, metadata)
     with pytest.raises(GratisError, match="does not fit this run"):
-        LOADERS["load"](path, trainer_of("free", average=0.9).train_state)
+        LOADERS["load"](path, trainer_of("free", ema_decay=0.9).train_state)
 
 
 @both
@@ -155,16 +155,26 @@ def test_the_error_lists_what_differs(loader, trainer_of, tmp_path):
 
 
 @both
+def test_an_identity_with_old_names_is_that_of_the_present_ones(loader, trainer_of, tmp_path):
+    trainer = trainer_of(epochs=1)
+    fit(trainer, tmp_path, IDENTITY | {"train.count": "passes", "adversary.free.reset": "true"})
+    present = IDENTITY | {"train.epoch_unit": "passes", "adversary.free.reset_delta": "true"}
+    assert checkpoint.finished(tmp_path / "checkpoint.safetensors", present)
+    shown = r"train\.epoch_unit was passes, is absent"
+    refuses(tmp_path / "checkpoint.safetensors", trainer.train_state, loader, shown)
+
+
+@both
 def test_another_model_is_refused(loader, saved, trainer_of):
     path, _ = saved
     objective = {"cross_entropy": {}, "reconstruction": {}}
-    other = trainer_of("free", objective, denoiser=True, average=0.9)
+    other = trainer_of("free", objective, denoiser=True, ema_decay=0.9)
     refuses(path, other.train_state, loader, r"another model \(\d+ tensors differ, first denoiser")
 
 
 def test_a_run_without_an_average_is_not_resumed_with_one(trainer_of, tmp_path):
     fit(trainer_of("free", epochs=1), tmp_path, IDENTITY)
-    train_state = trainer_of("free", average=0.9).train_state
+    train_state = trainer_of("free", ema_decay=0.9).train_state
     with pytest.raises(GratisError, match="another model"):
         LOADERS["load"](tmp_path / "checkpoint.safetensors", train_state)
 
@@ -205,7 +215,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing_behind(saved, trainer_of
 
 def test_loaded_weights_keep_their_memory_format(saved, trainer_of):
     path, _ = saved
-    train_state = trainer_of("free", average=0.9).train_state
+    train_state = trainer_of("free", ema_decay=0.9).train_state
     checkpoint.load(path, train_state, IDENTITY)
     weight = train_state.module.backbone.layer1[0].conv1.weight
     assert weight.is_contiguous(memory_format=torch.channels_last)

@@ -49,7 +49,7 @@ def test_it_trains_like_the_plain_network(
     adversary, objective, times, graphs, trainer_of, tmp_path, caplog
 ):
     """Batches of two to six images are compiled once; torch itself splits at 16 rows."""
-    sizes = {"epochs": 3, "batch_size": 6, "average": 0.9}
+    sizes = {"epochs": 3, "batch_size": 6, "ema_decay": 0.9}
     for name, compile_it in (("plain", False), ("compiled", True)):
         (tmp_path / name).mkdir()
         trainer = trainer_of(adversary, objective, compile=compile_it, **sizes)

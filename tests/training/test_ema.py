@@ -9,7 +9,7 @@ from gratis.training.fit import fit
 
 @pytest.mark.parametrize("decay", [0.3, 0.999])  # the second is never reached
 def test_the_evaluated_weights_are_the_running_average(decay, trainer_of, monkeypatch, tmp_path):
-    trainer = trainer_of("free", average=decay, epochs=3)
+    trainer = trainer_of("free", ema_decay=decay, epochs=3)
     real, expected, updates = trainer_module.train_step, {}, itertools.count()
 
     def step(train_state, *arguments):
@@ -39,7 +39,7 @@ def test_without_an_average_the_module_itself_is_evaluated(trainer_of):
 
 
 def test_batches_are_counted_and_not_averaged(trainer_of, tmp_path):
-    trainer = trainer_of("free", average=0.9, epochs=1)
+    trainer = trainer_of("free", ema_decay=0.9, epochs=1)
     fit(trainer, tmp_path, {"run": "x"})
     counted = [
         (value, trainer.train_state.evaluated.module.state_dict()[name])

@@ -124,7 +124,7 @@ def test_every_golden_file_has_a_case():
         ("free", "delta_momentum", 0),
         ("free", "gamma", 1),
         ("free", "step_size", 0.02),
-        ("free", "reset", True),
+        ("free", "reset_delta", True),
         ("cached", "replays", 1),
         ("cached", "step_size", 0.02),
         ("n_fgsm", "noise", 1),

@@ -13,7 +13,7 @@ from gratis.training.fit import fit
 
 CONTRASTIVE = {"cross_entropy": {}, "contrastive": {"weight": 0.1}}
 CASES = {
-    "natural": {"average": 0.9},
+    "natural": {"ema_decay": 0.9},
     "free": {"adversary": {"free": {"replays": 3, "gamma": 0.7, "delta_momentum": 0.5}}},
     "scheduled": {
         "adversary": {
@@ -29,7 +29,7 @@ CASES = {
     "n_fgsm": {"adversary": "n_fgsm", "optimizer": "adamw", "learning_rate": 0.003},
     "pgd": {"adversary": {"pgd": {"steps": 2}}},
     "autoencoder": {
-        "adversary": {"free": {"replays": 2, "reset": True}},
+        "adversary": {"free": {"replays": 2, "reset_delta": True}},
         "objective": CONTRASTIVE | {"reconstruction": {}},
         "denoiser": True,
     },
@@ -67,7 +67,7 @@ def builder(recipe_of, toy):
 
 @pytest.mark.parametrize("name", CASES)
 def test_resuming_gives_the_same_weights_and_log(name, builder, tmp_path):
-    build = builder(**{"held_out": 2, "epochs": 5} | CASES[name])
+    build = builder(**{"held_out_per_class": 2, "epochs": 5} | CASES[name])
     whole = run_to_the_end(build, tmp_path / "whole", [])
     draw = random.Random(name)
     stops = [0, 1, *(draw.randint(1, 9) for _ in range(4))]

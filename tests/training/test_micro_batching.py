@@ -194,7 +194,7 @@ def test_out_of_memory_in_the_update_ends_training(trainer_of, monkeypatch):
 def test_the_monitor_halves_its_batches(recipe_of, toy):
     found = []
     for images in (100, 3):
-        trainer, monitor = build_trainer(recipe_of(held_out=3), toy)
+        trainer, monitor = build_trainer(recipe_of(held_out_per_class=3), toy)
         SmallDevice(images).attach(trainer)
         found.append(monitor(trainer.train_state.module))
     assert found[0] == found[1]

@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 from pydantic import ValidationError
 
-from gratis.training import TrainSettings, budget
+from gratis.training import TrainSettings, time_budget
 from gratis.training import trainer as trainer_module
-from gratis.training.budget import Pace, Plan, Shortening, plan_after
 from gratis.training.fit import fit
+from gratis.training.time_budget import Pace, Plan, Shortening, plan_after
 
 RUN = {"run": "x"}
 HALVING = {"linear": {"start": 1, "stop": 0}}
@@ -48,7 +48,7 @@ def clock(monkeypatch):
             return self.now
 
     made = Clock()
-    monkeypatch.setattr(budget, "time", made)
+    monkeypatch.setattr(time_budget, "time", made)
     return made
 
 

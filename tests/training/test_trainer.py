@@ -60,7 +60,7 @@ def test_free_with_one_replay_and_no_epsilon_is_natural_training_bit_for_bit(
 ):
     for name, adversary in (("natural", "natural"), ("free", NOTHING)):
         (tmp_path / name).mkdir()
-        trainer = trainer_of(adversary, objective, augment=augment, average=average, epochs=2)
+        trainer = trainer_of(adversary, objective, augment=augment, ema_decay=average, epochs=2)
         assert fit(trainer, tmp_path / name, {"run": "x"})
     assert same(weights(tmp_path / "natural"), weights(tmp_path / "free"))
     for natural, free in zip(lines(tmp_path / "natural"), lines(tmp_path / "free"), strict=True):
@@ -230,7 +230,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(trainer_of, tmp_path)
 
 
 def test_the_monitor_changes_nothing(recipe_of, toy, tmp_path):
-    recipe = recipe_of("free", average=0.9, held_out=2)
+    recipe = recipe_of("free", ema_decay=0.9, held_out_per_class=2)
     for name in ("alone", "monitored"):
         (tmp_path / name).mkdir()
         trainer, monitor = build_trainer(recipe, toy)

@@ -157,16 +157,16 @@ class CachedFreeAT(Adversary):
     def _load(self, batch: Batch) -> Tensor:
         """Return the cached deltas of the batch, warped like its views, in their memory format."""
         rows = self._rows(batch)
-        if batch.maps is not None:
-            rows, _ = warp(rows, batch.maps)
+        if batch.affines is not None:
+            rows, _ = warp(rows, batch.affines)
         return torch.empty_like(batch.views).copy_(rows).mul_(self._unit)
 
     def _store(self, batch: Batch, delta: Tensor) -> None:
         """Write the deltas of the views into the cache, warped back to the images."""
         assert self._cache is not None
         rows = (delta / self._unit).round_().clamp_(-_LEVELS, _LEVELS).to(torch.int8)
-        if batch.maps is not None:
-            back, seen = warp(rows, inverse(batch.maps))
+        if batch.affines is not None:
+            back, seen = warp(rows, inverse(batch.affines))
             # Warping leaves 0 where a view does not show the image; there the old values stay.
             # torch.where takes ten times as long.
             rows = self._rows(batch).mul_((~seen).to(torch.int8)).add_(back)

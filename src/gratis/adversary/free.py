@@ -28,8 +28,8 @@ class FreeSettings(AdversarySettings):
         step_size: the size of the signed step of delta, in the same units. Default: epsilon.
         gamma: the probability that a replay uses delta at all.
         delta_momentum: the weight of the old delta in its moving average; 0 is Shafahi's rule.
-        reset: start delta at zero for each batch. With two replays the second one is then FGSM on
-            the same images, from the gradient of the first.
+        reset_delta: start delta at zero for each batch. With two replays the second one is then
+            FGSM on the same images, from the gradient of the first.
     """
 
     replays: Annotated[Scheduled, within(1)] = Constant(value=4)
@@ -37,7 +37,7 @@ class FreeSettings(AdversarySettings):
     step_size: Annotated[Scheduled, within(0, 1)] | None = None
     gamma: Annotated[Scheduled, within(0, 1)] = Constant(value=1)
     delta_momentum: Annotated[Scheduled, within(0, 1)] = Constant(value=0)
-    reset: bool = False
+    reset_delta: bool = False
 
     def build(self, seed: int) -> "FreeAT":
         """Return the adversary."""
@@ -55,7 +55,7 @@ class FreeAT(Adversary):
         step_size: ScheduleLike | None = None,
         gamma: ScheduleLike = 1,
         delta_momentum: ScheduleLike = 0,
-        reset: bool = False,
+        reset_delta: bool = False,
         seed: int = 0,
     ) -> None:
         """Take the fields of :class:`FreeSettings`, and the seed of gamma's draws.
@@ -71,7 +71,7 @@ class FreeAT(Adversary):
             "step_size": step_size,
             "gamma": gamma,
             "delta_momentum": delta_momentum,
-            "reset": reset,
+            "reset_delta": reset_delta,
         }
         self.settings = validate(FreeSettings, given, "FreeAT")
         self._gamma_generator = generator("cpu", seed, "gamma")
@@ -161,11 +161,11 @@ class FreeAT(Adversary):
                 f"delta has shape {tuple(old.shape)}, but this batch has {batch.view_count} views "
                 f"of shape {tuple(batch.views.shape[1:])}; delta belongs to another run"
             )
-        if old is None or old.shape[1] < images or (self.settings.reset and not resumed):
+        if old is None or old.shape[1] < images or (self.settings.reset_delta and not resumed):
             self._delta = _like_images(
                 batch.views.new_zeros(batch.view_count, images, *batch.views.shape[1:])
             )
-            if old is not None and not self.settings.reset:
+            if old is not None and not self.settings.reset_delta:
                 self._delta[:, : old.shape[1]] = old
 
     def _rows(self, batch: Batch) -> Tensor:

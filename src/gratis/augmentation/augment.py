@@ -92,8 +92,8 @@ class Augment:
         Returns:
             The views, (views * n, 3, H, W) in [0, 1] and in the images' memory format; row
             k * n + i is view k of image i. With settings that change nothing they equal the
-            images bit for bit. The maps, (views * n, 2, 3), from normalised coordinates of a view
-            to those of its image, as in ``affine_grid`` with ``align_corners=False``.
+            images bit for bit. The affine maps, (views * n, 2, 3), from normalised coordinates of a
+            view to those of its image, as in ``affine_grid`` with ``align_corners=False``.
         """
         n, _, height, width = images.shape
         draws = torch.rand(
@@ -102,7 +102,7 @@ class Augment:
             device=images.device,
             dtype=images.dtype,
         )
-        maps = self._maps(draws[COLOURS:], height, width)
+        affines = self._affines(draws[COLOURS:], height, width)
         made = torch.empty(
             (views * n, *images.shape[1:]),
             device=images.device,
@@ -111,13 +111,13 @@ class Augment:
         )
         # Autocast would multiply colours in half precision.
         with torch.autocast(images.device.type, enabled=False):
-            self._make(images, draws[:COLOURS], maps, made)
-        return made, maps
+            self._make(images, draws[:COLOURS], affines, made)
+        return made, affines
 
-    def _make(self, images: Tensor, draws: Tensor, maps: Tensor, made: Tensor) -> None:
+    def _make(self, images: Tensor, draws: Tensor, affines: Tensor, made: Tensor) -> None:
         """Write the views into ``made``, one piece at a time."""
         colours = self._colours(images, draws) if self.settings.recolours else None
-        grid = lines(maps, *images.shape[2:]) if self.settings.moves else None
+        grid = lines(affines, *images.shape[2:]) if self.settings.moves else None
         for source, target in _pieces(images, len(made)):
             piece = images[source]
             if colours is not None:
@@ -128,31 +128,31 @@ class Augment:
 
     def _colours(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
         """Return the colour map of every view, (n, 3, 3) and (n, 1, 1), from draws (4, n)."""
-        own = self.settings
+        settings = self.settings
         brightness, contrast, saturation, hue = 2 * draws - 1
         return colour_maps(
             mean_grey(images).repeat(draws.shape[1] // max(len(images), 1)),
-            brightness=1 + own.brightness * brightness,
-            contrast=1 + own.contrast * contrast,
-            saturation=1 + own.saturation * saturation,
-            hue=own.hue * hue,
+            brightness=1 + settings.brightness * brightness,
+            contrast=1 + settings.contrast * contrast,
+            saturation=1 + settings.saturation * saturation,
+            hue=settings.hue * hue,
         )
 
-    def _maps(self, draws: Tensor, height: int, width: int) -> Tensor:
-        """Return the maps from view to image, (n, 2, 3), from uniform draws (8, n).
+    def _affines(self, draws: Tensor, height: int, width: int) -> Tensor:
+        """Return the affine maps from view to image, (n, 2, 3), from uniform draws (8, n).
 
         From image to view, a window is cropped, mirrored, rotated, scaled and shifted. Resampling
         needs the inverse.
         """
-        own = self.settings
-        angle = (2 * draws[0] - 1) * math.radians(own.rotation)
-        scale = own.scale[0] + (own.scale[1] - own.scale[0]) * draws[1]
-        shift = 2 * own.shift * (2 * draws[2:4] - 1)
-        kept = 1 - (1 - own.crop) * draws[4]
+        settings = self.settings
+        angle = (2 * draws[0] - 1) * math.radians(settings.rotation)
+        scale = settings.scale[0] + (settings.scale[1] - settings.scale[0]) * draws[1]
+        shift = 2 * settings.shift * (2 * draws[2:4] - 1)
+        kept = 1 - (1 - settings.crop) * draws[4]
         # Windows end at the outermost pixel centres: beyond, black would bleed into their edges.
         across, down = (1 - kept) * (2 * draws[5:7] - 1)
         centre = torch.stack([across * (1 - 1 / width), down * (1 - 1 / height)])
-        mirror = torch.where(draws[7] < own.flip, -1.0, 1.0)
+        mirror = torch.where(draws[7] < settings.flip, -1.0, 1.0)
 
         cos, sin = kept / scale * angle.cos(), kept / scale * angle.sin()
         # Coordinates run from -1 to 1 along both sides, of any length.
@@ -164,23 +164,23 @@ class Augment:
         return torch.cat([linear, moved[:, None]], dim=1).permute(2, 0, 1).contiguous()
 
 
-def resample(images: Tensor, maps: Tensor) -> Tensor:
+def resample(images: Tensor, affines: Tensor) -> Tensor:
     """Warp each image by its own affine map, bilinearly, with black outside.
 
     Args:
         images: (n, 3, H, W) in [0, 1].
-        maps: (n, 2, 3), from normalised output coordinates to input coordinates.
+        affines: (n, 2, 3), from normalised output coordinates to input coordinates.
 
     Returns:
         (n, 3, H, W) in [0, 1].
     """
-    return _sample(images, *lines(maps, *images.shape[2:]))
+    return _sample(images, *lines(affines, *images.shape[2:]))
 
 
-def lines(maps: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+def lines(affines: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Return the two terms of every view's grid, (n, 2, 1, width) and (n, 2, height, 1)."""
-    across = maps[:, :, :1] * _centres(width, maps) + maps[:, :, 2:]
-    down = maps[:, :, 1:2] * _centres(height, maps)
+    across = affines[:, :, :1] * _centres(width, affines) + affines[:, :, 2:]
+    down = affines[:, :, 1:2] * _centres(height, affines)
     return across[:, :, None, :], down[:, :, :, None]
 
 

@@ -6,12 +6,12 @@ from torch import Tensor
 from gratis.augmentation.augment import lines
 
 
-def warp(deltas: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+def warp(deltas: Tensor, affines: Tensor) -> tuple[Tensor, Tensor]:
     """Warp each image's delta by its own affine map: every pixel takes its nearest neighbour's.
 
     Args:
         deltas: (n, 3, H, W), of any type.
-        maps: (n, 2, 3), from normalised output coordinates to input coordinates, as
+        affines: (n, 2, 3), from normalised output coordinates to input coordinates, as
             ``affine_grid`` has them with ``align_corners=False``.
 
     Returns:
@@ -21,7 +21,7 @@ def warp(deltas: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
     # Nearest, not bilinear: deltas of free training are plus or minus epsilon nearly everywhere,
     # and the mean of neighbours with different signs would shrink them.
     n, channels, height, width = deltas.shape
-    across, down = lines(maps, height, width)
+    across, down = lines(affines, height, width)
     x, y = (across + down).unbind(1)
     (column, within_width), (row, within_height) = _pixel(x, width), _pixel(y, height)
     seen = (within_width & within_height)[:, None]
@@ -32,10 +32,10 @@ def warp(deltas: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
     return warped.mul_(seen.to(deltas.dtype)), seen
 
 
-def inverse(maps: Tensor) -> Tensor:
-    """Return the inverse affine maps of ``maps``, both (n, 2, 3); all must be invertible."""
+def inverse(affines: Tensor) -> Tensor:
+    """Return the inverse affine maps of ``affines``, both (n, 2, 3); all must be invertible."""
     # Not torch.linalg: this is exact under TF32 and does not wait for the GPU.
-    (a, b, x), (c, d, y) = maps.permute(1, 2, 0)
+    (a, b, x), (c, d, y) = affines.permute(1, 2, 0)
     linear = torch.stack([torch.stack([d, -b]), torch.stack([-c, a])]) / (a * d - b * c)
     offset = -(linear * torch.stack([x, y])).sum(1)
     return torch.cat([linear, offset[:, None]], dim=1).permute(2, 0, 1)

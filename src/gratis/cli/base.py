@@ -45,13 +45,13 @@ def _with_levels(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(**options)
 
     # Typer reads options from the signature and the annotations.
-    own = inspect.signature(function, eval_str=True)
+    signature = inspect.signature(function, eval_str=True)
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
         for name, kind in _ADDED.items()
     ]
-    command.__signature__ = own.replace(  # type: ignore[attr-defined]
-        parameters=[*own.parameters.values(), *added]
+    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*signature.parameters.values(), *added]
     )
     command.__annotations__ = function.__annotations__ | _ADDED
     return command

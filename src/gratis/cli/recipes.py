@@ -15,7 +15,7 @@ recipes_app = App(help="List, show and copy recipes: one for each row of the tab
 @recipes_app.command("ls")
 def list_recipes() -> None:
     """List the recipes in the order of the table, and the profiles."""
-    from gratis.registry import describe
+    from gratis.packaged import describe
 
     typer.echo(describe())
 
@@ -39,8 +39,8 @@ def copy_recipe(
 ) -> None:
     """Copy a recipe to a file of your own."""
     from gratis.files import write_text
+    from gratis.packaged import recipe_path
     from gratis.recipe.defaults import default_profile
-    from gratis.registry import recipe_path
     from gratis.yaml_files import read_text
 
     if to.exists():

@@ -19,7 +19,7 @@ class Batch:
         labels: int64 (n,).
         indices: int64 (n,), the positions of the images in the training set.
         views: (v*n, 3, height, width) in [0, 1]; row k*n + i is view k of image i.
-        maps: the affine map that made each view, (v*n, 2, 3); ``None`` for views that show their
+        affines: the affine map that made each view, (v*n, 2, 3); ``None`` for views that show their
             image in place.
         number: the position of the batch in the training run; ``None`` outside a run.
         split_size: the number of images in the training set, where it is known.
@@ -29,7 +29,7 @@ class Batch:
     labels: Tensor
     indices: Tensor
     views: Tensor
-    maps: Tensor | None = None
+    affines: Tensor | None = None
     number: int | None = None
     split_size: int | None = None
 
@@ -86,7 +86,9 @@ class Batch:
         if parts == 1:
             return [self]
         bounds, views = self._bounds(parts), self.split_views(self.views, parts)
-        maps = [None] * len(bounds) if self.maps is None else self.split_views(self.maps, parts)
+        affines = (
+            [None] * len(bounds) if self.affines is None else self.split_views(self.affines, parts)
+        )
         return [
             replace(
                 self,
@@ -94,9 +96,9 @@ class Batch:
                 labels=self.labels[a:b],
                 indices=self.indices[a:b],
                 views=own_views,
-                maps=own_maps,
+                affines=own_affines,
             )
-            for (a, b), own_views, own_maps in zip(bounds, views, maps, strict=True)
+            for (a, b), own_views, own_affines in zip(bounds, views, affines, strict=True)
         ]
 
     def split_views(self, rows: Tensor, parts: int) -> list[Tensor]:

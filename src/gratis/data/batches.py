@@ -13,8 +13,8 @@ from gratis.data.dataset import Split
 from gratis.seeds import generator
 
 Indices: TypeAlias = NDArray[np.int64]
-# From images (n, 3, height, width) and a source of random numbers to their views and maps, as in
-# Batch.
+# From images (n, 3, height, width) and a source of random numbers to their views and affine maps,
+# as in Batch.
 MakeViews: TypeAlias = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor | None]]
 
 # Images copied to the GPU at once when a whole split moves there.
@@ -105,16 +105,16 @@ class Batches:
         rows = self._rows(number)
         positions = self._indices[rows]
         images = to_float(self._pixels(rows), self._device)
-        views, maps = images, None
+        views, affines = images, None
         if self._make_views is not None:
             source = generator(images.device, self._seed, "augment", number)
-            views, maps = self._make_views(images, source)
+            views, affines = self._make_views(images, source)
         return Batch(
             images,
             self._moved(self._split.labels[positions]),
             self._moved(positions),
             views,
-            maps,
+            affines,
             number,
             len(self._split),
         )

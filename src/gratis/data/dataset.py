@@ -42,7 +42,7 @@ class Dataset:
         validation: the images to evaluate on.
         classes: the name of each class, by label.
         fingerprint: a digest of every pixel and label.
-        mirrors: whether a mirrored image still shows its class (not so for digits).
+        flippable: whether a mirrored image still shows its class (not so for digits).
         skipped: the broken images that were left out, each with the reason.
         details: what else the source tells of the images, each with a title.
 
@@ -55,7 +55,7 @@ class Dataset:
     validation: Split
     classes: tuple[str, ...]
     fingerprint: str
-    mirrors: bool = True
+    flippable: bool = True
     skipped: tuple[str, ...] = ()
     details: tuple[tuple[str, str], ...] = ()
 

@@ -62,13 +62,13 @@ def write_images(path: Path, split: RawSplit, size: int, skip: bool, title: str)
         # Started before the bar, whose thread may hold a lock at the time of a fork.
         parallel_map(decode, chunks, len(buffers), total >= _MANY) as decoded,
         path.open("wb") as stream,
-        bar(title, total, MofNCompleteColumn()) as shown,
+        bar(title, total, MofNCompleteColumn()) as progress_bar,
     ):
         _write_header(stream, np.dtype(np.uint8), (total, size, size, 3))
         for chunk, (count, missing) in enumerate(decoded):
             stream.write(buffers[chunk % len(buffers), :count].data)
             broken |= missing
-            shown.advance(count + len(missing))
+            progress_bar.advance(count + len(missing))
         stream.seek(0)
         # Of the same length: the format leaves space for the number of rows to change.
         _write_header(stream, np.dtype(np.uint8), (total - len(broken), size, size, 3))

@@ -29,7 +29,9 @@ def read(settings: DataSettings) -> Dataset:
         images = np.stack([np.asarray(image) for image in scaled])
     train = Split(images[kept & ~validation], labels[kept & ~validation])
     held_out = Split(images[kept & validation], labels[kept & validation])
-    return Dataset("digits", train, held_out, classes, fingerprint(train, held_out), mirrors=False)
+    return Dataset(
+        "digits", train, held_out, classes, fingerprint(train, held_out), flippable=False
+    )
 
 
 def _images() -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:

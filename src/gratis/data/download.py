@@ -99,14 +99,14 @@ def _append(url: str, response: Any, stream: IO[bytes]) -> bool:
     have = stream.tell()
     total = None if response.length is None else have + response.length
     title = f"Fetching {url.rpartition('/')[2]}"
-    with bar(title, total, DownloadColumn(), TransferSpeedColumn()) as shown:
-        shown.advance(have)
+    with bar(title, total, DownloadColumn(), TransferSpeedColumn()) as progress_bar:
+        progress_bar.advance(have)
         while total is None or stream.tell() < total:
             chunk = _chunk(response)
             if not chunk:
                 return chunk is not None and total is None
             stream.write(chunk)
-            shown.advance(len(chunk))
+            progress_bar.advance(len(chunk))
             if stream.tell() > _LARGEST:
                 stream.truncate(0)
                 raise _failure(url, f"sends more than {_LARGEST} bytes")

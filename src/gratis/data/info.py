@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from gratis.data.dataset import Dataset
 from gratis.errors import printable
@@ -18,7 +18,7 @@ class DataInfo(Settings):
         name: the name of its source.
         classes: the name of each class, in the order of the model's outputs.
         size: height and width of every image, in pixels.
-        mirrors: whether a mirrored image still shows its class.
+        flippable: whether a mirrored image still shows its class.
         train_images: the number of training images.
         validation_images: the number of validation images.
         fingerprint: a hash of every pixel and label.
@@ -27,7 +27,8 @@ class DataInfo(Settings):
     name: Line
     classes: Annotated[tuple[Line, ...], Field(min_length=2)]
     size: Annotated[int, Field(gt=0)]
-    mirrors: bool
+    # Earlier versions wrote the other name.
+    flippable: bool = Field(validation_alias=AliasChoices("flippable", "mirrors"))
     train_images: Annotated[int, Field(gt=0)]
     validation_images: Annotated[int, Field(gt=0)]
     fingerprint: str
@@ -39,7 +40,7 @@ class DataInfo(Settings):
             name=dataset.name,
             classes=tuple(map(printable, dataset.classes)),
             size=dataset.size,
-            mirrors=dataset.mirrors,
+            flippable=dataset.flippable,
             train_images=len(dataset.train),
             validation_images=len(dataset.validation),
             fingerprint=dataset.fingerprint,

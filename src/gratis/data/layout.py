@@ -68,8 +68,8 @@ def subfolders(folder: Path) -> list[Path]:
         GratisError: it cannot be read.
     """
     try:
-        shown = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
-        return sorted(entry for entry in shown if entry.is_dir() and entry.name not in _IGNORED)
+        visible = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        return sorted(entry for entry in visible if entry.is_dir() and entry.name not in _IGNORED)
     except OSError as error:
         raise file_error(folder, "is not a readable folder", _REMEDY) from error
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gratis.attacks import Classify
-from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch, Verdict
+from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch, Outcome
 from gratis.evaluation.tasks import EvalTask, optional_library
 from gratis.seeds import derive
 from gratis.torch_state import isolated
@@ -51,7 +51,7 @@ class AutoAttack(EvalTask):
             logger.info(f"{self.name} is left out: it needs {FEWEST_CLASSES[self.part]} classes")
         return enough
 
-    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
+    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Outcome:
         """Run the part, and again on the model itself where only the copy is fooled."""
         batch = evaluated.batch_at(index)
         adversarial = self._attacked(evaluated, batch)
@@ -64,7 +64,7 @@ class AutoAttack(EvalTask):
                 adversarial[rows] = self._attacked(itself, batch.take(rows))
         adversarial = evaluated.as_stored(batch, adversarial, "linf", self.epsilon)
         fooled = evaluated.is_fooled(batch, adversarial, "linf", self.epsilon)
-        return evaluated.verdict(fooled, adversarial, "linf")
+        return evaluated.outcome(fooled, adversarial, "linf")
 
     def _attacked(self, evaluated: EvaluatedModel, batch: ImageBatch) -> Tensor:
         first = int(batch.indices[0])

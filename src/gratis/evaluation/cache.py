@@ -1,7 +1,7 @@
-"""The verdicts of an evaluation on disk, batch by batch, so that an interrupted one can continue.
+"""The outcomes of an evaluation on disk, batch by batch, so that an interrupted one can continue.
 
 A folder holds one safetensors file a batch. Its name has the task and a digest of everything that
-determines the verdicts: another model, data set, attack or seed gives another name.
+determines the outcomes: another model, data set, attack or seed gives another name.
 """
 
 import glob
@@ -21,14 +21,14 @@ from torch import nn
 
 from gratis.digests import digest, file_digest
 from gratis.errors import file_error
-from gratis.evaluation.evaluated_model import EvaluatedModel, Verdict
+from gratis.evaluation.evaluated_model import EvaluatedModel, Outcome
 from gratis.evaluation.tasks import EvalTask
 from gratis.files import atomic_file, read_json, write_json
 from gratis.results import Check
 from gratis.settings import validate
 from gratis.validation_sets.manifest import split_hash, weights_hash
 
-# To be raised whenever the same settings lead to other verdicts.
+# To be raised whenever the same settings lead to other outcomes.
 _FORMAT = 4
 
 
@@ -37,13 +37,13 @@ _PLAIN = (bool, int, float, complex, str, bytes, tuple, type(None))
 
 
 class TaskCache:
-    """The verdicts of one task on a split.
+    """The outcomes of one task on a split.
 
     Attributes:
-        known: (n,) whether there is a verdict on each image of the split.
+        known: (n,) whether there is a outcome on each image of the split.
         correct: (n,) whether the model classifies each known image correctly.
         examples: the stored adversarial examples by index.
-        seconds: how long the verdicts took.
+        seconds: how long the outcomes took.
     """
 
     def __init__(self, stem: Path | None, images: int) -> None:
@@ -65,19 +65,19 @@ class TaskCache:
             # Not the number of files: one may have been deleted.
             self._files = int(path.stem.rpartition("-")[2]) + 1
 
-    def add(self, index: NDArray[np.int64], verdict: Verdict, seconds: float) -> None:
-        """Add the verdict on the images at ``index``, also on disk.
+    def add(self, index: NDArray[np.int64], outcome: Outcome, seconds: float) -> None:
+        """Add the outcome on the images at ``index``, also on disk.
 
         Raises:
             GratisError: the folder cannot be written.
         """
         found: dict[str, Any] = {
             "index": index,
-            "correct": verdict.correct,
+            "correct": outcome.correct,
             "seconds": np.array([seconds]),
         }
-        if verdict.examples is not None:
-            found["examples"] = verdict.examples
+        if outcome.examples is not None:
+            found["examples"] = outcome.examples
         if self._stem is not None:
             path = self._stem.with_name(f"{self._stem.name}-{self._files:06d}.safetensors")
             # As bytes: safetensors reports a full disk as a damaged file.
@@ -124,13 +124,13 @@ class EvaluationCache:
     """The cache of one model's evaluation in ``folder``; with ``None`` nothing is on disk."""
 
     def __init__(self, folder: Path | None, evaluated: EvaluatedModel) -> None:
-        """Compute the key of everything that determines the verdicts besides the task."""
+        """Compute the key of everything that determines the outcomes besides the task."""
         self._folder, self._evaluated = folder, evaluated
         # Without a folder the key is not used, and a large model takes long to hash.
         self._key = "" if folder is None else _key(evaluated)
 
     def of_task(self, task: EvalTask) -> TaskCache:
-        """Return the cache of one task, with the verdicts that are on disk.
+        """Return the cache of one task, with the outcomes that are on disk.
 
         Raises:
             GratisError: a file is damaged.
@@ -158,7 +158,7 @@ class EvaluationCache:
         return tuple(validate(Check, check, f"{path} (delete it)") for check in read_json(path))
 
     def _stem(self, name: str, determines: str) -> Path | None:
-        """Return the start of the names of the files that hold verdicts of this key."""
+        """Return the start of the names of the files that hold outcomes of this key."""
         if self._folder is None:
             return None
         key = digest([self._key, determines])[:16]

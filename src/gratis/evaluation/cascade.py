@@ -39,11 +39,11 @@ class Cascade:
         index: NDArray[np.int64],
         batch_size: int,
         cache: EvaluationCache,
-        shown: Bar,
+        progress_bar: Bar,
     ) -> None:
         """Prepare to run tasks on the images at ``index``; nothing is measured yet."""
         self._evaluated, self._index, self._batch_size = evaluated, index, batch_size
-        self._cache, self._bar = cache, shown
+        self._cache, self._bar = cache, progress_bar
         self._survivors: dict[Threat, Flags] = {}
         self._cascaded: set[Threat] = set()
         self.correct: dict[str, Flags] = {}
@@ -80,7 +80,7 @@ class Cascade:
         return clean if task.standalone else self._survivors.get(task.threat, clean)
 
     def _complete(self, task: EvalTask, cache: TaskCache, included: NDArray[np.int64]) -> None:
-        """Run the task on the images at ``included`` whose verdict is not in the cache."""
+        """Run the task on the images at ``included`` whose outcome is not in the cache."""
         remaining = included[~cache.known[included]]
         done = len(included) - len(remaining)
         survive = int(cache.correct[included].sum())
@@ -92,13 +92,13 @@ class Cascade:
             batch = remaining[:size]
             began = time.perf_counter()
             try:
-                verdict = task.run(self._evaluated, batch)
+                outcome = task.run(self._evaluated, batch)
             except torch.OutOfMemoryError:
                 size = halved(size)
                 continue
-            cache.add(batch, verdict, time.perf_counter() - began)
+            cache.add(batch, outcome, time.perf_counter() - began)
             remaining = remaining[len(batch) :]
-            done, survive = done + len(batch), survive + int(verdict.correct.sum())
+            done, survive = done + len(batch), survive + int(outcome.correct.sum())
             self._bar.advance(task.cost * len(batch), _note(task, survive, done))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from gratis.evaluation.evaluated_model import EvaluatedModel, Verdict
+from gratis.evaluation.evaluated_model import EvaluatedModel, Outcome
 from gratis.evaluation.tasks import EvalTask, optional_library
 from gratis.seeds import generator
 
@@ -59,7 +59,7 @@ class Corruption(EvalTask):
         """One pass."""
         return 1
 
-    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
+    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Outcome:
         """Corrupt and classify."""
         batch = evaluated.batch_at(index)
         keys = (evaluated.seed, "corruption", self.kind)
@@ -70,7 +70,7 @@ class Corruption(EvalTask):
             for i in index.tolist()
         ]
         images = corrupt(self.kind, self.severity, batch.images, torch.stack(draws))
-        return Verdict(evaluated.is_correct(images, batch.labels).cpu().numpy())
+        return Outcome(evaluated.is_correct(images, batch.labels).cpu().numpy())
 
 
 def corrupt(kind: Kind, severity: int, images: Tensor, draws: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ class ImageBatch(NamedTuple):
         )
 
 
-class Verdict(NamedTuple):
+class Outcome(NamedTuple):
     """What a task found about n images.
 
     Attributes:
@@ -69,9 +69,9 @@ class EvaluatedModel:
         fixed_sets: sets of fixed images by metric, the clean ones among them.
         seed: the seed of everything random.
         example_format: how adversarial examples are stored; ``None`` stores none. With ``uint8``
-            the verdicts are those on whole pixel values.
+            the outcomes are those on whole pixel values.
         attack_copy: a copy that computes the same with less arithmetic. Gradient attacks run on
-            it; the verdicts on their examples are those of ``model``.
+            it; the outcomes on their examples are those of ``model``.
     """
 
     model: nn.Module
@@ -133,13 +133,13 @@ class EvaluatedModel:
         in_range = ((adversarial >= 0) & (adversarial <= 1)).flatten(1).all(1)
         return inside & in_range & ~self.is_correct(adversarial, batch.labels)
 
-    def verdict(self, fooled: Tensor, adversarial: Tensor, norm: Norm) -> Verdict:
-        """Return the verdict on adversarial images, with the examples in L-infinity."""
+    def outcome(self, fooled: Tensor, adversarial: Tensor, norm: Norm) -> Outcome:
+        """Return the outcome on adversarial images, with the examples in L-infinity."""
         correct = (~fooled).cpu().numpy()
         if self.example_format is None or norm != "linf":
-            return Verdict(correct)
+            return Outcome(correct)
         examples = adversarial[fooled].cpu().contiguous()
         if self.example_format == "float32":
-            return Verdict(correct, examples.numpy())
+            return Outcome(correct, examples.numpy())
         pixels = (examples * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-        return Verdict(correct, pixels.contiguous().numpy())
+        return Outcome(correct, pixels.contiguous().numpy())

@@ -40,7 +40,7 @@ def measure(
 ) -> Measurement:
     """Return what a suite measures of a model, in float32, on the device of its parameters.
 
-    An image that is misclassified without an attack counts as fooled by every attack. The verdict
+    An image that is misclassified without an attack counts as fooled by every attack. The outcome
     on an adversarial example is that of plain float32, and only examples within epsilon and [0, 1]
     count. The suites in ``CHECKED`` end with the sanity checks.
 
@@ -54,7 +54,7 @@ def measure(
         sets: its perturbed sets; metrics of a set that is absent are left out.
         settings: the suite, its epsilons and the batch size.
         seed: the seed of everything random.
-        folder: where to store the verdicts, batch by batch: the same call continues from there,
+        folder: where to store the outcomes, batch by batch: the same call continues from there,
             and repeats nothing that is finished.
 
     Raises:
@@ -84,8 +84,8 @@ def _measure(
         copied = _folded(evaluated, index, settings.batch_size)
         attacked = dataclasses.replace(evaluated, attack_copy=copied)
     tasks = [task for task in tasks_of(settings) if task.applies_to(attacked)]
-    with bar("evaluate", len(index) * sum(task.cost for task in tasks)) as shown:
-        cascade = Cascade(attacked, index, settings.batch_size, cache, shown)
+    with bar("evaluate", len(index) * sum(task.cost for task in tasks)) as progress_bar:
+        cascade = Cascade(attacked, index, settings.batch_size, cache, progress_bar)
         for task in tasks:
             cascade.run(task)
     examples = None

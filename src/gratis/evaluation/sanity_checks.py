@@ -25,7 +25,7 @@ from gratis.evaluation.attack_comparisons import (
 from gratis.evaluation.directional_derivatives import DIRECTIONS, agreement
 from gratis.evaluation.evaluated_model import EvaluatedModel
 from gratis.evaluation.evidence import MANY, VANISHED, Evidence, gather
-from gratis.results import Check, collapsed
+from gratis.results import Check, overfitted
 from gratis.results.statistics import wilson
 
 # The number of images of the checks: few enough to be cheap, and enough to see 5%.
@@ -146,7 +146,7 @@ def overfitting(evidence: Evidence) -> Check:
     n = evidence.images
     fgsm, pgd = (count / n for count in survive.values())
     passed = not (
-        collapsed(evidence.correct / n, fgsm, pgd, n, evidence.guessing)
+        overfitted(evidence.correct / n, fgsm, pgd, n, evidence.guessing)
         and 2 * survive["fgsm"] > evidence.correct
         and significantly_more(evidence.fooled["many"], evidence.fooled["fgsm"])
     )

@@ -35,11 +35,11 @@ class EvaluateSettings(Settings):
             Default: 1 in ``table`` and ``autoattack``, 2 in the other suites.
         epsilons: the epsilons of the curve of accuracy under PGD. Default: 1/255 to 16/255, or to
             ``epsilon`` if that is larger, in ``full``; no curve in the other suites.
-        batch_size: images at a time; the verdicts do not depend on it, except for rounding and
+        batch_size: images at a time; the outcomes do not depend on it, except for rounding and
             AutoAttack's random numbers.
         images: the number of images to measure on, evenly spaced over the split. Default: all.
         examples: the format in which to store the adversarial examples of the attacks in
-            L-infinity, ``float32`` or ``uint8``. With ``uint8`` the verdicts of these attacks are
+            L-infinity, ``float32`` or ``uint8``. With ``uint8`` the outcomes of these attacks are
             those on whole pixel values. Default: they are not stored.
     """
 
@@ -54,69 +54,71 @@ class EvaluateSettings(Settings):
     examples: ExampleFormat | None = None
 
 
-def tasks_of(own: EvaluateSettings) -> list[EvalTask]:
-    """Return the tasks of the suite that ``own`` names."""
-    return SUITES[own.suite](own)
+def tasks_of(settings: EvaluateSettings) -> list[EvalTask]:
+    """Return the tasks of the suite that ``settings`` names."""
+    return SUITES[settings.suite](settings)
 
 
-def require_libraries(own: EvaluateSettings) -> None:
+def require_libraries(settings: EvaluateSettings) -> None:
     """Check that the libraries of a suite are installed.
 
     Raises:
         GratisError: one is missing.
     """
-    for task in tasks_of(own):
+    for task in tasks_of(settings):
         task.require_library()
 
 
-def paper(own: EvaluateSettings) -> list[EvalTask]:
+def paper(settings: EvaluateSettings) -> list[EvalTask]:
     """Return the metrics that the paper reports; no attack uses the model's own gradient."""
     return [FixedSet(name=name) for name in ("clean", "geometric", "fgsm_transfer")]
 
 
-def transfer(own: EvaluateSettings) -> list[EvalTask]:
+def transfer(settings: EvaluateSettings) -> list[EvalTask]:
     """Return the sets of fixed images, which need no gradient of the model."""
-    return [*paper(own), FixedSet(name="transfer")]
+    return [*paper(settings), FixedSet(name="transfer")]
 
 
-def table(own: EvaluateSettings) -> list[EvalTask]:
+def table(settings: EvaluateSettings) -> list[EvalTask]:
     """Return the columns of the results table: each attack standalone, PGD as usually published."""
-    pgd = AttackSettings.pgd(own.epsilon, own.pgd_steps, own.restarts or 1)
-    return [*transfer(own), _fgsm(own), _standalone("pgd", "robust", pgd)]
+    pgd = AttackSettings.pgd(settings.epsilon, settings.pgd_steps, settings.restarts or 1)
+    return [*transfer(settings), _fgsm(settings), _standalone("pgd", "robust", pgd)]
 
 
-def standard(own: EvaluateSettings) -> list[EvalTask]:
+def standard(settings: EvaluateSettings) -> list[EvalTask]:
     """Return the white-box attacks in L-infinity and in L2, on two losses."""
     return [
-        *transfer(own),
-        _fgsm(own),
-        _standalone("bim", "robust", AttackSettings.bim(own.epsilon)),
-        _standalone("pgd", "robust", _pgd(own)),
-        _cascaded("pgd_margin", "robust", _pgd(own, loss="margin")),
-        _standalone("pgd_l2", "robust_l2", _pgd(own, norm="l2")),
-        _cascaded("pgd_l2_margin", "robust_l2", _pgd(own, norm="l2", loss="margin")),
-        *epsilon_curve("pgd", AttackSettings.pgd(own.epsilon, own.pgd_steps), own.epsilons or ()),
+        *transfer(settings),
+        _fgsm(settings),
+        _standalone("bim", "robust", AttackSettings.bim(settings.epsilon)),
+        _standalone("pgd", "robust", _pgd(settings)),
+        _cascaded("pgd_margin", "robust", _pgd(settings, loss="margin")),
+        _standalone("pgd_l2", "robust_l2", _pgd(settings, norm="l2")),
+        _cascaded("pgd_l2_margin", "robust_l2", _pgd(settings, norm="l2", loss="margin")),
+        *epsilon_curve(
+            "pgd", AttackSettings.pgd(settings.epsilon, settings.pgd_steps), settings.epsilons or ()
+        ),
     ]
 
 
-def autoattack(own: EvaluateSettings) -> list[EvalTask]:
+def autoattack(settings: EvaluateSettings) -> list[EvalTask]:
     """Return what published comparisons report: the table, and AutoAttack on the survivors."""
-    return [*table(own), *_autoattack(own)]
+    return [*table(settings), *_autoattack(settings)]
 
 
-def full(own: EvaluateSettings) -> list[EvalTask]:
+def full(settings: EvaluateSettings) -> list[EvalTask]:
     """Return all tasks: also AutoAttack, the geometric attack, corruptions and the curve."""
-    if own.epsilons is None:
-        own = own.model_copy(update={"epsilons": curve_to(own.epsilon)})
+    if settings.epsilons is None:
+        settings = settings.model_copy(update={"epsilons": curve_to(settings.epsilon)})
     return [
-        *standard(own),
+        *standard(settings),
         WorstOfK(name="geometric_worst", threat="geometric_worst"),
         *(
             Corruption(name=f"{kind} {severity}", kind=kind, severity=severity)
             for kind in KINDS
             for severity in SEVERITIES
         ),
-        *_autoattack(own),
+        *_autoattack(settings),
     ]
 
 
@@ -145,31 +147,31 @@ CHECKED: tuple[Suite, ...] = ("standard", "autoattack", "full")
 FIXED: tuple[Suite, ...] = ("paper", "transfer")
 
 
-def _autoattack(own: EvaluateSettings) -> list[EvalTask]:
+def _autoattack(settings: EvaluateSettings) -> list[EvalTask]:
     return [
         AutoAttack(
             name=part.replace("-", "_"),
             threat="robust",
             standalone=False,
             part=part,
-            epsilon=own.epsilon,
+            epsilon=settings.epsilon,
         )
         for part in COSTS
     ]
 
 
-def _fgsm(own: EvaluateSettings) -> EvalTask:
-    return _standalone("fgsm", "robust", AttackSettings.fgsm(own.epsilon))
+def _fgsm(settings: EvaluateSettings) -> EvalTask:
+    return _standalone("fgsm", "robust", AttackSettings.fgsm(settings.epsilon))
 
 
 def _pgd(
-    own: EvaluateSettings, norm: Norm = "linf", loss: LossName = "cross_entropy"
+    settings: EvaluateSettings, norm: Norm = "linf", loss: LossName = "cross_entropy"
 ) -> AttackSettings:
     return AttackSettings(
-        epsilon=own.epsilon if norm == "linf" else own.epsilon_l2,
+        epsilon=settings.epsilon if norm == "linf" else settings.epsilon_l2,
         norm=norm,
-        steps=own.pgd_steps,
-        restarts=own.restarts or 2,
+        steps=settings.pgd_steps,
+        restarts=settings.restarts or 2,
         loss=loss,
         until_fooled=True,
     )

@@ -16,7 +16,7 @@ from torch import Tensor
 from gratis.attacks import AttackSettings, attack, run_attack
 from gratis.data.batches import to_float
 from gratis.errors import GratisError
-from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch, Verdict
+from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch, Outcome
 from gratis.settings import Settings
 from gratis.torch_state import full_precision
 
@@ -49,8 +49,8 @@ class EvalTask(Settings):
         """The cost of one image in forward passes; a backward pass costs as much."""
 
     @abstractmethod
-    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
-        """Return the verdict on the images at ``index``, as one batch."""
+    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Outcome:
+        """Return the outcome on the images at ``index``, as one batch."""
 
     def require_library(self) -> None:
         """Check that the library of the task is installed.
@@ -66,7 +66,7 @@ class EvalTask(Settings):
         return True
 
     def key(self, evaluated: EvaluatedModel) -> str:
-        """Return everything that determines the verdicts besides model, split and seed."""
+        """Return everything that determines the outcomes besides model, split and seed."""
         return f"{type(self).__name__} {self.model_dump_json()}"
 
 
@@ -82,11 +82,11 @@ class FixedSet(EvalTask):
         """One pass."""
         return 1
 
-    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
+    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Outcome:
         """Classify the images of the set."""
         images = to_float(evaluated.fixed_sets[self.name].images[index], evaluated.device)
         labels = evaluated.batch_at(index).labels
-        return Verdict(evaluated.is_correct(images, labels).cpu().numpy())
+        return Outcome(evaluated.is_correct(images, labels).cpu().numpy())
 
     def key(self, evaluated: EvaluatedModel) -> str:
         """Return also the digest of the images."""
@@ -100,10 +100,10 @@ class GradientAttack(EvalTask):
 
     @property
     def cost(self) -> float:
-        """A forward and a backward pass a step, and one pass for the verdict."""
+        """A forward and a backward pass a step, and one pass for the outcome."""
         return 1 + 2 * self.attack.steps * self.attack.restarts
 
-    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
+    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Outcome:
         """Attack, then check every image that the attack reports as fooled."""
         batch = evaluated.batch_at(index)
         if self.attack.until_fooled:
@@ -111,7 +111,7 @@ class GradientAttack(EvalTask):
         else:
             adversarial = self._attacked(evaluated, batch, self.attack)
             fooled = self._is_fooled(evaluated, batch, adversarial)
-        return evaluated.verdict(fooled, adversarial, self.attack.norm)
+        return evaluated.outcome(fooled, adversarial, self.attack.norm)
 
     def _until_fooled(self, evaluated: EvaluatedModel, batch: ImageBatch) -> tuple[Tensor, Tensor]:
         """Return the adversarial images, and whether each fools the model."""

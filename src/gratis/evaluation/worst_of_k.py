@@ -7,7 +7,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
 from gratis.data.batches import to_float
-from gratis.evaluation.evaluated_model import EvaluatedModel, Verdict
+from gratis.evaluation.evaluated_model import EvaluatedModel, Outcome
 from gratis.evaluation.tasks import EvalTask
 from gratis.seeds import generator
 from gratis.torch_state import one_thread
@@ -30,7 +30,7 @@ class WorstOfK(EvalTask):
         """One pass a draw."""
         return self.draws
 
-    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Verdict:
+    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Outcome:
         """Try positions until the model is fooled."""
         correct = np.ones(len(index), dtype=np.bool_)
         for draw in range(self.draws):
@@ -41,7 +41,7 @@ class WorstOfK(EvalTask):
             labels = evaluated.batch_at(index[rows]).labels
             survives = evaluated.is_correct(to_float(moved, evaluated.device), labels)
             correct[rows] = survives.cpu().numpy()
-        return Verdict(correct)
+        return Outcome(correct)
 
     def _moved(self, evaluated: EvaluatedModel, draw: int, index: int) -> NDArray[np.uint8]:
         source = generator("cpu", evaluated.seed, "worst of k", draw, index)

@@ -45,19 +45,21 @@ def _by_word(choice: object, keep_null: bool) -> object:
     return choice
 
 
-def _with_present_names(part: str, settings: Content, renamed: dict[str, str]) -> Content:
+def _with_present_names(above: str, settings: Content, renamed: dict[str, str]) -> Content:
     result: Content = {}
     for key, value in settings.items():
-        written = f"{part}.{key}"
+        written = f"{above}.{key}"
         if written == "adversary.fgsm" and isinstance(value, dict):
             present, value = _fgsm(value)
         else:
             present = current(written)
         if present != written:
             renamed[present] = written
-            key = present.removeprefix(f"{part}.")
+            key = present.removeprefix(f"{above}.")
             if key in settings:
                 raise GratisError(f"{written} is now called {present}; remove one of the two")
+        if isinstance(value, dict):
+            value = _with_present_names(present, value, renamed)
         result[key] = value
     return result
 

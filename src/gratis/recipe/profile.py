@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from gratis.registry import profile_path
+from gratis.packaged import profile_path
 from gratis.renames import current
 from gratis.settings import Line, Settings, validate
 from gratis.yaml_files import read_yaml

@@ -6,11 +6,11 @@ from typing import Any
 
 from gratis.data import DataSettings
 from gratis.errors import GratisError
+from gratis.packaged import recipe_names, recipe_path, row_name
 from gratis.recipe.draft import Draft
 from gratis.recipe.overrides import parse_overrides
 from gratis.recipe.profile import Profile, load_profile
 from gratis.recipe.recipe import Recipe
-from gratis.registry import recipe_names, recipe_path, row_name
 from gratis.renames import current
 from gratis.settings import Kind, Settings, did_you_mean
 from gratis.yaml_files import read_yaml
@@ -130,8 +130,8 @@ def with_evaluation(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
 
 
 def _resized(name: str, sizes: Profile | None) -> Draft:
-    path, own = recipe_path(name), name.endswith((".yaml", ".yml"))
-    row = path.stem if own else row_name(current(name))
+    path, is_file = recipe_path(name), name.endswith((".yaml", ".yml"))
+    row = path.stem if is_file else row_name(current(name))
     draft = Draft({"name": row} | read_yaml(path))
     if sizes is not None:
         draft.resize(sizes.all)

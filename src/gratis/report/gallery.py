@@ -12,8 +12,8 @@ from gratis.errors import GratisError, file_error
 from gratis.report.rows import Estimate, Row, group
 from gratis.report.runs import Run, setting
 from gratis.report.sections import attack_in_words, interval_cell
+from gratis.report.summary import ranked
 from gratis.report.table import Cell, Table, TableRow, as_text
-from gratis.report.verdict import ranked
 from gratis.results import Prediction, SampleImage, SampleImages
 from gratis.settings import did_you_mean
 
@@ -77,9 +77,9 @@ def class_rankings(run: Run, samples: SampleImages, metric: str) -> list[ClassRa
     labels, correct = samples.labels[run.measurement.index], run.measurement.correct
     classes = []
     for number in np.unique(labels).tolist():
-        own = labels == number
-        n = int(np.count_nonzero(own))
-        shares = [float(correct[name][own].mean()) for name in ("clean", metric)]
+        of_class = labels == number
+        n = int(np.count_nonzero(of_class))
+        shares = [float(correct[name][of_class].mean()) for name in ("clean", metric)]
         estimates = [Estimate.of(share, n) for share in shares]
         classes.append(_ClassAccuracy(samples.classes[number], n, *estimates))
     classes.sort(key=lambda each: (each.attacked.value, each.clean.value), reverse=True)

@@ -20,8 +20,8 @@ from gratis.report.sections import (
     runs_table,
     suite_tables,
 )
+from gratis.report.summary import attack_name, ranked, strongest, summarise
 from gratis.report.table import Table, fence, markdown_table, plain, visible
-from gratis.report.verdict import attack_name, judge, ranked, strongest
 from gratis.yaml_files import dump_yaml
 
 HTML, MARKDOWN, _IMAGES = "report.html", "report.md", "images"
@@ -81,14 +81,14 @@ def _content(found: Found, chosen: Sequence[Run]) -> dict[str, Any]:
     rows = group(results)
     metric = strongest(rows)
     images = {len(run.sample_images.labels) for run in runs if run.sample_images is not None}
-    verdict = judge(rows, runs, images.pop() if len(images) == 1 else None)
-    table = narrow_table(results, intervals=True, best=verdict.best)
+    summary = summarise(rows, runs, images.pop() if len(images) == 1 else None)
+    table = narrow_table(results, intervals=True, best=summary.best)
     with_images = [(run, run.sample_images) for run in chosen if run.sample_images is not None]
     firsts = [next(run for run in runs if run.results is row.first) for row in rows]
     suites = [(run, suite_tables(run.results, run.seconds)) for run in firsts]
     return {
         "facts": header(results),
-        "verdict": verdict,
+        "summary": summary,
         "unmeasured": [str(path) for path in found.unmeasured],
         "results": table,
         "notes": _notes(rows, table),

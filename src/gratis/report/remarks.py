@@ -1,11 +1,11 @@
-"""The remarks below a report's verdict: failed checks, catastrophic overfitting, subsets."""
+"""The remarks below a report's summary: failed checks, catastrophic overfitting, subsets."""
 
 from collections.abc import Sequence
 
-from gratis.report.rows import COLLAPSED, Row
+from gratis.report.rows import OVERFITTED, Row
 from gratis.report.runs import Run, setting
 from gratis.report.sections import figures
-from gratis.results import Check, Results, collapsed, fell
+from gratis.results import Check, Results, overfitted, pgd_fell
 
 OVERFITTING = "catastrophic overfitting"
 
@@ -33,22 +33,22 @@ def overfitting(runs: Sequence[Run], seeds: bool) -> list[str]:
 
     The sanity check decides for a run that has it: it compares FGSM and PGD image by image, and
     passes a model without any defence. For the other runs that were trained under attack, the
-    accuracies of the table decide (:func:`gratis.results.collapsed`). A model whose PGD accuracy
+    accuracies of the table decide (:func:`gratis.results.overfitted`). A model whose PGD accuracy
     never fell in training is not robust yet.
 
     Args:
         runs: all runs.
         seeds: whether to name a run with its seed.
     """
-    own = [run for run in runs if not run.results.external]
-    attacked = [run for run in own if _attacked_in_training(run.results)]
+    trained = [run for run in runs if not run.results.external]
+    attacked = [run for run in trained if _attacked_in_training(run.results)]
     remarks = [remark for run in runs if (remark := _overfits(run, seeds))]
     if any(_check(r.results) is None and None in (r.results.fgsm, r.results.pgd) for r in attacked):
         remarks.append("Without FGSM and PGD results, catastrophic overfitting is not visible.")
     if attacked and not remarks:
         remarks.append("No model that was trained under attack shows catastrophic overfitting.")
-    if own and not attacked:
-        models = "these models" if len(own) == len(runs) else "the models that are runs"
+    if trained and not attacked:
+        models = "these models" if len(trained) == len(runs) else "the models that are runs"
         remarks.append(f"None of {models} was trained under attack.")
     return remarks + _external(runs)
 
@@ -62,7 +62,7 @@ def _overfits(run: Run, seeds: bool) -> str | None:
     results, name, check = run.results, _named(run, seeds), _check(run.results)
     shows = "shows catastrophic overfitting"
     history = [line.held_out["pgd"] for line in run.log if line.held_out and "pgd" in line.held_out]
-    if history and not fell(history, results.pgd or 0.0, _held_out_images(results)):
+    if history and not pgd_fell(history, results.pgd or 0.0, _held_out_images(results)):
         shows = "is not robust yet"
     if check is not None and not check.passed:
         return (
@@ -71,13 +71,13 @@ def _overfits(run: Run, seeds: bool) -> str | None:
         )
     if not _attacked_in_training(results):
         return None
-    if check is None and Row((results,)).mark_of("fgsm") == COLLAPSED:
+    if check is None and Row((results,)).mark_of("fgsm") == OVERFITTED:
         assert results.fgsm is not None and results.pgd is not None
         return (
             f"{name} {shows}: it survives a single step (FGSM "
             f"{100 * results.fgsm:.1f}%) and fails under several (PGD {100 * results.pgd:.1f}%)."
         )
-    if (epoch := _collapsed_in_training(run)) is None:
+    if (epoch := _overfitted_in_training(run)) is None:
         return None
     return (
         f"{name} showed catastrophic overfitting in training, on held-out images, after epoch "
@@ -100,23 +100,23 @@ def _external(runs: Sequence[Run]) -> list[str]:
     return [f"Whether the training of {names} included attacks is unknown{more}."]
 
 
-def _collapsed_in_training(run: Run) -> float | None:
+def _overfitted_in_training(run: Run) -> float | None:
     images, before = _held_out_images(run.results), list[float]()
     for line in run.log:
         found = line.held_out or {}
         if (pgd := found.get("pgd")) is None:
             continue
-        single_steps_only = collapsed(
+        single_steps_only = overfitted(
             found.get("clean"), found.get("fgsm"), pgd, images, 1 / run.results.classes
         )
-        if single_steps_only and fell(before, pgd, images):
+        if single_steps_only and pgd_fell(before, pgd, images):
             return line.epoch
         before.append(pgd)
     return None
 
 
 def _held_out_images(results: Results) -> int:
-    return (setting(results, "train", "held_out") or 5) * results.classes
+    return (setting(results, "train", "held_out_per_class") or 5) * results.classes
 
 
 def _attacked_in_training(results: Results) -> bool:

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from gratis.report.rows import COLLAPSED, PAPERS, Estimate, Row, group, shown
+from gratis.report.rows import OVERFITTED, PAPERS, Estimate, Row, group, shown_metrics
 from gratis.report.table import in_common
 from gratis.results import Results
 
@@ -22,7 +22,7 @@ def to_csv(results: Sequence[Results]) -> str:
     deviation over the seeds. A value that does not apply is empty.
     """
     rows = group(results)
-    lines = [_csv_line(row, shown(rows)) for row in rows]
+    lines = [_csv_line(row, shown_metrics(rows)) for row in rows]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")
     writer.writeheader()
@@ -43,7 +43,7 @@ def _csv_line(row: Row, metrics: Sequence[str]) -> dict[str, object]:
     for metric in metrics:
         line |= _csv_numbers(metric, row.estimate(metric))
     line |= {f"paper_{metric}": row.paper(metric) for metric in PAPERS}
-    line["collapsed"] = row.mark_of("fgsm") == COLLAPSED
+    line["overfitted"] = row.mark_of("fgsm") == OVERFITTED
     return line
 
 

@@ -13,7 +13,7 @@ from gratis.report.rows import (
     explain_marks,
     group,
     measured_on,
-    shown,
+    shown_metrics,
     titles,
     trained_unlike,
 )
@@ -66,7 +66,7 @@ def to_markdown(results: Sequence[Results]) -> str:
 def wide_table(results: Sequence[Results]) -> Table:
     """Return the table with a column for each value."""
     rows = group(results)
-    metrics = shown(rows)
+    metrics = shown_metrics(rows)
     columns = ["model", "backbone", "size", "seeds"]
     for metric in metrics:
         columns += [metric, f"paper {metric}"] if metric in PAPERS else [metric]
@@ -97,7 +97,9 @@ def narrow_table(
         best: the recipe of the row to emphasise.
     """
     rows = group(results)
-    metrics = [m for m in shown(rows) if not intervals or any(row.estimate(m) for row in rows)]
+    metrics = [
+        m for m in shown_metrics(rows) if not intervals or any(row.estimate(m) for row in rows)
+    ]
     columns = [
         Cell("model", small="backbone, size"),
         *map(Cell, metrics),
@@ -156,7 +158,7 @@ def notes(rows: Sequence[Row], intervals: bool = False) -> list[str]:
     texts = _INTERVALS if intervals else _MARGINS
     several = {len(row.runs) > 1 for row in rows}
     lines = [text for number, text in texts.items() if number in several]
-    if not intervals and WORST in shown(rows):
+    if not intervals and WORST in shown_metrics(rows):
         lines.append(f"{WORST}: {WORST_MEANS}.")
     if trained_unlike([run for row in rows for run in row.runs]):
         lines.append("[training images]: rows trained on different data are not comparable.")

@@ -16,11 +16,11 @@ PAPERS = ("geometric", "fgsm_transfer")
 # The metrics on images that are attacked through the baseline: white box for the baseline itself.
 ON_THE_BASELINE = ("fgsm_transfer", "transfer")
 
-WHITE_BOX, REFERENCE, COLLAPSED, DOUBTFUL = "†", "‡", "⚠", "§"
+WHITE_BOX, REFERENCE, OVERFITTED, DOUBTFUL = "†", "‡", "⚠", "§"
 _MEANINGS = {
     WHITE_BOX: "attacked through this very model: white box here, a transfer attack on the others.",
     REFERENCE: "reference, outside the comparison at equal compute.",
-    COLLAPSED: "FGSM accuracy that PGD breaks: catastrophic overfitting, or no defence at all.",
+    OVERFITTED: "FGSM accuracy that PGD breaks: catastrophic overfitting, or no defence at all.",
     DOUBTFUL: "failed sanity checks: the accuracy under attack is not reliable.",
 }
 
@@ -107,8 +107,8 @@ class Row:
         """Return the mark of a metric's number."""
         if metric in ON_THE_BASELINE and self.first.baseline:
             return WHITE_BOX if self.estimate(metric) else ""
-        if metric == "fgsm" and any(run.collapsed for run in self.runs):
-            return COLLAPSED
+        if metric == "fgsm" and any(run.overfitted for run in self.runs):
+            return OVERFITTED
         return ""
 
 
@@ -140,7 +140,7 @@ def trained_unlike(results: Sequence[Results]) -> bool:
     return len({run.train_images for run in results if not run.external}) > 1
 
 
-def shown(rows: Sequence[Row]) -> list[str]:
+def shown_metrics(rows: Sequence[Row]) -> list[str]:
     """Return the metrics of a table: the usual ones, and the worst case if a row has it."""
     return [*METRICS, *([WORST] if any(row.estimate(WORST) for row in rows) else [])]
 

@@ -31,12 +31,12 @@ _WORST_CASES = (WORST, "robust_l2")
 
 def checks_table(checks: Sequence[Check]) -> Table:
     """Return the sanity checks of one run: what each says, and the values that it found."""
-    columns = [Cell("check"), Cell("verdict"), Cell("found"), Cell("images")]
+    columns = [Cell("check"), Cell("result"), Cell("found"), Cell("images")]
     rows = []
     for check in checks:
-        verdict = Cell("passed") if check.passed else Cell("failed", bad=True)
+        result = Cell("passed") if check.passed else Cell("failed", bad=True)
         name = Cell(PASSED.get(check.name, check.name), small=check.name)
-        rows.append(TableRow([name, verdict, Cell(figures(check)), Cell(str(check.images))]))
+        rows.append(TableRow([name, result, Cell(figures(check)), Cell(str(check.images))]))
     return Table(columns, rows, 3, title="sanity checks")
 
 

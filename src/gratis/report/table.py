@@ -81,7 +81,7 @@ def terminal_table(table: Table) -> "rich.table.Table":
     from rich import box
     from rich.table import Table as RichTable
 
-    shown = RichTable(
+    rich_table = RichTable(
         title=table.title,
         caption="\n".join(table.notes),
         caption_justify="left",
@@ -91,14 +91,14 @@ def terminal_table(table: Table) -> "rich.table.Table":
     for place, column in enumerate(table.columns):
         header = "\n".join([*column.text.split("_"), *filter(None, [column.small])])
         if place < table.left:
-            shown.add_column(header, min_width=0 if place else 22, overflow="fold")
+            rich_table.add_column(header, min_width=0 if place else 22, overflow="fold")
         else:
-            shown.add_column(header, justify="right", no_wrap=True)
+            rich_table.add_column(header, justify="right", no_wrap=True)
     for row in table.rows:
-        shown.add_row(
+        rich_table.add_row(
             *map(_terminal_cell, row.cells), end_section=row.ends_group, style=_style(row)
         )
-    return shown
+    return rich_table
 
 
 def _style(row: TableRow) -> str | None:

@@ -2,7 +2,7 @@
 
 from gratis.results.examples import Examples
 from gratis.results.measurement import Measurement
-from gratis.results.overfitting import collapsed, fell
+from gratis.results.overfitting import overfitted, pgd_fell
 from gratis.results.sample_images import Prediction, SampleAttack, SampleImage, SampleImages
 from gratis.results.schema import (
     METRICS,
@@ -33,11 +33,12 @@ __all__ = [
     "SampleImages",
     "TaskResult",
     "clearly_above_chance",
-    "collapsed",
-    "fell",
     "mcnemar",
     "mean_and_std",
+    "overfitted",
     "paired_t_test",
+    "pgd_fell",
+    "sign_flip",
     "t_interval",
     "wilson",
 ]

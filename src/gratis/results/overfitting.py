@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from gratis.results.statistics import clearly_above_chance, wilson
 
 
-def collapsed(
+def overfitted(
     clean: float | None, fgsm: float | None, pgd: float | None, images: int, guessing: float
 ) -> bool:
     """Return whether a model survives single-step attacks only (Wong, Rice and Kolter 2020).
 
     The rule: PGD accuracy is more than 15 points below FGSM accuracy and less than half of it,
     their 95% intervals do not overlap, and the accuracy without an attack is clearly above chance.
-    A model that is only becoming robust can have this sign too; see :func:`fell`.
+    A model that is only becoming robust can have this sign too; see :func:`pgd_fell`.
 
     Args:
         clean: the accuracy without an attack, in [0, 1].
@@ -31,7 +31,7 @@ def collapsed(
     )
 
 
-def fell(before: Iterable[float], pgd: float, images: int) -> bool:
+def pgd_fell(before: Iterable[float], pgd: float, images: int) -> bool:
     """Return whether PGD accuracy is less than half of the best before, beyond noise.
 
     Args:

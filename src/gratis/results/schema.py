@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gratis.files import read_json, write_text
-from gratis.results.overfitting import collapsed
+from gratis.renames import present_names
+from gratis.results.overfitting import overfitted
 from gratis.settings import Line, Settings, validate
 
 # Share of the images that are classified correctly, in [0, 1].
@@ -123,7 +124,7 @@ class Results(Settings):
     seconds: float
     device: Line
     commit: str | None = None
-    resolved: dict[str, Any] = Field(default_factory=dict)
+    resolved: Annotated[dict[str, Any], AfterValidator(present_names)] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
 
     @property
@@ -142,9 +143,9 @@ class Results(Settings):
         return not self.passes
 
     @property
-    def collapsed(self) -> bool:
+    def overfitted(self) -> bool:
         """Whether the model survives single steps only, by the figures of the table."""
-        return collapsed(self.clean, self.fgsm, self.pgd, self.n, 1 / self.classes)
+        return overfitted(self.clean, self.fgsm, self.pgd, self.n, 1 / self.classes)
 
     @property
     def failed_checks(self) -> list[Check]:
@@ -154,10 +155,10 @@ class Results(Settings):
     def __str__(self) -> str:
         """Return the accuracies in one line, in percent."""
         found = {metric: getattr(self, metric) for metric in (*METRICS, "robust", "robust_l2")}
-        shown = [f"{name} {100 * value:.1f}%" for name, value in found.items() if value is not None]
+        texts = [f"{name} {100 * value:.1f}%" for name, value in found.items() if value is not None]
         return (
             f"{self.title} on {self.n} images of {self.data}, epsilon {255 * self.epsilon:.3g}/255"
-            f": {', '.join(shown)}"
+            f": {', '.join(texts)}"
         )
 
     def write(self, path: Path) -> None:

@@ -47,10 +47,10 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Overfittin
         GratisError: as :func:`build_model`.
     """
     settings = recipe.train
-    assert settings.precision != "auto"  # resolve_for chooses one
+    assert settings.precision != "auto"  # resolve_dependent chooses one
     fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
     train_state, cost = _build_train_state(recipe, dataset, fabric)
-    training, held_out = hold_out(dataset.train, settings.held_out)
+    training, held_out = hold_out(dataset.train, settings.held_out_per_class)
     batches = Batches(
         dataset.train,
         training,
@@ -99,7 +99,7 @@ def _build_train_state(
         adversary=recipe.adversary_settings.build(recipe.seed),
         objective=Objective(recipe.terms),
         optimizer=optimizer,
-        average=None if settings.average is None else Average(module, settings.average),
+        average=None if settings.ema_decay is None else Average(module, settings.ema_decay),
         seed=recipe.seed,
     )
     if settings.compile:
@@ -138,7 +138,7 @@ def _build_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.
 def _parameter_groups(module: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
     """Return the trained parameters, grouped by weight decay."""
     trained = [p for p in module.parameters() if p.requires_grad]
-    if settings.decay_all:
+    if settings.decay_norms_and_biases:
         return [{"params": trained, "weight_decay": settings.weight_decay}]
     weights = [p for p in trained if p.dim() > 1]
     others = [p for p in trained if p.dim() <= 1]

@@ -1,4 +1,4 @@
-"""Evaluate a run: its own record, and evaluations with other settings beside it."""
+"""Evaluate a run: its own results, and evaluations with other settings beside it."""
 
 import logging
 from collections.abc import Sequence
@@ -31,9 +31,9 @@ def evaluate_run(
 ) -> Results:
     """Evaluate the run in the folder ``path`` on its own data.
 
-    Without ``overrides`` and ``out`` the results become the run's record, ``results.json``. With
+    Without ``overrides`` and ``out`` the results become the run's own, ``results.json``. With
     other settings they are written to a folder of their own below ``evaluations``, or to ``out``,
-    and the run's record stays as it is.
+    and the run's own results stay as they are.
 
     Args:
         path: the folder of the run.
@@ -49,22 +49,22 @@ def evaluate_run(
     """
     # Read before a lock is put into the folder, which may be no run.
     recipe = RunFolder(path).recipe()
-    asked = with_evaluation(recipe, overrides)
-    if out is None and asked.evaluate == recipe.evaluate:
+    requested = with_evaluation(recipe, overrides)
+    if out is None and requested.evaluate == recipe.evaluate:
         with locked(path):
             return measure_run(path, sets, data_root)
-    target = out or path / "evaluations" / _key(asked.evaluate)
+    target = out or path / "evaluations" / _key(requested.evaluate)
     if RunFolder(target).recipe_file.exists():
         raise RunFolder(target).occupied()
     make_folder(target)
     with locked(target):
-        results = _measure_beside(path, asked, sets, data_root, RunFolder(target))
+        results = _measure_beside(path, requested, sets, data_root, RunFolder(target))
     logger.info("results in %s", target)
     return results
 
 
 def measure_run(path: Path, sets: Path | None = None, data_root: Path | None = None) -> Results:
-    """Measure the run in a folder that is locked already, and write its record."""
+    """Measure the run in a folder that is locked already, and write its results."""
     folder = RunFolder(path)
     recipe = folder.recipe()
     require_libraries(recipe.evaluate)
@@ -76,25 +76,27 @@ def measure_run(path: Path, sets: Path | None = None, data_root: Path | None = N
 
 
 def _measure_beside(
-    path: Path, asked: Recipe, sets: Path | None, data_root: Path | None, target: RunFolder
+    path: Path, requested: Recipe, sets: Path | None, data_root: Path | None, target: RunFolder
 ) -> Results:
     """Measure a run with other settings, and write the results into ``target``."""
-    require_libraries(asked.evaluate)
-    own = RunFolder(path)
-    titled = asked.model_copy(update={"title": f"{asked.title} [{_difference(own, asked)}]"})
-    return _measured(own, titled, sets or own.sets(), data_root, target)
+    require_libraries(requested.evaluate)
+    folder = RunFolder(path)
+    titled = requested.model_copy(
+        update={"title": f"{requested.title} [{_difference(folder, requested)}]"}
+    )
+    return _measured(folder, titled, sets or folder.sets(), data_root, target)
 
 
 def _measured(
-    own: RunFolder, recipe: Recipe, sets: Path | None, data_root: Path | None, target: RunFolder
+    folder: RunFolder, recipe: Recipe, sets: Path | None, data_root: Path | None, target: RunFolder
 ) -> Results:
-    """Measure the run in ``own`` as ``recipe`` says, and write what was found into ``target``."""
-    model, position, _, dataset = load_run(own.path, data_root)
-    geometric = own.geometric if own.geometric.exists() else target.geometric
+    """Measure the run in ``folder`` as ``recipe`` says, and write the results into ``target``."""
+    model, position, _, dataset = load_run(folder.path, data_root)
+    geometric = folder.geometric if folder.geometric.exists() else target.geometric
     loaded = load_sets(geometric, dataset, recipe.evaluate.epsilon, sets)
-    if sets is not None and own is target:
+    if sets is not None and folder is target:
         # Noted only once they are known to fit.
-        own.note_sets(sets)
+        folder.note_sets(sets)
     settings, seed = recipe.evaluate, recipe.seed
     device = Fabric(accelerator="auto", devices=1).device
     with isolated(device):
@@ -113,10 +115,10 @@ def _key(settings: EvaluateSettings) -> str:
     return f"{settings.suite}-{digest([settings.model_dump_json()])[:8]}"
 
 
-def _difference(own: RunFolder, asked: Recipe) -> str:
+def _difference(folder: RunFolder, requested: Recipe) -> str:
     """Return, as text, which evaluation settings differ from the run's own."""
-    before = own.recipe().evaluate.model_dump(mode="json")
-    after = asked.evaluate.model_dump(mode="json")
+    before = folder.recipe().evaluate.model_dump(mode="json")
+    after = requested.evaluate.model_dump(mode="json")
     changed = [
         f"{key} {_as_text(key, value)}" for key, value in after.items() if before[key] != value
     ]

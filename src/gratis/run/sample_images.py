@@ -48,11 +48,11 @@ def sample_images(
     _, first = np.unique(labels[measured], return_index=True)
     index = measured[first[evenly_spaced(len(first), IMAGES)]]
     with frozen(model):
-        how = _pgd(settings) if _differentiable(model, dataset, index[:1]) else None
+        pgd = _pgd(settings) if _differentiable(model, dataset, index[:1]) else None
         # One by one: all together they may not fit into memory.
-        images = [_sample(model, dataset, sets, how, seed, one) for one in index[:, None]]
-    shown = None if how is None else SampleAttack.model_validate(how.model_dump(mode="json"))
-    return SampleImages(dataset.classes, labels, shown, images)
+        images = [_sample(model, dataset, sets, pgd, seed, one) for one in index[:, None]]
+    stored = None if pgd is None else SampleAttack.model_validate(pgd.model_dump(mode="json"))
+    return SampleImages(dataset.classes, labels, stored, images)
 
 
 def _pgd(own: EvaluateSettings) -> AttackSettings:
@@ -71,7 +71,7 @@ def _sample(
     model: nn.Module,
     dataset: Dataset,
     sets: PerturbedSets,
-    how: AttackSettings | None,
+    pgd: AttackSettings | None,
     seed: int,
     index: NDArray[np.int64],
 ) -> SampleImage:
@@ -81,20 +81,20 @@ def _sample(
         "clean": to_float(dataset.validation.images[index], device),
         "geometric": to_float(sets.geometric[index], device),
     }
-    if how is not None:
+    if pgd is not None:
         images["adversarial"] = attack(
             lambda batch: logits_of(model(batch)),
             images["clean"],
             torch.from_numpy(label).to(device),
-            how,
+            pgd,
             seed,
             torch.from_numpy(index),
         )
     with torch.no_grad(), full_precision(device):
         outputs = {kind: model(batch) for kind, batch in images.items()}
-    if how is not None:
+    if pgd is not None:
         delta = images["adversarial"] - images["clean"]
-        images["perturbation"] = 0.5 + delta * (0.5 / how.epsilon if how.epsilon else 0.0)
+        images["perturbation"] = 0.5 + delta * (0.5 / pgd.epsilon if pgd.epsilon else 0.0)
         if (denoised := getattr(outputs["adversarial"], "denoised", None)) is not None:
             images["denoised"] = denoised
     return SampleImage(

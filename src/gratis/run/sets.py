@@ -20,7 +20,7 @@ def build_sets(baseline: Path, folder: Path) -> None:
     """
     model, _, recipe, dataset = load_run(baseline)
     model.to(Fabric(accelerator="auto", devices=1).device)
-    build(folder, dataset.validation, dataset.mirrors, model, recipe.evaluate.epsilon, SETS_SEED)
+    build(folder, dataset.validation, dataset.flippable, model, recipe.evaluate.epsilon, SETS_SEED)
 
 
 def ensure_sets(baseline: Path, folder: Path) -> None:
@@ -46,5 +46,5 @@ def load_sets(
     if sets is not None:
         return perturbed_sets.load(sets, dataset.validation)
     if not geometric.exists():
-        build(geometric, dataset.validation, dataset.mirrors, None, epsilon, SETS_SEED)
+        build(geometric, dataset.validation, dataset.flippable, None, epsilon, SETS_SEED)
     return perturbed_sets.load(geometric, dataset.validation)

@@ -18,9 +18,9 @@ from gratis.model import logits_of
 from gratis.objective import Objective
 from gratis.recipe import Recipe
 from gratis.run.build import build_to_measure
+from gratis.run.dependent_settings import resolve_dependent
 from gratis.run.loading import load_once
 from gratis.run.machine import device_name
-from gratis.run.resolution import resolve_for
 from gratis.torch_state import isolated
 from gratis.training.metrics import Averages
 from gratis.training.trainer import Trainer
@@ -63,7 +63,7 @@ def time_recipe(recipe: Recipe, seconds: float = 10) -> Timing:
     dataset = load_once(recipe.data)
     untimed = recipe.train.model_copy(update={"budget": None})
     with isolated("cuda" if torch.cuda.is_available() else "cpu"):
-        resolved = resolve_for(recipe.model_copy(update={"train": untimed}), dataset)
+        resolved = resolve_dependent(recipe.model_copy(update={"train": untimed}), dataset)
         trainer, _ = build_to_measure(resolved, dataset)
         part = seconds / (2 * _ROUNDS + 2)
         pairs, parts = _compare(trainer, seconds, part), _parts(trainer, part)
@@ -166,7 +166,7 @@ def _timed(
     owner: type, method: str, name: str, taken: dict[str, float], device: torch.device
 ) -> Iterator[None]:
     """Sum the time spent in a method while the block runs."""
-    own, real = method in vars(owner), getattr(owner, method)
+    defined, real = method in vars(owner), getattr(owner, method)
 
     def timed(*arguments: Any, **named: Any) -> Any:
         _wait(device)
@@ -181,7 +181,7 @@ def _timed(
     try:
         yield
     finally:
-        if own:
+        if defined:
             setattr(owner, method, real)
         else:
             delattr(owner, method)

@@ -13,11 +13,11 @@ from gratis.files import locked
 from gratis.recipe import Recipe, with_overrides
 from gratis.results import Results
 from gratis.run.build import build_trainer
+from gratis.run.dependent_settings import resolve_dependent
 from gratis.run.evaluation import measure_run
 from gratis.run.folder import RunFolder
 from gratis.run.interrupt import stopping
 from gratis.run.loading import load_once
-from gratis.run.resolution import resolve_for
 from gratis.torch_state import isolated
 from gratis.training import checkpoint
 from gratis.training.fit import fit
@@ -89,7 +89,7 @@ def _train(recipe: Recipe, path: Path, sets: Path | None) -> None:
     started = folder.recipe() if folder.recipe_file.exists() else None
     # The caller's autocast and random state must neither change the run nor be changed by it.
     with isolated("cuda" if torch.cuda.is_available() else "cpu"):
-        recipe = resolve_for(recipe, dataset, started)
+        recipe = resolve_dependent(recipe, dataset, started)
         folder.check(recipe)
         data = DataInfo.of(dataset)
         identity = recipe.identity(data)

@@ -14,13 +14,14 @@ from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from gratis.errors import file_error
+from gratis.renames import present_path
 from gratis.training import checkpoint_file
-from gratis.training.budget import Shortening
 from gratis.training.checkpoint_file import exists as exists
 from gratis.training.divergence import Divergence, Rollback
 from gratis.training.identity import Identity, differences
 from gratis.training.micro_batching import MicroBatching
 from gratis.training.step import TrainState
+from gratis.training.time_budget import Shortening
 
 FORMAT = "3"
 
@@ -174,6 +175,7 @@ def _read(
         raise file_error(path, "is not a checkpoint of this version", checkpoint_file.TRAIN_AGAIN)
     try:
         saved = _IDENTITY.validate_json(metadata["identity"])
+        saved = {present_path(key): value for key, value in saved.items()}
         position = _POSITION.validate_json(metadata["position"])
     except (KeyError, ValidationError) as error:
         raise file_error(

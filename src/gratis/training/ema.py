@@ -33,9 +33,9 @@ class Average(AveragedModel):
         if averaged:
             old, new = ([pair[k] for pair in averaged] for k in (0, 1))
             torch._foreach_lerp_(old, new, 1 - kept)
-        for own, latest in pairs:
-            if not (kept and own.is_floating_point()):
-                own.copy_(latest)
+        for mean, latest in pairs:
+            if not (kept and mean.is_floating_point()):
+                mean.copy_(latest)
         self.n_averaged += 1
 
 

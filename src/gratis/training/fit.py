@@ -8,7 +8,6 @@ from pathlib import Path
 from gratis.errors import GratisError, Interrupted
 from gratis.progress import Bar, bar
 from gratis.training import checkpoint, checkpoint_file
-from gratis.training.budget import Pace, Shortening
 from gratis.training.divergence import (
     Divergence,
     Overfitting,
@@ -17,11 +16,12 @@ from gratis.training.divergence import (
     refuse_rollback,
     rollbacks,
 )
-from gratis.training.events import TrainingLog
 from gratis.training.identity import Identity
 from gratis.training.monitor import OverfittingMonitor
 from gratis.training.save_policy import SavePolicy
+from gratis.training.time_budget import Pace, Shortening
 from gratis.training.trainer import Trainer
+from gratis.training.training_log import TrainingLog
 
 logger = logging.getLogger(__name__)
 
@@ -82,19 +82,19 @@ class _Fit:
         try:
             if self._fresh:
                 self._save_beginning()
-            with bar("training", trainer.planned) as shown:
-                shown.advance(trainer.position.passes)
-                while not self._train_without_divergence(stopping, shown):
+            with bar("training", trainer.planned) as progress_bar:
+                progress_bar.advance(trainer.position.passes)
+                while not self._train_without_divergence(stopping, progress_bar):
                     pass
         finally:
             self._log.close()
         return trainer.finished
 
-    def _train_without_divergence(self, stopping: Callable[[], bool], shown: Bar) -> bool:
+    def _train_without_divergence(self, stopping: Callable[[], bool], progress_bar: Bar) -> bool:
         """Train to the end or to a stop and save; return False after a rollback."""
         try:
             while not (self._trainer.finished or stopping()):
-                self._step(shown)
+                self._step(progress_bar)
             self._save()
         except Divergence as divergence:
             if stopping():
@@ -104,15 +104,15 @@ class _Fit:
                     f"{divergence}; continue from the last checkpoint with: "
                     f"gratis resume {self._path.parent}"
                 ) from divergence
-            self._roll_back(divergence, shown)
+            self._roll_back(divergence, progress_bar)
             return False
         return True
 
-    def _step(self, shown: Bar) -> None:
+    def _step(self, progress_bar: Bar) -> None:
         """Make one step, then log, save and adapt to the budget where these are due."""
         trainer, position = self._trainer, self._trainer.position
         started, epoch, known = time.monotonic(), trainer.epoch, len(position.events)
-        shown.advance(trainer.step())
+        progress_bar.advance(trainer.step())
         new_events = position.events[known:]
         for event in new_events:
             self._log.log_event(event)
@@ -121,19 +121,19 @@ class _Fit:
         # At the end too: the last steps must be logged and finite.
         logged = position.steps % trainer.settings.log_every == 0 or trainer.finished
         if logged:
-            self._log.log_steps(shown)
+            self._log.log_steps(progress_bar)
         position.seconds += time.monotonic() - started
         ended = int(trainer.epoch) > int(epoch) or trainer.finished
         if ended and self._log.log_epoch(epoch) and not trainer.finished:
             self._save_robust()
-        self._keep_pace(shown)
+        self._keep_pace(progress_bar)
         # Only after a check for divergence: a rollback goes to what is saved here. New events are
         # saved at once, so that a process that resumes after a kill repeats them.
         due = (logged or ended) and self._save_policy.due(ended)
         if (new_events or due) and not trainer.finished:
             self._save()
 
-    def _roll_back(self, divergence: Divergence, shown: Bar) -> None:
+    def _roll_back(self, divergence: Divergence, progress_bar: Bar) -> None:
         """Go back to the last good checkpoint, by the rule of :mod:`gratis.training.divergence`.
 
         After catastrophic overfitting that is the last one in which the monitor found none.
@@ -158,12 +158,12 @@ class _Fit:
         self._record(Rollback(*reached, trainer.position.steps, str(divergence), factor))
         self._save()
         self._pace = self._new_pace()
-        shown.advance(trainer.position.passes - before.passes)
+        progress_bar.advance(trainer.position.passes - before.passes)
         logger.warning(
             f"{where}: back to epoch {trainer.epoch:.1f}, the learning rate now times {factor:g}"
         )
 
-    def _keep_pace(self, shown: Bar) -> None:
+    def _keep_pace(self, progress_bar: Bar) -> None:
         """Shorten the rest of the run if it would not end within the budget."""
         trainer, position = self._trainer, self._trainer.position
         if self._pace is None:
@@ -181,7 +181,7 @@ class _Fit:
         reached = position.steps, trainer.epoch, position.passes
         self._record(Shortening(*reached, trainer.progress, affordable))
         self._save()
-        shown.resize(affordable)
+        progress_bar.resize(affordable)
         logger.info(
             f"epoch {trainer.epoch:.1f}: slower than planned; {affordable / images:.1f} epochs "
             f"instead of {before / images:.1f}, to end within the budget"

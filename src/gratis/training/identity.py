@@ -12,9 +12,9 @@ _SHOWN = 3
 def differences(before: Identity, now: Identity) -> str:
     """Return a line that lists the first changes, or an empty string if there are none."""
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    shown = [
+    listed = [
         f"{key} was {before.get(key, 'absent')}, is {now.get(key, 'absent')}"
         for key in changed[:_SHOWN]
     ]
     more = [f"and {len(changed) - _SHOWN} more"] if len(changed) > _SHOWN else []
-    return "; ".join(shown + more)
+    return "; ".join(listed + more)

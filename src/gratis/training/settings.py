@@ -6,7 +6,7 @@ from pydantic import Field
 
 from gratis.schedule import Constant, Scheduled, within
 from gratis.settings import Settings
-from gratis.training.budget import Duration
+from gratis.training.time_budget import Duration
 
 
 class TrainSettings(Settings):
@@ -17,19 +17,19 @@ class TrainSettings(Settings):
             that all rows cost the same.
         budget: the wall time that training may take, in seconds or as 20m. ``epochs`` is then
             chosen when training begins, and reduced if the machine turns out slower.
-        count: with ``images`` every image counts as one pass, whatever it costs, as in the
-            reference rows.
+        epoch_unit: what ``epochs`` counts. With ``images`` every image counts as one pass,
+            whatever it costs, as in the reference rows.
         batch_size: the most images in a batch.
         optimizer: ``sgd`` with Nesterov momentum, or ``adamw``.
         learning_rate: may be a schedule.
         momentum: of ``sgd``.
         weight_decay: the factor of weight decay.
-        decay_all: whether weight decay applies to norms and biases too.
-        average: the decay of the running average of the weights, which is evaluated in their
+        decay_norms_and_biases: whether weight decay applies to them too.
+        ema_decay: the decay of the running average of the weights, which is evaluated in their
             place. It is lower early on, see :class:`gratis.training.ema.Average`.
         precision: ``auto`` chooses the fastest for the device when training begins.
         compile: whether torch compiles the network for training.
-        held_out: training images of each class that only the overfitting monitor uses.
+        held_out_per_class: training images of each class that only the overfitting monitor uses.
         monitor_every: epochs between two runs of the overfitting monitor.
         on_divergence: what happens when the loss explodes or is no longer finite. ``rollback``
             follows the rule of :mod:`gratis.training.divergence`.
@@ -40,17 +40,17 @@ class TrainSettings(Settings):
 
     epochs: Annotated[float, Field(gt=0)] = 20
     budget: Duration | None = None
-    count: Literal["passes", "images"] = "passes"
+    epoch_unit: Literal["passes", "images"] = "passes"
     batch_size: Annotated[int, Field(ge=2)] = 128
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Annotated[Scheduled, within(0)] = Constant(value=0.01)
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    decay_all: bool = True
-    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+    decay_norms_and_biases: bool = True
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     precision: Literal["32-true", "bf16-mixed", "auto"] = "32-true"
     compile: bool = False
-    held_out: Annotated[int, Field(ge=0)] = 5
+    held_out_per_class: Annotated[int, Field(ge=0)] = 5
     monitor_every: Annotated[float, Field(gt=0)] = 1
     on_divergence: Literal["stop", "rollback"] = "rollback"
     on_overfitting: Literal["warn", "stop", "rollback"] = "warn"

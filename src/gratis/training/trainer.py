@@ -8,13 +8,13 @@ from torch import Tensor
 
 from gratis.data import Batch, Batches
 from gratis.training import checkpoint
-from gratis.training.budget import Plan, plan_after
 from gratis.training.divergence import rate_factor, rollbacks
 from gratis.training.identity import Identity
 from gratis.training.metrics import Averages
 from gratis.training.micro_batching import MicroBatching, more_parts, parts_after, smallest_part
 from gratis.training.settings import TrainSettings
 from gratis.training.step import TrainState, train_step
+from gratis.training.time_budget import Plan, plan_after
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Trainer:
         self.train_state, self.batches, self.settings = train_state, batches, settings
         self._smallest_part = smallest_part(train_state.module)
         self.cost = passes_per_image * train_state.adversary.passes() * train_state.objective.views
-        units = self.cost if settings.count == "images" else 1.0
+        units = self.cost if settings.epoch_unit == "images" else 1.0
         self._planned = settings.epochs * batches.image_count * units
         self.position = checkpoint.Position(images=batches.image_count)
         self.averages = {"step": Averages(), "epoch": Averages()}

@@ -36,7 +36,7 @@ _BLOCK = 100
 def build(
     folder: Path,
     split: Split,
-    mirrors: bool,
+    flippable: bool,
     baseline: nn.Module | None,
     epsilon: float,
     seed: int,
@@ -50,7 +50,7 @@ def build(
     Args:
         folder: the folder of the sets.
         split: the validation split.
-        mirrors: whether a mirrored image still shows its class; if not, no image is mirrored.
+        flippable: whether a mirrored image still shows its class; if not, no image is mirrored.
         baseline: maps images (n, 3, height, width) in [0, 1] to logits, or to an object with
             ``logits``, on the device of its parameters; left as it was. ``None`` builds only
             ``geometric``.
@@ -60,7 +60,7 @@ def build(
     Raises:
         GratisError: the folder holds other files, or cannot be written.
     """
-    geometry = Geometry() if mirrors else Geometry(mirror_probability=0.0)
+    geometry = Geometry() if flippable else Geometry(mirror_probability=0.0)
     with atomic_folder(folder, replaces=_CONTENT) as partial:
 
         def save(name: ArrayName, make: Callable[[slice], NDArray[np.uint8]]) -> NDArray[np.uint8]:
@@ -103,13 +103,13 @@ def _save_blocks(
     path: Path, shape: tuple[int, ...], make: Callable[[slice], NDArray[np.uint8]]
 ) -> NDArray[np.uint8]:
     # A stream, since a full disk crashes the process that writes through a memory map.
-    with path.open("wb") as stream, bar(f"build {path.stem}", shape[0]) as shown:
+    with path.open("wb") as stream, bar(f"build {path.stem}", shape[0]) as progress_bar:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
         for start in range(0, shape[0], _BLOCK):
             made = make(slice(start, min(start + _BLOCK, shape[0])))
             stream.write(np.ascontiguousarray(made).data)
-            shown.advance(len(made))
+            progress_bar.advance(len(made))
         stream.flush()
         os.fsync(stream.fileno())
     images: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,4 +1,4 @@
-"""The verdict: true, and no stronger than the numbers allow."""
+"""The summary: true, and no stronger than the numbers allow."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 
 from gratis.report import group
 from gratis.report.runs import LogLine, Run
-from gratis.report.verdict import judge
+from gratis.report.summary import summarise
 from gratis.results.measurement import Measurement
 
 ATTACKED = {"resolved": {"adversary": {"free": {}}}}
@@ -29,12 +29,12 @@ def runs(result, tmp_path):
     return make
 
 
-def verdict(runs, images=None):
-    return judge(group([run.results for run in runs]), runs, images)
+def summary(runs, images=None):
+    return summarise(group([run.results for run in runs]), runs, images)
 
 
 def test_a_clear_lead_is_called_the_most_robust(runs):
-    said = verdict(runs({"pgd": 0.2}, {"pgd": 0.5}, {"pgd": 0.1}))
+    said = summary(runs({"pgd": 0.2}, {"pgd": 0.5}, {"pgd": 0.1}))
     assert said.headline == (
         "“B” is the most robust of 3 models: under PGD-20 at epsilon 8/255, the strongest attack "
         "measured, it classifies 50.0% of the 200 validation images correctly (95% interval 43.1 "
@@ -46,7 +46,7 @@ def test_a_clear_lead_is_called_the_most_robust(runs):
 
 def test_a_lead_that_is_not_significant_is_not_called_robust(runs):
     # Two images more: the exact McNemar test of 2 against 0 gives 2 * (1/2)**2.
-    said = verdict(runs({"pgd": 0.51}, {"pgd": 0.5}))
+    said = summary(runs({"pgd": 0.51}, {"pgd": 0.5}))
     assert "ranks first of 2 models, but the lead is not significant" in said.headline
     assert "(p 0.5 over the images, for this pair of models)" in said.headline
 
@@ -54,17 +54,17 @@ def test_a_lead_that_is_not_significant_is_not_called_robust(runs):
 def test_without_the_same_images_there_is_no_test(runs):
     a, b = runs({"pgd": 0.5}, {"pgd": 0.2})
     b.measurement.index[:] += 1
-    said = verdict([a, b]).headline
+    said = summary([a, b]).headline
     assert said.startswith("“A” ranks first of 2 models: ") and "(p " not in said
 
 
 def test_a_single_model_is_not_compared(runs):
-    said = verdict(runs({"pgd": 0.5}))
+    said = summary(runs({"pgd": 0.5}))
     assert said.headline.startswith("“A”: under PGD-20") and said.best is None
 
 
 def test_a_model_without_robustness_is_not_called_robust(runs):
-    said = verdict(runs({"pgd": 0.0, "fgsm": 0.0}, {"pgd": 0.0, "fgsm": 0.0}))
+    said = summary(runs({"pgd": 0.0, "fgsm": 0.0}, {"pgd": 0.0, "fgsm": 0.0}))
     assert said.headline.startswith("No model has any accuracy under PGD-20") and said.best is None
 
 
@@ -76,14 +76,14 @@ def test_a_model_without_robustness_is_not_called_robust(runs):
     ],
 )
 def test_models_that_were_measured_differently_are_not_compared(runs, change):
-    said = verdict(runs({"pgd": 0.5}, {"pgd": 0.2} | change))
+    said = summary(runs({"pgd": 0.5}, {"pgd": 0.2} | change))
     (field,) = change
     assert "not measured alike" in said.headline and field in said.headline
     assert said.best is None
 
 
 def test_a_reference_is_outside_the_comparison(runs):
-    said = verdict(runs({"pgd": 0.2}, {"pgd": 0.5, "reference": True, "passes": 110_000.0}))
+    said = summary(runs({"pgd": 0.2}, {"pgd": 0.5, "reference": True, "passes": 110_000.0}))
     assert said.headline.startswith("“A”: ")
     assert said.remarks[0] == (
         "Outside the comparison at equal compute, “B” has an accuracy of 50.0% with 2.0 times "
@@ -94,16 +94,16 @@ def test_a_reference_is_outside_the_comparison(runs):
 def test_catastrophic_overfitting_is_named_where_a_model_trained_under_attack(runs):
     overfitted = {"fgsm": 0.6, "pgd": 0.02}
     natural = overfitted | {"resolved": {"adversary": {"natural": {}}}}
-    (remark,) = verdict(runs(overfitted, {"pgd": 0.2}, natural)).remarks
+    (remark,) = summary(runs(overfitted, {"pgd": 0.2}, natural)).remarks
     assert remark.startswith("“A” shows catastrophic overfitting") and "FGSM 60.0%" in remark
-    assert verdict(runs({"pgd": 0.2}, natural)).remarks == [
+    assert summary(runs({"pgd": 0.2}, natural)).remarks == [
         "No model that was trained under attack shows catastrophic overfitting."
     ]
-    assert verdict(runs(natural)).remarks == ["None of these models was trained under attack."]
+    assert summary(runs(natural)).remarks == ["None of these models was trained under attack."]
 
 
 def test_overfitting_is_not_denied_where_it_was_not_measured(runs):
-    (remark,) = verdict(runs({"pgd": 0.2}, {"pgd": 0.2, "fgsm": None})).remarks
+    (remark,) = summary(runs({"pgd": 0.2}, {"pgd": 0.2, "fgsm": None})).remarks
     assert remark == "Without FGSM and PGD results, catastrophic overfitting is not visible."
 
 
@@ -112,7 +112,7 @@ def test_within_one_suite_the_worst_case_decides(runs):
     a, b = runs(suite | {"robust": 0.2}, suite | {"robust": 0.1})
     for run in (a, b):
         run.measurement.correct["robust"] = np.arange(200) < 200 * run.results.robust
-    said = verdict([a, b]).headline
+    said = summary([a, b]).headline
     assert said.startswith("“A” is the most robust of 2 models: under all L-infinity attacks of ")
     assert (
         "the suite “full” at epsilon 8/255, the strongest attack measured, it classifies 20.0%"
@@ -124,7 +124,7 @@ def test_without_white_box_attacks_the_papers_own_set_decides(runs):
     suite = {"suite": "paper", "pgd": None, "fgsm": None, "transfer": None}
     (run,) = runs({})
     run = replace(run, results=run.results.model_copy(update=suite))
-    said = verdict([run]).headline
+    said = summary([run]).headline
     assert "under FGSM on the baseline, with geometric noise, at epsilon 8/255" in said
 
 
@@ -134,9 +134,9 @@ def test_overfitting_in_training_is_named(runs):
         LogLine(epoch=2, held_out={"clean": 0.9, "fgsm": 0.8, "pgd": 0.1}),
         LogLine(epoch=3, held_out={"clean": 0.9, "fgsm": 0.5, "pgd": 0.4}),
     ]
-    (remark,) = verdict(runs({"pgd": 0.2}, log=log)).remarks
+    (remark,) = summary(runs({"pgd": 0.2}, log=log)).remarks
     assert "after epoch 2.0" in remark
-    assert "No model" in verdict(runs({"pgd": 0.2}, log=log[:1])).remarks[0]
+    assert "No model" in summary(runs({"pgd": 0.2}, log=log[:1])).remarks[0]
 
 
 def test_rising_pgd_in_training_is_not_overfitting(runs):
@@ -145,17 +145,17 @@ def test_rising_pgd_in_training_is_not_overfitting(runs):
         LogLine(epoch=epoch, held_out={"clean": 0.9, "fgsm": fgsm, "pgd": pgd})
         for epoch, (fgsm, pgd) in enumerate(series)
     ]
-    (remark,) = verdict(runs({"pgd": 0.28, "fgsm": 0.7}, log=log)).remarks
+    (remark,) = summary(runs({"pgd": 0.28, "fgsm": 0.7}, log=log)).remarks
     assert "is not robust yet" in remark and "overfitting" not in remark
-    assert "No model" in verdict(runs({"pgd": 0.28, "fgsm": 0.4}, log=log)).remarks[0]
+    assert "No model" in summary(runs({"pgd": 0.28, "fgsm": 0.4}, log=log)).remarks[0]
 
 
 def test_the_headline_names_a_subset(runs):
     asked = {"resolved": {"adversary": {"free": {}}, "evaluate": {"images": 200}}}
-    assert "a subset of 200 validation images" in verdict(runs(asked)).headline
-    assert "a subset of 200 of the 10,000 validation" in verdict(runs(asked), 10_000).headline
-    assert "the 200 validation images" in verdict(runs(asked), 200).headline
-    assert "the 200 validation images" in verdict(runs({})).headline
+    assert "a subset of 200 validation images" in summary(runs(asked)).headline
+    assert "a subset of 200 of the 10,000 validation" in summary(runs(asked), 10_000).headline
+    assert "the 200 validation images" in summary(runs(asked), 200).headline
+    assert "the 200 validation images" in summary(runs({})).headline
 
 
 def test_several_seeds_are_one_model(result, runs, tmp_path):
@@ -164,5 +164,5 @@ def test_several_seeds_are_one_model(result, runs, tmp_path):
         Run(tmp_path, result("a", seed, pgd=0.5, **ATTACKED), a.measurement, ())
         for seed in range(3)
     ]
-    said = verdict([*seeds, b])
+    said = summary([*seeds, b])
     assert "of 2 models" in said.headline and "mean of 3 seeds" in said.headline

@@ -6,7 +6,7 @@ import pytest
 
 import gratis
 from gratis.errors import GratisError
-from gratis.registry import (
+from gratis.packaged import (
     describe,
     profile_names,
     profile_path,
@@ -102,9 +102,9 @@ def test_an_unknown_profile_is_refused_with_a_hint(tmp_path):
         profile_path(str(folder))
 
 
-def test_the_registry_imports_no_torch():
+def test_packaged_imports_no_torch():
     code = (
-        "import sys; from gratis.registry import describe; describe(); "
+        "import sys; from gratis.packaged import describe; describe(); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from gratis.errors import GratisError
 from gratis.progress import Bar
-from gratis.results import collapsed, fell
+from gratis.results import overfitted, pgd_fell
 from gratis.training.checkpoint import Event
 from gratis.training.divergence import Overfitting, refuse_divergence
 from gratis.training.metrics import JsonLinesLog
@@ -30,7 +30,7 @@ class TrainingLog:
         self._trainer, self._monitor = trainer, monitor
         self._lines = JsonLinesLog(path, trainer.position.metrics_bytes)
 
-    def log_steps(self, shown: Bar) -> None:
+    def log_steps(self, progress_bar: Bar) -> None:
         """Write the means of the steps since the last such line, and show them beside the bar.
 
         Raises:
@@ -46,7 +46,7 @@ class TrainingLog:
             note += f"  epsilon {255 * line['epsilon']:.1f}/255"
         if "replays" in line:
             note += f"  replays {line['replays']}"
-        shown.advance(0, f"{note}  {line['images_per_second']:.0f} images/s")
+        progress_bar.advance(0, f"{note}  {line['images_per_second']:.0f} images/s")
 
     def log_epoch(self, epoch_before: float) -> bool:
         """Write the means of the epoch, with the held-out accuracies if the monitor is due.
@@ -105,10 +105,10 @@ class TrainingLog:
         # A natural model is fooled by every attack: that is not overfitting.
         if not trainer.train_state.adversary.perturbs:
             return
-        if not collapsed(clean, fgsm, pgd, monitor.images, monitor.guessing):
+        if not overfitted(clean, fgsm, pgd, monitor.images, monitor.guessing):
             return
         found = f"held-out FGSM accuracy {fgsm:.0%} but PGD {pgd:.0%}"
-        if not fell(self._pgd_before(), pgd, monitor.images):
+        if not pgd_fell(self._pgd_before(), pgd, monitor.images):
             logger.info(f"epoch {trainer.epoch:.1f}: not robust yet, {found}")
             return
         found = f"catastrophic overfitting, {found}"

@@ -5,14 +5,14 @@ import logging
 from gratis.augmentation import AugmentSettings
 from gratis.data import Dataset
 from gratis.recipe import Recipe
-from gratis.run.budget import affordable_epochs
+from gratis.run.affordable_epochs import affordable_epochs
 from gratis.run.precision import fastest_precision
 from gratis.training import TrainSettings
 
 logger = logging.getLogger(__name__)
 
 
-def resolve_for(recipe: Recipe, dataset: Dataset, started: Recipe | None = None) -> Recipe:
+def resolve_dependent(recipe: Recipe, dataset: Dataset, started: Recipe | None = None) -> Recipe:
     """Return the recipe with every setting resolved that depends on data, device or budget.
 
     - ``augment.flip`` is 0 if mirrored images of the data set change their class;
@@ -42,7 +42,7 @@ def resolve_for(recipe: Recipe, dataset: Dataset, started: Recipe | None = None)
 
 
 def _without_flips(augment: AugmentSettings | None, dataset: Dataset) -> AugmentSettings | None:
-    if dataset.mirrors or augment is None or augment.flip == 0:
+    if dataset.flippable or augment is None or augment.flip == 0:
         return augment
     logger.info(f"{dataset.name}: mirrored images change their class; augment.flip is set to 0")
     return augment.model_copy(update={"flip": 0.0})

@@ -1,4 +1,4 @@
-"""The verdict in words: which model is the most robust, by how much, and how certain that is."""
+"""The summary in words: which model is the most robust, by how much, and how certain that is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ _SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The verdict on some rows.
+class Summary:
+    """The summary on some rows.
 
     Attributes:
-        headline: the verdict, in one or two sentences.
+        headline: the summary, in one or two sentences.
         remarks: further remarks, each in a sentence or two.
         best: the recipe of the most robust of several rows at equal compute; ``None`` without one.
     """
@@ -53,8 +53,8 @@ def ranked(rows: Sequence[Row]) -> list[Row]:
     return sorted(equal, key=lambda row: _value(row, metric), reverse=True)
 
 
-def judge(rows: Sequence[Row], runs: Sequence[Run], images: int | None) -> Verdict:
-    """Return the verdict on the rows.
+def summarise(rows: Sequence[Row], runs: Sequence[Run], images: int | None) -> Summary:
+    """Return the summary on the rows.
 
     Args:
         rows: all rows.
@@ -71,11 +71,11 @@ def judge(rows: Sequence[Row], runs: Sequence[Run], images: int | None) -> Verdi
         values = [in_common([run.results for run in runs], field) for field in differing]
         pairs = "; ".join(f"{f}: {v}" for f, v in zip(differing, values, strict=True))
         headline = f"These models were not measured alike ({pairs}), so none is called the best."
-        return Verdict(headline, remarks, None)
+        return Summary(headline, remarks, None)
     first, *others = ranked(rows)
     headline = _headline(first, others, strongest(rows), runs, images)
     robust = bool(others) and _value(first, strongest(rows)) > 0
-    return Verdict(headline, remarks, first.first.recipe if robust else None)
+    return Summary(headline, remarks, first.first.recipe if robust else None)
 
 
 def attack_name(metric: str, results: Results) -> str:

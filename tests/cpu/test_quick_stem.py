@@ -135,7 +135,7 @@ def test_a_classifier_is_plain_until_the_quick_stem_is_asked_for(settings):
 
 def test_the_model_of_a_recipe_has_a_quick_stem_and_the_plain_models_weights():
     recipe = resolve("contrastive-autoencoder", "digits")
-    model = build_model(recipe, 10)
+    model = build_model(recipe, [str(i) for i in range(10)])
     (stem,) = stems(model)
     assert stem.in_channels == 3
     with torch.random.fork_rng(devices=[]):

@@ -93,7 +93,7 @@ def test_values_are_yaml():
         (("data.name=digit",), "data.name: unknown data 'digit'; did you mean 'digits'?"),
         (("model.channels=[1,2,3]",), "model.channels"),
         (("model.channels=[1,2,3,0]",), "model.channels.3: input should be greater than 0"),
-        (("model.channels=[1,2,3,4]", "model.pretrained=true"), "pretrained weights do not fit"),
+        (("model.channels=[1,2,3,4]", "model.pretrained=true"), "timm's weights do not fit"),
         (("train.epochs=yes",), "train.epochs: must not be true"),
         (("train.optimizer=adam",), "train.optimizer: input should be 'sgd' or 'adamw'"),
         (("augment.scale=[2, 1]",), "scale must be (low, high)"),

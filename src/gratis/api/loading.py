@@ -24,10 +24,12 @@ def load(
 
     Args:
         model: a run or its folder; an ONNX file; ``package.module:function``, which is imported
-            and called; or the name of a timm model, with ``weights``.
-        weights: the local weights of a timm model: safetensors, or tensors saved by torch.
-        classes: the number of classes of a timm model.
-        input_size: height and width in pixels that a timm model sees. Default: the images' own.
+            and called; the name of a timm model, with ``weights``; or ``local-dir:PATH`` or
+            ``hf-hub:USER/NAME``, a model in timm's format.
+        weights: the local weights of a timm model or of a function's network: safetensors, or
+            tensors saved by torch, also inside a training checkpoint.
+        classes: the number of classes of a timm model. Default: that of its weights.
+        input_size: height and width in pixels that the network sees. Default: the images' own.
 
     Returns:
         The module, on the CPU and in evaluation mode. Normalisation and resizing are inside. That

@@ -1,15 +1,21 @@
 """Classifiers: the library's own, and external ones."""
 
-from gratis.model.classifier import Classifier, Output, classify_with, logits_of
+from gratis.model.classifier import Classifier, Output, Start, classify_with, logits_of
 from gratis.model.cost import passes_per_image
 from gratis.model.denoiser import Denoiser, DenoiserSettings
-from gratis.model.external import Onnx, from_function, from_timm
-from gratis.model.head import Head, HeadSettings
+from gratis.model.external import from_timm, load_all
+from gratis.model.functions import from_function
+from gratis.model.head import Head, HeadSettings, NoHead
 from gratis.model.inference import InferenceModel
+from gratis.model.networks import Architecture
+from gratis.model.onnx_file import Onnx
+from gratis.model.resizing import Resized
 from gratis.model.settings import ModelSettings
-from gratis.model.weights import read_weights
+from gratis.model.start import load_start
+from gratis.model.weight_files import read_weights, weights_file
 
 __all__ = [
+    "Architecture",
     "Classifier",
     "Denoiser",
     "DenoiserSettings",
@@ -17,12 +23,18 @@ __all__ = [
     "HeadSettings",
     "InferenceModel",
     "ModelSettings",
+    "NoHead",
     "Onnx",
     "Output",
+    "Resized",
+    "Start",
     "classify_with",
     "from_function",
     "from_timm",
+    "load_all",
+    "load_start",
     "logits_of",
     "passes_per_image",
     "read_weights",
+    "weights_file",
 ]

@@ -1,53 +1,68 @@
-"""A timm backbone without its class layer."""
+"""A backbone without its class layer."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from gratis.errors import GratisError
+from gratis.model.functions import from_function
+from gratis.model.networks import Architecture
 from gratis.model.settings import ModelSettings
-from gratis.model.weights import load_backbone
-from gratis.settings import did_you_mean
 
 
-def build_backbone(settings: ModelSettings) -> tuple[nn.Module, dict[str, Any], int]:
-    """Return a backbone, the mean and std that it expects, and its number of features.
+class Backbone(NamedTuple):
+    """A backbone and what it expects.
+
+    Attributes:
+        network: maps normalised images to features, or to logits if it has a class layer.
+        mean: what to subtract from each channel.
+        std: what to divide each channel by.
+        input_size: height and width in pixels of its input; ``None`` keeps those of the images.
+        features: the number of features; ``None`` if it has a class layer.
+    """
+
+    network: nn.Module
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    input_size: int | None
+    features: int | None
+
+
+def build_backbone(settings: ModelSettings) -> Backbone:
+    """Return a backbone with random weights.
 
     Raises:
-        GratisError: timm has no such backbone, or the weights are missing or do not fit.
+        GratisError: there is no such backbone, or it cannot be built so.
     """
-    backbone = _create(settings)
-    if settings.stem == "small":
-        _replace_stem(backbone, settings.backbone)
-    if settings.pretrained and settings.weights:
-        load_backbone(backbone, settings.weights)
-    config: Any = backbone.pretrained_cfg
-    # Some backbones, such as MobileNets, have a wider layer after pooling.
-    features: Any = getattr(backbone, "head_hidden_size", None) or backbone.num_features
-    return backbone, {"mean": config["mean"], "std": config["std"]}, int(features)
-
-
-def _create(settings: ModelSettings) -> nn.Module:
-    import timm
-
-    if not timm.is_model(settings.backbone):
-        hint = did_you_mean(settings.backbone, timm.list_models())
-        raise GratisError(f"model.backbone: timm has no {settings.backbone!r}{hint[:200]}")
-    options: dict[str, Any] = {"channels": settings.channels} if settings.channels else {}
-    download = settings.pretrained and settings.weights is None
+    architecture = Architecture(settings.backbone)
+    if architecture.origin == "function":
+        if settings.channels or settings.stem != "imagenet":
+            raise GratisError(
+                f"model.backbone: {settings.backbone} is a function, whose network has its own "
+                "channels and stem; set model.channels=null model.stem=imagenet"
+            )
+        network = from_function(settings.backbone)
+        return Backbone(network, (0.0,) * 3, (1.0,) * 3, settings.input_size, None)
     try:
-        return timm.create_model(settings.backbone, pretrained=download, num_classes=0, **options)
+        size = settings.input_size or architecture.fixed_size
+    except GratisError as error:
+        raise GratisError(f"model.backbone: {error}") from error
+    network = _create(architecture, settings)
+    if settings.stem == "small":
+        _replace_stem(network, settings.backbone)
+    config: Any = network.pretrained_cfg
+    # Some backbones, such as MobileNets, have a wider layer after pooling.
+    features: Any = getattr(network, "head_hidden_size", None) or network.num_features
+    return Backbone(network, tuple(config["mean"]), tuple(config["std"]), size, int(features))
+
+
+def _create(architecture: Architecture, settings: ModelSettings) -> nn.Module:
+    options: dict[str, Any] = {"channels": settings.channels} if settings.channels else {}
+    try:
+        return architecture.build(0, settings.input_size, **options)
     except TypeError as error:
         raise GratisError(
             f"model.channels: {settings.backbone} cannot be narrowed; use a ResNet"
-        ) from error
-    except Exception as error:
-        if not download:
-            raise
-        raise GratisError(
-            f"model.pretrained: timm's weights for {settings.backbone} cannot be downloaded "
-            f"({type(error).__name__}); use a local file with model.weights=FILE, or train from "
-            "scratch with model.pretrained=false"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """The classifier: denoiser, resizing, normalisation, backbone and head in one module."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from gratis.model.backbone import build_backbone
 from gratis.model.denoiser import Denoiser
-from gratis.model.head import Head
+from gratis.model.head import Head, NoHead
 from gratis.model.resizing import resized
 from gratis.model.settings import ModelSettings
 
@@ -27,24 +28,47 @@ class Output(NamedTuple):
     denoised: Tensor | None
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a classifier started from.
+
+    Attributes:
+        file: the file of its weights, or the name of those that timm downloaded.
+        sha256: the SHA-256 of the file; ``None`` if timm downloaded it.
+        head_kept: whether the class layer comes from the file too. Otherwise it is random.
+    """
+
+    file: str
+    sha256: str | None
+    head_kept: bool
+
+
 class Classifier(nn.Module):
     """Maps images in [0, 1] to logits; it resizes and normalises them itself."""
 
     mean: Tensor
     std: Tensor
+    # Where its weights come from, if it was not trained from scratch.
+    start: Start | None = None
 
     def __init__(self, settings: ModelSettings, classes: int) -> None:
-        """Build the network for a number of classes.
+        """Build the network for a number of classes, with random weights.
+
+        :func:`gratis.model.load_start` loads those that ``settings`` name.
 
         Raises:
-            GratisError: the backbone is unknown, or its weights are missing or do not fit.
+            GratisError: the backbone is unknown, or cannot be built so.
         """
         super().__init__()
         self.settings = settings
-        self.backbone, normalisation, features = build_backbone(settings)
-        self.head = Head(features, classes, settings.head)
+        backbone = build_backbone(settings)
+        self.backbone, self.input_size = backbone.network, backbone.input_size
+        if backbone.features is None:
+            self.head: nn.Module = NoHead(classes, settings.backbone)
+        else:
+            self.head = Head(backbone.features, classes, settings.head)
         self.denoiser = Denoiser(settings.denoiser) if settings.denoiser else None
-        for name, values in normalisation.items():
+        for name, values in (("mean", backbone.mean), ("std", backbone.std)):
             self.register_buffer(
                 name, torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1), persistent=False
             )
@@ -66,7 +90,7 @@ class Classifier(nn.Module):
         return Output(logits, embedding, denoised)
 
     def _prepare(self, images: Tensor) -> Tensor:
-        return (resized(images, self.settings.input_size) - self.mean) / self.std
+        return (resized(images, self.input_size) - self.mean) / self.std
 
 
 def classify_with(model: nn.Module) -> Callable[[Tensor], Tensor]:

@@ -1,21 +1,21 @@
-"""External models: from timm, from an ONNX file, from a function of the user's."""
+"""timm networks with all their weights, as they are measured."""
 
-import importlib
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gratis.digests import file_digest
 from gratis.errors import GratisError, file_error, printable
+from gratis.model.matching import Fit, Match, listed, match, refuse_misfit
+from gratis.model.networks import Architecture
 from gratis.model.resizing import resized
-from gratis.model.weights import load_whole
-from gratis.settings import did_you_mean
+from gratis.model.weight_files import read_weights
 from gratis.torch_state import isolated
+
+logger = logging.getLogger(__name__)
 
 
 class Prepared(nn.Module):
@@ -52,112 +52,84 @@ class Prepared(nn.Module):
         return logits
 
 
-def from_timm(name: str, weights: Path, classes: int, input_size: int | None = None) -> nn.Module:
+def from_timm(
+    name: str, weights: Path | None, classes: int | None = None, input_size: int | None = None
+) -> Prepared:
     """Return a timm model with its own normalisation and the weights in a local file.
 
     Args:
-        name: a name in ``timm.list_models()``.
-        weights: a safetensors file, or tensors saved by torch; no code in it runs.
-        classes: the number of classes.
-        input_size: the height and width in pixels of the network's input; ``None`` keeps those of
-            the images.
+        name: a name in ``timm.list_models()``, ``local-dir:PATH`` or ``hf-hub:USER/NAME``.
+        weights: a file of weights (:func:`gratis.model.read_weights`). Default: those that a
+            folder or a name on the hub has.
+        classes: the number of classes. Default: that of the weights.
+        input_size: the height and width in pixels of the network's input. Default: those of the
+            images, or those that a network of one size was made for.
 
     Raises:
         GratisError: timm has no such model, or the weights are damaged or do not fit.
     """
-    import timm
-
-    if not timm.is_model(name):
-        hint = did_you_mean(name, timm.list_models())
-        raise GratisError(f"timm has no model {name!r}{hint[:200]}")
+    architecture = Architecture(name)
+    layers = class_layers(architecture.config)
+    file = weights or architecture.own_weights()
+    if file is None:
+        raise GratisError(printable(f"{name}: no weights; name a local file of them (--weights)"))
+    state = read_weights(file)
     with isolated():
-        network = timm.create_model(name, pretrained=False, num_classes=classes)
-    load_whole(network, weights, f"{name} with {classes} classes")
+        network = architecture.build(classes or _classes(state, layers, name, file), input_size)
+    _load(network, state, file, f"{name} with {classes} classes" if classes else name)
     config: Any = network.pretrained_cfg
-    return Prepared(network, config["mean"], config["std"], input_size)
+    size = input_size or architecture.fixed_size
+    return Prepared(network, config["mean"], config["std"], size)
 
 
-def from_function(spec: str) -> nn.Module:
-    """Return the module that a function of the user's returns; this imports and runs their code.
-
-    Args:
-        spec: ``package.module:function``. The current folder is searched for the module last.
+def load_all(network: nn.Module, weights: Path, what: str) -> None:
+    """Load a file with all weights of a network, which ``what`` describes in messages.
 
     Raises:
-        GratisError: the function cannot be imported, fails, or returns something else.
+        GratisError: the file is damaged or does not fit.
     """
-    name, _, attribute = spec.partition(":")
-    try:
-        with _importable(Path.cwd()):
-            model = getattr(importlib.import_module(name), attribute)()
-    except Exception as error:
-        problem = f"{type(error).__name__}: {error}"
-        remedy = "name a function without arguments, as package.module:function"
-        raise GratisError(printable(f"{spec}: cannot be called ({problem}); {remedy}")) from error
-    if not isinstance(model, nn.Module):
-        raise GratisError(f"{spec}: returns {type(model).__name__}; return a torch.nn.Module")
-    return model
+    _load(network, read_weights(weights), weights, what)
 
 
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Let Python find modules in ``folder`` while the block runs, after all other places."""
-    entry = str(folder)
-    added = entry not in sys.path
-    if added:
-        sys.path.append(entry)
-    try:
-        yield
-    finally:
-        if added and entry in sys.path:
-            sys.path.remove(entry)
+def _load(network: nn.Module, state: dict[str, Tensor], file: Path, what: str) -> None:
+    found = match(state, network)
+    # A model with a random part would be measured as what it is not.
+    remedy = "use the model and the data that it was trained with"
+    refuse_misfit(found, network, file, Fit(what, remedy, tolerated=0))
+    network.load_state_dict(found.tensors, strict=False)
+    log_rest(found, file)
 
 
-class Onnx(nn.Module):
-    """The network in an ONNX file, on the CPU and without gradients."""
+def class_layers(config: Any) -> tuple[str, ...]:
+    """Return the names of the class layers in a configuration of timm's."""
+    layers = config.get("classifier") or ()
+    return (layers,) if isinstance(layers, str) else tuple(layers)
 
-    def __init__(self, path: Path) -> None:
-        """Read the file.
 
-        Raises:
-            GratisError: onnxruntime is not installed, or cannot read the file.
-        """
-        super().__init__()
-        try:
-            import onnxruntime
-        except ImportError as error:
-            remedy = "install it: pip install 'gratis[onnx]'"
-            raise file_error(path, "needs onnxruntime", remedy) from error
-        if not path.is_file():
-            raise file_error(path, "no such ONNX file")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        try:
-            self._session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise file_error(path, f"cannot be read by onnxruntime ({error})") from error
-        self._digest = file_digest(path)
-        entry = self._session.get_inputs()[0]
-        self._input = entry.name
-        self._batch = entry.shape[0] if entry.shape and isinstance(entry.shape[0], int) else None
+def log_rest(found: Match, file: Path, class_layers: Sequence[str] = ()) -> None:
+    """Log which tensors the file lacks, and which it has in excess."""
+    if found.missing:
+        logger.warning(
+            "%s: lacks %d tensors, which keep random values: %s",
+            file,
+            len(found.missing),
+            listed(found.missing),
+        )
+    left = [name for name in found.unused if not name.startswith(tuple(class_layers))]
+    if left:
+        logger.warning("%s: %d tensors are not used: %s", file, len(left), listed(left))
+    if found.prefix:
+        logger.info("%s: the tensors named %s* are used", file, found.prefix)
 
-    def extra_repr(self) -> str:
-        """Return the digest of the file, which identifies the network."""
-        return self._digest
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the first output for images (n, 3, height, width) in [0, 1]."""
-        if self._batch is None:
-            return self._run(images)
-        parts = []
-        for part in images.split(self._batch):
-            # The batch size is fixed: the last batch repeats its images.
-            rows = torch.arange(self._batch, device=part.device) % len(part)
-            parts.append(self._run(part[rows])[: len(part)])
-        return torch.cat(parts)
+def _classes(state: Mapping[str, Tensor], layers: Sequence[str], name: str, file: Path) -> int:
+    """Return the number of classes of weights.
 
-    def _run(self, images: Tensor) -> Tensor:
-        pixels = images.detach().float().cpu().contiguous().numpy()
-        return torch.as_tensor(self._session.run(None, {self._input: pixels})[0])
+    Raises:
+        GratisError: they have no class layer.
+    """
+    for layer in layers:
+        for key, value in state.items():
+            if key == f"{layer}.weight" or key.endswith(f".{layer}.weight"):
+                return len(value)
+    raise file_error(file, f"has no class layer of {name}", "say how many classes: classes=N")

@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gratis.errors import GratisError
 from gratis.settings import Settings
 
 
@@ -47,3 +48,26 @@ class Head(nn.Module):
             embedding = functional.relu(layer(hidden))
             hidden = functional.dropout(embedding, self.dropout, self.training)
         return self.classes(hidden), embedding
+
+
+class NoHead(nn.Module):
+    """Stands for the head of a network that has a class layer of its own."""
+
+    def __init__(self, classes: int, name: str) -> None:
+        """Expect ``classes`` logits of the network ``name``."""
+        super().__init__()
+        self.class_count, self.name = classes, name
+
+    def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (n, classes) as they are, and again as the embedding.
+
+        Raises:
+            GratisError: they have another shape.
+        """
+        if not isinstance(logits, Tensor) or logits.shape[1:] != (self.class_count,):
+            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise GratisError(
+                f"model.backbone: {self.name} returns {found}; return a network whose output is "
+                f"(n, {self.class_count}), one logit for each class of the data"
+            )
+        return logits, logits

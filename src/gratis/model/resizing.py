@@ -1,6 +1,8 @@
 """Resizing of images to the resolution of a network."""
 
-from torch import Tensor
+from typing import Any
+
+from torch import Tensor, nn
 from torch.nn import functional
 
 
@@ -18,3 +20,16 @@ def resized(images: Tensor, size: int | None) -> Tensor:
     return functional.interpolate(
         images, (size, size), mode="bilinear", align_corners=False, antialias=shrinks
     )
+
+
+class Resized(nn.Module):
+    """A model that gets its images resized bilinearly."""
+
+    def __init__(self, model: nn.Module, input_size: int) -> None:
+        """Wrap ``model``, which gets images of ``input_size`` x ``input_size`` pixels."""
+        super().__init__()
+        self.model, self.input_size = model, input_size
+
+    def forward(self, images: Tensor) -> Any:
+        """Return what the model returns for images (n, 3, height, width) in [0, 1]."""
+        return self.model(resized(images, self.input_size))

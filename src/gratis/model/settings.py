@@ -14,15 +14,17 @@ Channels = Annotated[int, Field(gt=0)]
 
 
 class ModelSettings(Settings):
-    """A timm backbone with the paper's head.
+    """A backbone with the paper's head.
 
     Attributes:
-        backbone: the name of the timm model.
-        pretrained: start from pretrained weights: those in ``weights``, or else timm's, which are
-            downloaded.
-        weights: a local file with pretrained weights of the backbone.
+        backbone: the name of the timm model; ``local-dir:PATH`` or ``hf-hub:USER/NAME``, a model
+            in timm's format; or ``package.module:function``, which returns a network from images
+            in [0, 1] to logits and has no other head.
+        pretrained: start from pretrained weights: those in ``weights``, or else those of the
+            folder, or else timm's, which are downloaded.
+        weights: a local file with pretrained weights, or the folder of a run.
         input_size: the height and width in pixels of the backbone's input; ``None`` keeps those of
-            the data.
+            the data, or those that a network of one size was made for.
         channels: the channels of a ResNet's four stages, to make it narrower.
         stem: ``small`` is a 3x3 convolution of stride 1 without pooling, for training on small
             images from scratch.
@@ -45,6 +47,7 @@ class ModelSettings(Settings):
     def _pretrained_fits(self) -> Self:
         if self.weights and not self.pretrained:
             raise ValueError("weights are only read with pretrained: true")
-        if self.pretrained and (self.channels or self.stem != "imagenet"):
-            raise ValueError("pretrained weights do not fit changed channels or a small stem")
+        changed = self.channels or self.stem != "imagenet"
+        if self.pretrained and changed and self.weights is None:
+            raise ValueError("timm's weights do not fit changed channels or a small stem")
         return self

@@ -8,6 +8,7 @@ from gratis.run.plan import EvaluationPlan
 from gratis.run.reproduction import correct_by_seed, reproduce, rows_of
 from gratis.run.sets import build_sets
 from gratis.run.sources import ModelSource
+from gratis.run.start import start_settings
 from gratis.run.timing import Timing, time_recipe
 from gratis.run.training import resume, train
 
@@ -28,6 +29,7 @@ __all__ = [
     "rescore_run",
     "resume",
     "rows_of",
+    "start_settings",
     "time_recipe",
     "train",
 ]

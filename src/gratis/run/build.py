@@ -1,5 +1,6 @@
 """Build the objects that a recipe describes."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,9 +12,11 @@ from gratis.augmentation import Augment
 from gratis.cpu import use_quick_stem
 from gratis.data import Batches, Dataset, hold_out, to_float
 from gratis.data.batches import MakeViews
-from gratis.model import Classifier, passes_per_image
+from gratis.errors import GratisError, printable
+from gratis.model import Classifier, NoHead, load_start, passes_per_image
 from gratis.objective import Objective
 from gratis.recipe import Recipe
+from gratis.run.start import classes_of
 from gratis.seeds import derive
 from gratis.torch_state import isolated
 from gratis.training.ema import Average
@@ -26,15 +29,26 @@ from gratis.training.trainer import Trainer
 _ENDLESS_EPOCHS = 1e6
 
 
-def build_model(recipe: Recipe, classes: int) -> Classifier:
-    """Return the untrained classifier, its weights drawn from the recipe's seed.
+def build_model(recipe: Recipe, classes: Sequence[str]) -> Classifier:
+    """Return the classifier of a recipe before training.
+
+    Its weights are those that the recipe starts from, and otherwise drawn from the recipe's seed.
+
+    Args:
+        recipe: the model, and the seed.
+        classes: the names of the classes.
 
     Raises:
         GratisError: the backbone is unknown, or its weights are missing or do not fit.
     """
     with isolated():
         torch.default_generator.manual_seed(derive(recipe.seed, "model"))
-        model = Classifier(recipe.model, classes)
+        model = Classifier(recipe.model, len(classes))
+        if recipe.model.pretrained:
+            model.start = load_start(model, classes, classes_of(recipe.model.weights))
+    if isinstance(model.head, NoHead):
+        # A function's network may take contiguous images only.
+        return model
     use_quick_stem(model.backbone)
     # The memory format of the images, and the faster one for convolutions.
     return model.to(memory_format=torch.channels_last)
@@ -88,7 +102,8 @@ def _build_train_state(
 ) -> tuple[TrainState, float]:
     """Return what a step needs, and the passes of one image."""
     settings = recipe.train
-    module = build_model(recipe, len(dataset.classes)).to(fabric.device)
+    module = build_model(recipe, dataset.classes).to(fabric.device)
+    _refuse_wrong_size(module, dataset.size)
     cost = passes_per_image(module, dataset.size)
     optimizer = _build_optimizer(module, settings)
     wrapped, optimizer = fabric.setup(module, optimizer)
@@ -108,6 +123,32 @@ def _build_train_state(
 
         compile_training(module)
     return train_state, cost
+
+
+def _refuse_wrong_size(model: Classifier, size: int) -> None:
+    """Refuse a network that cannot take the images, before hours of training.
+
+    Raises:
+        GratisError: it fails on images of ``size`` pixels.
+    """
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(torch.zeros(2, 3, size, size, device=next(model.parameters()).device))
+    except GratisError:
+        raise
+    except torch.OutOfMemoryError:
+        # Training takes smaller batches.
+        return
+    except Exception as error:
+        seen = model.input_size or size
+        problem = f"cannot take images of {seen}x{seen} px ({type(error).__name__}: {error})"
+        raise GratisError(
+            printable(f"model.backbone: {model.settings.backbone} {problem}; set model.input_size")
+        ) from error
+    finally:
+        model.train(training)
 
 
 def _build_views(recipe: Recipe, views: int) -> MakeViews:

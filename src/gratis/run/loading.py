@@ -56,6 +56,6 @@ def _load(folder: RunFolder, recipe: Recipe, info: DataInfo) -> tuple[Classifier
     # The checkpoint holds every weight: do not fetch pretrained ones only to replace them.
     untrained = recipe.model.model_copy(update={"pretrained": False})
     with isolated():
-        model = build_model(recipe.model_copy(update={"model": untrained}), len(info.classes))
+        model = build_model(recipe.model_copy(update={"model": untrained}), info.classes)
         position = load_weights(folder.checkpoint, model, recipe.identity(info))
     return model.eval(), position

@@ -9,13 +9,20 @@ from torch import nn
 
 from gratis.errors import GratisError
 from gratis.evaluation.suites import Suite
-from gratis.model import InferenceModel, Onnx, from_function, from_timm
+from gratis.model import (
+    Architecture,
+    InferenceModel,
+    Onnx,
+    Resized,
+    from_function,
+    from_timm,
+    load_all,
+)
+from gratis.run.folder import RunFolder
 from gratis.run.loading import load_classifier
 from gratis.torch_state import isolated
 
 Kind = Literal["run", "timm", "onnx", "function"]
-
-_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
@@ -23,10 +30,13 @@ class ModelSource:
     """Where a model comes from.
 
     Attributes:
-        target: the folder of a run, the name of a timm model, an ONNX file, or
+        target: the folder of a run; the name of a timm model; ``local-dir:PATH`` or
+            ``hf-hub:USER/NAME``, a model in timm's format; an ONNX file; or
             ``package.module:function``.
-        weights: the local weights of a timm model.
-        input_size: height and width in pixels that a timm model sees. Default: the data's.
+        weights: the local weights of a timm model or of a function's network
+            (:func:`gratis.model.read_weights`).
+        input_size: height and width in pixels that the network sees. Default: those of the images,
+            or those that a network of one size was made for.
     """
 
     target: str
@@ -34,23 +44,28 @@ class ModelSource:
     input_size: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a size that does not apply.
+        """Refuse what does not apply to the model.
 
         Raises:
-            GratisError: ``input_size`` is given for another model than timm's.
+            GratisError: a size is given for a run, or weights for a run or an ONNX file.
         """
-        if self.input_size is not None and self.kind != "timm":
-            problem = "the input size applies to timm models only"
+        if self.input_size is not None and self.kind == "run":
+            problem = "a run has the input size that it was trained with"
             raise GratisError(f"{self.target}: {problem}; leave out --input-size")
+        folder = RunFolder(Path(self.target))
+        if self.weights is not None and (self.kind == "onnx" or folder.recipe_file.is_file()):
+            kind = "an ONNX file" if self.kind == "onnx" else "a run"
+            raise GratisError(f"{self.target}: {kind} has its own weights; leave out --weights")
 
     @property
     def kind(self) -> Kind:
-        """What ``target`` is; ``weights`` make it a timm model."""
-        if self.weights is not None:
-            return "timm"
+        """What ``target`` is; ``weights`` make a plain name that of a timm model."""
         if self.target.endswith(".onnx"):
             return "onnx"
-        return "function" if _FUNCTION.fullmatch(self.target) else "run"
+        origin = Architecture(self.target).origin
+        if origin == "function":
+            return "function"
+        return "run" if origin == "timm" and self.weights is None else "timm"
 
     @property
     def name(self) -> str:
@@ -67,7 +82,7 @@ class ModelSource:
         """Return the model: images in [0, 1] to logits, in evaluation mode.
 
         Args:
-            classes: the number of classes of a timm model; the others know theirs.
+            classes: the number of classes of a timm model. Default: that of its weights.
 
         Raises:
             GratisError: it cannot be loaded; the message names the file and the remedy.
@@ -82,10 +97,10 @@ class ModelSource:
                 model, info.classes, info.size, recipe.data.resize, recipe.data.white
             )
         if self.kind == "onnx":
-            return Onnx(Path(self.target))
-        if self.kind == "function":
-            return from_function(self.target)
-        if classes is None:
-            raise GratisError(f"{self.target}: say how many classes the weights are for: classes=N")
-        assert self.weights is not None
-        return from_timm(self.target, self.weights, classes, self.input_size).eval()
+            return Onnx(Path(self.target), self.input_size)
+        if self.kind == "timm":
+            return from_timm(self.target, self.weights, classes, self.input_size).eval()
+        network = from_function(self.target)
+        if self.weights is not None:
+            load_all(network, self.weights, f"the network of {self.target}")
+        return network if self.input_size is None else Resized(network, self.input_size).eval()

@@ -1,0 +1,167 @@
+"""Networks by name: timm's own, those of a folder or of the hub in timm's format, a function's."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from gratis.errors import GratisError, file_error, printable
+from gratis.settings import did_you_mean
+
+Origin = Literal["timm", "local-dir", "hf-hub", "function"]
+
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+# The files of weights in a folder or repository of timm's format, the preferred one first.
+_FILES = ("model.safetensors", "pytorch_model.bin", "model.pth")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """An architecture that a name stands for.
+
+    Attributes:
+        name: a name in ``timm.list_models()``; ``local-dir:PATH`` or ``hf-hub:USER/NAME``, whose
+            ``config.json`` names a timm model; or ``package.module:function``.
+    """
+
+    name: str
+
+    @property
+    def origin(self) -> Origin:
+        """Where the architecture comes from."""
+        if self.name.startswith("local-dir:"):
+            return "local-dir"
+        if self.name.startswith("hf-hub:"):
+            return "hf-hub"
+        return "function" if _FUNCTION.fullmatch(self.name) else "timm"
+
+    @property
+    def place(self) -> str:
+        """The folder or the name on the hub."""
+        return self.name.partition(":")[2]
+
+    @cached_property
+    def config(self) -> Any:
+        """The configuration that timm has for it, with ``mean``, ``std`` and ``input_size``.
+
+        Raises:
+            GratisError: timm has no such model, or its configuration cannot be read.
+        """
+        import timm
+
+        name, config, _ = self._resolved
+        if not timm.is_model(name):
+            hint = did_you_mean(name, timm.list_models())
+            raise GratisError(printable(f"timm has no model {name!r}{hint[:200]}"))
+        known = timm.get_pretrained_cfg(name)
+        return ({} if known is None else known.to_dict()) | (config or {})
+
+    @cached_property
+    def _resolved(self) -> tuple[str, dict[str, Any] | None, dict[str, Any]]:
+        """The name of timm's model, the configuration beside its weights, and its arguments."""
+        from timm.models import _hub  # the readers of timm's format are in no public module
+
+        if self.origin == "timm":
+            return self.name, None, {}
+        try:
+            if self.origin == "local-dir":
+                folder = Path(self.place).expanduser()
+                config, name, arguments = _hub.load_model_config_from_path(folder)
+            else:
+                config, name, arguments = _hub.load_model_config_from_hf(self.place)
+        except Exception as error:
+            raise self._unreadable(error) from error
+        return name, config, arguments or {}
+
+    def _unreadable(self, error: Exception) -> GratisError:
+        problem = f"{type(error).__name__}: {error}"[:200]
+        if self.origin == "local-dir":
+            remedy = "name a folder with config.json and model.safetensors, as timm saves it"
+            return file_error(Path(self.place), f"is no folder of timm's ({problem})", remedy)
+        remedy = "name a local folder as local-dir:PATH, or a timm model with a file of weights"
+        return GratisError(printable(f"{self.name}: cannot be downloaded ({problem}); {remedy}"))
+
+    @property
+    def fixed_size(self) -> int | None:
+        """Height and width of the only input that it takes; ``None`` if it takes others."""
+        if self.origin == "function" or not self.config.get("fixed_input_size"):
+            return None
+        return int(self._resolved[2].get("img_size") or self.config["input_size"][-1])
+
+    def build(self, classes: int, size: int | None = None, **options: Any) -> nn.Module:
+        """Return the network with random weights.
+
+        Args:
+            classes: the number of its outputs; with 0 it returns features.
+            size: the height and width in pixels of its input, where it takes only one size.
+            options: other arguments of ``timm.create_model``.
+
+        Raises:
+            GratisError: timm has no such model, or cannot build it so.
+        """
+        import timm
+
+        name, config, arguments = self._resolved
+        fixed = self.fixed_size
+        if fixed is not None:
+            options["img_size"] = size or fixed
+        known: Any = {} if config is None else {"pretrained_cfg": config}
+        try:
+            return timm.create_model(
+                name, pretrained=False, num_classes=classes, **known, **(arguments | options)
+            )
+        except Exception as error:
+            if fixed is None or size is None:
+                raise
+            problem = f"cannot be built for images of {size} px ({error})"
+            remedy = f"use another input size; it was made for {fixed}"
+            raise GratisError(printable(f"{self.name}: {problem}; {remedy}")) from error
+
+    def own_weights(self) -> Path | None:
+        """Return the file of weights that comes with a folder or a name on the hub.
+
+        Raises:
+            GratisError: there is none, or it cannot be downloaded.
+        """
+        if self.origin == "local-dir":
+            folder = Path(self.place).expanduser()
+            found = next((folder / f for f in _FILES if (folder / f).is_file()), None)
+            if found is None:
+                raise file_error(folder, f"holds no weights ({', '.join(_FILES)})")
+            return found
+        return self._downloaded() if self.origin == "hf-hub" else None
+
+    def _downloaded(self) -> Path:
+        from huggingface_hub.errors import EntryNotFoundError
+        from timm.models import _hub
+
+        problem: Exception = FileNotFoundError(", ".join(_FILES))
+        for file in _FILES:
+            try:
+                return Path(_hub.download_from_hf(self.place, file))
+            except EntryNotFoundError as error:
+                problem = error
+            except Exception as error:
+                raise self._unreadable(error) from error
+        raise self._unreadable(problem)
+
+    def downloaded_weights(self) -> dict[str, Tensor]:
+        """Return the weights that timm downloads, or has in its cache.
+
+        Raises:
+            GratisError: they cannot be downloaded.
+        """
+        import timm
+
+        try:
+            network = timm.create_model(self.name, pretrained=True)
+        except Exception as error:
+            raise GratisError(
+                f"model.pretrained: timm's weights for {self.name} cannot be downloaded "
+                f"({type(error).__name__}); use a local file with model.weights=FILE, or train "
+                "from scratch with model.pretrained=false"
+            ) from error
+        return dict(network.state_dict())

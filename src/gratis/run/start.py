@@ -1,0 +1,68 @@
+"""What a model starts from: any MODEL that the command line or the library takes."""
+
+from pathlib import Path
+
+from gratis.data.info import DataInfo
+from gratis.errors import GratisError
+from gratis.model import Architecture, HeadSettings, ModelSettings, weights_file
+from gratis.run.folder import RunFolder
+
+
+def start_settings(
+    target: str, weights: Path | None = None, input_size: int | None = None
+) -> ModelSettings:
+    """Return the settings of a classifier that starts from an existing model.
+
+    With them as the ``model`` of a recipe, :func:`gratis.run.build_model` returns the model ready
+    to train: a :class:`gratis.model.Classifier` whose ``start`` tells whether the class layer was
+    kept. A run's classifier is taken whole, with its head and denoiser. The others have no hidden
+    layers in their head, so that they compute what they did before.
+
+    Args:
+        target: the folder of a run; a timm name; ``local-dir:PATH`` or ``hf-hub:USER/NAME``, a
+            model in timm's format; or ``package.module:function``.
+        weights: a file of weights (:func:`gratis.model.read_weights`) for a timm name or a
+            function. Default: those of the folder or the hub, or those that timm downloads; a
+            function's network brings its own.
+        input_size: height and width in pixels of the network's input. Default: those of the run,
+            or those of the images.
+
+    Raises:
+        GratisError: there is no such model.
+    """
+    architecture = Architecture(target)
+    if architecture.origin == "timm" and RunFolder(Path(target)).recipe_file.is_file():
+        if weights is not None:
+            raise GratisError(f"{target}: is a run, which has its own weights; leave out --weights")
+        return _of_run(RunFolder(Path(target)), input_size)
+    if architecture.origin != "function":
+        # Its message says what else a model may be.
+        architecture.config  # noqa: B018
+    return ModelSettings(
+        backbone=target,
+        pretrained=architecture.origin != "function" or weights is not None,
+        weights=weights,
+        input_size=input_size,
+        head=HeadSettings(layers=0, dropout=0.0),
+    )
+
+
+def _of_run(folder: RunFolder, input_size: int | None) -> ModelSettings:
+    changes = {"pretrained": True, "weights": folder.checkpoint.absolute()}
+    if input_size is not None:
+        changes["input_size"] = input_size
+    return folder.recipe().model.model_copy(update=changes)
+
+
+def classes_of(weights: Path | None) -> tuple[str, ...] | None:
+    """Return the names of the classes of a run's weights; ``None`` for those of others.
+
+    Raises:
+        GratisError: there are no such weights, or the run's folder is damaged.
+    """
+    if weights is None:
+        return None
+    folder = RunFolder(weights_file(weights).parent)
+    if weights_file(weights).name != folder.checkpoint.name or not folder.data_file.is_file():
+        return None
+    return DataInfo.read(folder.data_file).classes

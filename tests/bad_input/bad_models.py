@@ -165,7 +165,7 @@ CASES = [
         "weights of another backbone",
         "w.safetensors",
         lambda _, path: save_file(backbone("test_vit"), path),
-        "does not fit this backbone",
+        "does not fit the backbone",
     ),
     weights(
         "weights with NaN",

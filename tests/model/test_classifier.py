@@ -159,7 +159,10 @@ def test_channels_narrow_the_stages():
 @pytest.mark.parametrize(
     "settings, problem",
     [
-        ({"backbone": "resnet81"}, "model.backbone: timm has no model 'resnet81'; did you mean 'resnet"),
+        (
+            {"backbone": "resnet81"},
+            "model.backbone: timm has no model 'resnet81'; did you mean 'resnet",
+        ),
         ({"backbone": "zzz"}, "model.backbone: timm has no model 'zzz'"),
         ({"backbone": ""}, "model.backbone: timm has no model ''"),
         ({"backbone": "vit_tiny_patch16_224"}, "model.channels: vit_tiny_patch16_224 cannot be"),

@@ -149,8 +149,8 @@ def test_missing_and_unused_tensors_are_listed(tmp_path, caplog):
 
 def test_a_folder_in_timms_format_brings_its_weights_and_its_class_names(tmp_path):
     network, _ = trained(tmp_path)
-    network.pretrained_cfg |= {"label_names": list(PETS)}
-    timm.models.save_for_hf(network, tmp_path / "saved", safe_serialization=True)
+    names = {"label_names": list(PETS)}
+    timm.models.save_for_hf(network, tmp_path / "saved", names, safe_serialization=True)
     for classes, kept in ((PETS, True), (("a", "b", "c"), False)):
         model, start = classifier(None, classes, name=f"local-dir:{tmp_path / 'saved'}")
         assert start.head_kept == kept

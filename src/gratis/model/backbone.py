@@ -61,6 +61,8 @@ def _create(architecture: Architecture, settings: ModelSettings) -> nn.Module:
     try:
         return architecture.build(0, settings.input_size, **options)
     except TypeError as error:
+        if not options:
+            raise
         raise GratisError(
             f"model.channels: {settings.backbone} cannot be narrowed; use a ResNet"
         ) from error

@@ -108,11 +108,11 @@ class Architecture:
         fixed = self.fixed_size
         if fixed is not None:
             options["img_size"] = size or fixed
-        known: Any = {} if config is None else {"pretrained_cfg": config}
+        if config is not None:
+            options["pretrained_cfg"] = config
+        every: Any = arguments | options | {"num_classes": classes}
         try:
-            return timm.create_model(
-                name, pretrained=False, num_classes=classes, **known, **(arguments | options)
-            )
+            return timm.create_model(name, pretrained=False, **every)
         except Exception as error:
             if fixed is None or size is None:
                 raise

@@ -28,7 +28,7 @@ class Match:
         missing: the network's tensors that the file lacks.
         unused: what the network has no place for, by name without the prefix.
         others: what has another prefix.
-        prefix: what the file puts before the network's names.
+        prefix: the prefix of the network's names in the file.
     """
 
     tensors: dict[str, Tensor]
@@ -67,7 +67,7 @@ def match(state: Mapping[str, Tensor], network: nn.Module) -> Match:
 
 
 def _prefix(names: Iterable[str], wanted: Mapping[str, Tensor]) -> str:
-    """Return what stands before the network's names in most of ``names``."""
+    """Return the prefix of the network's names in most of ``names``."""
     names, votes = list(names), Counter[str]()
     for name in names:
         for place in (0, *(i + 1 for i, letter in enumerate(name) if letter == ".")):

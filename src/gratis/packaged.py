@@ -1,4 +1,4 @@
-"""The packaged recipes and profiles, by name. This module does not import torch."""
+"""The packaged recipes, profiles and studies, by name. This module does not import torch."""
 
 from importlib import resources
 from pathlib import Path
@@ -7,6 +7,8 @@ from gratis.errors import GratisError, file_error
 from gratis.renames import current
 from gratis.settings import did_you_mean
 from gratis.yaml_files import read_yaml
+
+_FOLDERS = {"recipe": "recipes", "profile": "profiles", "study": "studies"}
 
 
 def recipe_names(folder: str | None = None) -> list[str]:
@@ -32,6 +34,11 @@ def profile_names() -> list[str]:
     return sorted(_packaged("profiles"))
 
 
+def study_names() -> list[str]:
+    """Return the names of the packaged studies."""
+    return sorted(_packaged("studies"))
+
+
 def recipe_path(name: str) -> Path:
     """Return the file of a packaged recipe, or of the user's own: a path that ends in .yaml.
 
@@ -48,6 +55,20 @@ def profile_path(name: str) -> Path:
         GratisError: there is no such profile.
     """
     return _find("profile", name)
+
+
+def study_path(name: str) -> Path:
+    """Return the file of a packaged study, or of the user's own: a path that ends in .yaml.
+
+    Raises:
+        GratisError: there is no such study.
+    """
+    return _find("study", name)
+
+
+def describe_studies() -> str:
+    """Return the names and titles of the packaged studies, one a line."""
+    return "\n".join(f"{name:16}{_title(study_path(name))}" for name in study_names())
 
 
 def describe() -> str:
@@ -69,7 +90,7 @@ def _packaged(folder: str) -> dict[str, Path]:
 
 
 def _find(kind: str, name: str) -> Path:
-    packaged = _packaged(f"{kind}s")
+    packaged = _packaged(_FOLDERS[kind])
     if name in packaged:
         return packaged[name]
     if name.endswith((".yaml", ".yml")):

@@ -1,6 +1,6 @@
 """The application: every command, in the order of its help."""
 
-from gratis.cli import data, evaluate, predict, recipes, reproduce, train
+from gratis.cli import data, evaluate, predict, recipes, reproduce, study, train
 from gratis.cli.base import App
 
 app = App(
@@ -18,6 +18,7 @@ for command in (
     evaluate.perturb,
     predict.predict,
     reproduce.reproduce,
+    study.study,
     reproduce.report,
     data.data,
 ):

@@ -6,19 +6,30 @@ from gratis.report.page import write_page
 from gratis.report.paired import (
     Comparison,
     Paired,
+    as_p,
     compare,
     explain,
     over_seeds,
+    paired_cell,
     paired_to_markdown,
 )
 from gratis.report.results_csv import to_csv
-from gratis.report.results_table import narrow_table, to_markdown, write_tables
+from gratis.report.results_table import header, narrow_table, to_markdown, write_tables
 from gratis.report.rows import Estimate, Row, group
 from gratis.report.runs import Found, Run, read_runs
 from gratis.report.sections import checks_table, remedies, suite_tables
-from gratis.report.table import Table, terminal_table
+from gratis.report.table import (
+    Cell,
+    Table,
+    TableRow,
+    count,
+    markdown_table,
+    plain,
+    terminal_table,
+)
 
 __all__ = [
+    "Cell",
     "Comparison",
     "Estimate",
     "Found",
@@ -26,15 +37,22 @@ __all__ = [
     "Row",
     "Run",
     "Table",
+    "TableRow",
+    "as_p",
     "checks_table",
     "choose",
     "compare",
+    "count",
     "explain",
     "figure1",
     "group",
+    "header",
+    "markdown_table",
     "narrow_table",
     "over_seeds",
+    "paired_cell",
     "paired_to_markdown",
+    "plain",
     "read_runs",
     "remedies",
     "suite_tables",

@@ -13,7 +13,7 @@ from gratis.report.table import Cell, Table, TableRow, markdown_table
 from gratis.results import METRICS
 from gratis.results.statistics import mcnemar, mean_and_std, paired_t_test
 
-_DIFFERENCES = "Each row minus the row that it builds on, on the same images, in points."
+_ROWS = "Each row minus the row that it builds on"
 # What the numbers mean, by whether there are several seeds.
 _EXPLAINED = {
     True: "Several seeds: ± is the standard deviation over the seeds, the brackets are the 95% "
@@ -109,7 +109,7 @@ def paired_to_markdown(comparisons: Sequence[Comparison]) -> str:
     metrics = [metric for metric in _COMPARED if metric in used]
     rows = []
     for comparison in comparisons:
-        by_metric = {line.metric: _cell(line) for line in comparison.lines}
+        by_metric = {line.metric: paired_cell(line) for line in comparison.lines}
         cells = [by_metric.get(metric, Cell("n/a")) for metric in metrics]
         seeds = Cell(str(comparison.lines[0].seeds))
         rows.append(TableRow([Cell(comparison.row), Cell(comparison.base), seeds, *cells]))
@@ -118,14 +118,15 @@ def paired_to_markdown(comparisons: Sequence[Comparison]) -> str:
     return f"{explain(several)}\n\n{markdown_table(Table(columns, rows, 2))}\n"
 
 
-def explain(several: Collection[bool]) -> str:
+def explain(several: Collection[bool], which: str = _ROWS) -> str:
     """Return the line above a table of comparisons: what ±, the brackets and p mean.
 
     Args:
         several: for each kind of comparison in the table, whether it is over several seeds.
+        which: what is subtracted from what.
     """
     texts = [text for number, text in _EXPLAINED.items() if number in several]
-    return " ".join([_DIFFERENCES, *texts])
+    return " ".join([f"{which}, on the same images, in points.", *texts])
 
 
 def as_p(p: float | None) -> str:
@@ -135,7 +136,8 @@ def as_p(p: float | None) -> str:
     return "p < 0.001" if p < 0.001 else f"p {p:.3f}"
 
 
-def _cell(line: Paired) -> Cell:
+def paired_cell(line: Paired) -> Cell:
+    """Return a cell with the difference, its spread and interval, and the p-value."""
     spread = ""
     if line.std is not None:
         spread = f"±{line.std:.1f} [{line.low:+.1f}, {line.high:+.1f}]"

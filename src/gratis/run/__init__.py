@@ -5,7 +5,7 @@ from gratis.run.external import evaluate_model, evaluate_source
 from gratis.run.folder import RunFolder
 from gratis.run.loading import load_classifier, load_once, load_run
 from gratis.run.plan import EvaluationPlan
-from gratis.run.reproduction import correct_by_seed, reproduce, rows_of
+from gratis.run.reproduction import correct_by_seed, make_sets, reproduce, rows_of, run_path
 from gratis.run.sets import build_sets
 from gratis.run.sources import ModelSource
 from gratis.run.start import start_settings
@@ -25,11 +25,13 @@ __all__ = [
     "load_classifier",
     "load_once",
     "load_run",
+    "make_sets",
     "reproduce",
     "rescore_run",
     "resume",
     "rows_of",
     "start_settings",
+    "run_path",
     "time_recipe",
     "train",
 ]

@@ -52,7 +52,7 @@ def reproduce(baseline: Recipe, rows: Sequence[Recipe], out: Path, seeds: int) -
         if RunFolder(run_path(out, row)).results() is None:
             require_libraries(row.evaluate)
     with locked(out):
-        sets = _make_sets(baseline, out)
+        sets = make_sets(baseline, out)
         for seed in range(seeds):
             for row in rows:
                 logger.info(f"{row.title} (seed {seed})")
@@ -79,8 +79,12 @@ def correct_by_seed(recipe: Recipe, out: Path, seeds: int) -> dict[int, Correct]
     }
 
 
-def _make_sets(baseline: Recipe, out: Path) -> Path:
-    """Train the baseline and make the sets from it, unless they exist."""
+def make_sets(baseline: Recipe, out: Path) -> Path:
+    """Train the baseline and make the sets from it, unless they exist; return their folder.
+
+    Raises:
+        GratisError: as :func:`gratis.run.train`.
+    """
     logger.info(f"{baseline.title} (seed {baseline.seed}), the baseline of the transfer sets")
     path, sets = run_path(out, baseline), out / "perturbed"
     train_only(baseline, path)

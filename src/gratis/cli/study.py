@@ -1,0 +1,55 @@
+"""The command ``gratis study``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gratis.cli.options import PROFILE, DataRoot, SkipBroken, data_overrides
+
+_LIST = "ls"
+
+
+def study(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|ls", help="A study from 'gratis study ls', or a .yaml.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Overrides for every variant."),
+    ] = None,
+    profile: Annotated[
+        str, typer.Option("--profile", metavar="NAME", help=PROFILE)
+    ] = "tiny-imagenet-small",
+    data_root: DataRoot = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="The folder for the runs of all studies. Default: out/studies/PROFILE.",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds of each variant.", min=1)] = 3,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Test one claim of the paper: train a few variants with several seeds, and compare them.
+
+    Writes study.md with the conclusion, study.json and figure.png. Run the same command again to
+    resume. 'gratis study ls' lists the studies.
+    """
+    from gratis.packaged import describe_studies
+
+    if name == _LIST:
+        typer.echo(describe_studies())
+        return
+    from gratis.study import load_study, run_study, write_study
+
+    chosen = load_study(name)
+    folder = out or Path("out/studies") / Path(profile).stem
+    given = overrides or []
+    changes = [*data_overrides(None, data_root, skip_broken), *given]
+    command = " ".join(["gratis study", name, "--profile", profile, "--seeds", str(seeds), *given])
+    for results in run_study(chosen, profile, folder, seeds, changes, command):
+        write_study(chosen, results, folder / chosen.name)
+        typer.echo(f"{results.seeds} of {seeds} seeds in {folder / chosen.name}: study.md")

@@ -1,0 +1,129 @@
+"""Run a study: train and measure every variant with several seeds."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from gratis.attacks import frozen
+from gratis.digests import digest
+from gratis.evaluation import require_libraries
+from gratis.files import locked, read_json, write_json
+from gratis.recipe import Recipe
+from gratis.report import header
+from gratis.results import METRICS, Results
+from gratis.run import make_sets, rows_of, run_path, train
+from gratis.run.loading import load_run
+from gratis.run.machine import commit, versions
+from gratis.study.measurements import MeasuredRun, measurement
+from gratis.study.outcome import StudyResults, VariantResults
+from gratis.study.settings import Study
+from gratis.study.variants import named, recipes_of
+from gratis.torch_state import full_precision, isolated
+from gratis.validation_sets import load as load_sets
+from gratis.validation_sets.manifest import MANIFEST
+
+logger = logging.getLogger(__name__)
+
+
+def run_study(
+    study: Study, profile: str, out: Path, seeds: int, overrides: Sequence[str], command: str
+) -> Iterator[StudyResults]:
+    """Train and measure every variant, and yield the results after each seed.
+
+    Runs are in ``out/runs``, where studies of the same profile share them, and the perturbed sets
+    in ``out/perturbed``. What is finished is not repeated, so that the same call resumes a study.
+
+    Args:
+        study: the study.
+        profile: the profile that resizes the recipes.
+        out: the folder of all studies of this profile.
+        seeds: the number of seeds.
+        overrides: ``key=value`` for every variant.
+        command: the command that repeats the study, for its page.
+
+    Raises:
+        GratisError: as :func:`gratis.run.train`.
+    """
+    recipes = recipes_of(study, profile, overrides)
+    for recipe in recipes.values():
+        require_libraries(recipe.evaluate)
+    baseline = named(rows_of(profile, (), overrides)[0])
+    measured: dict[str, list[tuple[Results, dict[str, float]]]] = {name: [] for name in recipes}
+    with locked(out):
+        sets = make_sets(baseline, out)
+        for seed in range(seeds):
+            for name, recipe in recipes.items():
+                logger.info(f"{study.name}: {study.title_of(name)} (seed {seed})")
+                seeded = recipe.model_copy(update={"seed": seed})
+                measured[name].append(_measured(seeded, run_path(out, seeded), sets, study))
+            yield _collect(study, profile, command, measured)
+
+
+def _measured(
+    recipe: Recipe, path: Path, sets: Path, study: Study
+) -> tuple[Results, dict[str, float]]:
+    """Train and measure one run, and return its results and the values of the study."""
+    results = train(recipe, path, sets)
+    shares = {metric: getattr(results, metric) for metric in (*METRICS, "robust")}
+    values = {metric: 100 * share for metric, share in shares.items() if share is not None}
+    for name in study.measure:
+        values |= _measure(name, recipe, path, sets)
+    return results, values
+
+
+def _measure(name: str, recipe: Recipe, path: Path, sets: Path) -> dict[str, float]:
+    """Return what a measurement finds, or found when it was made before."""
+    file = path / "measurements" / f"{name}.json"
+    key = digest([recipe.evaluate.model_dump_json(), (sets / MANIFEST).read_text("utf-8")])
+    if file.exists() and (kept := read_json(file)).get("key") == key:
+        values: dict[str, float] = kept["values"]
+        return values
+    logger.info(f"{path}: measuring {name}")
+    model, _, _, dataset = load_run(path)
+    device = Fabric(accelerator="auto", devices=1).device
+    with isolated(device), full_precision(device), frozen(model.to(device)):
+        run = MeasuredRun(
+            model=model,
+            dataset=dataset,
+            sets=load_sets(sets, dataset.validation),
+            epsilon=recipe.evaluate.epsilon,
+            seed=recipe.seed,
+            batch_size=recipe.evaluate.batch_size,
+        )
+        values = measurement(name).measure(run)
+    file.parent.mkdir(exist_ok=True)
+    write_json(file, {"key": key, "values": values})
+    return values
+
+
+def _collect(
+    study: Study,
+    profile: str,
+    command: str,
+    measured: dict[str, list[tuple[Results, dict[str, float]]]],
+) -> StudyResults:
+    everything = [results for runs in measured.values() for results, _ in runs]
+    return StudyResults(
+        study=study.name,
+        profile=profile,
+        command=command,
+        header=header(everything),
+        seeds=len(next(iter(measured.values()))),
+        variants={name: _variant(runs) for name, runs in measured.items()},
+        commit=commit(),
+        versions=versions(),
+    )
+
+
+def _variant(runs: Sequence[tuple[Results, dict[str, float]]]) -> VariantResults:
+    first = runs[0][0]
+    metrics = [m for m in runs[0][1] if all(m in values for _, values in runs)]
+    return VariantResults(
+        recipe=first.recipe,
+        passes=first.passes,
+        flops=first.flops,
+        seconds=sum(results.seconds for results, _ in runs) / len(runs),
+        values={m: tuple(values[m] for _, values in runs) for m in metrics},
+    )

@@ -1,0 +1,65 @@
+"""A study on digits, from the command line, and what it repeats."""
+
+import pytest
+from typer.testing import CliRunner
+
+from gratis.cli import app
+from gratis.packaged import study_names
+from gratis.study import read_results
+
+STUDY = """\
+title: two epsilons and noise
+recipe: free
+metrics: [clean, pgd]
+measure: [gaussian]
+variants:
+  small: {set: {adversary.free.epsilon: 0.01}}
+  usual: {set: {adversary.free.epsilon: epsilon}}
+claims:
+  - paper: a larger epsilon helps.
+    expects: [{expect: higher, metric: pgd, of: usual, than: small}]
+"""
+TINY = [
+    "train.epochs=0.2",
+    "model.channels=[4, 4, 4, 4]",
+    "evaluate.images=20",
+    "train.held_out_per_class=0",
+]
+
+
+@pytest.fixture
+def run(tmp_path):
+    file = tmp_path / "two.yaml"
+    file.write_text(STUDY)
+
+    def study(*more):
+        given = ["study", str(file), "--profile", "digits", "--out", str(tmp_path / "out")]
+        result = CliRunner().invoke(app, [*given, *TINY, *more], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return read_results(tmp_path / "out/two")
+
+    return study
+
+
+def test_a_study_trains_measures_and_resumes(run, tmp_path):
+    first = run("--seeds", "1")
+    assert first.seeds == 1 and set(first.variants) == {"small", "usual"}
+    for of in first.variants.values():
+        assert {"clean", "pgd", "gaussian_0.1"} <= set(of.values)
+        assert all(0 <= value <= 100 for values in of.values.values() for value in values)
+    trained = {p: p.stat().st_mtime_ns for p in tmp_path.glob("out/runs/*/checkpoint.safetensors")}
+    assert len(trained) == 3  # two variants and the baseline of the sets
+    both = run("--seeds", "2")
+    assert both.seeds == 2
+    assert all(path.stat().st_mtime_ns == time for path, time in trained.items())
+    for name, of in first.variants.items():
+        again = both.variants[name].values
+        assert {m: v[0] for m, v in again.items()} == {m: v[0] for m, v in of.values.items()}
+    page = (tmp_path / "out/two/study.md").read_text()
+    assert "paired t-test" in page and "a larger epsilon helps." in page
+
+
+def test_studies_are_listed():
+    result = CliRunner().invoke(app, ["study", "ls"])
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.output.splitlines()] == study_names()

@@ -30,8 +30,8 @@ __all__ = [
     "rescore_run",
     "resume",
     "rows_of",
-    "start_settings",
     "run_path",
+    "start_settings",
     "time_recipe",
     "train",
 ]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gratis.errors import GratisError
-from gratis.recipe import Recipe, parse_recipe, resolve, resolve_data
+from gratis.recipe import Recipe, parse_recipe, resolve, resolve_data, resolve_rows
 from gratis.recipe.overrides import PATHS
 from gratis.schedule import Constant, Steps
 from gratis.yaml_files import dump_yaml, parse_value
@@ -218,3 +218,17 @@ def test_every_path_of_a_recipe_is_known():
         if Path in (value.annotation, *get_args(value.annotation)) or "Path" in repr(value)
     }
     assert found == PATHS
+
+
+def test_training_has_one_length():
+    """Epochs and a budget together are refused; epochs alone replace the budget of a recipe."""
+    for both in (["train.budget=20m", "train.epochs=3"], ["train={epochs: 3, budget: 9}"]):
+        with pytest.raises(GratisError, match="give one of them"):
+            resolve("free", "digits", both)
+        with pytest.raises(GratisError, match="give one of them"):
+            resolve_rows("digits", both)
+    assert resolve("record/tiny-imagenet", "record").train.budget == 900
+    given = resolve("record/tiny-imagenet", "record", ["train.epochs=3"]).train
+    assert (given.epochs, given.budget) == (3, None)
+    assert resolve("free", "digits", ["train.budget=20m"]).train.budget == 1200
+    assert resolve("free", "digits", ["train.epochs=3", "train.budget=null"]).train.epochs == 3

@@ -9,6 +9,7 @@ from gratis.recipe import resolve, with_evaluation
     [
         "seed=1",
         "train.epochs=3",
+        "train.budget=60",
         "train.learning_rate=0.5",
         "model.input_size=32",
         "augment.flip=0",

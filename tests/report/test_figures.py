@@ -52,12 +52,14 @@ def test_the_papers_column_is_shown_only_if_the_paper_has_a_value(
         return b""
 
     monkeypatch.setattr("gratis.report.charts.as_png", keep)
-    figure1([result("a"), result("b", paper=paper)], tmp_path / "figure1.png")
+    own = {"data": "tiny-imagenet", "classes": 200}
+    figure1([result("a", **own), result("b", paper=paper, **own)], tmp_path / "figure1.png")
     shown = bool(paper)
     assert ("paper" in texts, "the paper's value" in texts, "n/a" in texts) == (shown,) * 3
     monkeypatch.undo()
-    chart = figure1_chart([result("a"), result("b", paper=paper)])
+    chart = figure1_chart([result("a", **own), result("b", paper=paper, **own)])
     assert ("paper" in chart.text) == shown
+    assert "paper" not in figure1_chart([result("a"), result("b", paper=paper)]).text
 
 
 def test_a_failure_leaves_no_file(results, tmp_path):

@@ -9,7 +9,7 @@ from gratis.errors import GratisError
 from gratis.report import (
     group,
     narrow_table,
-    terminal_table,
+    print_table,
     to_csv,
     to_markdown,
     write_tables,
@@ -19,8 +19,8 @@ from gratis.results import METRICS, Results
 from gratis.settings import validate
 
 GOLDEN = """\
-digits, 1,000 training images, 200 validation images, 10 classes; epsilon 8/255 (L-infinity), \
-PGD with 20 steps; cpu. Accuracies in percent.
+tiny-imagenet, 1,000 training images, 200 validation images, 200 classes; epsilon 8/255 \
+(L-infinity), PGD with 20 steps; cpu. Accuracies in percent.
 
 | model | backbone | size | seeds | clean | geometric | paper geometric | fgsm_transfer | \
 paper fgsm_transfer | transfer | fgsm | pgd | passes | epochs | seconds |
@@ -45,12 +45,27 @@ their mean.
 
 def printed(results, width=110):
     console = Console(width=width, file=io.StringIO())
-    console.print(terminal_table(narrow_table(results)))
+    print_table(narrow_table(results), console)
     return console.file.getvalue()
 
 
-def test_markdown_is_the_golden_table(results):
-    assert to_markdown(results) == GOLDEN
+@pytest.fixture
+def on_the_papers_data(results):
+    own = {"data": "tiny-imagenet", "classes": 200}
+    return [run.model_copy(update=own) for run in results]
+
+
+def test_markdown_is_the_golden_table(on_the_papers_data):
+    assert to_markdown(on_the_papers_data) == GOLDEN
+
+
+@pytest.mark.parametrize("other", [{"data": "digits"}, {"classes": 10}])
+def test_the_papers_values_are_shown_only_for_its_data(on_the_papers_data, other):
+    others = [run.model_copy(update=other) for run in on_the_papers_data]
+    for text in (to_markdown(others), printed(others)):
+        assert "paper" not in text
+    (line, *_) = csv.DictReader(io.StringIO(to_csv(others)))
+    assert line["paper_geometric"] == ""
 
 
 def test_marks_are_explained_only_where_they_occur(result):
@@ -127,8 +142,38 @@ def test_terminal_table_fits_and_keeps_every_number(results, result, width):
         assert expected in text
 
 
-def test_csv_holds_plain_numbers(results):
-    baseline, free, reference = csv.DictReader(io.StringIO(to_csv(results)))
+NARROW = {
+    # The columns that are left out, in this order, and never broken.
+    110: [],
+    98: ["seconds"],
+    86: ["seconds", "passes"],
+    80: ["seconds", "passes", "transfer"],
+    70: ["seconds", "passes", "transfer", "fgsm_transfer"],
+}
+
+
+@pytest.mark.parametrize("width", NARROW)
+def test_a_narrow_terminal_has_fewer_columns(results, width):
+    text = printed([run.model_copy(update={"robust": 0.02}) for run in results], width)
+    assert max(map(len, text.splitlines())) <= width and "…" not in text
+    head = text.split("Baseline")[0]
+    expected = {"clean", "geometric", "pgd", "robust", "passes", "seconds"}
+    assert expected & set(head.split()) == expected - set(NARROW[width])
+    note = " ".join(text.split())
+    assert (f"Left out at this width: {', '.join(NARROW[width])};" in note) == bool(NARROW[width])
+    for line in text.splitlines():
+        if "Baseline" in line:
+            assert {"80.0", "10.0", "2.0"} <= set(line.split())
+
+
+def test_columns_without_a_value_are_left_out_first(result):
+    runs = [result(robust=0.1, transfer=None, fgsm_transfer=None)]
+    text = " ".join(printed(runs, 98).split())
+    assert "Left out at this width: transfer; results.json" in text
+
+
+def test_csv_holds_plain_numbers(on_the_papers_data):
+    baseline, free, reference = csv.DictReader(io.StringIO(to_csv(on_the_papers_data)))
     assert float(baseline["clean"]) == 80 and baseline["clean_std"] == ""
     assert float(baseline["clean_low"]) == pytest.approx(73.9, abs=0.1)
     assert float(baseline["clean_high"]) == pytest.approx(85.0, abs=0.1)
@@ -143,7 +188,8 @@ def test_csv_holds_plain_numbers(results):
     assert all(f"{metric}_low" in free for metric in METRICS)
 
 
-def test_files_are_written_and_results_round_trip(results, tmp_path):
+def test_files_are_written_and_results_round_trip(on_the_papers_data, tmp_path):
+    results = on_the_papers_data
     write_tables(results, tmp_path / "out")
     assert (tmp_path / "out/table.md").read_text(encoding="utf-8") == GOLDEN
     assert (tmp_path / "out/table.csv").read_text(encoding="utf-8") == to_csv(results)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gratis.augmentation import AugmentSettings
-from gratis.recipe import resolve, with_overrides
+from gratis.recipe import resolve
 from gratis.run import dependent_settings, precision
 from gratis.run.dependent_settings import resolve_dependent
 from gratis.run.folder import RunFolder
@@ -47,23 +47,19 @@ def test_a_resumed_run_keeps_its_precision_on_any_device(monkeypatch, tmp_path, 
     train_only(recipe, tmp_path / "run")  # finished, and not the folder of another run
 
 
-def test_a_recipe_is_resolved_once_for_data_device_and_budget(monkeypatch, caplog):
+def test_a_recipe_is_resolved_once_for_data_and_device(monkeypatch, caplog):
     caplog.set_level("INFO", "gratis")
     on(monkeypatch, "32-true")
-    monkeypatch.setattr(dependent_settings, "affordable_epochs", lambda recipe, dataset: 7.0)
-    recipe = resolve("free", "digits", [*SMALL, "train.precision=auto", "train.budget=60"])
+    recipe = resolve("free", "digits", [*SMALL, "train.precision=auto"])
     augment = AugmentSettings(flip=0.5)
     recipe = recipe.model_copy(update={"augment": augment})
     dataset = load_once(recipe.data)
     resolved = resolve_dependent(recipe, dataset)
     assert resolved.augment == augment.model_copy(update={"flip": 0.0})
-    assert (resolved.train.precision, resolved.train.epochs) == ("32-true", 7)
-    # What a resolved recipe says stays, and a run that has started keeps its epochs.
-    monkeypatch.setattr(dependent_settings, "affordable_epochs", lambda recipe, dataset: 9.0)
+    assert resolved.train.precision == "32-true"
+    # What a resolved recipe says stays.
     assert resolve_dependent(recipe, dataset, resolved) == resolved
     assert resolve_dependent(resolved, dataset, resolved) == resolved
-    longer = with_overrides(resolved, ["train.budget=120"])
-    assert resolve_dependent(longer, dataset, resolved).train.epochs == 7
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gratis import progress
+from gratis.cli import output
 from gratis.cli.logs import LEVELS, show_messages
 from gratis.cli.options import NO_TYPE
 
@@ -16,7 +17,7 @@ Quiet = Annotated[
     typer.Option(
         "--quiet",
         "-q",
-        help="Print warnings and errors only, and no progress bar.",
+        help="Print warnings, errors and the result only, and no progress.",
         metavar=NO_TYPE,
     ),
 ]
@@ -41,7 +42,8 @@ def _with_levels(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def command(*, quiet: bool, verbose: bool, **options: Any) -> Any:
         show_messages(LEVELS["quiet" if quiet else "verbose" if verbose else "normal"])
-        progress.hide_bars(quiet)
+        progress.show_bars(not quiet)
+        output.set_quiet(quiet)
         return function(**options)
 
     # Typer reads options from the signature and the annotations.

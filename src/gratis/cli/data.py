@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from gratis.cli.options import DATA_NAMES, DataOverrides, DataRoot, SkipBroken, data_overrides
+from gratis.cli.options import (
+    DATA_NAMES,
+    AsJson,
+    DataOverrides,
+    DataRoot,
+    SkipBroken,
+    data_overrides,
+)
+from gratis.cli.output import print_json
 
 
 def data(
@@ -12,10 +20,16 @@ def data(
     data_root: DataRoot = None,
     skip_broken: SkipBroken = False,
     overrides: DataOverrides = None,
+    as_json: AsJson = False,
 ) -> None:
     """Download, check and decode a data set, and describe it."""
     from gratis.data import load
+    from gratis.data.info import DataInfo
     from gratis.recipe import resolve_data
 
     settings = [*data_overrides(name, data_root, skip_broken), *(overrides or [])]
-    typer.echo(load(resolve_data(settings), check=True).describe())
+    dataset = load(resolve_data(settings), check=True)
+    if as_json:
+        print_json(DataInfo.of(dataset).model_dump(mode="json"))
+    else:
+        typer.echo(dataset.describe())

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gratis.cli.options import (
+    AsJson,
     DataName,
     DataRoot,
     EvaluationOverrides,
@@ -13,7 +14,7 @@ from gratis.cli.options import (
     SkipBroken,
     data_overrides,
 )
-from gratis.cli.output import print_checks, print_results, print_tasks
+from gratis.cli.output import print_checks, print_folder, print_json, print_results, print_tasks
 from gratis.errors import GratisError
 from gratis.settings import override
 
@@ -63,6 +64,7 @@ def evaluate(
             metavar="FILE",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure the clean, geometric and attacked accuracy of a run or of any other model.
 
@@ -86,6 +88,9 @@ def evaluate(
     else:
         on = data_overrides(data, data_root, skip_broken)
         results = evaluate_source(source, [*on, *changes], sets, out)
+    if as_json:
+        print_json(results.model_dump(mode="json"))
+        return
     print_results([results])
     print_tasks(results)
     print_checks(results)
@@ -101,4 +106,4 @@ def perturb(
     from gratis.run import build_sets
 
     build_sets(baseline, out)
-    typer.echo(f"in {out}")
+    print_folder(out)

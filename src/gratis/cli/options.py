@@ -31,6 +31,7 @@ DataRoot = Annotated[
 ]
 # Flags take no value: without it, their help shows the type <bool>.
 NO_TYPE = ""
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", metavar=NO_TYPE)]
 SkipBroken = Annotated[
     bool,
     typer.Option(

@@ -1,15 +1,58 @@
 """The files that commands write, and the tables that they print."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from gratis.errors import printable
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gratis.recipe import Recipe
     from gratis.report import Table
     from gratis.results import Results
     from gratis.run import Timing
+
+
+_quiet = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """Reduce the output from now on to the result of a command, or do not."""
+    global _quiet
+    _quiet = quiet
+
+
+def print_folder(folder: Path, files: str = "") -> None:
+    """Print where the result is: with --quiet the path alone, which a script can read."""
+    where = printable(str(folder))
+    if _quiet:
+        typer.echo(where)
+    else:
+        typer.echo(f"in {where}: {files}" if files else f"in {where}")
+
+
+def print_run(results: "Results", folder: Path, as_json: bool) -> None:
+    """Print the results of a run and its folder."""
+    if as_json:
+        print_json(results.model_dump(mode="json"))
+    else:
+        print_runs([results], folder)
+
+
+def print_runs(results: "list[Results]", folder: Path, files: str = "") -> None:
+    """Print the results of several runs, and the folder with the ``files`` about them."""
+    if not _quiet:
+        print_results(results)
+    print_folder(folder, files)
+
+
+def print_json(content: "Mapping[str, object] | list[object]") -> None:
+    """Print JSON."""
+    typer.echo(json.dumps(content, indent=2))
 
 
 def write_report(results: "list[Results]", rows: "list[Recipe]", folder: Path, seeds: int) -> None:
@@ -42,18 +85,15 @@ def print_results(results: "list[Results]") -> None:
     """Print the results table."""
     from gratis.report import narrow_table
 
-    # A pipe has no width, and the default of 80 columns would break the table.
-    _print(narrow_table(results), min_width=120)
+    _print(narrow_table(results))
 
 
-def _print(table: "Table", min_width: int = 0) -> None:
+def _print(table: "Table") -> None:
     from rich.console import Console
 
-    from gratis.report import terminal_table
+    from gratis.report import print_table
 
-    console = Console()
-    console.width = max(console.width, min_width)
-    console.print(terminal_table(table))
+    print_table(table, Console())
 
 
 def print_timing(title: str, timing: "Timing") -> None:

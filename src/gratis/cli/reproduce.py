@@ -14,7 +14,7 @@ from gratis.cli.options import (
     data_overrides,
     divergence_overrides,
 )
-from gratis.cli.output import print_results, write_report
+from gratis.cli.output import print_folder, print_runs, write_report
 
 
 def reproduce(
@@ -57,8 +57,7 @@ def reproduce(
     folder = out or Path("out") / Path(profile).stem
     results = reproduce_rows(baseline, rows, folder, seeds)
     write_report(results, rows, folder, seeds)
-    print_results(results)
-    typer.echo(f"in {folder}: table.md, table.csv, results.json, figure1.png, paired.md")
+    print_runs(results, folder, "table.md, table.csv, results.json, figure1.png, paired.md")
 
 
 def report(
@@ -93,4 +92,4 @@ def report(
     chosen = choose(found.runs, show or []) if images else []
     folder = out or runs[0] / "report"
     write_page(found, chosen, folder)
-    typer.echo(f"in {folder}: report.html, report.md")
+    print_folder(folder, "report.html, report.md")

@@ -1,11 +1,13 @@
 """Commands that train: train, resume, timing."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gratis.cli.options import (
+    AsJson,
     DataName,
     DataRoot,
     OnDivergence,
@@ -19,7 +21,7 @@ from gratis.cli.options import (
     data_overrides,
     divergence_overrides,
 )
-from gratis.cli.output import print_results, print_timing
+from gratis.cli.output import print_json, print_run, print_timing
 
 
 def train(
@@ -38,12 +40,14 @@ def train(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="How long training may take, such as 90s, 20m, 1.5h or 2gpuh; it sets the epochs.",
+            help="How long training takes, such as 90s, 20m, 1.5h or 2gpuh, instead of epochs; the "
+            "evaluation comes on top.",
             metavar="TIME",
         ),
     ] = None,
     on_divergence: OnDivergence = None,
     skip_broken: SkipBroken = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a recipe and evaluate it.
 
@@ -61,15 +65,19 @@ def train(
     changes = [*data_overrides(data, data_root, skip_broken), *handling, *(overrides or [])]
     resolved = resolve(recipe, profile or default_profile(recipe, changes), changes)
     folder = out or default_folder(resolved)
-    print_results([train_recipe(resolved, folder, sets)])
-    typer.echo(f"in {folder}")
+    print_run(train_recipe(resolved, folder, sets), folder, as_json)
 
 
-def resume(run: RunPath, sets: Sets = None, on_divergence: OnDivergence = None) -> None:
+def resume(
+    run: RunPath,
+    sets: Sets = None,
+    on_divergence: OnDivergence = None,
+    as_json: AsJson = False,
+) -> None:
     """Resume an interrupted run from its last checkpoint."""
     from gratis.run import resume as resume_run
 
-    print_results([resume_run(run, sets, divergence_overrides(on_divergence))])
+    print_run(resume_run(run, sets, divergence_overrides(on_divergence)), run, as_json)
 
 
 def timing(
@@ -80,6 +88,7 @@ def timing(
     profile: ProfileName = None,
     seconds: Annotated[float, typer.Option(help="How long to measure.", min=1)] = 20,
     skip_broken: SkipBroken = False,
+    as_json: AsJson = False,
 ) -> None:
     """Time each part of a training step; compare throughput with a bare forward/backward loop."""
     from gratis.recipe import default_profile, resolve
@@ -87,4 +96,8 @@ def timing(
 
     changes = [*data_overrides(data, data_root, skip_broken), *(overrides or [])]
     resolved = resolve(recipe, profile or default_profile(recipe, changes), changes)
-    print_timing(resolved.title, time_recipe(resolved, seconds))
+    found = time_recipe(resolved, seconds)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        print_timing(resolved.title, found)

@@ -68,6 +68,7 @@ class Cascade:
             if not task.standalone:
                 self._cascaded.add(task.threat)
         self.results.append(_result(task, correct, included))
+        self._bar.line(f"{task.name} {correct.mean():.1%}")
 
     def worst_cases(self) -> dict[str, Flags]:
         """Return, for every threat with a cascade, which images survive all of its tasks, (n,)."""

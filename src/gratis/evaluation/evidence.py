@@ -12,6 +12,7 @@ from gratis.attacks.pgd import loss_gradient
 from gratis.data.batches import to_float
 from gratis.evaluation.directional_derivatives import Changes, loss_changes
 from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch
+from gratis.progress import Bar, bar
 from gratis.seeds import generator
 from gratis.torch_state import full_precision
 
@@ -25,6 +26,8 @@ DRAWS = 10
 HUGE = 0.5
 # A smaller gradient is lost in float32, whose smallest normal number is 1e-38.
 VANISHED = 1e-30
+# The attacks and the gradients, for the bar.
+_STAGES = 5
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,12 @@ def gather(
     evaluated: EvaluatedModel, index: NDArray[np.int64], epsilon: float, batch_size: int
 ) -> Evidence:
     """Return the evidence of the images at ``index`` within an L-infinity epsilon, in float32."""
-    batches = [
-        _gather(evaluated, index[start : start + batch_size], epsilon)
-        for start in range(0, len(index), batch_size)
-    ]
+    starts = range(0, len(index), batch_size)
+    with bar("sanity checks", _STAGES * len(starts)) as shown:
+        batches = [
+            _gather(evaluated, index[start : start + batch_size], epsilon, shown)
+            for start in starts
+        ]
     first = batches[0]
     return Evidence(
         images=len(index),
@@ -80,7 +85,9 @@ def gather(
     )
 
 
-def _gather(evaluated: EvaluatedModel, index: NDArray[np.int64], epsilon: float) -> Evidence:
+def _gather(
+    evaluated: EvaluatedModel, index: NDArray[np.int64], epsilon: float, shown: Bar
+) -> Evidence:
     whole = evaluated.batch_at(index)
     with full_precision(evaluated.device), torch.no_grad():
         logits, again = (evaluated.classify(whole.images) for _ in range(2))
@@ -88,19 +95,23 @@ def _gather(evaluated: EvaluatedModel, index: NDArray[np.int64], epsilon: float)
         differs = (logits - again).abs().amax(1)
         unsteady = differs / spread.clamp(min=torch.finfo(spread.dtype).tiny)
         batch = whole.take(is_right(logits, whole.labels).nonzero().squeeze(1))
-        fooled = {
-            "noise": _noise(evaluated, batch, epsilon),
-            "fgsm": _attack(evaluated, batch, AttackSettings.fgsm(epsilon)),
-            "few": _attack(evaluated, batch, _pgd(epsilon, FEW)),
-            "many": _attack(evaluated, batch, _pgd(epsilon, MANY)),
-            "huge": _attack(evaluated, batch, _pgd(HUGE, MANY)),
+        fooled = {"noise": _noise(evaluated, batch, epsilon)}
+        attacks = {
+            "fgsm": AttackSettings.fgsm(epsilon),
+            "few": _pgd(epsilon, FEW),
+            "many": _pgd(epsilon, MANY),
+            "huge": _pgd(HUGE, MANY),
         }
+        for name, settings in attacks.items():
+            shown.advance(1, name)
+            fooled[name] = _attack(evaluated, batch, settings)
         if "transfer" in evaluated.fixed_sets:
             transfer = evaluated.fixed_sets["transfer"].images[batch.indices.numpy()]
             fooled["transfer"] = ~evaluated.is_correct(
                 to_float(transfer, evaluated.device), batch.labels
             )
         losses: tuple[LossName, ...] = ("cross_entropy", "margin")
+        shown.advance(1, "gradients")
         changes = loss_changes(evaluated, batch)
         vanished = {loss: _vanished(evaluated, batch, loss) for loss in losses}
     return Evidence(

@@ -50,6 +50,29 @@ def parse_overrides(texts: Iterable[str]) -> list[Override]:
     return [Override(text, key, _value(text, key, value)) for text, key, _, value in split]
 
 
+def with_one_length(texts: Iterable[str]) -> list[str]:
+    """Return overrides that give training one length: a number of epochs, or a budget of time.
+
+    A given ``train.epochs`` removes the budget that a recipe has.
+
+    Raises:
+        GratisError: both are given, or as :func:`parse_overrides`.
+    """
+    texts = list(texts)
+    given: dict[str, Any] = {}
+    for override in parse_overrides(texts):
+        settings = override.content.get("train")
+        given |= settings if isinstance(settings, dict) else {}
+    if given.get("epochs") is None:
+        return texts
+    if given.get("budget") is not None:
+        raise GratisError(
+            "train.epochs and the budget (--budget, train.budget) both set the length of training; "
+            "give one of them"
+        )
+    return [*texts, "train.budget=null"]
+
+
 def _value(text: str, key: str, value: str) -> Any:
     """Return the value as YAML; that of a path is plain text, unless it is quoted or null."""
     if key not in PATHS or value in ("", "null") or value.startswith(_QUOTES):

@@ -28,7 +28,6 @@ _WEIGHTS = {"seed", "data", "model", "augment", "adversary", "objective", "train
 _MAY_CHANGE = {
     "data": {"root", "class_names"},
     "train": {
-        "budget",
         "log_every",
         "monitor_every",
         "checkpoint_minutes",

@@ -8,7 +8,7 @@ from gratis.data import DataSettings
 from gratis.errors import GratisError
 from gratis.packaged import recipe_names, recipe_path, row_name
 from gratis.recipe.draft import Draft
-from gratis.recipe.overrides import parse_overrides
+from gratis.recipe.overrides import parse_overrides, with_one_length
 from gratis.recipe.profile import Profile, load_profile
 from gratis.recipe.recipe import Recipe
 from gratis.renames import current
@@ -40,13 +40,14 @@ def resolve(name: str, profile: str | None = None, overrides: Iterable[str] = ()
     Args:
         name: a packaged recipe, or the user's own: a path that ends in .yaml.
         profile: a packaged profile, or the user's own; ``None`` leaves the recipe's sizes.
-        overrides: such as ``train.epochs=5``; the last one wins.
+        overrides: such as ``train.epochs=5``; the last one wins. ``train.epochs`` replaces the
+            recipe's budget of time.
 
     Raises:
         GratisError: no such recipe or profile, or wrong keys or values, all at once.
     """
     draft = _resized(name, None if profile is None else load_profile(profile))
-    return _recipe(draft.override_all(overrides), f"recipe {name}")
+    return _recipe(draft.override_all(with_one_length(overrides)), f"recipe {name}")
 
 
 def resolve_rows(profile: str, overrides: Sequence[str] = ()) -> list[Recipe]:
@@ -66,7 +67,7 @@ def resolve_rows(profile: str, overrides: Sequence[str] = ()) -> list[Recipe]:
     _refuse_unknown("row to leave out", sizes.leave_out, names)
     _refuse_unknown("row to resize", sizes.rows, names)
     drafts = {r: _resized(n, sizes) for r, n in names.items() if r not in sizes.leave_out}
-    for override in parse_overrides(overrides):
+    for override in parse_overrides(with_one_length(overrides)):
         if not any([draft.override(override, adds=False) for draft in drafts.values()]):
             raise GratisError(f"{override.text}: no row has this key")
     return [_recipe(draft, f"recipe {row}") for row, draft in drafts.items()]

@@ -25,8 +25,8 @@ from gratis.report.table import (
     count,
     markdown_table,
     plain,
-    terminal_table,
 )
+from gratis.report.terminal import print_table
 
 __all__ = [
     "Cell",
@@ -53,10 +53,10 @@ __all__ = [
     "paired_cell",
     "paired_to_markdown",
     "plain",
+    "print_table",
     "read_runs",
     "remedies",
     "suite_tables",
-    "terminal_table",
     "to_csv",
     "to_markdown",
     "write_page",

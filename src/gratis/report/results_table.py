@@ -21,6 +21,8 @@ from gratis.report.table import Cell, Table, TableRow, count, in_common, markdow
 from gratis.results import Results
 
 WORST_MEANS = "images that survive every L-infinity attack of the suite"
+# The columns that a narrow terminal leaves out, in this order.
+_OPTIONAL = ("seconds", "passes", "transfer", "fgsm_transfer", "fgsm", "geometric")
 # The uncertainties, by whether there are several seeds.
 _MARGINS = {
     False: "± of one seed: 95% Wilson interval over the images (its wider side). It says nothing "
@@ -68,8 +70,9 @@ def wide_table(results: Sequence[Results]) -> Table:
     rows = group(results)
     metrics = shown_metrics(rows)
     columns = ["model", "backbone", "size", "seeds"]
+    compared = [metric for metric in PAPERS if any(row.paper(metric) is not None for row in rows)]
     for metric in metrics:
-        columns += [metric, f"paper {metric}"] if metric in PAPERS else [metric]
+        columns += [metric, f"paper {metric}"] if metric in compared else [metric]
     counted = any(run.flops is not None for run in results)
     columns += ["passes", *(["FLOPs"] if counted else []), "epochs", "seconds"]
     lines = []
@@ -77,7 +80,7 @@ def wide_table(results: Sequence[Results]) -> Table:
         cells = [Cell(title), Cell(row.first.backbone), Cell(_size(row)), Cell(str(len(row.runs)))]
         for metric in metrics:
             cells.append(_number(row, metric))
-            if metric in PAPERS:
+            if metric in compared:
                 cells.append(Cell(_paper(row, metric) or "n/a"))
         passes, *others = map(Cell, _costs(row))
         flops = [Cell(_flops(row))] if counted else []
@@ -116,7 +119,7 @@ def narrow_table(
             Cell(seconds, small=str(len(row.runs))),
         ]
         lines.append(TableRow(cells, strong=row.first.recipe == best))
-    return Table(columns, lines, 1, header(results), notes(rows, intervals))
+    return Table(columns, lines, 1, header(results), notes(rows, intervals), _OPTIONAL)
 
 
 def _size(row: Row) -> str:

@@ -13,6 +13,8 @@ from gratis.results.statistics import mean_and_std, t_interval, wilson
 WORST = "robust"
 # The metrics that the paper's Table 1 has.
 PAPERS = ("geometric", "fgsm_transfer")
+# Its data, and the number of classes.
+PAPERS_DATA = ("tiny-imagenet", 200)
 # The metrics on images that are attacked through the baseline: white box for the baseline itself.
 ON_THE_BASELINE = ("fgsm_transfer", "transfer")
 
@@ -93,7 +95,9 @@ class Row:
         return Estimate(100 * mean, 100 * max(low, 0.0), 100 * min(high, 1.0), 100 * std)
 
     def paper(self, metric: str) -> float | None:
-        """Return the paper's value of a metric, in percent, or ``None``."""
+        """Return the paper's value of a metric, in percent; ``None`` on other data than its own."""
+        if any((run.data, run.classes) != PAPERS_DATA for run in self.runs):
+            return None
         value: float | None = getattr(self.first.paper, metric, None)
         return value
 

@@ -1,17 +1,14 @@
-"""A table as plain data, and its renderings for Markdown and the terminal; text made safe."""
+"""A table as plain data, and its rendering for Markdown; text made safe."""
 
 import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
 from gratis.results import Results
-
-if TYPE_CHECKING:
-    import rich.table
 
 
 class Cell(NamedTuple):
@@ -48,6 +45,7 @@ class Table:
         left: the number of leading columns that are aligned left; the others hold numbers.
         title: the line above the table.
         notes: the lines below it.
+        optional: the headers of columns that a narrow terminal may leave out, in this order.
     """
 
     columns: Sequence[Cell]
@@ -55,6 +53,7 @@ class Table:
     left: int = 1
     title: str = ""
     notes: Sequence[str] = field(default_factory=tuple)
+    optional: Sequence[str] = ()
 
 
 def markdown_table(table: Table) -> str:
@@ -74,42 +73,6 @@ def _markdown_cells(row: TableRow) -> list[str]:
         number = " ".join(filter(None, (text, plain(cell.margin))))
         cells.append(", ".join(filter(None, (number, plain(cell.small)))))
     return cells
-
-
-def terminal_table(table: Table) -> "rich.table.Table":
-    """Return the table for the terminal, with margins and small text below their cell."""
-    from rich import box
-    from rich.table import Table as RichTable
-
-    rich_table = RichTable(
-        title=table.title,
-        caption="\n".join(table.notes),
-        caption_justify="left",
-        box=box.HORIZONTALS,
-        padding=(0, 1, 0, 0),
-    )
-    for place, column in enumerate(table.columns):
-        header = "\n".join([*column.text.split("_"), *filter(None, [column.small])])
-        if place < table.left:
-            rich_table.add_column(header, min_width=0 if place else 22, overflow="fold")
-        else:
-            rich_table.add_column(header, justify="right", no_wrap=True)
-    for row in table.rows:
-        rich_table.add_row(
-            *map(_terminal_cell, row.cells), end_section=row.ends_group, style=_style(row)
-        )
-    return rich_table
-
-
-def _style(row: TableRow) -> str | None:
-    return "bold" if row.strong else None
-
-
-def _terminal_cell(cell: Cell) -> str:
-    from rich.markup import escape
-
-    text = f"[bold red]{escape(cell.text)}[/]" if cell.bad else escape(cell.text)
-    return "\n".join([text, *(f"[dim]{escape(t)}[/]" for t in (cell.margin, cell.small) if t)])
 
 
 def in_common(results: Sequence[Results], field: str) -> str:

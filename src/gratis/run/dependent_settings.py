@@ -1,11 +1,10 @@
-"""Resolve a recipe for the data, the device and the budget of a run."""
+"""Resolve a recipe for the data and the device of a run."""
 
 import logging
 
 from gratis.augmentation import AugmentSettings
 from gratis.data import Dataset
 from gratis.recipe import Recipe
-from gratis.run.affordable_epochs import affordable_epochs
 from gratis.run.precision import fastest_precision
 from gratis.training import TrainSettings
 
@@ -13,32 +12,19 @@ logger = logging.getLogger(__name__)
 
 
 def resolve_dependent(recipe: Recipe, dataset: Dataset, started: Recipe | None = None) -> Recipe:
-    """Return the recipe with every setting resolved that depends on data, device or budget.
+    """Return the recipe with every setting resolved that depends on data or device.
 
     - ``augment.flip`` is 0 if mirrored images of the data set change their class;
-    - ``train.precision`` is not ``auto``;
-    - ``train.epochs`` fit ``train.budget``, if there is one.
+    - ``train.precision`` is not ``auto``.
 
     Args:
         recipe: as the user gives it.
         dataset: the data to train on.
         started: the resolved recipe of a run that has started, whose choices stay.
-
-    Raises:
-        GratisError: the budget is too short for a single batch, or the model cannot be built.
     """
     augment, train = _without_flips(recipe.augment, dataset), recipe.train
     train = train.model_copy(update={"precision": _precision(train, started)})
-    resolved = recipe.model_copy(update={"augment": augment, "train": train})
-    if train.budget is None:
-        return resolved
-    if started is None:
-        epochs = affordable_epochs(resolved, dataset)
-    elif started.train.budget == train.budget:
-        epochs = started.train.epochs
-    else:
-        return resolved
-    return resolved.model_copy(update={"train": train.model_copy(update={"epochs": epochs})})
+    return recipe.model_copy(update={"augment": augment, "train": train})
 
 
 def _without_flips(augment: AugmentSettings | None, dataset: Dataset) -> AugmentSettings | None:

@@ -110,6 +110,11 @@ def _train(recipe: Recipe, path: Path, sets: Path | None) -> None:
                     f"stopped after epoch {trainer.epoch:.1f} and saved; continue with: "
                     f"gratis resume {path}"
                 )
+        if recipe.train.budget is not None:
+            logger.info(
+                f"trained for {trainer.position.elapsed:.1f} s of {recipe.train.budget:g} s, "
+                f"{trainer.epoch:.3g} epochs; the evaluation comes on top"
+            )
 
 
 def _still_holds(results: Results, folder: RunFolder, sets: Path | None) -> bool:

@@ -21,13 +21,13 @@ from gratis.training.divergence import Divergence, Rollback
 from gratis.training.identity import Identity, differences
 from gratis.training.micro_batching import MicroBatching
 from gratis.training.step import TrainState
-from gratis.training.time_budget import Shortening
+from gratis.training.time_budget import NewPlan
 
 FORMAT = "3"
 
 Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Event: TypeAlias = Rollback | Shortening | MicroBatching
+Event: TypeAlias = Rollback | NewPlan | MicroBatching
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Position:
         metrics_bytes: the length of ``metrics.jsonl`` at this position.
         finished: whether the planned passes are done.
         first_loss: the loss of the first step, before any update.
-        events: rollbacks, micro-batching and shortenings so far, which the rest depends on.
+        events: rollbacks, micro-batching and new plans so far, which the rest depends on.
     """
 
     passes: Amount = 0.0

@@ -1,6 +1,7 @@
 """Fit: train a run in one process, from its checkpoint to the end or to a stop."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,9 @@ from gratis.training.divergence import (
 )
 from gratis.training.identity import Identity
 from gratis.training.monitor import OverfittingMonitor
+from gratis.training.pacing import Pacing
 from gratis.training.save_policy import SavePolicy
-from gratis.training.time_budget import Pace, Shortening
+from gratis.training.time_budget import NewPlan
 from gratis.training.trainer import Trainer
 from gratis.training.training_log import TrainingLog
 
@@ -73,7 +75,7 @@ class _Fit:
             trainer.restore(self._path, identity)
         self._log = TrainingLog(trainer, folder / "metrics.jsonl", monitor)
         self._elapsed_before = trainer.position.elapsed
-        self._pace: Pace | None = None
+        self._pacing = Pacing(trainer, monitor)
 
     def run(self, stopping: Callable[[], bool]) -> bool:
         trainer = self._trainer
@@ -82,7 +84,7 @@ class _Fit:
         try:
             if self._fresh:
                 self._save_beginning()
-            with bar("training", trainer.planned) as progress_bar:
+            with bar("training", self._total()) as progress_bar:
                 progress_bar.advance(trainer.position.passes)
                 while not self._train_without_divergence(stopping, progress_bar):
                     pass
@@ -113,6 +115,8 @@ class _Fit:
         trainer, position = self._trainer, self._trainer.position
         started, epoch, known = time.monotonic(), trainer.epoch, len(position.events)
         progress_bar.advance(trainer.step())
+        if self._pacing.after_step(self._elapsed(), self._save_policy.last):
+            progress_bar.resize(trainer.planned)
         new_events = position.events[known:]
         for event in new_events:
             self._log.log_event(event)
@@ -124,14 +128,23 @@ class _Fit:
             self._log.log_steps(progress_bar)
         position.seconds += time.monotonic() - started
         ended = int(trainer.epoch) > int(epoch) or trainer.finished
-        if ended and self._log.log_epoch(epoch) and not trainer.finished:
+        if ended and self._log_epoch(epoch, progress_bar) and not trainer.finished:
             self._save_robust()
-        self._keep_pace(progress_bar)
         # Only after a check for divergence: a rollback goes to what is saved here. New events are
-        # saved at once, so that a process that resumes after a kill repeats them.
+        # saved at once, so that a process that resumes after a kill repeats them. A new plan is
+        # not: the time since the last checkpoint is lost anyway, and with it the plan's reason.
         due = (logged or ended) and self._save_policy.due(ended)
-        if (new_events or due) and not trainer.finished:
+        lasting = any(not isinstance(event, NewPlan) for event in new_events)
+        if (lasting or due) and not trainer.finished:
             self._save()
+
+    def _log_epoch(self, epoch: float, progress_bar: Bar) -> bool:
+        """Log the end of an epoch; return whether a checkpoint must be saved."""
+        known = len(self._log.monitor_seconds)
+        save = self._log.log_epoch(epoch, progress_bar)
+        for seconds in self._log.monitor_seconds[known:]:
+            self._pacing.note_monitor(seconds)
+        return save
 
     def _roll_back(self, divergence: Divergence, progress_bar: Bar) -> None:
         """Go back to the last good checkpoint, by the rule of :mod:`gratis.training.divergence`.
@@ -152,44 +165,22 @@ class _Fit:
         # restored checkpoint.
         events = trainer.position.events
         for event in before.events[len(events) :]:
-            if not isinstance(event, Shortening):
+            if not isinstance(event, NewPlan):
                 self._record(event)
         factor = rate_factor(rollbacks(events) + 1)
         self._record(Rollback(*reached, trainer.position.steps, str(divergence), factor))
         self._save()
-        self._pace = self._new_pace()
+        self._pacing.restart()
+        progress_bar.resize(self._total())
         progress_bar.advance(trainer.position.passes - before.passes)
         logger.warning(
             f"{where}: back to epoch {trainer.epoch:.1f}, the learning rate now times {factor:g}"
         )
 
-    def _keep_pace(self, progress_bar: Bar) -> None:
-        """Shorten the rest of the run if it would not end within the budget."""
-        trainer, position = self._trainer, self._trainer.position
-        if self._pace is None:
-            # Started after the first step, which is slow and says nothing about the rest.
-            self._pace = self._new_pace()
-            return
-        affordable = self._pace.affordable(position.passes, trainer.planned)
-        if affordable is None or trainer.finished:
-            return
-        # At least one more step, so that the last lines of the log are written.
-        affordable = max(affordable, position.passes + trainer.cost * trainer.batches.largest)
-        before, images = trainer.planned, trainer.batches.image_count
-        if affordable >= before:
-            return
-        reached = position.steps, trainer.epoch, position.passes
-        self._record(Shortening(*reached, trainer.progress, affordable))
-        self._save()
-        progress_bar.resize(affordable)
-        logger.info(
-            f"epoch {trainer.epoch:.1f}: slower than planned; {affordable / images:.1f} epochs "
-            f"instead of {before / images:.1f}, to end within the budget"
-        )
-
-    def _new_pace(self) -> Pace | None:
-        budget, passes = self._trainer.settings.budget, self._trainer.position.passes
-        return None if budget is None else Pace(budget, self._elapsed(), passes)
+    def _total(self) -> float | None:
+        """Return the passes of the whole run, as far as they are known."""
+        planned = self._trainer.planned
+        return planned if math.isfinite(planned) else None
 
     def _elapsed(self) -> float:
         """Return the wall time of all processes that trained this run, in seconds."""

@@ -7,6 +7,8 @@ from gratis.attacks import AttackSettings, attack, frozen, is_right
 from gratis.model import logits_of
 
 PGD_STEPS = 5
+# Roughly what an image costs in passes of training: an attack needs no gradient of the weights.
+PASSES = 5.0
 
 
 class OverfittingMonitor:

@@ -15,8 +15,8 @@ class TrainSettings(Settings):
     Attributes:
         epochs: passes / training images. This measures compute, not traversals of the data, so
             that all rows cost the same.
-        budget: the wall time that training may take, in seconds or as 20m. ``epochs`` is then
-            chosen when training begins, and reduced if the machine turns out slower.
+        budget: the wall time that training takes, in seconds or as 20m. The number of epochs then
+            follows from the pace of the run, and ``epochs`` is not used.
         epoch_unit: what ``epochs`` counts. With ``images`` every image counts as one pass,
             whatever it costs, as in the reference rows.
         batch_size: the most images in a batch.

@@ -1,6 +1,7 @@
 """The trainer: the plan of a run, the position in it, and its next step."""
 
 import logging
+import math
 from pathlib import Path
 
 import torch
@@ -42,6 +43,9 @@ class Trainer:
         self.cost = passes_per_image * train_state.adversary.passes() * train_state.objective.views
         units = self.cost if settings.epoch_unit == "images" else 1.0
         self._planned = settings.epochs * batches.image_count * units
+        if settings.budget is not None:
+            # Until the pace of the run gives the first plan.
+            self._planned = math.inf
         self.position = checkpoint.Position(images=batches.image_count)
         self.averages = {"step": Averages(), "epoch": Averages()}
         self.scheduled: dict[str, float] = {}
@@ -49,7 +53,7 @@ class Trainer:
 
     @property
     def planned(self) -> float:
-        """The number of passes that the run makes."""
+        """The number of passes that the run makes; infinite until a budget gives it."""
         return self._plan().planned
 
     @property

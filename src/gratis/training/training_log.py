@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,11 @@ logger = logging.getLogger(__name__)
 
 
 class TrainingLog:
-    """Writes the lines of ``metrics.jsonl``."""
+    """Writes the lines of ``metrics.jsonl``.
+
+    Attributes:
+        monitor_seconds: the seconds of every run of the overfitting monitor by this process.
+    """
 
     def __init__(self, trainer: Trainer, path: Path, monitor: OverfittingMonitor | None) -> None:
         """Open the log at ``path`` and drop the lines after the trainer's position.
@@ -28,6 +33,7 @@ class TrainingLog:
             GratisError: the file cannot be written.
         """
         self._trainer, self._monitor = trainer, monitor
+        self.monitor_seconds: list[float] = []
         self._lines = JsonLinesLog(path, trainer.position.metrics_bytes)
 
     def log_steps(self, progress_bar: Bar) -> None:
@@ -40,21 +46,16 @@ class TrainingLog:
         self._refuse_divergence("step")
         line = self._position("step") | trainer.scheduled | trainer.averages["step"].read()
         self._lines.write(line)
-        terms = [f"{name} {line[name]:.3f}" for name in trainer.train_state.objective.names]
-        note = f"epoch {trainer.epoch:.1f}  {'  '.join(terms)}  accuracy {line['accuracy']:.0%}"
-        if "epsilon" in line:
-            note += f"  epsilon {255 * line['epsilon']:.1f}/255"
-        if "replays" in line:
-            note += f"  replays {line['replays']}"
-        progress_bar.advance(0, f"{note}  {line['images_per_second']:.0f} images/s")
+        progress_bar.advance(0, f"epoch {trainer.epoch:.1f}  {self._describe(line)}")
 
-    def log_epoch(self, epoch_before: float) -> bool:
+    def log_epoch(self, epoch_before: float, progress_bar: Bar) -> bool:
         """Write the means of the epoch, with the held-out accuracies if the monitor is due.
 
         It is due every ``monitor_every`` epochs and at the end of training.
 
         Args:
             epoch_before: the epoch before the last step.
+            progress_bar: the bar of the run.
 
         Returns:
             Whether a checkpoint must be saved, because the monitor has found no overfitting and
@@ -71,9 +72,15 @@ class TrainingLog:
         every = trainer.settings.monitor_every
         due = trainer.finished or int(trainer.epoch) // every > int(epoch_before) // every
         if self._monitor is not None and due:
+            started = time.monotonic()
             line["held_out"] = held_out = self._monitor(trainer.train_state.evaluated)
+            self.monitor_seconds.append(time.monotonic() - started)
             self._act_on_overfitting(self._monitor, **held_out)
         self._lines.write(line)
+        if trainer.finished:
+            # The last step need not reach the planned passes exactly.
+            progress_bar.resize(trainer.position.passes)
+        progress_bar.line(self._describe_epoch(line))
         return due and trainer.settings.on_overfitting == "rollback"
 
     def log_event(self, event: Event) -> None:
@@ -118,6 +125,26 @@ class TrainingLog:
         if trainer.settings.on_overfitting == "stop":
             raise GratisError(message)
         logger.warning(message)
+
+    def _describe(self, line: dict[str, Any]) -> str:
+        """Return the means of a line of the log as text."""
+        trainer = self._trainer
+        terms = [f"{name} {line[name]:.3f}" for name in trainer.train_state.objective.names]
+        parts = [f"accuracy {line['accuracy']:.0%}", *terms]
+        if "epsilon" in trainer.scheduled:
+            parts.append(f"epsilon {255 * trainer.scheduled['epsilon']:.1f}/255")
+        if "replays" in trainer.scheduled:
+            parts.append(f"replays {trainer.scheduled['replays']}")
+        return "  ".join([*parts, f"{line['images_per_second']:.0f} images/s"])
+
+    def _describe_epoch(self, line: dict[str, Any]) -> str:
+        trainer, of = self._trainer, ""
+        if math.isfinite(trainer.planned):
+            of = f" of {trainer.planned / trainer.batches.image_count:.3g}"
+        text = f"epoch {trainer.epoch:.3g}{of}  {self._describe(line)}"
+        held_out = line.get("held_out", {})
+        shown = [f"{name.upper()} {held_out[name]:.0%}" for name in ("fgsm", "pgd") if held_out]
+        return f"{text}  held-out {' '.join(shown)}" if shown else text
 
     def _pgd_before(self) -> list[float]:
         """Return the held-out PGD accuracies so far, also those of earlier processes."""

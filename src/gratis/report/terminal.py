@@ -1,0 +1,83 @@
+"""Tables for the terminal, with as many columns as fit its width."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gratis.report.table import Cell, Table, TableRow
+
+if TYPE_CHECKING:
+    import rich.table
+    from rich.console import Console
+
+
+def print_table(table: Table, console: "Console") -> None:
+    """Print a table; on a narrow terminal it has fewer columns, and says which are missing."""
+    left_out: list[str] = []
+    shown = terminal_table(table)
+    while console.measure(shown, options=console.options.update(width=1000)).minimum > (
+        console.width
+    ):
+        missing = next((name for name in _expendable(table)), None)
+        if missing is None:
+            break
+        left_out.append(missing)
+        table = _without(table, missing)
+        shown = terminal_table(table)
+    if left_out:
+        note = f"Left out at this width: {', '.join(left_out)}; results.json has all values."
+        shown = terminal_table(replace(table, notes=[*table.notes, note]))
+    console.print(shown)
+
+
+def _expendable(table: Table) -> list[str]:
+    """Return the headers that may be left out: first those of columns without any value."""
+    names = [column.text for column in table.columns if column.text in table.optional]
+
+    def rank(name: str) -> tuple[bool, int]:
+        place = [column.text for column in table.columns].index(name)
+        empty = all(row.cells[place].text == "n/a" for row in table.rows)
+        return not empty, list(table.optional).index(name)
+
+    return sorted(names, key=rank)
+
+
+def _without(table: Table, name: str) -> Table:
+    keep = [place for place, column in enumerate(table.columns) if column.text != name]
+    rows = [row._replace(cells=[row.cells[place] for place in keep]) for row in table.rows]
+    return replace(table, columns=[table.columns[place] for place in keep], rows=rows)
+
+
+def terminal_table(table: Table) -> "rich.table.Table":
+    """Return the table for the terminal, with margins and small text below their cell."""
+    from rich import box
+    from rich.table import Table as RichTable
+
+    shown = RichTable(
+        title=table.title,
+        caption="\n".join(table.notes),
+        caption_justify="left",
+        box=box.HORIZONTALS,
+        padding=(0, 1, 0, 0),
+    )
+    for place, column in enumerate(table.columns):
+        header = "\n".join([*column.text.split("_"), *filter(None, [column.small])])
+        if place < table.left:
+            shown.add_column(header, min_width=0 if place else 22, overflow="fold")
+        else:
+            shown.add_column(header, justify="right", no_wrap=True)
+    for row in table.rows:
+        shown.add_row(
+            *map(_terminal_cell, row.cells), end_section=row.ends_group, style=_style(row)
+        )
+    return shown
+
+
+def _style(row: TableRow) -> str | None:
+    return "bold" if row.strong else None
+
+
+def _terminal_cell(cell: Cell) -> str:
+    from rich.markup import escape
+
+    text = f"[bold red]{escape(cell.text)}[/]" if cell.bad else escape(cell.text)
+    return "\n".join([text, *(f"[dim]{escape(t)}[/]" for t in (cell.margin, cell.small) if t)])

@@ -18,16 +18,21 @@ def state():
         torch.get_default_dtype(),
         torch.get_num_threads(),
         torch.get_rng_state().tolist(),
+        torch.get_default_device(),
     )
 
 
-@pytest.fixture(params=["nothing", "autocast", "no_grad", "inference mode", "dtype", "everything"])
+CHANGED = ["autocast", "no_grad", "inference mode", "dtype", "device"]
+
+
+@pytest.fixture(params=["nothing", *CHANGED, "everything"])
 def caller(request):
     """The caller has changed this when the test begins."""
     contexts = {
         "autocast": torch.autocast("cpu", torch.bfloat16),
         "no_grad": torch.no_grad(),
         "inference mode": torch.inference_mode(),
+        "device": torch.device("meta"),
     }
     changed = [name for name in contexts if request.param in (name, "everything")]
     dtype = torch.get_default_dtype()
@@ -45,7 +50,8 @@ def test_isolated_is_a_fresh_process_and_restores_the_callers(caller, device):
     before = state()
     with pytest.raises(RuntimeError, match="stop"), isolated(device):
         assert state()[:4] == (False, False, True, torch.float32)
-        assert (torch.rand(4, 4) @ torch.rand(4, 4)).dtype == torch.float32
+        product = torch.rand(4, 4) @ torch.rand(4, 4)
+        assert (product.dtype, product.device) == (torch.float32, CPU)
         torch.manual_seed(99)
         assert (torch.rand(2, requires_grad=True) * 2).requires_grad
         raise RuntimeError("stop")

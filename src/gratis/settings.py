@@ -4,8 +4,11 @@ import difflib
 import importlib
 import json
 import pkgutil
+from collections.abc import Mapping
+from numbers import Real
+from os import PathLike, fspath
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeGuard, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -68,6 +71,11 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value is a real number, also one of NumPy."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def fraction(value: object) -> object:
     """Return ``"8/255"`` or ``"1e-3"`` as a number, and what is no text unchanged.
 
@@ -107,9 +115,29 @@ def absolute(path: Path) -> Path:
 
 
 def override(key: str, value: object) -> str:
-    """Return ``key=value`` as the command line takes it, for any value that JSON can hold."""
-    # JSON is YAML, whatever characters a path contains.
-    return f"{key}={json.dumps(value)}"
+    """Return ``key=value`` as the command line takes it.
+
+    Raises:
+        GratisError: JSON cannot hold the value.
+    """
+    try:
+        # JSON is YAML, whatever characters a path contains.
+        return f"{key}={json.dumps(value, default=_plain)}"
+    except TypeError as error:
+        raise GratisError(f"{key}: {brief(value)} is no value of a setting") from error
+
+
+def overrides_of(values: Mapping[str, object]) -> list[str]:
+    """Return the override of every key whose value is not ``None``."""
+    return [override(key, value) for key, value in values.items() if value is not None]
+
+
+def _plain(value: Any) -> object:
+    if isinstance(value, PathLike):
+        return fspath(value)
+    if getattr(value, "shape", None) == ():  # a number of NumPy or torch
+        return value.item()
+    raise TypeError
 
 
 def did_you_mean(word: str, choices: list[str]) -> str:

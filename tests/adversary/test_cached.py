@@ -288,14 +288,14 @@ def other_size(batch):
 def test_a_cache_of_another_run_is_refused(change, show):
     adversary = cached()
     replay(adversary, show([1, 2]), 1.0)
-    with pytest.raises(GratisError, match=r"the cache has shape .* it belongs to another run"):
+    with pytest.raises(GratisError, match=r"the cache has shape .* use one CachedFreeAT for"):
         adversary.perturb(None, change(show([1, 2])), 0.0)
 
 
 def test_a_delta_of_another_batch_is_refused(show):
     adversary = cached()
     replay(adversary, show([1, 2], number=5), 1.0)
-    with pytest.raises(GratisError, match=r"delta has shape .* it belongs to another run"):
+    with pytest.raises(GratisError, match=r"delta has shape .* use one CachedFreeAT for"):
         adversary.perturb(None, show([1, 2, 3], number=5), 0.0)
 
 

@@ -126,6 +126,19 @@ def test_results_depend_on_the_seed_alone(name, content, model, batch_of):
 
 
 @each
+def test_the_default_device_of_the_caller_makes_no_difference(name, content, model, batch_of):
+    batches = [batch_of(n, 2, number) for number, n in enumerate([4, 6])]
+    other = copy.deepcopy(model)
+    expected = train(settings_of(name, content).build(0), model, batches, [0.2, 0.4])
+    with torch.device("meta"):
+        adversary = settings_of(name, content).build(0)
+        found = train(adversary, other, batches, [0.2, 0.4])
+        state = adversary.state_dict()
+    assert all(torch.equal(a[2], b[2]) for a, b in zip(expected, found, strict=True))
+    assert all(value.device.type == "cpu" for value in state.values())
+
+
+@each
 def test_perturbing_does_not_change_the_model(name, content, model, batch_of):
     adversary = settings_of(name, content).build(0)
     before = copy.deepcopy(model.state_dict())

@@ -190,7 +190,7 @@ def test_gamma_mixes_natural_replays_in(model):
     ],
 )
 def test_wrong_images_and_labels_are_refused(images, labels, model):
-    with pytest.raises(ValueError, match=r"images must be in|labels must be"):
+    with pytest.raises(GratisError, match=r"images: needs values in|labels: needs"):
         next(FreeAT().replay(model, images, labels))
 
 

@@ -54,9 +54,9 @@ def test_options_reach_the_attack(images, labels):
         ({"step": 3}, "unknown key; did you mean 'steps'"),
         ({"images": torch.full((2, 3, 8, 8), 2.0)}, r"values in \[0, 1\]"),
         ({"images": torch.full((2, 3, 8, 8), torch.nan)}, r"values in \[0, 1\]"),
-        ({"images": torch.zeros(2, 3, 8)}, "float images of shape"),
-        ({"labels": torch.zeros(2)}, "labels: needs int64"),
-        ({"indices": torch.zeros(3)}, "indices: needs shape"),
+        ({"images": torch.zeros(2, 3, 8)}, "float tensor of shape"),
+        ({"labels": torch.zeros(2)}, "labels: needs an int64"),
+        ({"indices": torch.zeros(3)}, "indices: needs an int64"),
     ],
 )
 def test_wrong_arguments_are_refused_in_one_line(change, message, images, labels):

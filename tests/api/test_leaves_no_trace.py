@@ -36,6 +36,7 @@ def state(net):
         "default dtype": torch.get_default_dtype(),
         "gradients on": torch.is_grad_enabled(),
         "autocast": torch.is_autocast_enabled("cpu"),
+        "default device": torch.get_default_device(),
         "path": list(sys.path),
     }
 
@@ -51,13 +52,16 @@ def net():
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("around", ["nothing", "no_grad", "inference_mode", "autocast", "double"])
+@pytest.mark.parametrize(
+    "around", ["nothing", "no_grad", "inference_mode", "autocast", "double", "meta"]
+)
 def test_nothing_changes_and_the_figures_are_the_same(call, around, net, images, labels):
     expected = CALLS[call](digits_models.natural(), images, labels)
     contexts = {
         "no_grad": torch.no_grad,
         "inference_mode": torch.inference_mode,
         "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+        "meta": lambda: torch.device("meta"),
     }
     with ExitStack() as stack:
         if around in contexts:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gratis.data import Batch
+from gratis.errors import GratisError
 
 IMAGES, LABELS = torch.rand(4, 3, 2, 2), torch.arange(4)
 
@@ -102,12 +103,12 @@ def with_nan(images):
         ((255 * IMAGES).to(torch.uint8), r"float tensor .* not torch\.uint8 \(4, 3, 2, 2\)"),
         (IMAGES[0], r"float tensor .* not torch\.float32 \(3, 2, 2\)"),
         (IMAGES.numpy(), r"float tensor .* not ndarray"),
-        (IMAGES[:0], r"at least one image"),
+        (IMAGES[:0], r"images: needs at least one"),
     ],
 )
 def test_wrong_images_are_refused(images, message):
     labels = LABELS[: len(images)]
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises(GratisError, match=message) as error:
         Batch.of(images, labels)
     assert "\n" not in str(error.value)
 
@@ -125,22 +126,22 @@ def test_wrong_images_are_refused(images, message):
     ],
 )
 def test_wrong_labels_are_refused(labels, found):
-    message = rf"labels must be an int64 tensor of shape \(4,\), one for each image, not {found}"
-    with pytest.raises(ValueError, match=message):
+    message = rf"labels: needs an int64 tensor of shape \(4,\), one for each image, not {found}"
+    with pytest.raises(GratisError, match=message):
         Batch.of(IMAGES, labels)
 
 
 @pytest.mark.parametrize(
     ("indices", "split_size", "message"),
     [
-        (LABELS, None, "must be given together"),
-        (None, 4, "must be given together"),
-        (LABELS[:2], 4, r"indices must be an int64 tensor of shape \(4,\)"),
-        (LABELS.float(), 4, r"indices must be an int64 tensor"),
+        (LABELS, None, "give both or neither"),
+        (None, 4, "give both or neither"),
+        (LABELS[:2], 4, r"indices: needs an int64 tensor of shape \(4,\)"),
+        (LABELS.float(), 4, r"indices: needs an int64 tensor"),
     ],
 )
 def test_wrong_indices_are_refused(indices, split_size, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(GratisError, match=message):
         Batch.of(IMAGES, LABELS, indices, split_size)
 
 

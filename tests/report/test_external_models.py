@@ -119,3 +119,19 @@ def test_the_remedy_for_a_wrong_measurement_fits_an_external_model(external_fold
     (theirs / "correct.safetensors").write_bytes((other / "correct.safetensors").read_bytes())
     with pytest.raises(GratisError, match=r"does not belong.*measure the model again"):
         read_runs([theirs])
+
+
+def test_models_of_one_name_with_other_weights_are_rows_of_their_own(external_folder, tmp_path):
+    weights = {"a": "1234567890", "b": "abcdefghij", "c": "1234567890"}
+    results = [
+        read_runs([external_folder(tmp_path / name, "net", resolved={"weights": own})])
+        .runs[0]
+        .results.model_copy(update={"seed": ord(name)})
+        for name, own in weights.items()
+    ]
+    assert [len(row.runs) for row in group(results)] == [2, 1]
+    titles = [row.first.title for row in group(results)]
+    assert titles == ["Net (weights 12345678)", "Net (weights abcdefgh)"]
+    assert [row.first.title for row in group(results[:1])] == ["Net"]
+    lines = list(csv.DictReader(io.StringIO(to_csv(results))))
+    assert [line["seeds"] for line in lines] == ["2", "1"]

@@ -43,6 +43,18 @@ def test_the_state_holds_what_is_not_read_yet():
         assert one.read()["loss"] == 2.5
 
 
+def test_the_throughput_after_a_rollback_is_that_of_the_steps_since(monkeypatch):
+    clock = iter([0.0, 10.0, 20.0, 22.0, 22.0])
+    monkeypatch.setattr("gratis.training.metrics.time.perf_counter", lambda: next(clock))
+    averages = Averages()
+    averages.add(scalars(loss=1.0), 300, 100)
+    saved = averages.state_dict()
+    averages.add(scalars(loss=9.0), 300, 100)
+    averages.load_state_dict(saved)
+    averages.add(scalars(loss=3.0), 60, 20)
+    assert averages.read() == {"loss": 2.0, "images_per_second": 2.0, "passes_per_second": 6.0}
+
+
 def test_an_empty_state_can_be_loaded():
     averages = Averages()
     averages.load_state_dict(Averages().state_dict())

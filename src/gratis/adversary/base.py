@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gratis.data import Batch
 from gratis.errors import GratisError
-from gratis.settings import Settings
+from gratis.settings import Settings, brief, is_number
 
 # Any module from images in [0, 1] to logits, or to an object with ``logits``.
 Model = nn.Module
@@ -85,12 +85,11 @@ class Adversary(ABC):
             split_size: the number of images in the training set, together with ``indices``.
 
         Raises:
-            GratisError: the last replay made no backward pass through the images, or ``t`` is
-                out of range.
-            ValueError: as :meth:`gratis.data.Batch.of`.
+            GratisError: the last replay made no backward pass through the images, ``t`` is out
+                of range, or as :meth:`gratis.data.Batch.of`.
         """
-        if not 0 <= t <= 1:
-            raise GratisError(f"t: training progress is in [0, 1], not {t:g}")
+        if not is_number(t) or not 0 <= t <= 1:
+            raise GratisError(f"t: training progress is in [0, 1], not {brief(t)}")
         batch = Batch.of(images, labels, indices, split_size)
         for _ in range(self.replays(t)):
             yield self.perturb(model, batch, t)

@@ -116,7 +116,7 @@ class CachedFreeAT(Adversary):
         if self._cache is not None:
             state["cache"] = self._cache
         if self._delta is not None and self._number is not None:
-            state |= {"delta": self._delta, "batch": torch.tensor(self._number)}
+            state |= {"delta": self._delta, "batch": torch.tensor(self._number, device="cpu")}
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -181,6 +181,6 @@ class CachedFreeAT(Adversary):
 def _check_shape(name: str, tensor: Tensor, expected: tuple[int, ...]) -> None:
     if tuple(tensor.shape) != expected:
         raise GratisError(
-            f"{name} has shape {tuple(tensor.shape)}, but this batch needs {expected}; it belongs "
-            "to another run"
+            f"{name} has shape {tuple(tensor.shape)}, but this batch needs {expected}; use one "
+            "CachedFreeAT for one training set with images and views of one shape"
         )

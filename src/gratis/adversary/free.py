@@ -92,7 +92,7 @@ class FreeAT(Adversary):
             self._draw(batch)
         self._perturbed = None
         # Drawn at every replay, so that the sequence does not depend on the schedule's values.
-        draw = float(torch.rand((), generator=self._gamma_generator))
+        draw = float(torch.rand((), generator=self._gamma_generator, device="cpu"))
         if draw >= self.settings.gamma(t):
             return batch.views
         self._perturbed = PerturbedInput(batch.views, self._rows(batch), self.settings.epsilon(t))
@@ -131,7 +131,7 @@ class FreeAT(Adversary):
         if self._delta is not None:
             state["delta"] = self._delta
         if self._number is not None:
-            state["batch"] = torch.tensor(self._number)
+            state["batch"] = torch.tensor(self._number, device="cpu")
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -159,7 +159,8 @@ class FreeAT(Adversary):
         if old is not None and (old.shape[0], *old.shape[2:]) != expected:
             raise GratisError(
                 f"delta has shape {tuple(old.shape)}, but this batch has {batch.view_count} views "
-                f"of shape {tuple(batch.views.shape[1:])}; delta belongs to another run"
+                f"of shape {tuple(batch.views.shape[1:])}; use one FreeAT for images and views "
+                "of one shape"
             )
         if old is None or old.shape[1] < images or (self.settings.reset_delta and not resumed):
             self._delta = _like_images(

@@ -28,7 +28,7 @@ class RandomStartAdversary(Adversary):
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the number of draws so far."""
-        return {"draws": torch.tensor(self._draws)}
+        return {"draws": torch.tensor(self._draws, device="cpu")}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue after the saved number of draws."""

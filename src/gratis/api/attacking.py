@@ -5,9 +5,12 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 import torch
 from torch import Tensor, nn
 
+from gratis.api.arguments import python_names, whole_number
 from gratis.attacks import ATTACKS, AttackSettings, LossName, Norm, frozen
 from gratis.attacks import attack as run
+from gratis.data.checks import check_images, check_numbers
 from gratis.errors import GratisError
+from gratis.evaluation.model_validation import model_logits
 from gratis.model import classify_with
 from gratis.settings import validate
 from gratis.torch_state import full_precision
@@ -30,6 +33,7 @@ class AttackOptions(TypedDict, total=False):
     until_fooled: bool
 
 
+@python_names
 def attack(
     model: nn.Module,
     images: Tensor,
@@ -68,43 +72,63 @@ def attack(
         GratisError: an argument is wrong, out of range or of the wrong shape.
     """
     settings = attack_settings(attack, {"epsilon": epsilon, **options})
-    _refuse_wrong(images, labels)
-    numbers = torch.arange(len(labels)) if indices is None else indices
-    if numbers.shape != labels.shape:
-        raise GratisError(f"indices: needs shape {tuple(labels.shape)}, not {tuple(numbers.shape)}")
+    seed, batch_size = whole_number("seed", seed), whole_number("batch_size", batch_size, 1)
+    check_images(images)
+    numbers = torch.arange(len(images), device="cpu") if indices is None else indices
+    check_numbers("indices", numbers, len(images))
+    check_numbers("labels", labels, len(images))
+    if not len(images):
+        return images.clone()
+    check_module(model)
     parts = zip(*(each.split(batch_size) for each in (images, labels, numbers)), strict=True)
     with frozen(model), full_precision(images.device):
+        _check_classes(labels, class_count(model, images))
         found = [
             run(classify_with(model), some, their, settings, seed, own)
             for some, their, own in parts
         ]
-    return torch.cat(found) if found else images.clone()
+    return torch.cat(found)
 
 
-def attack_settings(name: str, options: dict[str, Any]) -> AttackSettings:
+def attack_settings(name: object, options: dict[str, Any]) -> AttackSettings:
     """Return an attack by its name, with changes.
 
     Raises:
         GratisError: there is no such attack, or an option is wrong.
     """
-    if name not in ATTACKS:
+    if not isinstance(name, str) or name not in ATTACKS:
         raise GratisError(f"attack: {name!r} is unknown; choose from {', '.join(ATTACKS)}")
     defaults = ATTACKS[name](0.0).model_dump(include={"steps", "random_start"})
     return validate(AttackSettings, defaults | options, f"attack {name}")
 
 
-def _refuse_wrong(images: Tensor, labels: Tensor) -> None:
-    if images.dim() != 4 or not images.is_floating_point() or len(images) != len(labels):
-        raise GratisError(
-            "attack: needs float images of shape (n, 3, height, width) and n labels, not "
-            f"{images.dtype} {tuple(images.shape)} and {tuple(labels.shape)}"
-        )
-    if labels.dtype != torch.int64 or labels.dim() != 1:
-        raise GratisError(
-            f"labels: needs int64 of shape (n,), not {labels.dtype} {tuple(labels.shape)}"
-        )
-    if images.numel() and not (float(images.min()) >= 0 and float(images.max()) <= 1):
-        raise GratisError(
-            "images: needs values in [0, 1]; leave out normalisation, and normalise inside the "
-            "model"
-        )
+def class_count(model: nn.Module, images: Tensor) -> int:
+    """Return the number of the model's logits for the first of ``images``.
+
+    Raises:
+        GratisError: the model fails on it, or returns no logits.
+    """
+    name = type(model).__name__
+    with torch.no_grad():
+        logits = model_logits(model, images[:1], name)
+    if logits.ndim != 2:
+        raise GratisError(f"{name}: returns shape {tuple(logits.shape)}, not (n, classes)")
+    return logits.shape[1]
+
+
+def check_module(model: object) -> None:
+    """Refuse what is no module.
+
+    Raises:
+        GratisError: it is something else.
+    """
+    if not isinstance(model, nn.Module):
+        problem = f"needs a torch.nn.Module, not {type(model).__name__}"
+        raise GratisError(f"model: {problem}; gratis.load returns one")
+
+
+def _check_classes(labels: Tensor, classes: int) -> None:
+    low, high = (int(value) for value in labels.aminmax())
+    if low < 0 or high >= classes:
+        wrong = low if low < 0 else high
+        raise GratisError(f"labels: {wrong} is not one of the model's classes, 0 to {classes - 1}")

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from gratis.api.arguments import optional_path, python_names, whole_number
+from gratis.api.attacking import class_count
 from gratis.api.loading import ModelPath, source_of
 from gratis.api.named_data import named_data
 from gratis.attacks import frozen
@@ -20,7 +21,6 @@ from gratis.errors import GratisError
 from gratis.evaluation import EvaluateSettings
 from gratis.evaluation.evaluated_model import ExampleFormat, device_of
 from gratis.evaluation.suites import Suite
-from gratis.model import classify_with
 from gratis.results import Results
 from gratis.run import (
     EvaluationPlan,
@@ -49,6 +49,7 @@ class EvaluateOptions(TypedDict, total=False):
     examples: ExampleFormat | None
 
 
+@python_names
 def evaluate(
     model: nn.Module | ModelPath,
     data: Data | None = None,
@@ -96,7 +97,10 @@ def evaluate(
         GratisError: the model or the data cannot be loaded or measured, or an argument does not
             apply.
     """
-    folder, perturbed, root = _path(out), _path(sets), _path(data_root)
+    folder, perturbed = optional_path("out", out), optional_path("sets", sets)
+    root = optional_path("data_root", data_root)
+    seed = None if seed is None else whole_number("seed", seed)
+    classes = None if classes is None else whole_number("classes", classes, 1)
     if isinstance(model, nn.Module):
         if any(given is not None for given in (weights, input_size, classes)):
             raise GratisError("evaluate: weights, input_size and classes apply to timm models only")
@@ -118,7 +122,8 @@ def evaluate(
     if isinstance(data, str | DataSettings) and labels is None:
         chosen = _named(data, root, skip_broken)
         changes += [override(f"data.{key}", value) for key, value in chosen.items()]
-        return evaluate_source(source, [*changes, override("seed", seed or 0)], perturbed, folder)
+        changes.append(override("seed", seed or 0))
+        return evaluate_source(source, changes, perturbed, folder)
     settings = validate(EvaluateSettings, {"suite": source.suite} | options, "evaluate")
     module = source.build(len(data.classes) if isinstance(data, Dataset) else classes)
     module.to(Fabric(accelerator="auto", devices=1).device)
@@ -174,12 +179,8 @@ def _class_count(model: nn.Module, split: Split) -> int:
     If the model cannot be run, it is the number of classes in the labels.
     """
     try:
-        with frozen(model), torch.no_grad():
-            return int(classify_with(model)(to_float(split.images[:1], device_of(model))).shape[1])
+        with frozen(model):
+            return class_count(model, to_float(split.images[:1], device_of(model)))
     # The validation of the model says what is wrong with it.
-    except Exception:
+    except GratisError:
         return max(int(split.labels.max()) + 1, 2)
-
-
-def _path(path: str | PathLike[str] | None) -> Path | None:
-    return None if path is None else Path(path).expanduser()

@@ -1,11 +1,11 @@
 """Load a trained model."""
 
 from os import PathLike
-from pathlib import Path
 from typing import TypeAlias
 
 from torch import nn
 
+from gratis.api.arguments import optional_path, path_of, python_names, whole_number
 from gratis.errors import GratisError
 from gratis.run import ModelSource
 
@@ -13,6 +13,7 @@ from gratis.run import ModelSource
 ModelPath: TypeAlias = str | PathLike[str]
 
 
+@python_names
 def load(
     model: ModelPath,
     *,
@@ -38,6 +39,7 @@ def load(
     Raises:
         GratisError: the model cannot be loaded, or an argument does not apply to it.
     """
+    classes = None if classes is None else whole_number("classes", classes, 1)
     source = source_of(model, weights, input_size)
     if classes is not None and source.kind != "timm":
         raise GratisError(f"{source.target}: classes applies to timm models only; leave it out")
@@ -47,9 +49,13 @@ def load(
 def source_of(
     model: ModelPath, weights: ModelPath | None = None, input_size: int | None = None
 ) -> ModelSource:
-    """Return where a model comes from."""
-    file = None if weights is None else Path(weights).expanduser()
-    target = (
-        str(Path(model).expanduser()) if not isinstance(model, str) or model[:1] == "~" else model
-    )
-    return ModelSource(target, file, input_size)
+    """Return where a model comes from.
+
+    Raises:
+        GratisError: an argument has the wrong type, or does not apply to the model.
+    """
+    # The name of a timm model is no path.
+    plain = isinstance(model, str) and model[:1] != "~"
+    target = str(model) if plain else str(path_of("model", model))
+    size = None if input_size is None else whole_number("input_size", input_size, 1)
+    return ModelSource(target, optional_path("weights", weights), size)

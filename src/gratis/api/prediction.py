@@ -1,14 +1,15 @@
 """Classify images."""
 
 from collections.abc import Sequence
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 
 from torch import Tensor, nn
 
-from gratis.api.attacking import AttackName, attack_settings
+from gratis.api.arguments import path_of, python_names, whole_number
+from gratis.api.attacking import AttackName, attack_settings, class_count
 from gratis.api.loading import ModelPath, load
-from gratis.attacks import AttackSettings
+from gratis.attacks import AttackSettings, frozen
+from gratis.data.checks import check_images
 from gratis.errors import GratisError
 from gratis.run.prediction import (
     Prediction,
@@ -17,10 +18,12 @@ from gratis.run.prediction import (
     preparation_of,
     to_best_device,
 )
+from gratis.torch_state import full_precision
 
 Files = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
+@python_names
 def predict(
     model: nn.Module | ModelPath,
     images: Tensor | Files,
@@ -49,8 +52,7 @@ def predict(
         GratisError: the model cannot be loaded, an image cannot be read, images have another
             shape, or an argument does not apply.
     """
-    if top < 1:
-        raise GratisError(f"top: needs at least 1, not {top}")
+    top = whole_number("top", top, 1)
     settings = attack_for(attack, epsilon)
     module = model if isinstance(model, nn.Module) else load(model)
     predictor = Predictor(module, top, settings)
@@ -60,11 +62,10 @@ def predict(
         return _predict_files(predictor, images, size, white)
     if size is not None or white is not None:
         raise GratisError("images: size and white apply to files only; leave them out")
-    if images.dim() != 4 or not images.is_floating_point():
-        raise GratisError(
-            "images: needs floats of shape (n, 3, height, width), not "
-            f"{images.dtype} {tuple(images.shape)}"
-        )
+    check_images(images)
+    if len(images):
+        with frozen(module), full_precision(images.device):
+            class_count(module, images)
     return predictor.predict(images)
 
 
@@ -82,8 +83,10 @@ def attack_for(name: AttackName | None, epsilon: float | str | None) -> AttackSe
 def _predict_files(
     predictor: Predictor, images: Files, size: int | None, white: float | None
 ) -> list[Prediction]:
-    named = [images] if isinstance(images, str | PathLike) else images
-    files = [file for each in named for file in image_files(Path(fspath(each)).expanduser())]
+    named = images if isinstance(images, list | tuple) else [images]
+    files = [file for each in named for file in image_files(path_of("images", each))]
+    if not files:
+        return []
     preparation = preparation_of(predictor.module, size, white)
     found: list[Prediction] = []
     for prediction in predictor.predict_files(files, preparation):

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
+from gratis.api.arguments import optional_path, path_of, python_names
 from gratis.api.named_data import data_overrides
 from gratis.errors import GratisError
-from gratis.recipe import Recipe, default_profile, resolve
+from gratis.recipe import Recipe, resolve_by_default
 from gratis.run import RunFolder
 from gratis.run import train as train_run
-from gratis.settings import override
+from gratis.settings import overrides_of
 
 
+@python_names
 def train(
     recipe: str | PathLike[str] | Recipe,
     *,
@@ -21,7 +23,7 @@ def train(
     budget: str | float | None = None,
     out: str | PathLike[str] | None = None,
     sets: str | PathLike[str] | None = None,
-    profile: str | None = None,
+    profile: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
 ) -> RunFolder:
     """Train a recipe and evaluate it; the same call continues an interrupted run.
@@ -50,13 +52,13 @@ def train(
             :class:`gratis.errors.Interrupted`, a stop was asked for.
     """
     changes = [
-        *data_overrides(data, None if data_root is None else Path(data_root), skip_broken),
-        *([] if budget is None else [override("train.budget", budget)]),
-        *overrides,
+        *data_overrides(data, optional_path("data_root", data_root), skip_broken),
+        *overrides_of({"train.budget": budget}),
+        *_listed(overrides),
     ]
     resolved = _resolved(recipe, profile, changes)
-    folder = Path(out).expanduser() if out is not None else default_folder(resolved)
-    train_run(resolved, folder, None if sets is None else Path(sets))
+    folder = optional_path("out", out) or default_folder(resolved)
+    train_run(resolved, folder, optional_path("sets", sets))
     return RunFolder(folder)
 
 
@@ -68,7 +70,9 @@ def default_folder(recipe: Recipe) -> Path:
 
 
 def _resolved(
-    recipe: str | PathLike[str] | Recipe, profile: str | None, changes: Sequence[str]
+    recipe: str | PathLike[str] | Recipe,
+    profile: str | PathLike[str] | None,
+    changes: Sequence[str],
 ) -> Recipe:
     if isinstance(recipe, Recipe):
         if changes or profile is not None:
@@ -77,5 +81,12 @@ def _resolved(
                 "gratis.recipe.with_overrides"
             )
         return recipe.with_epsilon().with_data_size()
-    name = str(recipe) if isinstance(recipe, str) else str(Path(recipe))
-    return resolve(name, profile or default_profile(name, changes), changes)
+    name = recipe if isinstance(recipe, str) else str(path_of("recipe", recipe))
+    chosen = optional_path("profile", profile)
+    return resolve_by_default(name, None if chosen is None else str(chosen), changes)
+
+
+def _listed(overrides: Sequence[str]) -> Sequence[str]:
+    if isinstance(overrides, str):
+        raise GratisError(f"overrides: needs a list, such as [{overrides!r}]")
+    return overrides

@@ -1,6 +1,6 @@
 """Brightness, contrast, saturation and hue as one linear map of the colours of an image."""
 
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -66,10 +66,11 @@ def _constants(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor
 
     The basis maps keep the luma, keep the chroma, and rotate the chroma by a quarter turn.
     """
-    to_yiq = torch.tensor(YIQ, dtype=torch.float64)
+    exact = partial(torch.tensor, dtype=torch.float64, device="cpu")
+    to_yiq = exact(YIQ)
     from_yiq = torch.linalg.inv(to_yiq)
-    luma = torch.diag(torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64))
-    quarter = torch.tensor([[0, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=torch.float64)
-    parts = [luma, torch.eye(3, dtype=torch.float64) - luma, quarter]
+    luma = torch.diag(exact([1.0, 0.0, 0.0]))
+    quarter = exact([[0, 0, 0], [0, 0, -1], [0, 1, 0]])
+    parts = [luma, torch.diag(exact([0.0, 1.0, 1.0])), quarter]
     basis = torch.stack([(from_yiq @ part @ to_yiq).flatten() for part in parts])
     return basis.to(device, dtype), to_yiq[0].to(device, dtype)

@@ -16,7 +16,7 @@ from gratis.cli.options import (
 )
 from gratis.cli.output import print_checks, print_folder, print_json, print_results, print_tasks
 from gratis.errors import GratisError
-from gratis.settings import override
+from gratis.settings import overrides_of
 
 
 def evaluate(
@@ -82,7 +82,7 @@ def evaluate(
         typer.echo(rescore_run(Path(model), from_examples, data_root))
         return
     source = ModelSource(model, weights, input_size)
-    changes = [*([override("evaluate.suite", suite)] if suite else []), *(overrides or [])]
+    changes = [*overrides_of({"evaluate.suite": suite}), *(overrides or [])]
     if source.kind == "run" and data is None:
         results = evaluate_run(Path(model), sets, changes, data_root=data_root, out=out)
     else:

@@ -5,8 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from gratis.settings import override
-
 
 def _overrides(examples: str) -> Any:
     return typer.Argument(metavar="KEY=VALUE", help=f"Overrides, such as {examples}.")
@@ -70,13 +68,3 @@ def data_overrides(name: str | None, root: Path | None, skip_broken: bool) -> li
     from gratis.api import named_data
 
     return named_data.data_overrides(name, root, skip_broken)
-
-
-def divergence_overrides(choice: str | None) -> list[str]:
-    """Return --on-divergence as an override of the recipe."""
-    return [] if choice is None else [override("train.on_divergence", choice)]
-
-
-def budget_overrides(budget: str | None) -> list[str]:
-    """Return --budget as an override of the recipe."""
-    return [] if budget is None else [override("train.budget", budget)]

@@ -12,9 +12,9 @@ from gratis.cli.options import (
     OnDivergence,
     SkipBroken,
     data_overrides,
-    divergence_overrides,
 )
 from gratis.cli.output import print_folder, print_runs, write_report
+from gratis.settings import overrides_of
 
 
 def reproduce(
@@ -50,7 +50,7 @@ def reproduce(
 
     given = overrides or []
     named = [*(only or []), *(word for word in given if "=" not in word)]
-    handling = divergence_overrides(on_divergence)
+    handling = overrides_of({"train.on_divergence": on_divergence})
     data_changes = data_overrides(None, data_root, skip_broken)
     changes = [*data_changes, *handling, *(word for word in given if "=" in word)]
     baseline, rows = rows_of(profile, named, changes)

@@ -17,11 +17,10 @@ from gratis.cli.options import (
     RunPath,
     Sets,
     SkipBroken,
-    budget_overrides,
     data_overrides,
-    divergence_overrides,
 )
 from gratis.cli.output import print_json, print_run, print_timing
+from gratis.settings import overrides_of
 
 
 def train(
@@ -58,12 +57,12 @@ def train(
     Run the same command again to resume an interrupted run.
     """
     from gratis.api.training import default_folder
-    from gratis.recipe import default_profile, resolve
+    from gratis.recipe import resolve_by_default
     from gratis.run import train as train_recipe
 
-    handling = [*divergence_overrides(on_divergence), *budget_overrides(budget)]
-    changes = [*data_overrides(data, data_root, skip_broken), *handling, *(overrides or [])]
-    resolved = resolve(recipe, profile or default_profile(recipe, changes), changes)
+    named = overrides_of({"train.on_divergence": on_divergence, "train.budget": budget})
+    changes = [*data_overrides(data, data_root, skip_broken), *named, *(overrides or [])]
+    resolved = resolve_by_default(recipe, profile, changes)
     folder = out or default_folder(resolved)
     print_run(train_recipe(resolved, folder, sets), folder, as_json)
 
@@ -77,7 +76,8 @@ def resume(
     """Resume an interrupted run from its last checkpoint."""
     from gratis.run import resume as resume_run
 
-    print_run(resume_run(run, sets, divergence_overrides(on_divergence)), run, as_json)
+    changes = overrides_of({"train.on_divergence": on_divergence})
+    print_run(resume_run(run, sets, changes), run, as_json)
 
 
 def timing(
@@ -91,11 +91,11 @@ def timing(
     as_json: AsJson = False,
 ) -> None:
     """Time each part of a training step; compare throughput with a bare forward/backward loop."""
-    from gratis.recipe import default_profile, resolve
+    from gratis.recipe import resolve_by_default
     from gratis.run import time_recipe
 
     changes = [*data_overrides(data, data_root, skip_broken), *(overrides or [])]
-    resolved = resolve(recipe, profile or default_profile(recipe, changes), changes)
+    resolved = resolve_by_default(recipe, profile, changes)
     found = time_recipe(resolved, seconds)
     if as_json:
         print_json(asdict(found))

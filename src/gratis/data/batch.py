@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-# Resizing may leave [0, 1] by a rounding error.
-_TOLERANCE = 1e-5
+from gratis.data.checks import check_images, check_numbers
+from gratis.errors import GratisError
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,16 +51,18 @@ class Batch:
             split_size: the number of images in the training set, together with ``indices``.
 
         Raises:
-            ValueError: a tensor has another type, shape or range, or only one of ``indices`` and
+            GratisError: a tensor has another type, shape or range, or only one of ``indices`` and
                 ``split_size`` is given.
         """
-        _check_images(images)
-        _check_numbers("labels", labels, len(images))
+        check_images(images)
+        if not images.numel():
+            raise GratisError(f"images: needs at least one, not shape {tuple(images.shape)}")
+        check_numbers("labels", labels, len(images))
         if (indices is None) != (split_size is None):
-            raise ValueError("indices and split_size must be given together")
+            raise GratisError("indices and split_size: give both or neither")
         if indices is None:
             indices = torch.arange(len(images), device=images.device)
-        _check_numbers("indices", indices, len(images))
+        check_numbers("indices", indices, len(images))
         return cls(images, labels, indices, images, split_size=split_size)
 
     def __len__(self) -> int:
@@ -131,36 +133,3 @@ class Batch:
         """Return the first image of every micro-batch and the one after its last."""
         n, parts = len(self), min(parts, len(self))
         return [(k * n // parts, (k + 1) * n // parts) for k in range(parts)]
-
-
-def _check_images(images: Tensor) -> None:
-    """Raise ValueError unless the images are float (n, 3, height, width) in [0, 1]."""
-    if not isinstance(images, Tensor) or images.dim() != 4 or not images.is_floating_point():
-        raise ValueError(
-            "images must be a float tensor of shape (n, 3, height, width) in [0, 1], not "
-            f"{_kind(images)}"
-        )
-    if not images.numel():
-        raise ValueError(f"a batch needs at least one image, not shape {tuple(images.shape)}")
-    low, high = (float(value) for value in images.detach().aminmax())
-    if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
-        raise ValueError(
-            f"images must be in [0, 1], not from {low:.3g} to {high:.3g}; divide 0..255 by 255, "
-            "and normalise inside the model"
-        )
-
-
-def _check_numbers(name: str, numbers: Tensor, count: int) -> None:
-    """Raise ValueError unless the numbers are int64 (count,)."""
-    valid = isinstance(numbers, Tensor) and numbers.dtype == torch.int64
-    if not valid or tuple(numbers.shape) != (count,):
-        raise ValueError(
-            f"{name} must be an int64 tensor of shape ({count},), one for each image, not "
-            f"{_kind(numbers)}"
-        )
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, Tensor):
-        return f"{value.dtype} {tuple(value.shape)}"
-    return type(value).__name__

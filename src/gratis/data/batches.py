@@ -124,7 +124,7 @@ class Batches:
         traversal, place = divmod(number, self._count)
         if self._order[0] != traversal:
             random = generator("cpu", self._seed, "order", traversal)
-            order = torch.randperm(len(self._indices), generator=random).numpy()
+            order = torch.randperm(len(self._indices), generator=random, device="cpu").numpy()
             self._order = (traversal, order)
         total = len(self._indices)
         return self._order[1][place * total // self._count : (place + 1) * total // self._count]

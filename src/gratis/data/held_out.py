@@ -35,6 +35,6 @@ def hold_out(split: Split, per_class: int = 5, seed: int = 0) -> tuple[Indices, 
 
 
 def _drawn(members: Indices, count: int, key: tuple[int, str, int]) -> Indices:
-    order = torch.randperm(len(members), generator=generator("cpu", *key)).numpy()
+    order = torch.randperm(len(members), generator=generator("cpu", *key), device="cpu").numpy()
     drawn: Indices = members[order[: min(count, len(members) // 2)]]
     return drawn

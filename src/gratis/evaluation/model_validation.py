@@ -54,7 +54,7 @@ def validate_model(
     with isolated(device), frozen(model), full_precision(device):
         images, labels, _ = evaluated.batch_at(index)
         with torch.no_grad():
-            outputs = [_logits(model, part, name) for part in images.split(batch_size)]
+            outputs = [model_logits(model, part, name) for part in images.split(batch_size)]
             _refuse_output(outputs, len(dataset.classes), name)
             _refuse_batch_dependence(model, images[:batch_size], outputs[0], name)
         if attacks:
@@ -62,7 +62,12 @@ def validate_model(
         refuse_other_scale(evaluated, images, labels, dataset.train, name, batch_size)
 
 
-def _logits(model: nn.Module, images: Tensor, name: str) -> Tensor:
+def model_logits(model: nn.Module, images: Tensor, name: str) -> Tensor:
+    """Return the logits of images (n, 3, height, width); ``name`` is the model's, for messages.
+
+    Raises:
+        GratisError: the model fails, runs out of memory or returns something else.
+    """
     shape = "x".join(map(str, images.shape[1:]))
     try:
         output: Any = model(images)

@@ -1,6 +1,6 @@
 """Recipes: the YAML of a row, profiles that resize rows, and overrides."""
 
-from gratis.recipe.defaults import default_profile
+from gratis.recipe.defaults import default_profile, resolve_by_default
 from gratis.recipe.profile import load_profile
 from gratis.recipe.recipe import Recipe
 from gratis.recipe.resolution import (
@@ -23,6 +23,7 @@ __all__ = [
     "parse_recipe",
     "read_recipe",
     "resolve",
+    "resolve_by_default",
     "resolve_data",
     "resolve_rows",
     "resolve_settings",

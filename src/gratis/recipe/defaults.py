@@ -5,7 +5,19 @@ from collections.abc import Sequence
 
 import torch
 
+from gratis.recipe.recipe import Recipe
+from gratis.recipe.resolution import resolve
+
 logger = logging.getLogger(__name__)
+
+
+def resolve_by_default(recipe: str, profile: str | None, changes: Sequence[str]) -> Recipe:
+    """Return a recipe as :func:`resolve` does; without a ``profile`` the default one resizes it.
+
+    Raises:
+        GratisError: as :func:`resolve`.
+    """
+    return resolve(recipe, profile or default_profile(recipe, changes), changes)
 
 
 def default_profile(recipe: str, changes: Sequence[str]) -> str | None:

@@ -1,5 +1,6 @@
 """The rows of a report: the runs of one recipe, their accuracies and their marks."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -117,11 +118,26 @@ class Row:
 
 
 def group(results: Sequence[Results]) -> list[Row]:
-    """Return one row per recipe, in the order of first appearance."""
-    runs: dict[str, list[Results]] = {}
+    """Return one row per recipe, in the order of first appearance.
+
+    External models of one name are one row only if they have the same weights.
+    """
+    rows: dict[tuple[str, str], list[Results]] = {}
     for result in results:
-        runs.setdefault(result.recipe, []).append(result)
-    return [Row(tuple(of_recipe)) for of_recipe in runs.values()]
+        weights = str(result.resolved.get("weights", "")) if result.external else ""
+        rows.setdefault((result.recipe, weights), []).append(result)
+    names = Counter(recipe for recipe, _ in rows)
+    return [
+        Row(tuple(runs if names[recipe] == 1 else (_with_weights(run, weights) for run in runs)))
+        for (recipe, weights), runs in rows.items()
+    ]
+
+
+def _with_weights(run: Results, weights: str) -> Results:
+    """Return the run with its weights in its name, to tell models of one name apart."""
+    which = f"weights {weights[:8]}"
+    names = {"recipe": f"{run.recipe} {which}", "title": f"{run.title} ({which})"}
+    return run.model_copy(update=names)
 
 
 def titles(rows: Sequence[Row]) -> list[str]:

@@ -21,7 +21,7 @@ from gratis.torch_state import full_precision
 
 _BATCH = 64
 _WHITE = (
-    "say which value is white with --white in the command, white= in Python, such as 4095 for 12 "
+    "say which value is white with --white, such as 4095 for 12 "
     "bits or 65535 for dark images of 16 bits; or convert it to 8 bits"
 )
 _CONVERT = "restore it, convert it to JPEG or PNG, or leave it out"
@@ -69,7 +69,7 @@ class Predictor:
         Raises:
             GratisError: the model has no gradients, which the attack needs.
         """
-        numbers = torch.arange(first, first + len(images))
+        numbers = torch.arange(first, first + len(images), device="cpu")
         with frozen(self.module), full_precision(images.device):
             found: list[Prediction] = []
             for part, own in zip(images.split(_BATCH), numbers.split(_BATCH), strict=True):
@@ -147,7 +147,7 @@ def preparation_of(
     if (side := known or size) is None:
         raise GratisError(
             "size: the model does not say how large its images are; give their height and width "
-            "in pixels with --size in the command, size= in Python"
+            "in pixels with --size"
         )
     own = getattr(module, "white", None)
     return Preparation(side, getattr(module, "resize", "crop"), own if white is None else white)

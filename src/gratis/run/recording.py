@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from gratis.data import Dataset
+from gratis.digests import digest
 from gratis.evaluation import EvaluateSettings
 from gratis.files import write_json
 from gratis.recipe import Recipe
@@ -75,7 +76,8 @@ def external_results(
             "name": plan.name,
             "data": plan.dataset.name,
             "fingerprint": plan.dataset.fingerprint,
-            "weights": weights_hash(model),
+            # An ONNX file is in the text of its module, which has no parameters.
+            "weights": digest([weights_hash(model), str(model)]),
             "seed": plan.seed,
             "evaluate": plan.settings.model_dump(mode="json"),
         },

@@ -1,7 +1,6 @@
 """The shapes of schedules, and how YAML writes them."""
 
 import math
-import sys
 from abc import abstractmethod
 from typing import Annotated, Any, Self
 
@@ -16,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from gratis.settings import Fraction, Settings, brief, did_you_mean, fraction, problems
+from gratis.settings import Fraction, Settings, brief, did_you_mean, fraction, is_number, problems
 
 Progress = Annotated[float, Field(ge=0, le=1)]
 
@@ -148,10 +147,8 @@ def parse(content: object) -> Schedule:
     if isinstance(content, Schedule):
         return content
     content = fraction(content)
-    if isinstance(content, int | float):
-        if not abs(content) <= sys.float_info.max:  # nan compares as false
-            raise ValueError("must be a finite number")
-        return Constant(value=content)
+    if is_number(content):
+        return Constant(value=_finite(content))
     if not isinstance(content, dict) or len(content) != 1:
         raise ValueError(f"must be a number or one of {', '.join(SHAPES)}, not {brief(content)}")
     ((word, body),) = content.items()
@@ -165,6 +162,16 @@ def parse(content: object) -> Schedule:
         else:
             lines = problems(error, SHAPES[word], word)
         raise ValueError("; ".join(lines)) from error
+
+
+def _finite(number: float) -> float:
+    try:
+        value = float(number)
+    except OverflowError:  # an integer of any size
+        value = math.inf
+    if not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    return value
 
 
 def to_yaml(schedule: Schedule) -> Any:

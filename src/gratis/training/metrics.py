@@ -50,10 +50,15 @@ class Averages:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what was added since the last :meth:`read`."""
-        return {"steps": torch.tensor(self._steps)} | {f"sum.{k}": v for k, v in self._sums.items()}
+        sums = {f"sum.{name}": value for name, value in self._sums.items()}
+        return {"steps": torch.tensor(self._steps, device="cpu"), **sums}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue from a state that :meth:`state_dict` returned."""
+        """Continue from a state that :meth:`state_dict` returned.
+
+        The rates begin anew: they are those of the steps of this process since now.
+        """
+        self._clear()
         self._steps = int(state["steps"])
         self._sums = {k.removeprefix("sum."): v for k, v in state.items() if k != "steps"}
 

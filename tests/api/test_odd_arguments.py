@@ -65,7 +65,7 @@ WRONG = {
         ({"model": "resnet18", "weights": 5}, "weights: needs a path"),
         ({"model": "resnet18", "input_size": "x"}, "input_size: needs a whole number"),
         ({"model": "resnet18", "classes": 0}, "classes: needs a whole number of at least 1"),
-        ({"model": "model.onnx", "input_size": 3}, "timm models only; leave out input_size$"),
+        ({"model": "nothing", "input_size": 3}, "trained with; leave out input_size$"),
         ({"suite": None}, "suite: input should be 'paper'"),
     ],
     "train": [

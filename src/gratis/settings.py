@@ -4,6 +4,7 @@ import difflib
 import importlib
 import json
 import pkgutil
+import re
 from collections.abc import Mapping
 from numbers import Real
 from os import PathLike, fspath
@@ -26,6 +27,8 @@ Kind = TypeVar("Kind", bound="Settings")
 
 _INTEGERS = 2**63
 _SHOWN, _LINE = 60, 500
+# The number at the end of the message about a value out of range.
+_REFUSED_NUMBER = re.compile(r"(?:, not |\(got '?)(\d+(?:\.\d+)?)(?:'?\))?$")
 
 
 class Settings(BaseModel):
@@ -170,8 +173,16 @@ def problems(error: ValidationError, kind: type[BaseModel], *above: str) -> list
     for problem in error.errors():
         path = ".".join(str(part) for part in (*above, *problem["loc"]))
         line = printable((f"{path}: " if path else "") + _describe(problem, kind))
-        lines[_cut(line, _LINE)] = None
+        lines[_cut(line, _LINE) + _epsilon_hint(path, line)] = None
     return list(lines)
+
+
+def _epsilon_hint(path: str, line: str) -> str:
+    """Return how to write an epsilon that was given in whole pixel values."""
+    found = _REFUSED_NUMBER.search(line)
+    if "epsilon" not in path or found is None or not 1 < float(found[1]) <= 255:
+        return ""
+    return f"; pixel values are in [0, 1], so write {found[1]}/255"
 
 
 def _describe(problem: Any, kind: type[BaseModel]) -> str:

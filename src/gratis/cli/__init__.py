@@ -5,7 +5,8 @@ import sys
 import typer
 
 from gratis.cli.allocator import keep_memory
-from gratis.cli.app import app
+from gratis.cli.app import app, known_options
+from gratis.cli.hints import refuse_options_of_others
 from gratis.cli.logs import show_messages
 from gratis.errors import GratisError
 
@@ -20,6 +21,7 @@ def main() -> None:
     keep_memory()
     show_messages()
     try:
+        refuse_options_of_others(sys.argv[1:], known_options())
         app()
     except GratisError as error:
         _complain(str(error), error.exit_code)

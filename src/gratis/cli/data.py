@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from gratis.cli.names import refuse_typos
 from gratis.cli.options import (
     DATA_NAMES,
     AsJson,
@@ -23,6 +24,7 @@ def data(
     as_json: AsJson = False,
 ) -> None:
     """Download, check and decode a data set, and describe it."""
+    refuse_typos(data=name)
     from gratis.data import load
     from gratis.data.info import DataInfo
     from gratis.recipe import resolve_data

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gratis.cli.names import refuse_typos
 from gratis.cli.options import (
     AsJson,
     DataName,
@@ -73,6 +74,7 @@ def evaluate(
     adds the transfer sets of a baseline. Run the same command again to resume an interrupted
     evaluation.
     """
+    refuse_typos(data=data)
     from gratis.run import ModelSource, evaluate_run, evaluate_source, rescore_run
 
     if from_examples is not None:

@@ -85,15 +85,16 @@ def print_results(results: "list[Results]") -> None:
     """Print the results table."""
     from gratis.report import narrow_table
 
-    _print(narrow_table(results))
+    print_table(narrow_table(results))
 
 
-def _print(table: "Table") -> None:
+def print_table(table: "Table") -> None:
+    """Print a table with as many columns as fit the terminal."""
     from rich.console import Console
 
-    from gratis.report import print_table
+    from gratis import report
 
-    print_table(table, Console())
+    report.print_table(table, Console())
 
 
 def print_timing(title: str, timing: "Timing") -> None:
@@ -106,7 +107,7 @@ def print_timing(title: str, timing: "Timing") -> None:
         for name, milliseconds in (*timing.milliseconds.items(), ("step", whole))
     ]
     columns = [Cell("part"), Cell("ms per step"), Cell("share")]
-    _print(Table(columns, rows, title=f"{title}, {timing.device}"))
+    print_table(Table(columns, rows, title=f"{title}, {timing.device}"))
     low, high = timing.share_range
     typer.echo(
         f"{timing.images_per_second:.0f} images/s, {timing.passes_per_second:.0f} passes/s: "
@@ -121,7 +122,7 @@ def print_tasks(results: "Results") -> None:
 
     for table in suite_tables(results, {}) or ():
         if table is not None:
-            _print(table)
+            print_table(table)
 
 
 def print_checks(results: "Results") -> None:
@@ -129,6 +130,6 @@ def print_checks(results: "Results") -> None:
     from gratis.report import checks_table, remedies
 
     if results.checks:
-        _print(checks_table(results.checks))
+        print_table(checks_table(results.checks))
     for name, remedy in remedies(results.checks):
         typer.echo(f"{name}: {remedy}")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gratis.cli.names import refuse_typos
 from gratis.cli.options import (
     NO_TYPE,
     PROFILE,
@@ -45,6 +46,7 @@ def reproduce(
     Trains every row, evaluates all of them on the same perturbed sets, and writes table.md,
     table.csv, paired.md, results.json and figure1.png. Run the same command again to resume.
     """
+    refuse_typos(profile=profile)
     from gratis.run import reproduce as reproduce_rows
     from gratis.run import rows_of
 

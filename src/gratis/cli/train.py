@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from gratis.cli.names import refuse_typos
 from gratis.cli.options import (
     AsJson,
     DataName,
@@ -56,6 +57,7 @@ def train(
 
     Run the same command again to resume an interrupted run.
     """
+    refuse_typos(recipe, profile, data)
     from gratis.api.training import default_folder
     from gratis.recipe import resolve_by_default
     from gratis.run import train as train_recipe
@@ -91,6 +93,7 @@ def timing(
     as_json: AsJson = False,
 ) -> None:
     """Time each part of a training step; compare throughput with a bare forward/backward loop."""
+    refuse_typos(recipe, profile, data)
     from gratis.recipe import resolve_by_default
     from gratis.run import time_recipe
 

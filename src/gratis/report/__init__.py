@@ -2,7 +2,9 @@
 
 from gratis.report.bar_chart import figure1
 from gratis.report.gallery import choose
+from gratis.report.listing import Listed, list_runs, listing_table
 from gratis.report.page import write_page
+from gratis.report.pair import Pair, compare_two, pair_table
 from gratis.report.paired import (
     Comparison,
     Paired,
@@ -33,6 +35,8 @@ __all__ = [
     "Comparison",
     "Estimate",
     "Found",
+    "Listed",
+    "Pair",
     "Paired",
     "Row",
     "Run",
@@ -42,14 +46,18 @@ __all__ = [
     "checks_table",
     "choose",
     "compare",
+    "compare_two",
     "count",
     "explain",
     "figure1",
     "group",
     "header",
+    "list_runs",
+    "listing_table",
     "markdown_table",
     "narrow_table",
     "over_seeds",
+    "pair_table",
     "paired_cell",
     "paired_to_markdown",
     "plain",

@@ -1,4 +1,4 @@
-"""The public API on one page: train, load, evaluate, attack, predict, and a loop of your own.
+"""The public API on one page: train, load, evaluate, attack, predict, export, and your own loop.
 
     uv run python examples/public_api.py --data folder:PATH --budget 20m
 
@@ -30,6 +30,7 @@ def main(data: str, budget: str) -> None:
     adversarial = gratis.attack(model, images, labels, "pgd", epsilon=8 / 255)
     print(f"accuracy on adversarial images {accuracy(model, adversarial, labels):.1%}")
     print(f"the first image: {gratis.predict(run, images[:1])[0].name}")
+    gratis.export(run, "pets.onnx")
     fine_tune(model, DataLoader(TensorDataset(images, labels), batch_size=64))
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gratis.adversary.pgd import PGDAT
     from gratis.api.attacking import attack
     from gratis.api.evaluation import evaluate
+    from gratis.api.exporting import export
     from gratis.api.loading import load
     from gratis.api.prediction import predict
     from gratis.api.training import train
@@ -38,6 +39,7 @@ __all__ = [
     "attack",
     "cosine",
     "evaluate",
+    "export",
     "linear",
     "load",
     "predict",
@@ -55,6 +57,7 @@ _MODULES = {
     "gratis.adversary.pgd": ("PGDAT",),
     "gratis.api.attacking": ("attack",),
     "gratis.api.evaluation": ("evaluate",),
+    "gratis.api.exporting": ("export",),
     "gratis.api.loading": ("load",),
     "gratis.api.prediction": ("predict",),
     "gratis.api.training": ("train",),

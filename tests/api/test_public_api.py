@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import gratis
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "public_api.py"
 
@@ -41,7 +43,7 @@ def test_the_public_api_runs_on_a_folder_of_photographs(pets, tmp_path):
         },
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -49,6 +51,7 @@ def test_the_public_api_runs_on_a_folder_of_photographs(pets, tmp_path):
     assert "loss after an epoch of free training" in done.stdout
     (run,) = (tmp_path / "runs").iterdir()
     assert (run / "results.json").is_file() and (run / "data.json").is_file()
+    assert gratis.load(tmp_path / "pets.onnx").classes == ("cat", "dog")
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from gratis.cli import data, evaluate, predict, recipes, reproduce, runs, study, train
+from gratis.cli import data, evaluate, export, predict, recipes, reproduce, runs, study, train
 from gratis.cli.base import App
 from gratis.cli.options import NO_TYPE
 
@@ -33,6 +33,7 @@ for command in (
     evaluate.evaluate,
     evaluate.perturb,
     predict.predict,
+    export.export,
     reproduce.reproduce,
     study.study,
     reproduce.report,

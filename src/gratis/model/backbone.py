@@ -48,8 +48,8 @@ def build_backbone(settings: ModelSettings) -> Backbone:
     except GratisError as error:
         raise GratisError(f"model.backbone: {error}") from error
     network = _create(architecture, settings)
-    if settings.stem == "small":
-        _replace_stem(network, settings.backbone)
+    if settings.stem == "small" and not replace_stem(network):
+        raise GratisError(f"model.stem: {settings.backbone} has no stem to replace; use a ResNet")
     config: Any = network.pretrained_cfg
     # Some backbones, such as MobileNets, have a wider layer after pooling.
     features: Any = getattr(network, "head_hidden_size", None) or network.num_features
@@ -68,22 +68,27 @@ def _create(architecture: Architecture, settings: ModelSettings) -> nn.Module:
         ) from error
 
 
-def _replace_stem(backbone: nn.Module, name: str) -> None:
-    """Replace the 7x7 convolution and the pooling by a 3x3 convolution of stride 1."""
+def replace_stem(backbone: nn.Module) -> bool:
+    """Replace the 7x7 convolution and the pooling by a 3x3 convolution of stride 1, if it has both.
+
+    Returns:
+        Whether the backbone has them, as ResNets do.
+    """
     # The names in ResNets and in pre-activation ResNets.
     for convolution, pooling in (("conv1", "maxpool"), ("stem.conv", "stem.pool")):
-        stem = _part(backbone, convolution)
-        if isinstance(stem, nn.Conv2d) and _part(backbone, pooling) is not None:
+        stem = submodule(backbone, convolution)
+        if isinstance(stem, nn.Conv2d) and submodule(backbone, pooling) is not None:
             small = nn.Conv2d(3, stem.out_channels, 3, padding=1, bias=False)
             nn.init.kaiming_normal_(small.weight, mode="fan_out", nonlinearity="relu")
             backbone.set_submodule(convolution, small)
             backbone.set_submodule(pooling, nn.Identity())
-            return
-    raise GratisError(f"model.stem: {name} has no stem to replace; use a ResNet")
+            return True
+    return False
 
 
-def _part(backbone: nn.Module, path: str) -> nn.Module | None:
+def submodule(module: nn.Module, path: str) -> nn.Module | None:
+    """Return a part of a module by its dotted name, or ``None`` if there is none."""
     try:
-        return backbone.get_submodule(path)
+        return module.get_submodule(path)
     except AttributeError:
         return None

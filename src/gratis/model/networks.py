@@ -85,6 +85,16 @@ class Architecture:
         return GratisError(printable(f"{self.name}: cannot be downloaded ({problem}); {remedy}"))
 
     @property
+    def in_timm(self) -> tuple[str, dict[str, Any]]:
+        """The name of timm's model, and the arguments that it is created with.
+
+        Raises:
+            GratisError: as :attr:`config`.
+        """
+        name, _, arguments = self._resolved
+        return name, dict(arguments)
+
+    @property
     def fixed_size(self) -> int | None:
         """Height and width of the only input that it takes; ``None`` if it takes others."""
         if self.origin == "function" or not self.config.get("fixed_input_size"):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gratis.digests import file_digest
 from gratis.errors import GratisError, file_error
 from gratis.model.resizing import resized
+from gratis.model.stored_facts import read_facts
 
 Layout = Literal["NCHW", "NHWC"]
 
@@ -54,6 +55,10 @@ class Onnx(nn.Module):
             problem = f"takes images of {fixed}x{fixed} px only"
             raise file_error(path, problem, f"leave out --input-size {input_size}")
         self.input_size = input_size or fixed
+        facts = read_facts(self._session.get_modelmeta().custom_metadata_map)
+        # How the files that gratis exported prepare images, and what they call their classes.
+        for key, value in facts.model_dump().items() if facts else ():
+            setattr(self, key, value)
 
     def extra_repr(self) -> str:
         """Return the digest of the file and its weights, which identifies the network."""

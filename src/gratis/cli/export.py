@@ -1,0 +1,48 @@
+"""The command ``gratis export``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gratis.cli.options import DataRoot, RunPath
+
+
+def export(
+    run: RunPath,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="onnx, timm, torch-export or state-dict. Default: by the ending of --out.",
+            metavar="KIND",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file or folder to write. Default: the run's name, in this folder.",
+            metavar="PATH",
+        ),
+    ] = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Write a trained model as files that work without gratis.
+
+    onnx: one file for onnxruntime. timm: a folder that timm.create_model
+    loads. torch-export: one .pt2 file for torch.export.load. state-dict: a
+    safetensors file, and a short Python file that loads it.
+
+    The model takes images in [0, 1]. Resizing to the network's input and
+    normalisation are inside, except for timm. Class names and measured
+    accuracies are stored too. What was written is read back and compared with
+    the model on validation images.
+
+    For example:
+
+      gratis export runs/free --out pets.onnx
+
+      gratis export runs/free --to timm --out pets
+    """
+    from gratis.run.exporting import export_run
+
+    typer.echo(f"in {export_run(run, out, to, data_root)}")

@@ -1,0 +1,136 @@
+"""What each kind of export can express, what it refuses, and how its files are written."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import gratis
+from gratis.errors import GratisError
+from gratis.exporters import ENDINGS, EXPORTERS, Content, kind_of
+from gratis.exporters.content import TOLERANCE
+from gratis.model.stored_facts import read_facts
+
+
+def test_denoiser_and_head_are_exported(paper_run, tmp_path):
+    model, images = gratis.load(paper_run), torch.rand(3, 3, 8, 8)
+    with torch.no_grad():
+        expected = model(images)
+    gratis.export(paper_run, tmp_path / "digits.onnx")
+    gratis.export(paper_run, tmp_path / "digits.pt2")
+    onnx = gratis.load(tmp_path / "digits.onnx")
+    torch.testing.assert_close(onnx(images), expected, atol=1e-4, rtol=0)
+    assert onnx.classes == model.classes and onnx.image_size == 8
+    graph = torch.export.load(tmp_path / "digits.pt2").module()
+    torch.testing.assert_close(graph(images), expected, atol=1e-4, rtol=0)
+
+
+def test_timm_refuses_what_it_cannot_express(paper_run, tmp_path):
+    with pytest.raises(GratisError, match="head with hidden layers; export it as onnx"):
+        gratis.export(paper_run, tmp_path / "digits", to="timm")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_that_computes_something_else_is_not_written(paper_run, tmp_path, monkeypatch):
+    path = tmp_path / "digits.safetensors"
+    path.write_bytes(b"the earlier file")
+
+    def damaged(tensors, file, metadata):
+        first = next(iter(tensors))
+        save_file(tensors | {first: tensors[first] + 0.5}, file, metadata)
+
+    monkeypatch.setattr("gratis.exporters.state_dict.save_file", damaged)
+    with pytest.raises(GratisError, match="logits differ by"):
+        gratis.export(paper_run, path)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == b"the earlier file"
+
+
+@pytest.mark.parametrize("off", [0.5 * TOLERANCE, 2 * TOLERANCE, float("nan")])
+def test_the_check_knows_its_tolerance(off):
+    class Twice(torch.nn.Module):
+        def forward(self, images):
+            return images.mean((2, 3))
+
+    content = Content(Twice(), torch.rand(7, 3, 4, 4), {})
+    if off == 0.5 * TOLERANCE:
+        content.check(lambda images: images.mean((2, 3)) + off, "it")
+    else:
+        with pytest.raises(GratisError, match="it: its logits differ"):
+            content.check(lambda images: images.mean((2, 3)) + off, "it")
+
+
+def test_links_are_replaced_and_not_followed(paper_run, tmp_path):
+    (tmp_path / "precious").write_text("precious")
+    link = tmp_path / "digits.safetensors"
+    link.symlink_to(tmp_path / "precious")
+    gratis.export(paper_run, link)
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert not link.is_symlink() and "head.classes.weight" in load_file(link)
+
+
+def test_a_script_of_the_users_own_is_kept(paper_run, tmp_path):
+    (tmp_path / "load_digits.py").write_text("mine")
+    with pytest.raises(GratisError, match=r"load_digits\.py: exists already"):
+        gratis.export(paper_run, tmp_path / "digits.safetensors")
+    assert (tmp_path / "load_digits.py").read_text() == "mine"
+    assert not (tmp_path / "digits.safetensors").exists()
+
+
+def test_a_folder_with_other_files_is_kept(photo_run, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(GratisError, match=r"already holds mine\.txt"):
+        gratis.export(photo_run, tmp_path, to="timm")
+
+
+def test_without_its_data_an_export_is_checked_on_random_images(photo_run, tmp_path, caplog):
+    nowhere = tmp_path / "nowhere"
+    nowhere.mkdir()
+    gratis.export(photo_run, tmp_path / "photos.safetensors", data_root=nowhere)
+    assert "checked on random images" in caplog.text and str(nowhere) in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "expected"),
+    [
+        ("pets", None, "does not say what to write"),
+        ("pets.pt", None, "does not say what to write"),
+        ("pets.onnx", "torch-export", r"ends in \.pt2"),
+        ("pets.onnx", "onxn", "did you mean 'onnx'"),
+    ],
+)
+def test_a_wrong_kind_is_one_line(path, kind, expected, tmp_path):
+    with pytest.raises(GratisError, match=expected):
+        kind_of(tmp_path / path, kind)
+
+
+def test_kinds_and_endings_agree():
+    assert list(EXPORTERS) == list(ENDINGS)
+
+
+def test_the_command_says_where_it_wrote(within, paper_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, streams = within("export", paper_run.path, "--to", "state-dict", "--quiet")
+    assert code == 0 and streams.out == "in paper.safetensors\n"
+    code, streams = within("export", paper_run.path)
+    assert code == 2 and "--to" in streams.err and len(streams.err.splitlines()) == 1
+    code, streams = within("export", tmp_path, "--to", "onnx")
+    assert code == 2 and "not a run folder" in streams.err
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"gratis.classes": "[" * 10**5},
+        {"gratis.classes": '["a", "b"]', "gratis.image_size": "-1"},
+        {"gratis.classes": '["a\\u001b[31m", "b"]', "gratis.image_size": "8"},
+        {"gratis.classes": '["a", "b"]', "gratis.image_size": "8", "gratis.resize": '"no"'},
+    ],
+)
+def test_odd_metadata_is_ignored(metadata):
+    assert read_facts(metadata) is None
+
+
+def test_python_exports_runs_only():
+    with pytest.raises(GratisError, match="only runs"):
+        gratis.export("model.onnx", "other.onnx")

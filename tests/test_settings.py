@@ -173,7 +173,15 @@ def test_discovery_finds_every_module_with_settings_and_only_those():
     from gratis.objective import TermSettings
 
     adversaries = discover("gratis.adversary", AdversarySettings)
-    assert set(adversaries) == {"natural", "free", "cached", "n_fgsm", "fgsm_rs", "pgd"}
+    assert set(adversaries) == {
+        "natural",
+        "free",
+        "cached",
+        "n_fgsm",
+        "fgsm_rs",
+        "pgd",
+        "assigned_fgsm",
+    }
     terms = discover("gratis.objective", TermSettings)
     assert set(terms) == {"cross_entropy", "contrastive", "reconstruction"}
     for word, kind in (adversaries | terms).items():

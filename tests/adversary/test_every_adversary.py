@@ -24,6 +24,10 @@ VARIANTS = {
     ],
     "n_fgsm": [{"epsilon": FALLING}, {"epsilon": FALLING, "noise": 1, "step_size": 0.125}],
     "fgsm_rs": [{"epsilon": FALLING}, {"epsilon": FALLING, "step_size": 0.125}],
+    "assigned_fgsm": [
+        {"epsilon": FALLING, "source": source}
+        for source in ("same_class", "other_class", "universal")
+    ],
     "pgd": [{"epsilon": FALLING, "steps": 3}, {"epsilon": FALLING, "steps": 1, "step_size": 0.2}],
 }
 
@@ -36,6 +40,7 @@ BOUNDS = {
         settings.noise * settings.epsilon(t) + (settings.step_size or settings.epsilon)(t)
     ),
     "fgsm_rs": lambda settings, t: settings.epsilon(t),
+    "assigned_fgsm": lambda settings, t: settings.epsilon(t),
     "pgd": lambda settings, t: settings.epsilon(t),
 }
 
@@ -46,6 +51,7 @@ DESCRIPTIONS = {
     "free": {"epsilon", "replays", "gamma"},
     "n_fgsm": {"epsilon"},
     "fgsm_rs": {"epsilon"},
+    "assigned_fgsm": {"epsilon"},
     "pgd": {"epsilon"},
 }
 

@@ -15,6 +15,17 @@ def test_it_starts_as_the_identity_at_any_size(height, width, channels):
 
 
 @pytest.mark.parametrize("height, width", SIZES)
+def test_without_the_skip_connection_it_predicts_the_image(height, width):
+    images = torch.rand(2, 3, height, width)
+    denoiser = Denoiser(DenoiserSettings(width=2, skip=False))
+    denoised = denoiser(images)
+    assert denoised.shape == images.shape
+    torch.nn.init.zeros_(denoiser.decoder[3].weight)
+    torch.nn.init.constant_(denoiser.decoder[3].bias, 0.25)
+    assert torch.equal(denoiser(images), torch.full_like(images, 0.25))
+
+
+@pytest.mark.parametrize("height, width", SIZES)
 def test_a_trained_denoiser_keeps_the_shape(height, width):
     denoiser = Denoiser(DenoiserSettings(width=2))
     torch.nn.init.normal_(denoiser.decoder[3].weight)

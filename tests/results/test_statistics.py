@@ -82,6 +82,9 @@ def test_the_paired_t_test_agrees_with_scipy_on_the_two_rows():
 
 def test_equal_differences_have_no_p_value():
     assert paired_t_test([0.1, 0.1, 0.1]) == (pytest.approx(0.1), pytest.approx(0.1), None)
+    rounded = [100 * (0.35 - 0.34), 100 * (0.85 - 0.84), 100 * (0.15 - 0.14)]
+    assert len(set(rounded)) > 1 and paired_t_test(rounded).p is None
+    assert paired_t_test([0.0, 0.0]).p is None
 
 
 def test_mean_and_sample_deviation():

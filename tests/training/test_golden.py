@@ -47,6 +47,7 @@ ADVERSARY = {
     },
     "n_fgsm": {"epsilon": 0.05},
     "fgsm_rs": {"epsilon": 0.05},
+    "assigned_fgsm": {"epsilon": 0.05, "source": "same_class"},
     "pgd": {"epsilon": 0.05, "steps": 3},
 }
 OBJECTIVE = {
@@ -129,6 +130,7 @@ def test_every_golden_file_has_a_case():
         ("cached", "step_size", 0.02),
         ("n_fgsm", "noise", 1),
         ("fgsm_rs", "step_size", 0.05),
+        ("assigned_fgsm", "source", "same"),
         ("pgd", "steps", 2),
     ],
 )

@@ -23,6 +23,7 @@ STEEP = {
     "free": {"epsilon": 0.05, "gamma": 0.7},
     "n_fgsm": {"epsilon": 0.05},
     "fgsm_rs": {"epsilon": 0.05},
+    "assigned_fgsm": {"epsilon": 0.05, "source": "other_class"},
     "pgd": {"epsilon": 0.05, "steps": 2},
 }
 

@@ -17,9 +17,13 @@ class DenoiserSettings(Settings):
 
     Attributes:
         width: the channels at half resolution; there are twice as many at quarter resolution.
+        skip: whether it predicts what to add to the image. Default: it does. Without that, it
+            predicts the image, and does not start as the identity.
     """
 
     width: Annotated[int, Field(gt=0)] = 16
+    # No boolean default: it would change the identity of runs from before this setting.
+    skip: bool | None = None
 
 
 class Denoiser(nn.Module):
@@ -27,7 +31,7 @@ class Denoiser(nn.Module):
 
     It is cheap because it works at half and quarter resolution, and predicts what to add to the
     image. The last layer starts at zero: training begins with the identity, so that a pretrained
-    classifier gets the images that it knows.
+    classifier gets the images that it knows. Without ``skip`` it predicts the image itself.
     """
 
     def __init__(self, settings: DenoiserSettings) -> None:
@@ -50,9 +54,11 @@ class Denoiser(nn.Module):
             nn.Conv2d(width, 12, 3, padding=1),
             nn.PixelShuffle(2),
         )
-        last = self.decoder[3]
-        nn.init.zeros_(last.weight)  # type: ignore[arg-type]
-        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        self._skip = settings.skip is not False
+        if self._skip:
+            last = self.decoder[3]
+            nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the denoised images, of the shape (n, 3, height, width) of ``images``.
@@ -64,5 +70,6 @@ class Denoiser(nn.Module):
         padded = images
         if below or right:
             padded = functional.pad(images, (0, right, 0, below), mode="replicate")
-        noise: Tensor = self.decoder(self.encoder(padded))
-        return images + noise[..., :height, :width]
+        decoded: Tensor = self.decoder(self.encoder(padded))
+        decoded = decoded[..., :height, :width]
+        return images + decoded if self._skip else decoded

@@ -38,7 +38,6 @@ __all__ = [
     "overfitted",
     "paired_t_test",
     "pgd_fell",
-    "sign_flip",
     "t_interval",
     "wilson",
 ]

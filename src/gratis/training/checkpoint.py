@@ -44,6 +44,7 @@ class Position:
         seconds: the time spent on steps.
         saving: the time spent on saving the checkpoints before this one, in seconds.
         elapsed: the wall time of all processes that trained this run, in seconds.
+        threads: the CPU threads of the process that saved this; 0 if unknown.
         metrics_bytes: the length of ``metrics.jsonl`` at this position.
         finished: whether the planned passes are done.
         first_loss: the loss of the first step, before any update.
@@ -59,6 +60,7 @@ class Position:
     seconds: Amount = 0.0
     saving: Amount = 0.0
     elapsed: Amount = 0.0
+    threads: Count = 0
     metrics_bytes: Count = 0
     finished: bool = False
     first_loss: float | None = None

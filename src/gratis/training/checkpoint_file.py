@@ -58,8 +58,8 @@ def write(path: Path, tensors: Tensors, metadata: Metadata) -> None:
     flush_folder(path.parent)
 
 
-def copy(path: Path, to: Path) -> None:
-    """Copy ``path`` to ``to`` atomically.
+def copy(path: Path, to: Path, *, keep_previous: bool = False) -> None:
+    """Copy ``path`` to ``to`` atomically; ``keep_previous`` keeps the file that it replaces.
 
     Raises:
         GratisError: it cannot be written.
@@ -70,6 +70,9 @@ def copy(path: Path, to: Path) -> None:
             os.link(path, temporary)
         except OSError:
             shutil.copyfile(path, temporary)
+        if keep_previous and to.exists():
+            to.replace(previous(to))
+    flush_folder(to.parent)
 
 
 def read(path: Path, repair: bool = False) -> tuple[Tensors, Metadata]:

@@ -4,14 +4,16 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+import torch
 
 from gratis.errors import GratisError, Interrupted
 from gratis.progress import Bar, bar
-from gratis.training import checkpoint, checkpoint_file
+from gratis.training import checkpoint
 from gratis.training.divergence import (
     Divergence,
-    Overfitting,
     Rollback,
     rate_factor,
     refuse_rollback,
@@ -20,6 +22,7 @@ from gratis.training.divergence import (
 from gratis.training.identity import Identity
 from gratis.training.monitor import OverfittingMonitor
 from gratis.training.pacing import Pacing
+from gratis.training.rollback_points import RollbackPoints
 from gratis.training.save_policy import SavePolicy
 from gratis.training.time_budget import NewPlan
 from gratis.training.trainer import Trainer
@@ -66,13 +69,14 @@ class _Fit:
     ) -> None:
         self._trainer, self._identity = trainer, identity
         self._path = folder / "checkpoint.safetensors"
-        # The last checkpoint in which the monitor found no overfitting.
-        self._robust_path = folder / "checkpoint.robust.safetensors"
+        per_step = trainer.cost * trainer.batches.largest
+        self._points = RollbackPoints(folder, trainer.first_planned, per_step)
         self._save_policy = SavePolicy(trainer.settings.checkpoint_minutes)
         self._started = time.monotonic()
         self._fresh = not checkpoint.exists(self._path)
         if not self._fresh:
             trainer.restore(self._path, identity)
+            _warn_of_threads(trainer.position.threads)
         self._log = TrainingLog(trainer, folder / "metrics.jsonl", monitor)
         self._elapsed_before = trainer.position.elapsed
         self._pacing = Pacing(trainer, monitor)
@@ -98,6 +102,8 @@ class _Fit:
             while not (self._trainer.finished or stopping()):
                 self._step(progress_bar)
             self._save()
+            if self._trainer.finished:
+                self._points.remove()
         except Divergence as divergence:
             if stopping():
                 # The process that resumes the run diverges again, and rolls back.
@@ -114,6 +120,7 @@ class _Fit:
         """Make one step, then log, save and adapt to the budget where these are due."""
         trainer, position = self._trainer, self._trainer.position
         started, epoch, known = time.monotonic(), trainer.epoch, len(position.events)
+        passes = position.passes
         progress_bar.advance(trainer.step())
         if self._pacing.after_step(self._elapsed(), self._save_policy.last):
             progress_bar.resize(trainer.planned)
@@ -128,15 +135,17 @@ class _Fit:
             self._log.log_steps(progress_bar)
         position.seconds += time.monotonic() - started
         ended = int(trainer.epoch) > int(epoch) or trainer.finished
-        if ended and self._log_epoch(epoch, progress_bar) and not trainer.finished:
-            self._save_robust()
-        # Only after a check for divergence: a rollback goes to what is saved here. New events are
-        # saved at once, so that a process that resumes after a kill repeats them. A new plan is
-        # not: the time since the last checkpoint is lost anyway, and with it the plan's reason.
+        robust = ended and self._log_epoch(epoch, progress_bar)
+        point = robust or self._points.due(passes, position.passes)
+        if point and not trainer.finished:
+            self._save_point(robust)
+        # New events are saved at once, so that a process that resumes after a kill repeats them. A
+        # new plan is not: the time since the last checkpoint is lost anyway, and with it the
+        # plan's reason.
         due = (logged or ended) and self._save_policy.due(ended)
         lasting = any(not isinstance(event, NewPlan) for event in new_events)
-        if (lasting or due) and not trainer.finished:
-            self._save()
+        if (lasting or due) and not (point or trainer.finished):
+            self._save_if_sound()
 
     def _log_epoch(self, epoch: float, progress_bar: Bar) -> bool:
         """Log the end of an epoch; return whether a checkpoint must be saved."""
@@ -147,9 +156,7 @@ class _Fit:
         return save
 
     def _roll_back(self, divergence: Divergence, progress_bar: Bar) -> None:
-        """Go back to the last good checkpoint, by the rule of :mod:`gratis.training.divergence`.
-
-        After catastrophic overfitting that is the last one in which the monitor found none.
+        """Go back to an earlier position, by the rule of :mod:`gratis.training.divergence`.
 
         Raises:
             GratisError: ``on_divergence`` is ``stop``, or training has gone back too often.
@@ -158,8 +165,7 @@ class _Fit:
         reached = before.steps, trainer.epoch, before.passes
         where = f"{divergence} after epoch {trainer.epoch:.1f}"
         refuse_rollback(where, trainer.settings.on_divergence, before.events)
-        overfitted = isinstance(divergence, Overfitting) and self._robust_path.exists()
-        trainer.restore(self._robust_path if overfitted else self._path, self._identity)
+        trainer.restore(self._points.to_restore(divergence, self._path), self._identity)
         self._log.rewind()
         # Earlier rollbacks and micro-batching still apply, although they happened after the
         # restored checkpoint.
@@ -193,22 +199,48 @@ class _Fit:
     def _save_beginning(self) -> None:
         """Save the state before training, so that there is always a checkpoint to go back to."""
         try:
-            self._save_robust()
+            self._save_point(self._trainer.settings.on_overfitting == "rollback")
         except Divergence as divergence:
             raise GratisError(
                 f"{divergence} before training began; check model.weights"
             ) from divergence
 
-    def _save_robust(self) -> None:
-        """Save a checkpoint, and keep it to go back to after catastrophic overfitting."""
-        self._save()
-        if self._trainer.settings.on_overfitting == "rollback":
-            checkpoint_file.copy(self._path, self._robust_path)
+    def _save_point(self, robust: bool) -> None:
+        """Save a checkpoint to go back to, which is also the newest one."""
+        started = time.monotonic()
+        self._points.save(self._write, self._path, robust=robust)
+        self._trainer.position.saving += self._save_policy.note(started)
+
+    def _save_if_sound(self) -> None:
+        """Save, unless the state is not finite or the loss has exploded.
+
+        This depends on the clock. The decision to go back belongs to the lines of the log, the
+        positions of rollback points and the end, which do not.
+        """
+        with suppress(Divergence):
+            self._save()
 
     def _save(self) -> None:
         started = time.monotonic()
+        self._write(self._path)
+        self._trainer.position.saving += self._save_policy.note(started)
+
+    def _write(self, path: Path) -> None:
+        """Write the state to ``path``.
+
+        Raises:
+            Divergence: it is not finite, or the loss has exploded since the last line of the log.
+        """
         self._log.sync()
-        position = self._trainer.position
-        position.elapsed = self._elapsed()
-        self._trainer.save(self._path, self._identity)
-        position.saving += self._save_policy.note(started)
+        self._trainer.position.elapsed = self._elapsed()
+        self._trainer.save(path, self._identity)
+
+
+def _warn_of_threads(before: int) -> None:
+    """Say that a run continues on another number of CPU threads, which changes its numbers."""
+    now = torch.get_num_threads()
+    if before and before != now and not torch.cuda.is_available():
+        logger.warning(
+            f"this run was trained on {before} threads and continues on {now}: sums are added in "
+            f"another order, so low bits of the weights change; OMP_NUM_THREADS={before} avoids it"
+        )

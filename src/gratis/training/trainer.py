@@ -25,6 +25,7 @@ class Trainer:
 
     Attributes:
         cost: the passes of one replay of one image.
+        first_planned: the passes of the run before any change of plan; infinite with a budget.
         position: how far the run has come.
         averages: the means of what steps report, since the last line of the log of each kind.
         scheduled: the values of the schedules at the last step.
@@ -42,10 +43,10 @@ class Trainer:
         self._smallest_part = smallest_part(train_state.module)
         self.cost = passes_per_image * train_state.adversary.passes() * train_state.objective.views
         units = self.cost if settings.epoch_unit == "images" else 1.0
-        self._planned = settings.epochs * batches.image_count * units
+        self.first_planned = settings.epochs * batches.image_count * units
         if settings.budget is not None:
             # Until the pace of the run gives the first plan.
-            self._planned = math.inf
+            self.first_planned = math.inf
         self.position = checkpoint.Position(images=batches.image_count)
         self.averages = {"step": Averages(), "epoch": Averages()}
         self.scheduled: dict[str, float] = {}
@@ -118,6 +119,7 @@ class Trainer:
             Divergence: weights or another part of the state are not finite.
         """
         self.position.finished = self.finished
+        self.position.threads = torch.get_num_threads()
         averages = {
             f"{name}.{key}": value
             for name, own in self.averages.items()
@@ -126,7 +128,7 @@ class Trainer:
         checkpoint.save(path, self.train_state, self.position, averages, identity)
 
     def _plan(self) -> Plan:
-        return plan_after(self.position.events, self._planned)
+        return plan_after(self.position.events, self.first_planned)
 
     def _train(self, batch: Batch, t: float) -> dict[str, Tensor]:
         """Make the step, in as many micro-batches as memory requires; return its report."""

@@ -1,0 +1,70 @@
+"""The checkpoints that a rollback goes back to.
+
+They are chosen by the passes done and never by time, so that the same command goes back to the same
+step each time, on a slow machine as on a fast one and however often the run is stopped.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gratis.training import checkpoint_file
+from gratis.training.divergence import Divergence, Overfitting
+
+# At least one twentieth of the run and at least so many full steps are between two of them: saving
+# them costs little, in a short run of a small network too.
+_SHARE, _STEPS = 1 / 20, 200
+
+
+class RollbackPoints:
+    """The two checkpoints in the folder of a run that a rollback may go back to."""
+
+    def __init__(self, folder: Path, planned: float, passes_per_step: float) -> None:
+        """Choose the positions.
+
+        Args:
+            folder: the folder of the run.
+            planned: the passes of the whole run, as first planned.
+            passes_per_step: the passes of a step on a full batch.
+        """
+        self._newest = folder / "checkpoint.rollback.safetensors"
+        # The last one in which the monitor found no overfitting.
+        self._robust = folder / "checkpoint.robust.safetensors"
+        self._between = max(_SHARE * planned, _STEPS * passes_per_step)
+
+    def due(self, before: float, after: float) -> bool:
+        """Return whether a step that led from ``before`` to ``after`` passes reached a position."""
+        return int(after / self._between) > int(before / self._between)
+
+    def save(self, write: Callable[[Path], None], to: Path, *, robust: bool = False) -> None:
+        """Save the current state to go back to, and as the run's newest checkpoint ``to``.
+
+        Args:
+            write: writes the current state to a file.
+            to: the newest checkpoint. It is replaced last: a process that is killed in between
+                continues from before this position, and saves it again.
+            robust: whether to go back to this state also after catastrophic overfitting.
+
+        Raises:
+            Divergence: the state is not finite.
+            GratisError: the folder cannot be written.
+        """
+        write(self._newest)
+        if robust:
+            checkpoint_file.copy(self._newest, self._robust)
+        checkpoint_file.copy(self._newest, to, keep_previous=True)
+
+    def to_restore(self, divergence: Divergence, newest: Path) -> Path:
+        """Return the checkpoint to go back to after a divergence.
+
+        After catastrophic overfitting that is the last one in which the monitor found none. A run
+        that an earlier version began may have no checkpoint for this, and goes back to ``newest``.
+        """
+        if isinstance(divergence, Overfitting) and checkpoint_file.exists(self._robust):
+            return self._robust
+        return self._newest if checkpoint_file.exists(self._newest) else newest
+
+    def remove(self) -> None:
+        """Remove the files of a finished run."""
+        for path in (self._newest, self._robust):
+            path.unlink(missing_ok=True)
+            checkpoint_file.previous(path).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gratis.data import workers
+from gratis.data import processes, workers
 from gratis.data.decoding import write_images
 from gratis.data.raw import BrokenImage, RawSplit
 from gratis.errors import GratisError
@@ -82,24 +82,38 @@ def test_a_worker_killed_at_any_moment_never_hangs_the_decoding(tmp_path):
         assert not multiprocessing.active_children()
 
 
-@pytest.mark.parametrize("fault", [OSError(11, "no more"), ImportError("no semaphores")], ids=repr)
+@pytest.mark.parametrize("fault", [OSError(11, "no more"), MemoryError()], ids=repr)
 def test_where_no_process_can_be_started_threads_decode(tmp_path, monkeypatch, fault):
-    def refused(*_, **__):
+    def refused():
         raise fault
 
-    monkeypatch.setattr(workers, "ProcessPoolExecutor", refused)
+    monkeypatch.setattr(os, "fork", refused)
     assert decoders(tmp_path, IMAGES) == {os.getpid()}
+
+
+def test_where_few_processes_can_be_started_these_decode(tmp_path, monkeypatch):
+    fork, calls = os.fork, []
+
+    def refused():
+        calls.append(1)
+        if len(calls) > 2:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return fork()
+
+    monkeypatch.setattr(os, "fork", refused)
+    monkeypatch.setattr(workers, "cores", lambda: 4)
+    assert len(decoders(tmp_path, IMAGES) - {os.getpid()}) in (1, 2)
+    assert not multiprocessing.active_children()
 
 
 def test_processes_that_fail_to_start_are_replaced_by_threads(tmp_path, monkeypatch):
     def refused(_):
         raise OSError("no such call")
 
-    monkeypatch.setattr(workers.ctypes, "CDLL", refused)
+    monkeypatch.setattr(processes.ctypes, "CDLL", refused)
     assert decoders(tmp_path, IMAGES) == {os.getpid()}
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("started", [0, 1], ids=["no thread", "the pool's first thread only"])
 def test_where_no_thread_can_be_started_the_caller_decodes(tmp_path, monkeypatch, started):
     start, calls = threading.Thread.start, []
@@ -111,9 +125,12 @@ def test_where_no_thread_can_be_started_the_caller_decodes(tmp_path, monkeypatch
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refused)
-    monkeypatch.setattr(workers, "_START_SECONDS", 1)
-    assert decoders(tmp_path, IMAGES) == {os.getpid()}
-    assert len(calls) > started
+    monkeypatch.setattr(workers, "cores", lambda: 2)
+    assert decoders(tmp_path, 100) == {os.getpid()}
+    assert len(calls) == started + 1
+    # Processes need no thread of this process.
+    assert os.getpid() not in decoders(tmp_path, IMAGES)
+    assert len(calls) == started + 1
     assert not multiprocessing.active_children()
 
 
@@ -125,12 +142,40 @@ def test_a_worker_that_is_killed_at_the_end_holds_nothing_up():
         assert not any(map(alive, found))
 
 
-def test_results_come_in_order_and_few_tasks_run_ahead(monkeypatch):
-    started = []
-    with workers.parallel_map(lambda task: started.append(task) or task, 50, 3, False) as results:
+def test_a_worker_killed_while_it_sends_a_large_result_holds_nothing_up(tmp_path, monkeypatch):
+    """The connection is full: the second worker waits in the middle of its result."""
+    monkeypatch.setattr(workers, "cores", lambda: 2)
+
+    def work(task):
+        if task == 1:
+            (tmp_path / str(os.getpid())).touch()
+        return bytes(task * 2**24)
+
+    with (
+        pytest.raises(GratisError, match="was killed"),
+        workers.parallel_map(work, 2, 2, processes=True) as results,
+    ):
+        next(results)
+        (process,) = waited(lambda: [int(path.name) for path in tmp_path.iterdir()])
+        assert waited(lambda: alive_and_waiting(process))
+        os.kill(process, signal.SIGKILL)
+        list(results)
+
+
+def alive_and_waiting(process: int) -> bool:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+@pytest.mark.parametrize("processes", [False, True], ids=["threads", "processes"])
+def test_results_come_in_order_and_few_tasks_run_ahead(tmp_path, processes):
+    def work(task):
+        (tmp_path / str(task)).touch()
+        return task
+
+    with workers.parallel_map(work, 50, 3, processes) as results:
         for expected, task in enumerate(results):
             assert task == expected
-            assert max(started) <= task + 3
+            assert max(int(path.name) for path in tmp_path.iterdir()) <= task + 3
 
 
 def test_few_images_are_decoded_without_processes(tmp_path):

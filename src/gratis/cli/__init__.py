@@ -1,44 +1,31 @@
-"""The command line."""
+"""The command line.
+
+Importing this package imports next to nothing: an interrupt during the imports of a command must
+find :func:`main` running, which ends without a traceback.
+"""
 
 import sys
 
-import typer
+from gratis.cli.interrupts import quiet_interrupts
+from gratis.cli.streams import Surviving, is_reader_gone, surviving_streams
 
-from gratis.cli.allocator import keep_memory
-from gratis.cli.app import app, known_options
-from gratis.cli.hints import refuse_options_of_others
-from gratis.cli.logs import show_messages
-from gratis.errors import GratisError
-
-__all__ = ["app", "main"]
-
-
-_LOWER = "out of memory; lower train.batch_size or evaluate.batch_size, or choose a smaller model"
+__all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line; an error that the user can fix is one line and exit code 2."""
-    keep_memory()
-    show_messages()
-    try:
-        refuse_options_of_others(sys.argv[1:], known_options())
-        app()
-    except GratisError as error:
-        _complain(str(error), error.exit_code)
-    except OSError as error:
-        _complain(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
-    except (RuntimeError, MemoryError) as error:
-        if not _out_of_memory(error):
-            raise
-        _complain(_LOWER, 2)
+    with surviving_streams() as output, quiet_interrupts():
+        from gratis.cli.running import run
+
+        code = run()
+        output.flush()
+        if code == 0 and output.error is not None and not is_reader_gone(output.error):
+            code = _complain_of(output)
+    sys.exit(code)
 
 
-def _out_of_memory(error: Exception) -> bool:
-    # torch's own class, without importing torch for it; its allocator on a CPU has none.
-    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or "can't allocate memory" in str(error)
-
-
-def _complain(message: str, exit_code: int) -> None:
-    typer.secho(f"error: {message}" if exit_code == 2 else message, err=True)
-    sys.exit(exit_code)
+def _complain_of(output: Surviving) -> int:
+    """Say that results could not be printed, which are all that some commands make."""
+    reason = getattr(output.error, "strerror", None) or output.error
+    sys.stderr.write(f"error: standard output cannot be written ({reason})\n")
+    return 2

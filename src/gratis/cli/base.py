@@ -11,6 +11,7 @@ from gratis import progress
 from gratis.cli import output
 from gratis.cli.logs import LEVELS, show_messages
 from gratis.cli.options import NO_TYPE
+from gratis.errors import Interrupted
 
 Quiet = Annotated[
     bool,
@@ -44,7 +45,11 @@ def _with_levels(function: Callable[..., Any]) -> Callable[..., Any]:
         show_messages(LEVELS["quiet" if quiet else "verbose" if verbose else "normal"])
         progress.show_bars(not quiet)
         output.set_quiet(quiet)
-        return function(**options)
+        try:
+            return function(**options)
+        except KeyboardInterrupt as error:
+            # Typer's own handling differs between its versions.
+            raise Interrupted("stopped; run the same command again to continue") from error
 
     # Typer reads options from the signature and the annotations.
     signature = inspect.signature(function, eval_str=True)

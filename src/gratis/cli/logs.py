@@ -2,6 +2,7 @@
 
 import logging
 
+from gratis.errors import printable
 from gratis.progress import console
 
 LEVELS = {"quiet": logging.WARNING, "normal": logging.INFO, "verbose": logging.DEBUG}
@@ -13,7 +14,8 @@ class ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record."""
         # Not rich's own handler: it breaks long lines where the output is no terminal.
-        console.print(self.format(record), markup=False, soft_wrap=True)
+        # Strangers' names must not control the terminal.
+        console.print(printable(self.format(record)), markup=False, soft_wrap=True)
 
 
 def show_messages(level: int = logging.INFO) -> None:

@@ -3,8 +3,12 @@
 import re
 from pathlib import Path
 
-# Control characters, line and paragraph separators, changes of direction, lone surrogates.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control characters, line and paragraph separators, marks and changes of direction, invisible tags,
+# lone surrogates.
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+    r"\U000e0000-\U000e007f]"
+)
 
 
 class GratisError(Exception):
@@ -16,6 +20,10 @@ class GratisError(Exception):
 
     exit_code = 2
 
+    def __init__(self, *lines: str) -> None:
+        """Make the message of ``lines``, each :func:`printable` whatever it quotes."""
+        super().__init__("\n".join(map(printable, lines)))
+
 
 class Interrupted(GratisError):
     """A run stopped at the user's request; the message says how to resume it."""
@@ -25,7 +33,7 @@ class Interrupted(GratisError):
 
 def file_error(path: Path, problem: str, remedy: str = "") -> GratisError:
     """Return an error that names ``path``, its problem and a remedy."""
-    return GratisError(printable(f"{path}: {problem}" + (f"; {remedy}" if remedy else "")))
+    return GratisError(f"{path}: {problem}" + (f"; {remedy}" if remedy else ""))
 
 
 def printable(text: str) -> str:

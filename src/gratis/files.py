@@ -1,21 +1,30 @@
 """Atomic files and folders, folder locks, and JSON files."""
 
+import errno
 import glob
 import json
+import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from gratis.errors import GratisError, file_error
+from gratis.errors import file_error
+from gratis.regular_files import read_limited, refuse_link, unwritable
+
+logger = logging.getLogger(__name__)
 
 LOCK = ".lock"
+# What systems report where a file system has no locks, as some network file systems.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+# Far above any file of gratis.
+_LARGEST_JSON, _DEEPEST_JSON = 16 * 2**20, 50
 # The suffix of the temporary folder in which a file or a folder is written.
 _FILE, _FOLDER = ".file.partial", ".partial"
 # What the temporary folder of a folder holds: the new folder, the old one, and the writer's lock.
@@ -41,7 +50,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
                 os.fsync(stream.fileno())
             temporary.replace(path)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
 @contextmanager
@@ -75,7 +84,7 @@ def atomic_folder(
             _swap(temporary, folder, keep=replaces is None)
             flush_folder(folder.parent)
     except OSError as error:
-        raise _unwritable(folder, error, remedy) from error
+        raise unwritable(folder, error, remedy) from error
 
 
 @contextmanager
@@ -88,10 +97,6 @@ def _temporary_folder(path: Path, suffix: str) -> Iterator[Path]:
         suffix, f".{path.name}.", path.parent, ignore_cleanup_errors=True
     ) as name:
         yield Path(name)
-
-
-def _unwritable(path: Path, error: OSError, remedy: str = "choose another folder") -> GratisError:
-    return file_error(path, f"cannot be written ({error.strerror or error})", remedy)
 
 
 def _refuse_others(folder: Path, known: frozenset[str]) -> None:
@@ -128,6 +133,9 @@ def _recover(folder: Path) -> None:
     """Clean up after killed processes that were writing ``folder``."""
     for temporary in folder.parent.glob(f".{glob.escape(folder.name)}.*{_FOLDER}"):
         writer = temporary / _WRITER
+        # The folder of a stranger may lead elsewhere.
+        if temporary.is_symlink() or writer.is_symlink():
+            continue
         with suppress(Timeout, FileNotFoundError):
             # A process creates its temporary folder a moment before it locks it.
             if not writer.exists() and time.time() - temporary.stat().st_mtime < 60:
@@ -160,11 +168,18 @@ def locked(folder: Path) -> Iterator[None]:
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     lock = FileLock(make_folder(folder) / LOCK)
+    refuse_link(folder / LOCK)
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
         problem = "another process is using this folder"
         raise file_error(folder, problem, "wait for it, or choose another folder") from error
+    except NotImplementedError:
+        _warn_of_no_locks(folder)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise unwritable(folder / LOCK, error) from error
+        _warn_of_no_locks(folder)
     try:
         for left in folder.glob(f".*{_FILE}"):
             shutil.rmtree(left, ignore_errors=True)
@@ -178,6 +193,12 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def _warn_of_no_locks(folder: Path) -> None:
+    logger.warning(
+        f"{folder}: this file system has no locks; make sure that no other process uses the folder"
+    )
+
+
 def make_folder(path: Path) -> Path:
     """Return ``path`` after creating it and checking that it can be written.
 
@@ -188,7 +209,7 @@ def make_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     return path
 
 
@@ -207,14 +228,35 @@ def read_json(path: Path, remedy: str = "delete this file and run again") -> Any
     """Return the content of a JSON file; if it is damaged, the message ends with ``remedy``.
 
     Raises:
-        GratisError: the file is missing or is not JSON.
+        GratisError: the file is missing, cannot be read, is not JSON, is nested more deeply than
+            any file of gratis, or has more than 16 MiB.
     """
     try:
-        # A named pipe would block, and a device may never end.
-        if path.exists() and not path.is_file():
-            raise OSError("not a regular file")
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_limited(path, _LARGEST_JSON))
+        if _depth(content) > _DEEPEST_JSON:
+            raise ValueError("nested too deeply")
+        return content
     except FileNotFoundError as error:
         raise file_error(path, "does not exist") from error
+    except PermissionError as error:
+        raise file_error(path, f"cannot be read ({error.strerror})", "make it readable") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise file_error(path, f"is not readable JSON ({error})", remedy) from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise file_error(path, f"is not readable JSON ({reason})", remedy) from error
+
+
+def _depth(content: object) -> int:
+    """Return how deeply JSON is nested, or one level more than is accepted."""
+    level, depth = [content], 0
+    while depth <= _DEEPEST_JSON:
+        level = [inner for each in level for inner in _inside(each)]
+        if not level:
+            break
+        depth += 1
+    return depth
+
+
+def _inside(content: object) -> Iterable[object]:
+    if isinstance(content, dict):
+        return content.values()
+    return content if isinstance(content, list) else ()

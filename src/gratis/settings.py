@@ -26,7 +26,7 @@ from gratis.errors import GratisError, file_error, printable
 Kind = TypeVar("Kind", bound="Settings")
 
 _INTEGERS = 2**63
-_SHOWN, _LINE = 60, 500
+_SHOWN, _LINE, _LONGEST_LINE = 60, 500, 2_000
 # The number at the end of the message about a value out of range.
 _REFUSED_NUMBER = re.compile(r"(?:, not |\(got '?)(\d+(?:\.\d+)?)(?:'?\))?$")
 
@@ -56,6 +56,8 @@ class Settings(BaseModel):
 
 
 def _line(text: str) -> str:
+    if len(text) > _LONGEST_LINE:
+        raise ValueError(f"must be at most {_LONGEST_LINE:,} characters")
     if printable(text) != text:
         raise ValueError("must be one line of text without control characters")
     return text
@@ -162,9 +164,9 @@ def validate(kind: type[Kind], content: object, source: str) -> Kind:
     except ValidationError as error:
         unique = problems(error, kind)
         if len(unique) == 1:
-            raise GratisError(printable(f"{source}: {unique[0]}")) from error
-        title = printable(f"{source}: {len(unique)} problems")
-        raise GratisError("\n".join([title] + [f"  {line}" for line in unique])) from error
+            raise GratisError(f"{source}: {unique[0]}") from error
+        listed = [f"  {line}" for line in unique]
+        raise GratisError(f"{source}: {len(unique)} problems", *listed) from error
 
 
 def problems(error: ValidationError, kind: type[BaseModel], *above: str) -> list[str]:

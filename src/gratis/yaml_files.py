@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from gratis.errors import GratisError, file_error, printable
+from gratis.regular_files import open_regular
 
 # Far above any recipe. Reading 100 kB takes a few seconds at worst; functions that walk through the
 # content recurse once per level; larger integers do not fit into a tensor.
@@ -83,10 +84,7 @@ def read_text(path: Path) -> str:
         GratisError: the file is missing, is not UTF-8, or has more than ``LARGEST`` bytes.
     """
     try:
-        # A named pipe would block.
-        if path.exists() and not path.is_file():
-            raise OSError("not a regular file")
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             raw = stream.read(LARGEST + 1)
         if len(raw) > LARGEST:
             raise file_error(path, f"is too large for settings (more than {LARGEST:,} bytes)")

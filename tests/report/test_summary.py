@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gratis.report import group
-from gratis.report.runs import LogLine, Run
+from gratis.report.log_lines import LogLine
+from gratis.report.runs import Run
 from gratis.report.summary import summarise
 from gratis.results.measurement import Measurement
 

@@ -88,10 +88,13 @@ def report(
     It goes to DIR, or into the folder 'report' of the first RUN. Without --show it has images of
     the most robust recipe, the baseline and the first recipe with a denoiser.
     """
+    from gratis.regular_files import refuse_link
     from gratis.report import choose, read_runs, write_page
 
     found = read_runs(runs)
     chosen = choose(found.runs, show or []) if images else []
     folder = out or runs[0] / "report"
+    if out is None:
+        refuse_link(folder)
     write_page(found, chosen, folder)
     print_folder(folder, "report.html, report.md")

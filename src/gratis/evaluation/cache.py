@@ -7,6 +7,7 @@ determines the outcomes: another model, data set, attack or seed gives another n
 import glob
 import inspect
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 from torch import nn
 
 from gratis.digests import digest, file_digest
@@ -25,6 +25,7 @@ from gratis.evaluation.evaluated_model import EvaluatedModel, Outcome
 from gratis.evaluation.tasks import EvalTask
 from gratis.files import atomic_file, read_json, write_json
 from gratis.results import Check
+from gratis.results.arrays import load_arrays
 from gratis.settings import validate
 from gratis.validation_sets.manifest import split_hash, weights_hash
 
@@ -63,7 +64,7 @@ class TaskCache:
         for path in _files(stem):
             self._merge(**self._read(path))
             # Not the number of files: one may have been deleted.
-            self._files = int(path.stem.rpartition("-")[2]) + 1
+            self._files = _number(path) + 1
 
     def add(self, index: NDArray[np.int64], outcome: Outcome, seconds: float) -> None:
         """Add the outcome on the images at ``index``, also on disk.
@@ -102,22 +103,33 @@ class TaskCache:
     def _read(self, path: Path) -> dict[str, NDArray[Any]]:
         problem = "is not part of an evaluation"
         remedy = "delete this file and evaluate again"
-        try:
-            found = load_file(path)
-            index, correct, seconds = found["index"], found["correct"], found["seconds"]
-        except (OSError, SafetensorError, KeyError) as error:
-            raise file_error(path, f"{problem} ({error})", remedy) from error
-        fooled = np.count_nonzero(~correct) if correct.dtype == bool else -1
+        found = load_arrays(path, problem, remedy).arrays
+        if not {"index", "correct", "seconds"} <= found.keys():
+            raise file_error(path, problem, remedy)
+        index, correct, seconds = found["index"], found["correct"], found["seconds"]
+        fooled = int(np.count_nonzero(~correct)) if correct.dtype == bool else -1
         fits = (
-            index.dtype == np.int64
+            fooled >= 0
+            and index.dtype == np.int64
+            and index.ndim == 1
             and index.shape == correct.shape
             and bool(((index >= 0) & (index < len(self.known))).all())
             and seconds.shape == (1,)
-            and len(found.get("examples", correct[~correct])) == fooled
+            and seconds.dtype == np.float64
+            and np.isfinite(seconds).all()
+            and _are_examples(found.get("examples"), fooled)
         )
         if not fits or found.keys() - {"index", "correct", "seconds", "examples"}:
             raise file_error(path, problem, remedy)
         return found
+
+
+def _are_examples(examples: NDArray[Any] | None, fooled: int) -> bool:
+    if examples is None:
+        return True
+    return (
+        examples.ndim == 4 and len(examples) == fooled and examples.dtype in (np.uint8, np.float32)
+    )
 
 
 class EvaluationCache:
@@ -155,7 +167,10 @@ class EvaluationCache:
         path = stem.with_suffix(".json")
         if not path.exists():
             write_json(path, [check.model_dump(mode="json") for check in compute()])
-        return tuple(validate(Check, check, f"{path} (delete it)") for check in read_json(path))
+        content = read_json(path)
+        if not isinstance(content, list):
+            raise file_error(path, "holds no sanity checks", "delete it")
+        return tuple(validate(Check, check, f"{path} (delete it)") for check in content)
 
     def _stem(self, name: str, determines: str) -> Path | None:
         """Return the start of the names of the files that hold outcomes of this key."""
@@ -166,9 +181,17 @@ class EvaluationCache:
 
 
 def _files(stem: Path | None) -> list[Path]:
+    """Return the files of a task in their order; others that are named alike are not its own."""
     if stem is None:
         return []
-    return sorted(stem.parent.glob(f"{glob.escape(stem.name)}-*.safetensors"))
+    found = stem.parent.glob(f"{glob.escape(stem.name)}-*.safetensors")
+    return sorted(path for path in found if _number(path) >= 0)
+
+
+def _number(path: Path) -> int:
+    """Return the number in the name of a file, or -1 if it has none."""
+    digits = path.stem.rpartition("-")[2]
+    return int(digits) if re.fullmatch(r"[0-9]{6,12}", digits) else -1
 
 
 def _key(evaluated: EvaluatedModel) -> str:

@@ -11,7 +11,7 @@ from torch import nn
 from gratis.attacks import BALLS, frozen
 from gratis.data.batches import to_float
 from gratis.data.dataset import Split
-from gratis.errors import file_error
+from gratis.errors import GratisError, file_error
 from gratis.evaluation.evaluated_model import EvaluatedModel
 from gratis.results import Examples
 from gratis.torch_state import isolated
@@ -31,8 +31,12 @@ def collect(
     if evaluated.example_format == "float32":
         images = np.ascontiguousarray(to_float(images, "cpu").numpy())
     for row, i in enumerate(index.tolist()):
-        if i in found:
-            images[row] = found[i]
+        if i not in found:
+            continue
+        if found[i].shape != images[row].shape:
+            remedy = "delete the folder 'evaluation' and evaluate again"
+            raise GratisError(f"the stored example of image {i} has another size; {remedy}")
+        images[row] = found[i]
     return Examples(images, index, split.labels[index], epsilon)
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from gratis.report import charts
 from gratis.report.charts import BLUE, GREEN, INK, MUTED, ORANGE, PINK, RED, RULE, SKY, Chart
+from gratis.report.log_lines import LogLine
 from gratis.report.rows import Row
-from gratis.report.runs import LogLine, Run
+from gratis.report.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

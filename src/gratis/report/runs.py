@@ -8,40 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from gratis.errors import file_error
 from gratis.files import read_json
+from gratis.report.log_lines import LogLine, read_log
 from gratis.report.rows import WORST
 from gratis.results import METRICS, Measurement, Results, SampleImages
 from gratis.results.sample_images import FILE
 
 _SECONDS = TypeAdapter(dict[str, float], config=ConfigDict(strict=True, allow_inf_nan=False))
 _RECIPE, _RESULTS = "recipe.yaml", "results.json"
-
-
-class LogLine(BaseModel):
-    """The fields of one line of ``metrics.jsonl`` that a report uses.
-
-    Attributes:
-        epoch: passes done / training images.
-        kind: ``step``, ``epoch`` or ``rollback``.
-        loss: the training loss.
-        accuracy: the accuracy on the training batches, in [0, 1].
-        epsilon: the epsilon of training, in [0, 1] units of pixel value.
-        replays: the replays of a batch.
-        held_out: accuracies on held-out training images, by metric, in [0, 1].
-    """
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-    epoch: float
-    kind: str = ""
-    loss: float | None = None
-    accuracy: float | None = None
-    epsilon: float | None = None
-    replays: float | None = None
-    held_out: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +115,7 @@ def _read_run(path: Path) -> Run:
         path,
         results,
         measurement,
-        _read_log(path / "metrics.jsonl"),
+        read_log(path / "metrics.jsonl"),
         _read_seconds(path / "evaluation" / "seconds.json"),
         _read_sample_images(path / "evaluation" / FILE, measurement),
     )
@@ -166,24 +143,6 @@ def _read_seconds(path: Path) -> Mapping[str, float]:
         return _SECONDS.validate_python(read_json(path, remedy))
     except ValidationError as error:
         raise file_error(path, "holds no seconds of tasks", remedy) from error
-
-
-def _read_log(path: Path) -> list[LogLine]:
-    remedy = "restore it, or delete it: without it the report shows no training curves"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        raise file_error(path, f"cannot be read ({error})", remedy) from error
-    found = []
-    for number, line in enumerate(lines, 1):
-        try:
-            found.append(LogLine.model_validate_json(line))
-        except ValidationError as error:
-            problem = f"line {number} is no line of a log ({error.errors()[0]['msg']})"
-            raise file_error(path, problem, remedy) from error
-    return found
 
 
 def _told_apart(runs: Sequence[Run]) -> list[Run]:

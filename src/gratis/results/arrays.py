@@ -10,6 +10,7 @@ from safetensors.numpy import save
 
 from gratis.errors import file_error
 from gratis.files import atomic_file
+from gratis.regular_files import require_regular
 
 
 class Arrays(NamedTuple):
@@ -45,11 +46,16 @@ def load_arrays(path: Path, problem: str, remedy: str) -> Arrays:
         GratisError: the file is missing or damaged.
     """
     try:
+        require_regular(path)
         with safe_open(path, "numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return Arrays(arrays, file.metadata() or {})
     except FileNotFoundError as error:
         raise file_error(path, "does not exist", remedy) from error
+    except PermissionError as error:
+        raise file_error(path, f"cannot be read ({error.strerror})", "make it readable") from error
+    except MemoryError:
+        raise
     # The library raises many kinds of errors, such as a KeyError for a type that numpy lacks.
     except Exception as error:
         raise file_error(path, f"{problem} ({error})", remedy) from error

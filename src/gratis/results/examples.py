@@ -60,9 +60,9 @@ class Examples:
         return examples
 
     def _consistent(self) -> bool:
-        n = len(self.index)
         return (
-            n > 0
+            self.index.ndim == 1
+            and len(self.index) > 0
             and self.images.dtype in (np.float32, np.uint8)
             and self.images.ndim == 4
             and self.index.shape == self.labels.shape == self.images.shape[:1]

@@ -1,15 +1,19 @@
 """The schema of ``results.json``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from gratis.files import read_json, write_text
 from gratis.renames import present_names
 from gratis.results.overfitting import overfitted
+from gratis.results.task_settings import known_settings
 from gratis.settings import Line, Settings, validate
 
+# A cost or a count, far below what a float can hold: sums and charts must not overflow.
+Amount = Annotated[float, Field(ge=0, le=1e30)]
+Count = Annotated[int, Field(ge=0, le=10**15)]
 # Share of the images that are classified correctly, in [0, 1].
 Accuracy = Annotated[float, Field(ge=0, le=1)]
 
@@ -17,14 +21,14 @@ Accuracy = Annotated[float, Field(ge=0, le=1)]
 METRICS = ("clean", "geometric", "fgsm_transfer", "transfer", "fgsm", "pgd")
 
 
-class Paper(Settings):
+class Paper(Settings, extra="ignore"):
     """The values of a row in the paper's Table 1, in percent; ``None`` where it has none."""
 
-    geometric: float | None = None
-    fgsm_transfer: float | None = None
+    geometric: Annotated[float, Field(ge=0, le=100)] | None = None
+    fgsm_transfer: Annotated[float, Field(ge=0, le=100)] | None = None
 
 
-class TaskResult(Settings):
+class TaskResult(Settings, extra="ignore"):
     """The result of one task of a suite.
 
     Attributes:
@@ -39,15 +43,22 @@ class TaskResult(Settings):
         settings: the settings of the attack, or the kind of corruption.
     """
 
-    name: str
+    name: Line
     accuracy: Accuracy
-    threat: str
+    threat: Line
     standalone: bool
-    images: int
-    settings: dict[str, Any]
+    images: Count
+    settings: Annotated[dict[str, Any], AfterValidator(known_settings)]
+
+    @model_validator(mode="after")
+    def _curve_has_an_epsilon(self) -> Self:
+        epsilon = self.settings.get("attack", {}).get("epsilon")
+        if self.threat == "curve" and (epsilon is None or epsilon > 1):
+            raise ValueError("settings: a task of the curve needs an attack.epsilon in [0, 1]")
+        return self
 
 
-class Check(Settings):
+class Check(Settings, extra="ignore"):
     """One sanity check: whether the accuracy under attack is credible.
 
     Attributes:
@@ -61,13 +72,13 @@ class Check(Settings):
 
     name: Line
     passed: bool
-    figures: dict[str, float]
+    figures: dict[Line, float]
     rule: Line
     advice: Line
-    images: Annotated[int, Field(ge=0)]
+    images: Count
 
 
-class Results(Settings):
+class Results(Settings, extra="ignore"):
     """The results of one evaluation: what was measured, how, on what, and the cost of training.
 
     Accuracies are shares in [0, 1] over ``n`` validation images; ``epsilon`` is the L-infinity
@@ -77,7 +88,7 @@ class Results(Settings):
     ``robust_l2`` over its L2 attacks, ``geometric_worst`` over random positions, and
     ``corruptions`` the mean over all kinds and severities; ``None`` where the suite has none.
     Suites beyond ``table`` have sanity ``checks``. An external model has 0 ``passes``, ``epochs``
-    and ``seconds``.
+    and ``seconds``. Fields that a newer version wrote are ignored.
 
     ``flops`` are the floating-point operations of training, as
     :func:`gratis.run.flops.training_flops` counts them; ``None`` for an external model, and in
@@ -98,34 +109,34 @@ class Results(Settings):
     fgsm: Accuracy | None = None
     pgd: Accuracy | None = None
 
-    suite: str = "table"
+    suite: Line = "table"
     robust: Accuracy | None = None
     robust_l2: Accuracy | None = None
     geometric_worst: Accuracy | None = None
     corruptions: Accuracy | None = None
-    tasks: tuple[TaskResult, ...] = ()
-    checks: tuple[Check, ...] = ()
+    tasks: Annotated[tuple[TaskResult, ...], Field(max_length=10_000)] = ()
+    checks: Annotated[tuple[Check, ...], Field(max_length=1_000)] = ()
 
     n: Annotated[int, Field(gt=0)]
     classes: Annotated[int, Field(gt=1)]
     epsilon: Annotated[float, Field(ge=0, le=1)]
-    pgd_steps: int
+    pgd_steps: Count
 
     data: Line
-    train_images: int
+    train_images: Count
     backbone: Line
-    parameters: int
-    image_size: int
-    input_size: int
+    parameters: Count
+    image_size: Count
+    input_size: Count
 
-    passes: float
-    flops: Annotated[float, Field(ge=0)] | None = None
-    epochs: float
-    seconds: float
+    passes: Amount
+    flops: Amount | None = None
+    epochs: Amount
+    seconds: Amount
     device: Line
-    commit: str | None = None
+    commit: Line | None = None
     resolved: Annotated[dict[str, Any], AfterValidator(present_names)] = Field(default_factory=dict)
-    versions: dict[str, str] = Field(default_factory=dict)
+    versions: dict[Line, Line] = Field(default_factory=dict)
 
     @property
     def curve(self) -> list[tuple[float, float]]:

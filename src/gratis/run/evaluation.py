@@ -8,8 +8,9 @@ from lightning_fabric import Fabric
 
 from gratis.digests import digest
 from gratis.evaluation import EvaluateSettings, measure, require_libraries, rescore
-from gratis.files import locked, make_folder
+from gratis.files import make_folder
 from gratis.recipe import Recipe, with_evaluation
+from gratis.regular_files import refuse_link
 from gratis.results import Examples, Results, wilson
 from gratis.run.folder import RunFolder
 from gratis.run.loading import load_run
@@ -51,13 +52,15 @@ def evaluate_run(
     recipe = RunFolder(path).recipe()
     requested = with_evaluation(recipe, overrides)
     if out is None and requested.evaluate == recipe.evaluate:
-        with locked(path):
+        with RunFolder(path).locked():
             return measure_run(path, sets, data_root)
-    target = out or path / "evaluations" / _key(requested.evaluate)
+    target = out or RunFolder(path).evaluations / _key(requested.evaluate)
+    if out is None:
+        refuse_link(RunFolder(path).evaluations, target)
     if RunFolder(target).recipe_file.exists():
         raise RunFolder(target).occupied()
     make_folder(target)
-    with locked(target):
+    with RunFolder(target).locked():
         results = _measure_beside(path, requested, sets, data_root, RunFolder(target))
     logger.info("results in %s", target)
     return results

@@ -14,7 +14,7 @@ from gratis.evaluation import EvaluateSettings, measure, require_libraries
 from gratis.evaluation.evaluated_model import device_of
 from gratis.evaluation.model_validation import validate_model
 from gratis.evaluation.suites import FIXED
-from gratis.files import locked, make_folder
+from gratis.files import make_folder
 from gratis.model import InferenceModel
 from gratis.recipe import resolve_settings
 from gratis.results import Measurement, Results
@@ -134,7 +134,7 @@ def evaluate_model(model: nn.Module, plan: EvaluationPlan, out: Path | None = No
     if folder.recipe_file.exists():
         raise folder.occupied()
     make_folder(out)
-    with locked(out):
+    with folder.locked():
         sets, measured = _measured(model, plan, folder.geometric, folder.evaluation)
         save_measurement(folder, measured)
         with isolated(device_of(model)):

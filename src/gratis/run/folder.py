@@ -1,12 +1,16 @@
 """The folder of one run and the files in it."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gratis.data.info import DataInfo
 from gratis.digests import file_digest
 from gratis.errors import GratisError, file_error
-from gratis.files import make_folder, read_json, write_json, write_text
+from gratis.files import locked, make_folder, read_json, write_json, write_text
 from gratis.recipe import Recipe, read_recipe
+from gratis.regular_files import refuse_link
 from gratis.results import Results, sample_images
 from gratis.training.identity import differences
 from gratis.validation_sets.manifest import MANIFEST
@@ -28,9 +32,22 @@ class RunFolder:
         self.correct = path / "correct.safetensors"
         self.geometric = path / "geometric"
         self.evaluation = path / "evaluation"
+        self.evaluations = path / "evaluations"
         self.sample_images = self.evaluation / sample_images.FILE
         self.examples = path / "examples.safetensors"
         self._sets_file = path / "sets.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder's lock while the block runs.
+
+        Raises:
+            GratisError: another process holds it, the folder cannot be written, or a folder in it
+                is a symbolic link, through which files elsewhere would be written.
+        """
+        refuse_link(self.evaluation, self.geometric, self.evaluations)
+        with locked(self.path):
+            yield
 
     def check(self, recipe: Recipe) -> None:
         """Refuse to mix runs, before any work.
@@ -66,8 +83,8 @@ class RunFolder:
         Raises:
             GratisError: the note cannot be written.
         """
-        if self._noted("sets") != str(sets.absolute()):
-            write_json(self._sets_file, {"sets": str(sets.absolute())})
+        if self.sets_noted() != sets.absolute():
+            write_json(self._sets_file, self._note(sets))
 
     def note_measured(self, sets: Path) -> None:
         """Remember that the results are those on ``sets`` as they are now.
@@ -75,8 +92,13 @@ class RunFolder:
         Raises:
             GratisError: the note cannot be written.
         """
-        note = {"sets": str(sets.absolute()), "measured": file_digest(sets / MANIFEST)}
+        note = self._note(sets) | {"measured": file_digest(sets / MANIFEST)}
         write_json(self._sets_file, note)
+
+    def _note(self, sets: Path) -> dict[str, str]:
+        """Return where ``sets`` are, also relative to the run: both may move together."""
+        relative = os.path.relpath(sets.resolve(), self.path.resolve())
+        return {"sets": str(sets.absolute()), "relative": relative}
 
     def measured_on(self, sets: Path) -> bool:
         """Return whether the results are those on ``sets`` as they are now.
@@ -93,14 +115,23 @@ class RunFolder:
         Raises:
             GratisError: the note of it is damaged, or the sets are gone.
         """
-        noted = self._noted("sets")
-        if noted is None:
-            return None
-        if not Path(noted).is_dir():
-            raise file_error(
-                Path(noted), "the run's perturbed sets are gone", "name others with --sets"
-            )
-        return Path(noted)
+        found = self.sets_noted()
+        if found is not None and not found.is_dir():
+            raise file_error(found, "the run's perturbed sets are gone", "name others with --sets")
+        return found
+
+    def sets_noted(self) -> Path | None:
+        """Return where the run's perturbed sets are or were; ``None`` if it has none.
+
+        Raises:
+            GratisError: the note of it is damaged.
+        """
+        absolute, relative = self._noted("sets"), self._noted("relative")
+        if absolute is None or relative is None:
+            return None if absolute is None else Path(absolute)
+        # Those beside the run are its own, also where others lie at the place of before.
+        beside = Path(os.path.abspath(self.path.resolve() / relative))
+        return beside if (beside / MANIFEST).is_file() else Path(absolute)
 
     def _noted(self, key: str) -> str | None:
         if not self._sets_file.exists():

@@ -12,6 +12,7 @@ from gratis.errors import GratisError
 from gratis.evaluation import require_libraries
 from gratis.files import locked
 from gratis.recipe import Recipe, choose_rows, resolve_rows
+from gratis.regular_files import refuse_link
 from gratis.results import Results
 from gratis.results.measurement import Measurement
 from gratis.run.folder import RunFolder
@@ -51,13 +52,16 @@ def reproduce(baseline: Recipe, rows: Sequence[Recipe], out: Path, seeds: int) -
     for row in (baseline, *rows):
         if RunFolder(run_path(out, row)).results() is None:
             require_libraries(row.evaluate)
+    refuse_link(out / "runs", out / "perturbed")
     with locked(out):
         sets = make_sets(baseline, out)
         for seed in range(seeds):
             for row in rows:
                 logger.info(f"{row.title} (seed {seed})")
                 seeded = row.model_copy(update={"seed": seed})
-                results.append(train(seeded, run_path(out, seeded), sets))
+                path = run_path(out, seeded)
+                refuse_link(path)
+                results.append(train(seeded, path, sets))
     return results
 
 
@@ -87,6 +91,7 @@ def make_sets(baseline: Recipe, out: Path) -> Path:
     """
     logger.info(f"{baseline.title} (seed {baseline.seed}), the baseline of the transfer sets")
     path, sets = run_path(out, baseline), out / "perturbed"
+    refuse_link(path)
     train_only(baseline, path)
     ensure_sets(path, sets)
     return sets

@@ -71,7 +71,8 @@ class ModelSource:
     def name(self) -> str:
         """The name of the model, which is also the name of a folder."""
         stem = Path(self.target).stem if self.kind == "onnx" else self.target
-        return re.sub(r"[^\w.-]+", "-", stem)
+        # A name of dots is another folder.
+        return re.sub(r"[^\w.-]+", "-", stem).strip(".") or "model"
 
     @property
     def suite(self) -> Suite:

@@ -9,7 +9,6 @@ import torch
 from gratis.data.info import DataInfo
 from gratis.errors import Interrupted, file_error
 from gratis.evaluation import require_libraries
-from gratis.files import locked
 from gratis.recipe import Recipe, with_overrides
 from gratis.results import Results
 from gratis.run.build import build_trainer
@@ -46,7 +45,7 @@ def train(recipe: Recipe, path: Path, sets: Path | None = None) -> Results:
     if folder.results() is None:
         # Before training, which may take hours.
         require_libraries(recipe.evaluate)
-    with locked(path):
+    with folder.locked():
         _train(recipe, path, sets)
         finished = folder.results()
         if finished is None or not _still_holds(finished, folder, sets):
@@ -79,7 +78,7 @@ def train_only(recipe: Recipe, path: Path) -> None:
     Raises:
         GratisError: as :func:`train`.
     """
-    with locked(path):
+    with RunFolder(path).locked():
         _train(recipe, path, None)
 
 

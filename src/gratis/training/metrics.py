@@ -12,6 +12,10 @@ import torch
 from torch import Tensor
 
 from gratis.errors import file_error
+from gratis.regular_files import open_to_change, unwritable
+
+# No line of a log is longer.
+_LONGEST_LINE = 2**20
 
 
 class Averages:
@@ -79,7 +83,7 @@ class JsonLinesLog:
         """
         self._path = path
         with self._errors_named():
-            self._stream: BinaryIO = path.open("r+b" if path.exists() else "w+b")
+            self._stream: BinaryIO = open_to_change(path)
         self.rewind(keep_bytes)
 
     def rewind(self, keep_bytes: int) -> None:
@@ -90,9 +94,11 @@ class JsonLinesLog:
         """
         with self._errors_named():
             # A file that is shorter by now keeps its complete lines; truncate would pad it.
-            self._stream.seek(0)
-            kept = self._stream.read(keep_bytes)
-            self._stream.seek(kept.rfind(b"\n") + 1)
+            end = min(keep_bytes, self._stream.seek(0, os.SEEK_END))
+            start = max(0, end - _LONGEST_LINE)
+            self._stream.seek(start)
+            kept = self._stream.read(end - start)
+            self._stream.seek(start + kept.rfind(b"\n") + 1)
             self._stream.truncate()
 
     def write(self, line: dict[str, Any]) -> None:
@@ -105,17 +111,24 @@ class JsonLinesLog:
             self._stream.write((json.dumps(line) + "\n").encode())
             self._stream.flush()
 
-    def read(self) -> list[dict[str, Any]]:
-        """Return the lines so far.
+    def read(self, key: str) -> list[dict[str, Any]]:
+        """Return the lines so far that have ``key``.
 
         Raises:
-            GratisError: the file cannot be read.
+            GratisError: the file cannot be read, or a line is not JSON.
         """
         with self._errors_named():
             end = self._stream.tell()
             self._stream.seek(0)
-            lines = self._stream.read(end).splitlines()
-        return [json.loads(line) for line in lines]
+            quoted = json.dumps(key).encode()
+            lines = [line for line in self._stream if quoted in line]
+            self._stream.seek(end)
+        try:
+            found = map(json.loads, lines)
+            return [line for line in found if isinstance(line, dict) and key in line]
+        except ValueError as error:
+            remedy = "restore it, or train into a new folder with --out"
+            raise file_error(self._path, "is not the log of a run", remedy) from error
 
     def sync(self) -> int:
         """Flush all lines to the disk; return the length of the file in bytes.
@@ -138,5 +151,4 @@ class JsonLinesLog:
         try:
             yield
         except OSError as error:
-            problem = f"cannot be written ({error.strerror})"
-            raise file_error(self._path, problem, "choose another folder") from error
+            raise unwritable(self._path, error) from error

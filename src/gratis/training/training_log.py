@@ -148,7 +148,9 @@ class TrainingLog:
 
     def _pgd_before(self) -> list[float]:
         """Return the held-out PGD accuracies so far, also those of earlier processes."""
-        return [line["held_out"]["pgd"] for line in self._lines.read() if "held_out" in line]
+        held_out = [line["held_out"] for line in self._lines.read("held_out")]
+        found = [each.get("pgd") for each in held_out if isinstance(each, dict)]
+        return [pgd for pgd in found if isinstance(pgd, float)]
 
     def _refuse_divergence(self, kind: str) -> None:
         first = self._trainer.position.first_loss

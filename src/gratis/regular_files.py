@@ -1,0 +1,106 @@
+"""Open regular files only, and refuse links where something is written.
+
+Folders come from strangers. To open a named pipe blocks forever, a device may never end, a file may
+be larger than the memory, and a link may lead to any file of the user's.
+"""
+
+import errno
+import os
+import stat
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO
+
+from gratis.errors import GratisError, file_error
+
+# Windows has none of these.
+_NO_WAIT, _NO_FOLLOW = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_NOFOLLOW", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+
+# Errors of the machine and not of the file.
+_SCARCE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
+
+
+def require_regular(path: Path) -> None:
+    """Check that ``path`` is a regular file, or a link to one.
+
+    Raises:
+        OSError: it is missing, cannot be examined, or is something else.
+    """
+    _refuse_others(path.stat().st_mode, path)
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file for reading.
+
+    Raises:
+        OSError: it is missing, cannot be read, or is something else.
+    """
+    stream = os.fdopen(os.open(path, os.O_RDONLY | _NO_WAIT | _BINARY), "rb")
+    try:
+        _refuse_others(os.fstat(stream.fileno()).st_mode, path)
+    except OSError:
+        stream.close()
+        raise
+    return stream
+
+
+def read_limited(path: Path, limit: int) -> bytes:
+    """Return the content of a regular file of at most ``limit`` bytes.
+
+    Raises:
+        OSError: as :func:`open_regular`, or the file is larger.
+    """
+    with open_regular(path) as stream:
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit:,} bytes", str(path))
+    return content
+
+
+def open_to_change(path: Path) -> BinaryIO:
+    """Open a regular file for reading and writing in place; it is created if it is missing.
+
+    Raises:
+        GratisError: ``path`` is a symbolic link.
+        OSError: it cannot be written, or is something else.
+    """
+    refuse_link(path)
+    flags = os.O_RDWR | os.O_CREAT | _NO_FOLLOW | _NO_WAIT | _BINARY
+    stream = os.fdopen(os.open(path, flags, 0o666), "r+b")
+    try:
+        status = os.fstat(stream.fileno())
+        _refuse_others(status.st_mode, path)
+        if status.st_nlink > 1:
+            raise OSError(errno.EMLINK, "has several hard links; copy it first", str(path))
+    except OSError:
+        stream.close()
+        raise
+    return stream
+
+
+def refuse_link(*paths: Path) -> None:
+    """Check that none of ``paths`` is a symbolic link, where something is to be written below it.
+
+    Raises:
+        GratisError: one is.
+    """
+    for path in paths:
+        if path.is_symlink():
+            problem = "is a symbolic link, and nothing is written through it"
+            raise file_error(path, problem, "remove it, or put what it leads to in its place")
+
+
+def unwritable(path: Path, error: OSError, remedy: str = "choose another folder") -> GratisError:
+    """Return the error for a file or folder that cannot be written."""
+    reason = error.strerror or str(error)
+    if error.errno in _SCARCE:
+        return file_error(path, f"cannot be written now ({reason})", "free some and run again")
+    return file_error(path, f"cannot be written ({reason})", remedy)
+
+
+def _refuse_others(mode: int, path: Path) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))

@@ -49,6 +49,8 @@ class RollbackPoints:
             GratisError: the folder cannot be written.
         """
         write(self._newest)
+        # Of these one is enough; each may be large.
+        checkpoint_file.previous(self._newest).unlink(missing_ok=True)
         if robust:
             checkpoint_file.copy(self._newest, self._robust)
         checkpoint_file.copy(self._newest, to, keep_previous=True)
@@ -67,4 +69,3 @@ class RollbackPoints:
         """Remove the files of a finished run."""
         for path in (self._newest, self._robust):
             path.unlink(missing_ok=True)
-            checkpoint_file.previous(path).unlink(missing_ok=True)

@@ -36,13 +36,7 @@ def open_regular(path: Path) -> BufferedReader:
     Raises:
         OSError: it is missing, cannot be read, or is something else.
     """
-    stream = os.fdopen(os.open(path, os.O_RDONLY | _NO_WAIT | _BINARY), "rb")
-    try:
-        _refuse_others(os.fstat(stream.fileno()).st_mode, path)
-    except OSError:
-        stream.close()
-        raise
-    return stream
+    return os.fdopen(_opened(path, os.O_RDONLY), "rb")
 
 
 def read_limited(path: Path, limit: int) -> bytes:
@@ -66,17 +60,21 @@ def open_to_change(path: Path) -> BinaryIO:
         OSError: it cannot be written, or is something else.
     """
     refuse_link(path)
-    flags = os.O_RDWR | os.O_CREAT | _NO_FOLLOW | _NO_WAIT | _BINARY
-    stream = os.fdopen(os.open(path, flags, 0o666), "r+b")
+    descriptor = _opened(path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW)
+    if os.fstat(descriptor).st_nlink > 1:
+        os.close(descriptor)
+        raise OSError(errno.EMLINK, "it has several hard links; copy it first", str(path))
+    return os.fdopen(descriptor, "r+b")
+
+
+def _opened(path: Path, flags: int) -> int:
+    descriptor = os.open(path, flags | _NO_WAIT | _BINARY, 0o666)
     try:
-        status = os.fstat(stream.fileno())
-        _refuse_others(status.st_mode, path)
-        if status.st_nlink > 1:
-            raise OSError(errno.EMLINK, "has several hard links; copy it first", str(path))
+        _refuse_others(os.fstat(descriptor).st_mode, path)
     except OSError:
-        stream.close()
+        os.close(descriptor)
         raise
-    return stream
+    return descriptor
 
 
 def refuse_link(*paths: Path) -> None:

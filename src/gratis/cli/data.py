@@ -13,7 +13,7 @@ from gratis.cli.options import (
     SkipBroken,
     data_overrides,
 )
-from gratis.cli.output import print_json
+from gratis.cli.output import print_json, print_lines
 
 
 def data(
@@ -34,4 +34,4 @@ def data(
     if as_json:
         print_json(DataInfo.of(dataset).model_dump(mode="json"))
     else:
-        typer.echo(dataset.describe())
+        print_lines(dataset.describe())

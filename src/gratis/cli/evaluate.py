@@ -15,7 +15,7 @@ from gratis.cli.options import (
     SkipBroken,
     data_overrides,
 )
-from gratis.cli.output import print_checks, print_folder, print_json, print_results, print_tasks
+from gratis.cli.output import print_checks, print_folder, print_json, print_lines, print_results, print_tasks
 from gratis.errors import GratisError
 from gratis.settings import overrides_of
 
@@ -81,7 +81,7 @@ def evaluate(
         given = (overrides, data, skip_broken, weights, input_size, sets, suite, out)
         if any(given):
             raise GratisError("--from-examples: takes a run and --data-root, and no other option")
-        typer.echo(rescore_run(Path(model), from_examples, data_root))
+        print_lines(rescore_run(Path(model), from_examples, data_root))
         return
     source = ModelSource(model, weights, input_size)
     changes = [*overrides_of({"evaluate.suite": suite}), *(overrides or [])]

@@ -26,6 +26,11 @@ def set_quiet(quiet: bool) -> None:
     _quiet = quiet
 
 
+def print_lines(text: str) -> None:
+    """Print lines on standard output; what is in them cannot control the terminal."""
+    typer.echo("\n".join(map(printable, text.split("\n"))))
+
+
 def print_folder(folder: Path, files: str = "") -> None:
     """Print where the result is: with --quiet the path alone, which a script can read."""
     where = printable(str(folder))
@@ -109,7 +114,7 @@ def print_timing(title: str, timing: "Timing") -> None:
     columns = [Cell("part"), Cell("ms per step"), Cell("share")]
     print_table(Table(columns, rows, title=f"{title}, {timing.device}"))
     low, high = timing.share_range
-    typer.echo(
+    print_lines(
         f"{timing.images_per_second:.0f} images/s, {timing.passes_per_second:.0f} passes/s: "
         f"{timing.share:.3f} of the bare loop ({low:.3f} to {high:.3f}); "
         f"peak memory {timing.memory / 2**20:.0f} MiB"
@@ -132,4 +137,4 @@ def print_checks(results: "Results") -> None:
     if results.checks:
         print_table(checks_table(results.checks))
     for name, remedy in remedies(results.checks):
-        typer.echo(f"{name}: {remedy}")
+        print_lines(f"{name}: {remedy}")

@@ -7,6 +7,7 @@ import typer
 
 from gratis.cli.base import App
 from gratis.cli.options import Overrides, ProfileName, RecipeName
+from gratis.cli.output import print_lines
 from gratis.errors import GratisError
 
 recipes_app = App(help="List, show and copy recipes: one for each row of the table.")
@@ -17,7 +18,7 @@ def list_recipes() -> None:
     """List the recipes in the order of the table, and the profiles."""
     from gratis.packaged import describe
 
-    typer.echo(describe())
+    print_lines(describe())
 
 
 @recipes_app.command("show")
@@ -29,7 +30,7 @@ def show_recipe(
 
     # Recipes in a folder need the profile of that folder.
     sizes = profile or (default_profile(recipe, []) if "/" in recipe else None)
-    typer.echo(resolve(recipe, sizes, overrides or []).to_yaml(complete=True), nl=False)
+    print_lines(resolve(recipe, sizes, overrides or []).to_yaml(complete=True).rstrip("\n"))
 
 
 @recipes_app.command("copy")
@@ -47,4 +48,4 @@ def copy_recipe(
         raise GratisError(f"{to}: exists already; choose another name")
     write_text(to, read_text(recipe_path(recipe)))
     sizes = default_profile(recipe, []) or "digits"
-    typer.echo(f"in {to}; train it with: gratis train {to} --profile {sizes}")
+    print_lines(f"in {to}; train it with: gratis train {to} --profile {sizes}")

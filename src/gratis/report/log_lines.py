@@ -9,7 +9,7 @@ from gratis.regular_files import open_regular
 
 _REMEDY = "restore it, or delete it: without it the report shows no training curves"
 # No line of gratis is longer, and no chart shows more lines.
-_LONGEST, _MOST, _BYTES_OF_STEPS = 2**16, 50_000, 4 * 2**20
+_LONGEST, _MOST, _BYTES_OF_STEPS = 2**16, 50_000, 2 * 2**20
 _STEP = b'"kind": "step"'
 
 
@@ -53,15 +53,17 @@ def read_log(path: Path) -> list[LogLine]:
 
 def _read(path: Path) -> list[LogLine]:
     found: list[LogLine] = []
-    number = 0
+    number = others = 0
     with open_regular(path) as stream:
         every = 1 + path.stat().st_size // _BYTES_OF_STEPS
         while line := stream.readline(_LONGEST):
             number += 1
-            if number % every and _STEP in line:
+            is_step = _STEP in line
+            if is_step and number % every:
                 continue
             found.append(_parsed(path, number, line))
-            if len(found) > _MOST:
+            others += not is_step
+            if others > _MOST:
                 raise file_error(path, f"has more than {_MOST:,} lines of epochs", _REMEDY)
     return found
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from gratis.errors import printable
 from gratis.results import Results
 
 
@@ -106,7 +107,7 @@ def plain(text: object) -> str:
     """
     if isinstance(text, Markup):
         return str(text)
-    line = html.escape(" ".join(str(text).split()), quote=False)
+    line = html.escape(printable(" ".join(str(text).split())), quote=False)
     return re.sub(r"[\\`*_\[\]|~#!]", r"\\\g<0>", line)
 
 
@@ -117,7 +118,7 @@ def visible(value: object) -> object:
     """
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)
+    return "\n".join(map(printable, value.split("\n")))
 
 
 def fence(text: str) -> str:

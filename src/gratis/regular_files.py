@@ -21,13 +21,27 @@ _BINARY = getattr(os, "O_BINARY", 0)
 _SCARCE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
 
 
-def require_regular(path: Path) -> None:
-    """Check that ``path`` is a regular file, or a link to one.
+def require_readable(path: Path) -> None:
+    """Check that ``path`` can be opened by a library that takes paths as text.
 
     Raises:
-        OSError: it is missing, cannot be examined, or is something else.
+        GratisError: the path is not UTF-8.
+        OSError: as :func:`open_regular`.
     """
-    _refuse_others(path.stat().st_mode, path)
+    require_text(path)
+    open_regular(path).close()
+
+
+def require_text(path: Path) -> None:
+    """Check that a path is text, which the format of checkpoints and JSON need.
+
+    Raises:
+        GratisError: it is not UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise file_error(path, "is not UTF-8", "rename it, or choose another folder") from error
 
 
 def open_regular(path: Path) -> BufferedReader:

@@ -103,9 +103,10 @@ def perturb(
         Path, typer.Argument(metavar="RUN", help="The run that the transfer sets attack.")
     ],
     out: Annotated[Path, typer.Option("--out", help="The folder for the sets.", metavar="DIR")],
+    data_root: DataRoot = None,
 ) -> None:
     """Make the perturbed validation sets of a baseline: geometric, transfer, fgsm_transfer."""
     from gratis.run import build_sets
 
-    build_sets(baseline, out)
+    build_sets(baseline, out, data_root)
     print_folder(out)

@@ -72,13 +72,15 @@ def train(
 def resume(
     run: RunPath,
     sets: Sets = None,
+    data_root: DataRoot = None,
     on_divergence: OnDivergence = None,
     as_json: AsJson = False,
 ) -> None:
     """Resume an interrupted run from its last checkpoint."""
     from gratis.run import resume as resume_run
 
-    changes = overrides_of({"train.on_divergence": on_divergence})
+    moved = data_overrides(None, data_root, False)
+    changes = [*moved, *overrides_of({"train.on_divergence": on_divergence})]
     print_run(resume_run(run, sets, changes), run, as_json)
 
 

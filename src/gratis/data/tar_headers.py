@@ -57,7 +57,8 @@ class Tar:
             if len(self._content.pax_headers) > _MOST_GLOBAL:
                 raise tarfile.ReadError("it has too many global headers")
             yield member
-            self._content.members.clear()
+            members: list[tarfile.TarInfo] = vars(self._content)["members"]
+            members.clear()
 
     def extract(self, member: tarfile.TarInfo, folder: Path) -> None:
         """Write a regular file below ``folder``."""

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from gratis.errors import file_error
+from gratis.errors import GratisError, file_error
 from gratis.files import atomic_file
-from gratis.regular_files import require_regular
+from gratis.regular_files import require_readable
 
 
 class Arrays(NamedTuple):
@@ -46,7 +46,7 @@ def load_arrays(path: Path, problem: str, remedy: str) -> Arrays:
         GratisError: the file is missing or damaged.
     """
     try:
-        require_regular(path)
+        require_readable(path)
         with safe_open(path, "numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return Arrays(arrays, file.metadata() or {})
@@ -54,7 +54,7 @@ def load_arrays(path: Path, problem: str, remedy: str) -> Arrays:
         raise file_error(path, "does not exist", remedy) from error
     except PermissionError as error:
         raise file_error(path, f"cannot be read ({error.strerror})", "make it readable") from error
-    except MemoryError:
+    except (GratisError, MemoryError):
         raise
     # The library raises many kinds of errors, such as a KeyError for a type that numpy lacks.
     except Exception as error:

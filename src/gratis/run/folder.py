@@ -10,7 +10,7 @@ from gratis.digests import file_digest
 from gratis.errors import GratisError, file_error
 from gratis.files import locked, make_folder, read_json, write_json, write_text
 from gratis.recipe import Recipe, read_recipe
-from gratis.regular_files import refuse_link
+from gratis.regular_files import refuse_link, require_text
 from gratis.results import Results, sample_images
 from gratis.training.identity import differences
 from gratis.validation_sets.manifest import MANIFEST
@@ -23,7 +23,12 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        """Name the files; nothing is touched yet."""
+        """Name the files; nothing is touched yet.
+
+        Raises:
+            GratisError: the path is not UTF-8.
+        """
+        require_text(path)
         self.path = path
         self.recipe_file = path / "recipe.yaml"
         self.data_file = path / "data.json"

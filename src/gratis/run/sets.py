@@ -12,13 +12,15 @@ from gratis.validation_sets import PerturbedSets, build, perturbed_sets
 SETS_SEED = 0
 
 
-def build_sets(baseline: Path, folder: Path) -> None:
+def build_sets(baseline: Path, folder: Path, data_root: Path | None = None) -> None:
     """Make the perturbed validation sets in ``folder`` from the run ``baseline``.
+
+    ``data_root`` is the folder that holds the data now. Default: where it was in training.
 
     Raises:
         GratisError: as :func:`load_run`, or the folder cannot be written.
     """
-    model, _, recipe, dataset = load_run(baseline)
+    model, _, recipe, dataset = load_run(baseline, data_root)
     model.to(Fabric(accelerator="auto", devices=1).device)
     build(folder, dataset.validation, dataset.flippable, model, recipe.evaluate.epsilon, SETS_SEED)
 

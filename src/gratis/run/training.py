@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from gratis.data.info import DataInfo
-from gratis.errors import Interrupted, file_error
+from gratis.errors import GratisError, Interrupted, file_error
 from gratis.evaluation import require_libraries
 from gratis.recipe import Recipe, with_overrides
 from gratis.results import Results
@@ -20,6 +20,7 @@ from gratis.run.loading import load_once
 from gratis.torch_state import isolated
 from gratis.training import checkpoint
 from gratis.training.fit import fit
+from gratis.training.trainer import Trainer
 from gratis.validation_sets import perturbed_sets
 
 logger = logging.getLogger(__name__)
@@ -99,6 +100,7 @@ def _train(recipe: Recipe, path: Path, sets: Path | None) -> None:
         if sets is not None:
             perturbed_sets.load(sets, dataset.validation)
         trainer, monitor = build_trainer(recipe, dataset)
+        _refuse_no_step(trainer)
         folder.claim(recipe, data, sets)
         # Earlier results are those of other weights.
         folder.results_file.unlink(missing_ok=True)
@@ -114,6 +116,16 @@ def _train(recipe: Recipe, path: Path, sets: Path | None) -> None:
                 f"trained for {trainer.position.elapsed:.1f} s of {recipe.train.budget:g} s, "
                 f"{trainer.epoch:.3g} epochs; the evaluation comes on top"
             )
+
+
+def _refuse_no_step(trainer: Trainer) -> None:
+    """Refuse a run that ends before its first step: its model would be random."""
+    if trainer.finished:
+        step = trainer.cost * trainer.batches.largest / trainer.batches.image_count
+        raise GratisError(
+            f"train.epochs: {trainer.settings.epochs:g} is less than one step, which takes "
+            f"{step:.2g} epochs; increase it, or lower train.batch_size"
+        )
 
 
 def _still_holds(results: Results, folder: RunFolder, sets: Path | None) -> bool:

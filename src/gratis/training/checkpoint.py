@@ -5,6 +5,7 @@ adversary's own.
 """
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from gratis.errors import file_error
 from gratis.renames import present_path
+from gratis.settings import brief
 from gratis.training import checkpoint_file
 from gratis.training.checkpoint_file import exists as exists
 from gratis.training.divergence import Divergence, Rollback
@@ -180,6 +182,9 @@ def _read(
         saved = {present_path(key): value for key, value in saved.items()}
         position = _POSITION.validate_json(metadata["position"])
     except (KeyError, ValidationError) as error:
+        if kind := _unknown_event(metadata.get("position", "")):
+            problem = f"has an event of another version of gratis ({kind!r})"
+            raise file_error(path, problem, "continue with the version that wrote it") from error
         raise file_error(
             path, "is damaged or not a checkpoint", checkpoint_file.TRAIN_AGAIN
         ) from error
@@ -194,6 +199,16 @@ def _read(
             path, f"contains numbers that are not finite ({name})", checkpoint_file.TRAIN_AGAIN
         )
     return tensors, position
+
+
+def _unknown_event(position: str) -> str | None:
+    """Return the kind of the first event that this version does not know, if there is one."""
+    known = {"rollback", "budget", "memory"}
+    with suppress(ValueError, AttributeError, TypeError, LookupError, RecursionError):
+        for event in json.loads(position)["events"]:
+            if isinstance(kind := event.get("kind"), str) and kind not in known:
+                return brief(kind).strip("'")
+    return None
 
 
 def _not_finite(tensors: dict[str, Tensor]) -> str | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from gratis.digests import tensors_digest
 from gratis.errors import GratisError, file_error
 from gratis.files import atomic_file, flush_folder
+from gratis.regular_files import require_readable
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ def _read_one(path: Path) -> tuple[Tensors, Metadata]:
     if not path.is_file():
         raise _Damaged(f"{path}: no such checkpoint; train first")
     try:
+        require_readable(path)
         with safe_open(path, framework="pt") as content:
             metadata = content.metadata() or {}
             tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118

@@ -15,7 +15,14 @@ from gratis.cli.options import (
     SkipBroken,
     data_overrides,
 )
-from gratis.cli.output import print_checks, print_folder, print_json, print_lines, print_results, print_tasks
+from gratis.cli.output import (
+    print_checks,
+    print_folder,
+    print_json,
+    print_lines,
+    print_results,
+    print_tasks,
+)
 from gratis.errors import GratisError
 from gratis.settings import overrides_of
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gratis.cli.options import PROFILE, DataRoot, SkipBroken, data_overrides
+from gratis.cli.output import print_lines
 
 _LIST = "ls"
 
@@ -41,7 +42,7 @@ def study(
     from gratis.packaged import describe_studies
 
     if name == _LIST:
-        typer.echo(describe_studies())
+        print_lines(describe_studies())
         return
     from gratis.study import load_study, run_study, write_study
 
@@ -52,4 +53,4 @@ def study(
     command = " ".join(["gratis study", name, "--profile", profile, "--seeds", str(seeds), *given])
     for results in run_study(chosen, profile, folder, seeds, changes, command):
         write_study(chosen, results, folder / chosen.name)
-        typer.echo(f"{results.seeds} of {seeds} seeds in {folder / chosen.name}: study.md")
+        print_lines(f"{results.seeds} of {seeds} seeds in {folder / chosen.name}: study.md")

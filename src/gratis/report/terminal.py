@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gratis.errors import printable
 from gratis.report.table import Cell, Table, TableRow
 
 if TYPE_CHECKING:
@@ -53,14 +54,15 @@ def terminal_table(table: Table) -> "rich.table.Table":
     from rich.table import Table as RichTable
 
     shown = RichTable(
-        title=table.title,
-        caption="\n".join(table.notes),
+        title=_literal(table.title),
+        caption="\n".join(map(_literal, table.notes)),
         caption_justify="left",
         box=box.HORIZONTALS,
         padding=(0, 1, 0, 0),
     )
     for place, column in enumerate(table.columns):
-        header = "\n".join([*column.text.split("_"), *filter(None, [column.small])])
+        parts = [*column.text.split("_"), *filter(None, [column.small])]
+        header = "\n".join(map(_literal, parts))
         if place < table.left:
             shown.add_column(header, min_width=0 if place else 22, overflow="fold")
         else:
@@ -77,7 +79,12 @@ def _style(row: TableRow) -> str | None:
 
 
 def _terminal_cell(cell: Cell) -> str:
+    text = f"[bold red]{_literal(cell.text)}[/]" if cell.bad else _literal(cell.text)
+    return "\n".join([text, *(f"[dim]{_literal(t)}[/]" for t in (cell.margin, cell.small) if t)])
+
+
+def _literal(text: str) -> str:
+    """Return ``text`` so that the terminal shows it as it is: no markup, no control characters."""
     from rich.markup import escape
 
-    text = f"[bold red]{escape(cell.text)}[/]" if cell.bad else escape(cell.text)
-    return "\n".join([text, *(f"[dim]{escape(t)}[/]" for t in (cell.margin, cell.small) if t)])
+    return escape(printable(text))

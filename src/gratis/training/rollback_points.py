@@ -4,6 +4,7 @@ They are chosen by the passes done and never by time, so that the same command g
 step each time, on a slow machine as on a fast one and however often the run is stopped.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from gratis.training.divergence import Divergence, Overfitting
 # At least one twentieth of the run and at least so many full steps are between two of them: saving
 # them costs little, in a short run of a small network too.
 _SHARE, _STEPS = 1 / 20, 200
+# The same where a budget of time decides how long the run is.
+_STEPS_OF_UNKNOWN = 1_000
 
 
 class RollbackPoints:
@@ -23,13 +26,15 @@ class RollbackPoints:
 
         Args:
             folder: the folder of the run.
-            planned: the passes of the whole run, as first planned.
+            planned: the passes of the whole run, as first planned; infinite if unknown.
             passes_per_step: the passes of a step on a full batch.
         """
         self._newest = folder / "checkpoint.rollback.safetensors"
         # The last one in which the monitor found no overfitting.
         self._robust = folder / "checkpoint.robust.safetensors"
-        self._between = max(_SHARE * planned, _STEPS * passes_per_step)
+        steps = _STEPS if math.isfinite(planned) else _STEPS_OF_UNKNOWN
+        share = _SHARE * planned if math.isfinite(planned) else 0.0
+        self._between = max(share, steps * passes_per_step)
 
     def due(self, before: float, after: float) -> bool:
         """Return whether a step that led from ``before`` to ``after`` passes reached a position."""

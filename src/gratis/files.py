@@ -133,7 +133,7 @@ def _recover(folder: Path) -> None:
     """Clean up after killed processes that were writing ``folder``."""
     for temporary in folder.parent.glob(f".{glob.escape(folder.name)}.*{_FOLDER}"):
         writer = temporary / _WRITER
-        # The folder of a stranger may lead elsewhere.
+        # The folder of a stranger may lead to another one.
         if temporary.is_symlink() or writer.is_symlink():
             continue
         with suppress(Timeout, FileNotFoundError):

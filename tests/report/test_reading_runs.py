@@ -68,7 +68,7 @@ def damage_value(folder):
 
 def damage_text(folder):
     (folder / "metrics.jsonl").write_bytes(b"\xff\xfe")
-    return "metrics.jsonl: cannot be read"
+    return "metrics.jsonl: line 1 is no line of a log"
 
 
 def lose_measurement(folder):

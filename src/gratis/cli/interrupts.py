@@ -13,7 +13,7 @@ def quiet_interrupts() -> Iterator[None]:
     """End the process without a traceback if Ctrl-C meets an import while the block runs.
 
     An exception inside an import may be replaced by another, or be printed and ignored. Nothing
-    is lost at that moment. Elsewhere Ctrl-C raises ``KeyboardInterrupt``, as always.
+    is lost at that moment. At any other time Ctrl-C raises ``KeyboardInterrupt``, as always.
     """
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if not usual or threading.current_thread() is not threading.main_thread():

@@ -48,7 +48,7 @@ class RunFolder:
 
         Raises:
             GratisError: another process holds it, the folder cannot be written, or a folder in it
-                is a symbolic link, through which files elsewhere would be written.
+                is a symbolic link, through which other files would be written.
         """
         refuse_link(self.evaluation, self.geometric, self.evaluations)
         with locked(self.path):

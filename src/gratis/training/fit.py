@@ -214,7 +214,7 @@ class _Fit:
     def _save_if_sound(self) -> None:
         """Save, unless the state is not finite or the loss has exploded.
 
-        This depends on the clock. The decision to go back belongs to the lines of the log, the
+        This depends on the clock. Whether to go back depends on the lines of the log, the
         positions of rollback points and the end, which do not.
         """
         with suppress(Divergence):

@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from gratis.cli import app
+from gratis.cli.app import app
 from gratis.packaged import study_names
 from gratis.study import read_results
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gratis.cli.options import DataRoot, RunPath
+from gratis.cli.output import print_folder
 
 
 def export(
@@ -45,4 +46,4 @@ def export(
     """
     from gratis.run.exporting import export_run
 
-    typer.echo(f"in {export_run(run, out, to, data_root)}")
+    print_folder(export_run(run, out, to, data_root))

@@ -230,5 +230,7 @@ def test_training_has_one_length():
     assert resolve("record/tiny-imagenet", "record").train.budget == 900
     given = resolve("record/tiny-imagenet", "record", ["train.epochs=3"]).train
     assert (given.epochs, given.budget) == (3, None)
+    assert resolve("free", "photos-cpu").train.min_passes == 60_000
+    assert resolve("free", "photos-cpu", ["train.epochs=3"]).train.min_passes is None
     assert resolve("free", "digits", ["train.budget=20m"]).train.budget == 1200
     assert resolve("free", "digits", ["train.epochs=3", "train.budget=null"]).train.epochs == 3

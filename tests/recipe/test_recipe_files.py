@@ -36,20 +36,35 @@ def test_a_run_without_a_recipe_is_refused(tmp_path):
     [
         ("free", [], "digits"),
         ("free", ["data.name=digits"], "digits"),
-        ("free", ["data.name=digits", 'data.name="cifar10"'], "tiny-imagenet"),
+        ("free", ["data.name=digits", 'data.name="cifar10"'], "tiny-imagenet-cpu"),
         ("record/free", ["data.name=digits"], "record"),
         ("mine.yaml", [], None),
     ],
 )
-def test_the_default_profile_follows_the_data(name, overrides, profile):
+def test_the_default_profile_follows_the_data(name, overrides, profile, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert default_profile(name, overrides) == profile
 
 
-@pytest.mark.parametrize(("gpu", "profile"), [(True, "tiny-imagenet"), (False, "photos-cpu")])
-def test_photographs_have_a_profile_for_the_machine(gpu, profile, monkeypatch, caplog):
+@pytest.mark.parametrize(
+    ("data", "gpu", "profile"),
+    [
+        ("folder", True, "tiny-imagenet"),
+        ("folder", False, "photos-cpu"),
+        ("tiny-imagenet", True, "tiny-imagenet"),
+        ("tiny-imagenet", False, "tiny-imagenet-cpu"),
+        ("cifar100", False, "tiny-imagenet-cpu"),
+    ],
+)
+def test_data_has_a_profile_for_the_machine(data, gpu, profile, monkeypatch, caplog):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     caplog.set_level("INFO")
-    assert default_profile("free", ['data.name="folder"']) == profile
+    changes = [f'data.name="{data}"']
+    assert default_profile("free", changes) == profile
+    recipe = resolve("free", profile, changes)
+    assert recipe.data.name == data
+    # Without a GPU nothing is downloaded, and images are small.
+    assert gpu or (not recipe.model.pretrained and recipe.data.size <= 64)
     assert f"profile {profile}" in caplog.text
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from gratis.errors import GratisError, file_error, printable
+from gratis.model.hub import missing
 from gratis.settings import did_you_mean
 
 Origin = Literal["timm", "local-dir", "hf-hub", "function"]
@@ -70,6 +71,8 @@ class Architecture:
             if self.origin == "local-dir":
                 folder = Path(self.place).expanduser()
                 config, name, arguments = _hub.load_model_config_from_path(folder)
+            elif problem := missing(self.place, ("config.json",)):
+                raise ConnectionError(problem)
             else:
                 config, name, arguments = _hub.load_model_config_from_hf(self.place)
         except Exception as error:
@@ -145,6 +148,8 @@ class Architecture:
         return self._downloaded() if self.origin == "hf-hub" else None
 
     def _downloaded(self) -> Path:
+        if absent := missing(self.place, _FILES):
+            raise self._unreadable(ConnectionError(absent))
         from huggingface_hub.errors import EntryNotFoundError
         from timm.models import _hub
 
@@ -166,12 +171,20 @@ class Architecture:
         """
         import timm
 
+        repository = self.config.get("hf_hub_id")
+        if repository and (problem := missing(str(repository), _FILES)):
+            raise self._not_downloaded(problem)
         try:
             network = timm.create_model(self.name, pretrained=True)
         except Exception as error:
-            raise GratisError(
-                f"model.pretrained: timm's weights for {self.name} cannot be downloaded "
-                f"({type(error).__name__}); use a local file with model.weights=FILE, or train "
-                "from scratch with model.pretrained=false"
-            ) from error
+            raise self._not_downloaded(type(error).__name__) from error
         return dict(network.state_dict())
+
+    def _not_downloaded(self, problem: str) -> GratisError:
+        return GratisError(
+            printable(
+                f"model.pretrained: timm's weights for {self.name} cannot be downloaded "
+                f"({problem[:200]}); use a local file with model.weights=FILE, or train from "
+                "scratch with model.pretrained=false"
+            )
+        )

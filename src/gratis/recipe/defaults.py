@@ -26,8 +26,9 @@ def default_profile(recipe: str, changes: Sequence[str]) -> str | None:
     - A recipe file has no profile: it is used as it is.
     - A recipe in a folder, such as ``record/free``, has the profile of that folder.
     - ``digits`` has its own profile.
-    - Class folders of photographs have ``photos-cpu`` without a GPU.
-    - All other data has ``tiny-imagenet``: pretrained weights, 224 px.
+    - Without a GPU, class folders of photographs have ``photos-cpu``, and all other data has
+      ``tiny-imagenet-cpu``: small images and a narrow network, trained from scratch.
+    - With one, all data has ``tiny-imagenet``: pretrained weights, 224 px.
 
     Args:
         recipe: the name of a packaged recipe, or a path that ends in .yaml.
@@ -41,7 +42,9 @@ def default_profile(recipe: str, changes: Sequence[str]) -> str | None:
     data = names[-1].strip("\"' ") if names else "digits"
     if data == "digits":
         return "digits"
-    small = data == "folder" and not torch.cuda.is_available()
-    profile = "photos-cpu" if small else "tiny-imagenet"
-    logger.info(f"profile {profile}, chosen by the data and this machine; change it with --profile")
+    if torch.cuda.is_available():
+        profile, device = "tiny-imagenet", "a GPU"
+    else:
+        profile, device = "photos-cpu" if data == "folder" else "tiny-imagenet-cpu", "no GPU"
+    logger.info(f"profile {profile} for {data} and {device}; change it with --profile")
     return profile

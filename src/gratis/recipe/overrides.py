@@ -53,7 +53,7 @@ def parse_overrides(texts: Iterable[str]) -> list[Override]:
 def with_one_length(texts: Iterable[str]) -> list[str]:
     """Return overrides that give training one length: a number of epochs, or a budget of time.
 
-    A given ``train.epochs`` removes the budget that a recipe has.
+    A given ``train.epochs`` removes the budget and the least number of passes of a recipe.
 
     Raises:
         GratisError: both are given, or as :func:`parse_overrides`.
@@ -70,7 +70,7 @@ def with_one_length(texts: Iterable[str]) -> list[str]:
             "train.epochs and the budget (--budget, train.budget) both set the length of training; "
             "give one of them"
         )
-    return [*texts, "train.budget=null"]
+    return [*texts, "train.budget=null", "train.min_passes=null"]
 
 
 def _value(text: str, key: str, value: str) -> Any:

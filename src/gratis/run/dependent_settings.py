@@ -15,7 +15,8 @@ def resolve_dependent(recipe: Recipe, dataset: Dataset, started: Recipe | None =
     """Return the recipe with every setting resolved that depends on data or device.
 
     - ``augment.flip`` is 0 if mirrored images of the data set change their class;
-    - ``train.precision`` is not ``auto``.
+    - ``train.precision`` is not ``auto``;
+    - ``train.epochs`` make at least ``train.min_passes`` passes.
 
     Args:
         recipe: as the user gives it.
@@ -23,7 +24,8 @@ def resolve_dependent(recipe: Recipe, dataset: Dataset, started: Recipe | None =
         started: the resolved recipe of a run that has started, whose choices stay.
     """
     augment, train = _without_flips(recipe.augment, dataset), recipe.train
-    train = train.model_copy(update={"precision": _precision(train, started)})
+    choices = {"precision": _precision(train, started), "epochs": _epochs(train, dataset)}
+    train = train.model_copy(update=choices)
     return recipe.model_copy(update={"augment": augment, "train": train})
 
 
@@ -32,6 +34,12 @@ def _without_flips(augment: AugmentSettings | None, dataset: Dataset) -> Augment
         return augment
     logger.info(f"{dataset.name}: mirrored images change their class; augment.flip is set to 0")
     return augment.model_copy(update={"flip": 0.0})
+
+
+def _epochs(train: TrainSettings, dataset: Dataset) -> float:
+    if train.min_passes is None or train.budget is not None:
+        return train.epochs
+    return max(train.epochs, float(round(train.min_passes / len(dataset.train))))
 
 
 def _precision(train: TrainSettings, started: Recipe | None) -> str:

@@ -11,6 +11,7 @@ from gratis.errors import GratisError, Interrupted, file_error
 from gratis.evaluation import require_libraries
 from gratis.recipe import Recipe, with_overrides
 from gratis.results import Results
+from gratis.run.announcement import announce
 from gratis.run.build import build_trainer
 from gratis.run.dependent_settings import resolve_dependent
 from gratis.run.evaluation import measure_run
@@ -99,6 +100,9 @@ def _train(recipe: Recipe, path: Path, sets: Path | None) -> None:
         # Before the folder is claimed, so that wrong sets or a wrong backbone leave no files.
         if sets is not None:
             perturbed_sets.load(sets, dataset.validation)
+        if started is None:
+            for line in announce(recipe, dataset):
+                logger.info(line)
         trainer, monitor = build_trainer(recipe, dataset)
         _refuse_no_step(trainer)
         folder.claim(recipe, data, sets)

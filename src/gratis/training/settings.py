@@ -15,6 +15,8 @@ class TrainSettings(Settings):
     Attributes:
         epochs: passes / training images. This measures compute, not traversals of the data, so
             that all rows cost the same.
+        min_passes: the least number of passes. With few images, ``epochs`` is raised to it when
+            training begins. A given ``train.epochs`` removes it.
         budget: the wall time that training takes, in seconds or as 20m. The number of epochs then
             follows from the pace of the run, and ``epochs`` is not used.
         epoch_unit: what ``epochs`` counts. With ``images`` every image counts as one pass,
@@ -39,6 +41,7 @@ class TrainSettings(Settings):
     """
 
     epochs: Annotated[float, Field(gt=0)] = 20
+    min_passes: Annotated[float, Field(gt=0)] | None = None
     budget: Duration | None = None
     epoch_unit: Literal["passes", "images"] = "passes"
     batch_size: Annotated[int, Field(ge=2)] = 128

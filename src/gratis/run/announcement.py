@@ -1,0 +1,58 @@
+"""What a run is about to do, in three lines: data, model, training."""
+
+import math
+
+from gratis.data import Dataset
+from gratis.recipe import Recipe
+from gratis.schedule import Schedule
+
+
+def announce(recipe: Recipe, dataset: Dataset) -> list[str]:
+    """Return three lines about a resolved recipe, and what changes each."""
+    return [_data(dataset), _model(recipe, dataset), _training(recipe, dataset)]
+
+
+def _data(dataset: Dataset) -> str:
+    return (
+        f"data: {len(dataset.train):,} training and {len(dataset.validation):,} validation images "
+        f"of {len(dataset.classes)} classes, read at {dataset.size} px (data.size)"
+    )
+
+
+def _model(recipe: Recipe, dataset: Dataset) -> str:
+    settings = recipe.model
+    name = settings.backbone
+    if settings.channels:
+        name += f" with {'-'.join(map(str, settings.channels))} channels"
+    start = "pretrained" if settings.pretrained else "from scratch"
+    size = settings.input_size or dataset.size
+    precision = recipe.train.precision
+    return f"model: {name}, {start}, at {size} px (model.*), in {precision} (train.precision)"
+
+
+def _training(recipe: Recipe, dataset: Dataset) -> str:
+    train = recipe.train
+    length = (
+        f"{train.epochs:g} epochs (train.epochs, or --budget 20m)"
+        if train.budget is None
+        else f"{train.budget:g} s (--budget)"
+    )
+    batch = min(train.batch_size, len(dataset.train))
+    return (
+        f"training: {length} in batches of {batch}, {_epsilon(recipe)}; evaluation at "
+        f"{_of_255(recipe.evaluate.epsilon)} (evaluate.epsilon)"
+    )
+
+
+def _epsilon(recipe: Recipe) -> str:
+    ((word, settings),) = recipe.adversary.chosen().items()
+    epsilon = getattr(settings, "epsilon", None)
+    if not isinstance(epsilon, Schedule):
+        return f"adversary {word}"
+    low, high = min(epsilon.bounds()), max(epsilon.bounds())
+    values = _of_255(high) if math.isclose(low, high) else f"{255 * low:.3g} to {_of_255(high)}"
+    return f"adversary {word} at epsilon {values}"
+
+
+def _of_255(epsilon: float) -> str:
+    return f"{255 * epsilon:.3g}/255"

@@ -61,3 +61,16 @@ def test_no_data_set_is_degenerate(train, validation, classes, problem):
     splits = (whole.take(np.arange(count)) for count in (train, validation))
     with pytest.raises(GratisError, match=problem):
         Dataset("toy", *splits, tuple(classes), "toy")
+
+
+def test_classes_may_begin_anywhere():
+    whole, few = (
+        load(DataSettings(name="digits")),
+        load(DataSettings(name="digits", first_class=7, classes=2)),
+    )
+    assert few.classes == ("7", "8")
+    kept = (whole.train.labels == 7) | (whole.train.labels == 8)
+    assert np.array_equal(few.train.labels, whole.train.labels[kept] - 7)
+    assert np.array_equal(few.train.images, whole.train.images[kept])
+    with pytest.raises(GratisError, match=r"digits has 1 classes from number 9 on, not 2"):
+        load(DataSettings(name="digits", first_class=9))

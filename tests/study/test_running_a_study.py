@@ -63,3 +63,40 @@ def test_studies_are_listed():
     result = CliRunner().invoke(app, ["study", "ls"])
     assert result.exit_code == 0
     assert [line.split()[0] for line in result.output.splitlines()] == study_names()
+
+
+PROFILE = """\
+title: five digits
+all:
+  data: {name: digits, classes: 5}
+  model: {pretrained: false, input_size: 8, channels: [4, 4, 4, 4], head: {width: 8}}
+  train: {epochs: 0.2, batch_size: 64, held_out_per_class: 0}
+  evaluate: {images: 20}
+"""
+START = """\
+title: from other digits or from scratch
+recipe: resnet18
+metrics: [clean]
+pretrain: {recipe: augmented, set: {data.first_class: 5, data.classes: 3}}
+variants:
+  scratch: {}
+  tuned: {pretrained: true}
+"""
+
+
+def test_variants_start_from_a_network_of_other_classes(tmp_path):
+    (tmp_path / "start.yaml").write_text(START)
+    (tmp_path / "five.yaml").write_text(PROFILE)
+    given = [str(tmp_path / "start.yaml"), "--profile", str(tmp_path / "five.yaml"), "--seeds", "1"]
+    command = ["study", *given, "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    results = read_results(tmp_path / "out/start")
+    folders = {
+        name: tmp_path / f"out/runs/{of.recipe}-seed0" for name, of in results.variants.items()
+    }
+    tuned = (folders["tuned"] / "recipe.yaml").read_text()
+    (start,) = tmp_path.glob("out/runs/augmented-*-seed0")
+    assert f"weights: {start}" in tuned and "first_class: 5" in (start / "recipe.yaml").read_text()
+    assert "weights" not in (folders["scratch"] / "recipe.yaml").read_text()
+    assert not (start / "results.json").exists()

@@ -84,6 +84,7 @@ def read(settings: DataSettings) -> Dataset:
     validation_records = _records(validation, layout)
     _log_counts(settings.name, len(train_records), len(validation_records))
     size = settings.size or _SIZE
+    in_use = range(first := settings.first_class or 0, first + len(classes))
     return decode_once(
         RawDataset(
             name=settings.name,
@@ -91,8 +92,8 @@ def read(settings: DataSettings) -> Dataset:
             size=size,
             classes=classes,
             files=files,
-            train=_split(train_records, layout, len(classes), size),
-            validation=_split(validation_records, layout, len(classes), size),
+            train=_split(train_records, layout, in_use, size),
+            validation=_split(validation_records, layout, in_use, size),
         )
     )
 
@@ -116,9 +117,9 @@ def _class_names(path: Path, layout: Layout) -> list[str]:
     return names
 
 
-def _split(records: Pixels, layout: Layout, classes: int, size: int) -> RawSplit:
-    labels = records[:, layout.label_bytes - 1].astype(np.int64)
-    kept = np.flatnonzero(labels < classes)
+def _split(records: Pixels, layout: Layout, in_use: range, size: int) -> RawSplit:
+    labels = records[:, layout.label_bytes - 1].astype(np.int64) - in_use.start
+    kept = np.flatnonzero((labels >= 0) & (labels < len(in_use)))
 
     def image(index: int) -> Pixels:
         planes = records[kept[index], layout.label_bytes :].reshape(3, _SIZE, _SIZE)

@@ -23,7 +23,8 @@ def read(settings: DataSettings) -> Dataset:
         raise GratisError("digits come with scikit-learn and have no folder; leave out --data-root")
     classes = first_classes([str(digit) for digit in range(10)], settings)
     images, labels, validation = _images()
-    kept = labels < len(classes)
+    labels = labels - (settings.first_class or 0)
+    kept = (labels >= 0) & (labels < len(classes))
     if settings.size is not None:
         scaled = (resized(Image.fromarray(image), settings.size) for image in images)
         images = np.stack([np.asarray(image) for image in scaled])

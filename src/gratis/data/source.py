@@ -29,7 +29,8 @@ class DataSettings(Settings):
     Attributes:
         name: the data source.
         root: the folder that holds the data; default: the cache, or a download.
-        classes: the number of classes, the first in the source's order; default: all.
+        classes: the number of classes, in the source's order; default: all.
+        first_class: the number of the first class in use, from 0; default: 0.
         size: the height and width that every image is resized to, in pixels; default: the
             source's own size. In a recipe, that of a folder is ``model.input_size``.
         resize: how images that are not square become so: ``crop`` keeps the centre, ``pad`` adds
@@ -46,6 +47,7 @@ class DataSettings(Settings):
     name: Annotated[str, AfterValidator(_known)]
     root: Annotated[Path, AfterValidator(absolute)] | None = None
     classes: Annotated[int, Field(ge=2)] | None = None
+    first_class: Annotated[int, Field(ge=0)] | None = None
     size: Annotated[int, Field(ge=4)] | None = None
     resize: Resize = "crop"
     white: Annotated[float, Field(gt=0)] | None = None
@@ -116,15 +118,18 @@ def from_argument(text: str) -> dict[str, str]:
 
 
 def first_classes(available: Sequence[str], settings: DataSettings) -> tuple[str, ...]:
-    """Return the first ``settings.classes`` of the available classes, or all of them.
+    """Return ``settings.classes`` of the available classes from ``first_class`` on, or all.
 
     Raises:
         GratisError: there are fewer than asked for, or fewer than two.
     """
     refuse_few_classes(settings.root or settings.name, len(available))
-    if settings.classes is not None and settings.classes > len(available):
+    first = settings.first_class or 0
+    left = available[first:]
+    if len(left) < (settings.classes or 2):
+        begin = f" from number {first} on" if first else ""
         raise GratisError(
-            f"{settings.name} has {len(available)} classes, not {settings.classes}; "
-            "lower data.classes"
+            f"{settings.name} has {len(left)} classes{begin}, not {settings.classes or 2}; "
+            f"lower data.{'first_class' if first else 'classes'}"
         )
-    return tuple(available[: settings.classes])
+    return tuple(left[: settings.classes])

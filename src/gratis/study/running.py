@@ -16,10 +16,11 @@ from gratis.results import METRICS, Results
 from gratis.run import make_sets, rows_of, run_path, train
 from gratis.run.loading import load_run
 from gratis.run.machine import commit, versions
+from gratis.run.training import train_only
 from gratis.study.measurements import MeasuredRun, measurement
 from gratis.study.outcome import StudyResults, VariantResults
 from gratis.study.settings import Study
-from gratis.study.variants import named, recipes_of
+from gratis.study.variants import named, pretraining_of, recipes_of
 from gratis.torch_state import full_precision, isolated
 from gratis.validation_sets import load as load_sets
 from gratis.validation_sets.manifest import MANIFEST
@@ -50,6 +51,7 @@ def run_study(
     for recipe in recipes.values():
         require_libraries(recipe.evaluate)
     baseline = named(rows_of(profile, (), overrides)[0])
+    before = pretraining_of(study, profile, overrides)
     measured: dict[str, list[tuple[Results, dict[str, float]]]] = {name: [] for name in recipes}
     with locked(out):
         sets = make_sets(baseline, out)
@@ -57,8 +59,20 @@ def run_study(
             for name, recipe in recipes.items():
                 logger.info(f"{study.name}: {study.title_of(name)} (seed {seed})")
                 seeded = recipe.model_copy(update={"seed": seed})
+                if before is not None and study.variants[name].pretrained:
+                    seeded = _pretrained(seeded, before, out)
                 measured[name].append(_measured(seeded, run_path(out, seeded), sets, study))
             yield _collect(study, profile, command, measured)
+
+
+def _pretrained(recipe: Recipe, before: Recipe, out: Path) -> Recipe:
+    """Return the recipe with the weights of ``before``, trained with the same seed."""
+    before = before.model_copy(update={"seed": recipe.seed})
+    path = run_path(out, before)
+    logger.info(f"{before.title} (seed {before.seed}), to start from")
+    train_only(before, path)
+    start = {"pretrained": True, "weights": path.absolute()}
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update=start)})
 
 
 def _measured(

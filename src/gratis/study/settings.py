@@ -60,7 +60,7 @@ class Variant(Settings):
         epochs: a factor of the epochs that the profile gives the recipe.
         versus: the variant that this one is compared with. Default: the first one.
         x: the place on the figure's horizontal axis.
-        pretrain: the variant whose backbone this one starts from, trained with the same seed.
+        pretrained: whether it starts from the network that the study pretrains.
     """
 
     title: Line | None = None
@@ -69,7 +69,7 @@ class Variant(Settings):
     epochs: Annotated[float, Field(gt=0)] = 1.0
     versus: str | None = None
     x: float | None = None
-    pretrain: str | None = None
+    pretrained: bool = False
 
 
 class Study(Settings):
@@ -80,6 +80,8 @@ class Study(Settings):
         title: one line for people.
         recipe: the recipe that the variants change.
         set: values by dotted key for all variants.
+        pretrain: the network that variants with ``pretrained`` start from, trained with the same
+            seed; only its ``recipe``, ``set`` and ``epochs`` count.
         variants: the variants by name; the others are compared with the first one.
         metrics: the metrics of the table.
         measure: additional measurements of every trained model, by the names of their modules.
@@ -93,6 +95,7 @@ class Study(Settings):
     title: Line
     recipe: str
     set: dict[str, Any] = Field(default_factory=dict)
+    pretrain: Variant | None = None
     variants: Annotated[dict[str, Variant], Field(min_length=2)]
     metrics: tuple[str, ...] = DEFAULT_METRICS
     measure: tuple[Annotated[str, AfterValidator(_known)], ...] = ()
@@ -106,12 +109,13 @@ class Study(Settings):
         compared = [e for claim in self.claims for e in claim.expects]
         named = [
             *(v.versus for v in self.variants.values() if v.versus is not None),
-            *(v.pretrain for v in self.variants.values() if v.pretrain is not None),
             *(name for e in compared for name in (e.of, e.than)),
         ]
         for name in named:
             if name not in self.variants:
                 raise ValueError(f"no variant {name!r}{did_you_mean(name, list(self.variants))}")
+        if self.pretrain is None and any(v.pretrained for v in self.variants.values()):
+            raise ValueError("a variant has pretrained: true, but the study has no pretrain")
         return self
 
     def title_of(self, variant: str) -> str:

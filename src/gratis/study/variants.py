@@ -24,28 +24,42 @@ def recipes_of(study: Study, profile: str, overrides: Sequence[str] = ()) -> dic
     Raises:
         GratisError: no such recipe or profile, or wrong keys or values.
     """
-    epsilon = _training_epsilon(resolve(study.recipe, profile, overrides))
+    before = pretraining_of(study, profile, overrides)
     return {
-        name: named(_recipe(study, variant, profile, epsilon, overrides))
+        name: named(
+            _recipe(study, variant, profile, overrides),
+            before.name if before and variant.pretrained else "",
+        )
         for name, variant in study.variants.items()
     }
 
 
-def named(recipe: Recipe) -> Recipe:
+def pretraining_of(study: Study, profile: str, overrides: Sequence[str] = ()) -> Recipe | None:
+    """Return the recipe of the network that variants start from, or ``None``.
+
+    Raises:
+        GratisError: as :func:`recipes_of`.
+    """
+    if study.pretrain is None:
+        return None
+    return named(_recipe(study, study.pretrain, profile, overrides))
+
+
+def named(recipe: Recipe, start: str = "") -> Recipe:
     """Return the recipe with a name that tells it from every other one.
 
     Runs are in folders of that name, so that studies with a variant in common share its runs.
+    ``start`` is the name of the recipe that it starts from.
     """
     # Validated again, so that a default of 1 and a given 1.0 are the same.
     content = recipe.model_copy(update={"seed": 0}).model_dump(mode="json", exclude_none=True)
     weights = Recipe.model_validate(content).weights_identity()
-    key = digest(f"{name}={value}" for name, value in sorted(weights.items()))
+    key = digest([start, *(f"{name}={value}" for name, value in sorted(weights.items()))])
     return recipe.model_copy(update={"name": f"{recipe.name}-{key[:8]}"})
 
 
-def _recipe(
-    study: Study, variant: Variant, profile: str, epsilon: float, overrides: Sequence[str]
-) -> Recipe:
+def _recipe(study: Study, variant: Variant, profile: str, overrides: Sequence[str]) -> Recipe:
+    epsilon = _training_epsilon(resolve(study.recipe, profile, overrides))
     values = _with_epsilon(study.set | variant.set, epsilon)
     changes = [override(key, value) for key, value in values.items()]
     recipe = resolve(variant.recipe or study.recipe, profile, [*changes, *overrides])

@@ -118,7 +118,7 @@ def evaluate(
             raise GratisError(
                 "evaluate: a run on its own data has its own seed, labels and skip_broken"
             )
-        return evaluate_run(Path(source.target), perturbed, changes, data_root=root, out=folder)
+        return evaluate_run(source.folder, perturbed, changes, data_root=root, out=folder)
     if isinstance(data, str | DataSettings) and labels is None:
         chosen = _named(data, root, skip_broken)
         changes += [override(f"data.{key}", value) for key, value in chosen.items()]

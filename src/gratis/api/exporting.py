@@ -43,4 +43,4 @@ def export(
         raise GratisError(f"{source.target}: is not a run; only runs can be exported")
     root = None if data_root is None else Path(data_root).expanduser()
     target = None if out is None else Path(out).expanduser()
-    return export_run(Path(source.target), target, to, root)
+    return export_run(source.folder, target, to, root)

@@ -24,9 +24,10 @@ def load(
     """Return a trained model: images (n, 3, height, width) in [0, 1] to logits.
 
     Args:
-        model: a run or its folder; an ONNX file; ``package.module:function``, which is imported
-            and called; the name of a timm model, with ``weights``; or ``local-dir:PATH`` or
-            ``hf-hub:USER/NAME``, a model in timm's format.
+        model: a run or its folder; ``hub:USER/NAME``, a run that was shared; an ONNX file;
+            ``package.module:function``, which is imported and called; the name of a timm model,
+            with ``weights``; or ``local-dir:PATH`` or ``hf-hub:USER/NAME``, a model in timm's
+            format.
         weights: the local weights of a timm model or of a function's network: safetensors, or
             tensors saved by torch, also inside a training checkpoint.
         classes: the number of classes of a timm model. Default: that of its weights.

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from gratis.cli import data, evaluate, export, predict, recipes, reproduce, runs, study, train
+from gratis.cli import data, evaluate, export, predict, recipes, reproduce, runs, share, study, train
 from gratis.cli.base import App
 from gratis.cli.options import NO_TYPE
 
@@ -34,6 +34,8 @@ for command in (
     evaluate.perturb,
     predict.predict,
     export.export,
+    share.push,
+    share.verify,
     reproduce.reproduce,
     study.study,
     reproduce.report,

@@ -93,7 +93,7 @@ def evaluate(
     source = ModelSource(model, weights, input_size)
     changes = [*overrides_of({"evaluate.suite": suite}), *(overrides or [])]
     if source.kind == "run" and data is None:
-        results = evaluate_run(Path(model), sets, changes, data_root=data_root, out=out)
+        results = evaluate_run(source.folder, sets, changes, data_root=data_root, out=out)
     else:
         on = data_overrides(data, data_root, skip_broken)
         results = evaluate_source(source, [*on, *changes], sets, out)

@@ -3,6 +3,7 @@
 from gratis.report.bar_chart import figure1
 from gratis.report.gallery import choose
 from gratis.report.listing import Listed, list_runs, listing_table
+from gratis.report.model_card import CardFacts, claims, model_card
 from gratis.report.page import write_page
 from gratis.report.pair import Pair, compare_two, pair_table
 from gratis.report.paired import (
@@ -31,6 +32,7 @@ from gratis.report.table import (
 from gratis.report.terminal import print_table
 
 __all__ = [
+    "CardFacts",
     "Cell",
     "Comparison",
     "Estimate",
@@ -45,6 +47,7 @@ __all__ = [
     "as_p",
     "checks_table",
     "choose",
+    "claims",
     "compare",
     "compare_two",
     "count",
@@ -55,6 +58,7 @@ __all__ = [
     "list_runs",
     "listing_table",
     "markdown_table",
+    "model_card",
     "narrow_table",
     "over_seeds",
     "pair_table",

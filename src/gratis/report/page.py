@@ -11,7 +11,7 @@ from gratis.report.bar_chart import figure1_chart, figure1_notes, in_the_paper
 from gratis.report.charts import Chart
 from gratis.report.gallery import Picture, class_rankings, gallery
 from gratis.report.line_charts import epsilon_chart, training_chart
-from gratis.report.results_table import WORST_MEANS, header, narrow_table
+from gratis.report.results_table import METRIC_MEANINGS, header, narrow_table
 from gratis.report.rows import WORST, Row, group
 from gratis.report.runs import Found, Run
 from gratis.report.sections import (
@@ -26,15 +26,6 @@ from gratis.yaml_files import dump_yaml
 
 HTML, MARKDOWN, _IMAGES = "report.html", "report.md", "images"
 _CONTENT = frozenset({HTML, MARKDOWN, _IMAGES})
-_MEANINGS = {
-    "clean": "the validation images, unchanged",
-    "geometric": "rotated, scaled, shifted and recoloured; a frozen set",
-    "fgsm_transfer": "FGSM on the seed-0 baseline, then geometric noise: the paper's column",
-    "transfer": "FGSM on the seed-0 baseline",
-    "fgsm": "FGSM on the model itself",
-    "pgd": "PGD with a random start on the model itself",
-    WORST: WORST_MEANS,
-}
 
 
 def write_page(found: Found, chosen: Sequence[Run], folder: Path) -> None:
@@ -118,9 +109,9 @@ def _content(found: Found, chosen: Sequence[Run]) -> dict[str, Any]:
 
 def _notes(rows: Sequence[Row], table: Table) -> list[str]:
     """Return the lines below the results: the metrics, and the notes of the table."""
-    metrics = [column.text for column in table.columns if column.text in _MEANINGS]
+    metrics = [column.text for column in table.columns if column.text in METRIC_MEANINGS]
     trust = {WORST if WORST in metrics else "pgd": ": the column to trust"}
-    lines = [f"{metric}: {_MEANINGS[metric]}{trust.get(metric, '')}." for metric in metrics]
+    lines = [f"{metric}: {METRIC_MEANINGS[metric]}{trust.get(metric, '')}." for metric in metrics]
     if in_the_paper(rows):
         lines.append("paper: its Table 1, for Tiny ImageNet and an epsilon that it does not state.")
     if names := ", ".join(f"“{row.first.title}”" for row in rows if row.first.external):

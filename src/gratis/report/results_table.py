@@ -23,6 +23,15 @@ from gratis.results import Results
 WORST_MEANS = "images that survive every L-infinity attack of the suite"
 # The columns that a narrow terminal leaves out, in this order.
 _OPTIONAL = ("seconds", "passes", "transfer", "fgsm_transfer", "fgsm", "geometric")
+METRIC_MEANINGS = {
+    "clean": "the validation images, unchanged",
+    "geometric": "rotated, scaled, shifted and recoloured; a frozen set",
+    "fgsm_transfer": "FGSM on the seed-0 baseline, then geometric noise: the paper's column",
+    "transfer": "FGSM on the seed-0 baseline",
+    "fgsm": "FGSM on the model itself",
+    "pgd": "PGD with a random start on the model itself",
+    WORST: WORST_MEANS,
+}
 # The uncertainties, by whether there are several seeds.
 _MARGINS = {
     False: "± of one seed: 95% Wilson interval over the images (its wider side). It says nothing "

@@ -49,14 +49,13 @@ def evaluate_run(
             or another process works in the folder.
     """
     # Read before a lock is put into the folder, which may be no run.
-    recipe = RunFolder(path).recipe()
+    folder = RunFolder(path)
+    recipe = folder.recipe()
     requested = with_evaluation(recipe, overrides)
-    if out is None and requested.evaluate == recipe.evaluate:
-        with RunFolder(path).locked():
+    if out is None and requested.evaluate == recipe.evaluate and not folder.shared:
+        with folder.locked():
             return measure_run(path, sets, data_root)
-    target = out or RunFolder(path).evaluations / _key(requested.evaluate)
-    if out is None:
-        refuse_link(RunFolder(path).evaluations, target)
+    target = out or folder.evaluation_folder(_key(requested.evaluate))
     if RunFolder(target).recipe_file.exists():
         raise RunFolder(target).occupied()
     make_folder(target)

@@ -84,7 +84,7 @@ def _sizes(source: ModelSource) -> list[str]:
     """Return the size of the images that a run was trained on, as an override of the data's."""
     if source.kind != "run":
         return []
-    folder = RunFolder(Path(source.target))
+    folder = RunFolder(source.folder)
     # Its message tells what else a model may be.
     folder.recipe()
     return [override("data.size", folder.data().size)]

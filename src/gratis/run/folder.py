@@ -1,6 +1,7 @@
 """The folder of one run and the files in it."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ from gratis.regular_files import refuse_link, require_text
 from gratis.results import Results, sample_images
 from gratis.training.identity import differences
 from gratis.validation_sets.manifest import MANIFEST
+
+# The weights of a shared model, and its list of files.
+WEIGHTS, SHARED_MANIFEST = "model.safetensors", "gratis.json"
 
 
 class RunFolder:
@@ -33,6 +37,10 @@ class RunFolder:
         self.recipe_file = path / "recipe.yaml"
         self.data_file = path / "data.json"
         self.checkpoint = path / "checkpoint.safetensors"
+        self.shared = (path / SHARED_MANIFEST).is_file()
+        if self.shared:
+            # A shared model has the weights of its last checkpoint, and nothing to resume from.
+            self.checkpoint = path / WEIGHTS
         self.results_file = path / "results.json"
         self.correct = path / "correct.safetensors"
         self.geometric = path / "geometric"
@@ -168,6 +176,22 @@ class RunFolder:
             GratisError: the file is missing or damaged.
         """
         return DataInfo.read(self.data_file)
+
+    def evaluation_folder(self, key: str) -> Path:
+        """Return the folder for an evaluation with other settings.
+
+        That of a shared model is below the current folder, because the model is in a cache.
+
+        Raises:
+            GratisError: it is a symbolic link, or the manifest of a shared model is damaged.
+        """
+        parent = self.evaluations
+        if self.shared:
+            manifest = read_json(self.path / SHARED_MANIFEST)
+            name = manifest.get("name") if isinstance(manifest, dict) else None
+            parent = Path("evaluations", re.sub(r"[^\w-]+", "-", str(name)))
+        refuse_link(parent, parent / key)
+        return parent / key
 
     def occupied(self) -> GratisError:
         """Return the error for results of something else that would go into this run's folder."""

@@ -19,6 +19,7 @@ from gratis.model import (
     load_all,
 )
 from gratis.run.folder import RunFolder
+from gratis.run.hub import local_folder
 from gratis.run.loading import load_classifier
 from gratis.torch_state import isolated
 
@@ -30,7 +31,8 @@ class ModelSource:
     """Where a model comes from.
 
     Attributes:
-        target: the folder of a run; the name of a timm model; ``local-dir:PATH`` or
+        target: the folder of a run; ``hub:USER/NAME``, a run that was shared; the name of a timm
+            model; ``local-dir:PATH`` or
             ``hf-hub:USER/NAME``, a model in timm's format; an ONNX file; or
             ``package.module:function``.
         weights: the local weights of a timm model or of a function's network
@@ -75,6 +77,15 @@ class ModelSource:
         return re.sub(r"[^\w.-]+", "-", stem).strip(".") or "model"
 
     @property
+    def folder(self) -> Path:
+        """The folder of a run; that of a model on the hub is downloaded.
+
+        Raises:
+            GratisError: as :func:`gratis.run.hub.local_folder`.
+        """
+        return local_folder(self.target)
+
+    @property
     def suite(self) -> Suite:
         """The default suite: ONNX files have no gradients."""
         return "transfer" if self.kind == "onnx" else "table"
@@ -93,7 +104,7 @@ class ModelSource:
 
     def _build(self, classes: int | None) -> nn.Module:
         if self.kind == "run":
-            model, _, recipe, info = load_classifier(Path(self.target))
+            model, _, recipe, info = load_classifier(self.folder)
             return InferenceModel(
                 model, info.classes, info.size, recipe.data.resize, recipe.data.white
             )

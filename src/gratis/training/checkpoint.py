@@ -103,12 +103,7 @@ def save(
         tensors |= _prefixed("average", train_state.average.state_dict())
     if name := _not_finite(tensors):
         raise Divergence(f"{name} is no longer finite")
-    metadata = {
-        "format": FORMAT,
-        "position": json.dumps(asdict(position)),
-        "identity": json.dumps(dict(identity)),
-    }
-    checkpoint_file.write(path, tensors, metadata)
+    checkpoint_file.write(path, tensors, _metadata(position, identity))
 
 
 def load(
@@ -169,6 +164,24 @@ def load_weights(path: Path, module: nn.Module, identity: Identity) -> Position:
     averaged = stripped("average.module", tensors)
     _load_module(path, module, averaged or stripped("model", tensors))
     return position
+
+
+def save_weights(path: Path, module: nn.Module, position: Position, identity: Identity) -> None:
+    """Write a checkpoint of the weights to evaluate alone, which :func:`load_weights` reads.
+
+    Raises:
+        GratisError: the file cannot be written.
+    """
+    metadata = _metadata(position, identity)
+    checkpoint_file.write(path, _prefixed("model", module.state_dict()), metadata)
+
+
+def _metadata(position: Position, identity: Identity) -> dict[str, str]:
+    return {
+        "format": FORMAT,
+        "position": json.dumps(asdict(position)),
+        "identity": json.dumps(dict(identity)),
+    }
 
 
 def _read(

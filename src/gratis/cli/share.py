@@ -1,0 +1,104 @@
+"""Commands that share models: push, verify."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gratis.cli.options import (
+    NO_TYPE,
+    DataName,
+    DataRoot,
+    EvaluationOverrides,
+    RunPath,
+    Sets,
+    SkipBroken,
+    data_overrides,
+)
+
+if TYPE_CHECKING:
+    from gratis.run.verification import Claim
+
+# The exit code where a claim does not hold.
+_FAILS = 1
+
+
+def push(
+    run: RunPath,
+    name: Annotated[str, typer.Argument(metavar="USER/NAME", help="The name on the hub.")],
+    licence: Annotated[
+        str,
+        typer.Option(
+            "--licence", help="The licence of the weights, such as apache-2.0.", metavar="NAME"
+        ),
+    ] = "unknown",
+    private: Annotated[
+        bool, typer.Option("--private", help="Make a new repository private.", metavar=NO_TYPE)
+    ] = False,
+) -> None:
+    """Share a measured run on the Hugging Face hub.
+
+    It uploads the weights as safetensors, the recipe, the results, the class
+    names, a model card made from the results, and the report. Folders of this
+    machine are left out. Log in first with: hf auth login
+
+    The environment variable HF_ENDPOINT names another hub.
+
+    For example:
+
+      gratis push runs/free me/robust-pets --licence apache-2.0
+
+      gratis predict hub:me/robust-pets photos/
+    """
+    from gratis.run.sharing import push_run
+
+    typer.echo(push_run(run, name, licence, private))
+
+
+def verify(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="hub:USER/NAME, the folder of a shared model, or of a run."
+        ),
+    ],
+    overrides: EvaluationOverrides = None,
+    data: DataName = None,
+    data_root: DataRoot = None,
+    skip_broken: SkipBroken = False,
+    sets: Sets = None,
+) -> None:
+    """Measure again what a shared model claims.
+
+    First every file is compared with its checksum, and the card with the
+    results. Then the model is measured on this machine, with the settings and
+    the seed of its results, on the data of its recipe or on --data. A claim
+    holds if it lies in the 95% interval of the measurement.
+
+    The exit code is 1 if a claim does not hold, and 2 if a file is not intact.
+
+    For example:
+
+      gratis verify hub:me/robust-pets --data-root ~/pets
+
+      gratis verify hub:me/robust-pets evaluate.images=500
+    """
+    from gratis.run.verification import verify as verify_claims
+
+    named = data_overrides(data, data_root, skip_broken) if data else []
+    found = verify_claims(model, overrides or [], named, None if data else data_root, sets)
+    for claim in found:
+        typer.echo(_line(claim))
+    wrong = [claim.metric for claim in found if claim.holds is False]
+    if wrong:
+        typer.echo(f"{model}: does not hold: {', '.join(wrong)}", err=True)
+        raise typer.Exit(_FAILS)
+    typer.echo(f"{model}: every claim that was measured holds")
+
+
+def _line(claim: "Claim") -> str:
+    start = f"{claim.metric:16}claimed {claim.claimed:6.1%}  "
+    if claim.measured is None:
+        return f"{start}not measured here"
+    word = "holds" if claim.holds else "does not hold"
+    interval = f"{claim.low:.1%} to {claim.high:.1%}"
+    return f"{start}measured {claim.measured:6.1%}  ({interval})  {word}"

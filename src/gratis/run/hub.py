@@ -1,0 +1,92 @@
+"""Models on the hub: ``hub:USER/NAME``, or ``hub:USER/NAME@REVISION``."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gratis.errors import GratisError, printable
+from gratis.run.folder import SHARED_MANIFEST
+
+PREFIX = "hub:"
+# Seconds to wait for the hub to answer.
+_PATIENCE = 20
+
+
+def endpoint() -> str | None:
+    """Return the address of the hub in ``HF_ENDPOINT``; ``None`` is the usual one."""
+    # Read at every call: huggingface_hub reads it once, when it is imported.
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+def local_folder(target: str | Path) -> Path:
+    """Return the folder of a run: ``target``, or where ``hub:USER/NAME`` was downloaded to.
+
+    Downloaded files are in the cache of huggingface_hub, and are used from there if the hub cannot
+    be reached. They are checked against their checksums every time.
+
+    Raises:
+        GratisError: the hub cannot be reached or has no such model, or a file is not intact.
+    """
+    name = str(target)
+    if not name.startswith(PREFIX):
+        return Path(target)
+    repository, _, revision = name.removeprefix(PREFIX).partition("@")
+    from huggingface_hub import snapshot_download
+
+    # It needs the reports, which take a moment to import.
+    from gratis.run.shared_folder import FILES, check
+
+    with hub_errors(name):
+        folder = snapshot_download(
+            repository,
+            revision=revision or None,
+            # By name: a repository may hold pickled weights and code, which are never fetched.
+            allow_patterns=[*FILES, SHARED_MANIFEST],
+            endpoint=endpoint(),
+            etag_timeout=_PATIENCE,
+            library_name="gratis",
+        )
+    check(Path(folder))
+    return Path(folder)
+
+
+@contextmanager
+def hub_errors(name: str) -> Iterator[None]:
+    """Turn whatever goes wrong with the hub into one line that names the model.
+
+    Raises:
+        GratisError: the block failed.
+    """
+    try:
+        yield
+    except GratisError:
+        raise
+    # huggingface_hub raises its own errors, those of its HTTP client, ValueError and OSError.
+    except Exception as error:
+        where = endpoint() or "https://huggingface.co"
+        first = str(error).strip().partition("\n")[0][:200] or "no details"
+        problem = f"{type(error).__name__}: {first}"
+        raise GratisError(
+            printable(f"{name}: the hub at {where} {_meaning(error)} ({problem}); {_remedy(error)}")
+        ) from error
+
+
+def _kinds(error: Exception) -> set[str]:
+    """Return the names of an error's classes: they moved between versions of huggingface_hub."""
+    return {kind.__name__ for kind in type(error).__mro__}
+
+
+def _meaning(error: Exception) -> str:
+    kinds = _kinds(error)
+    if "HFValidationError" in kinds:
+        return "has no such names"
+    if kinds & {"RepositoryNotFoundError", "RevisionNotFoundError", "EntryNotFoundError"}:
+        return "has no such model, or it is private"
+    return "does not answer as expected"
+
+
+def _remedy(error: Exception) -> str:
+    if _meaning(error).startswith("does not answer"):
+        return "check the network and HF_ENDPOINT, and try again"
+    return "write hub:USER/NAME or hub:USER/NAME@REVISION, or log in with: hf auth login"

@@ -1,0 +1,92 @@
+"""Share a run on the hub: weights, recipe, results, model card and report."""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from gratis.errors import GratisError, file_error
+from gratis.files import write_text
+from gratis.recipe import Recipe
+from gratis.report import read_runs, write_page
+from gratis.results import Results
+from gratis.run.folder import WEIGHTS, RunFolder
+from gratis.run.hub import PREFIX, endpoint, hub_errors
+from gratis.run.loading import load_classifier
+from gratis.run.shared_folder import REPORT, refuse_code, write_manifest
+from gratis.training.checkpoint import save_weights
+
+
+def push_run(path: Path, name: str, licence: str = "unknown", private: bool = False) -> str:
+    """Upload a measured run to the hub, and return its address there.
+
+    An earlier version of the model stays in the repository's history.
+
+    Args:
+        path: the folder of the run.
+        name: ``USER/NAME`` on the hub; the repository is created if it does not exist.
+        licence: the identifier of the licence, such as ``apache-2.0``.
+        private: whether a new repository is private.
+
+    Raises:
+        GratisError: the run is not finished or measured, or cannot be shared; or the hub refuses.
+    """
+    from huggingface_hub import HfApi
+
+    name = name.removeprefix(PREFIX)
+    if name.count("/") != 1:
+        raise GratisError(f"{name}: is no name on the hub; write USER/NAME")
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        stage(path, name, licence, folder)
+        api = HfApi(endpoint=endpoint(), library_name="gratis")
+        with hub_errors(name):
+            api.create_repo(name, private=private, exist_ok=True)
+            done = api.upload_folder(
+                repo_id=name, folder_path=folder, commit_message=f"Push {path.resolve().name}"
+            )
+    return str(done.repo_url)
+
+
+def stage(path: Path, name: str, licence: str, folder: Path) -> None:
+    """Write the files that :func:`push_run` uploads into a new ``folder``.
+
+    Paths on this machine are left out.
+
+    Raises:
+        GratisError: the run is not finished or measured, or cannot be shared.
+    """
+    classifier, position, recipe, info = load_classifier(path)
+    refuse_code(recipe, path)
+    results = RunFolder(path).results()
+    if results is None:
+        raise file_error(path, "has no results", f"measure it: gratis evaluate {path}")
+    shared = _without_paths(recipe)
+    described = results.model_copy(
+        update={"resolved": shared.model_dump(mode="json", exclude_none=True)}
+    )
+    folder.mkdir(parents=True)
+    save_weights(folder / WEIGHTS, classifier, position, shared.identity(info))
+    write_text(folder / "recipe.yaml", shared.to_yaml())
+    info.write(folder / "data.json")
+    described.write(folder / "results.json")
+    _write_report(path, name, described, folder)
+    write_manifest(folder, name, licence)
+
+
+def _without_paths(recipe: Recipe) -> Recipe:
+    """Return the recipe without the folders of this machine."""
+    data = recipe.data.model_copy(update={"root": None, "class_names": None})
+    model = recipe.model
+    if model.weights is not None:
+        # The shared weights replace those that it started from.
+        model = model.model_copy(update={"weights": None, "pretrained": False})
+    return recipe.model_copy(update={"data": data, "model": model})
+
+
+def _write_report(path: Path, name: str, results: Results, folder: Path) -> None:
+    found = read_runs([path])
+    runs = [replace(run, path=Path(f"{PREFIX}{name}"), results=results) for run in found.runs]
+    with TemporaryDirectory() as temporary:
+        page = Path(temporary) / "report"
+        write_page(found._replace(runs=runs, unmeasured=[]), runs, page)
+        write_text(folder / REPORT, (page / REPORT).read_text(encoding="utf-8"))

@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from gratis.cli import data, evaluate, export, predict, recipes, reproduce, runs, share, study, train
+from gratis.cli import (
+    data,
+    evaluate,
+    export,
+    predict,
+    recipes,
+    reproduce,
+    runs,
+    share,
+    study,
+    train,
+)
 from gratis.cli.base import App
 from gratis.cli.options import NO_TYPE
 

@@ -37,7 +37,7 @@ def local_folder(target: str | Path) -> Path:
     # It needs the reports, which take a moment to import.
     from gratis.run.shared_folder import FILES, check
 
-    with hub_errors(name):
+    with hub_call(name):
         folder = snapshot_download(
             repository,
             revision=revision or None,
@@ -52,13 +52,21 @@ def local_folder(target: str | Path) -> Path:
 
 
 @contextmanager
-def hub_errors(name: str) -> Iterator[None]:
-    """Turn whatever goes wrong with the hub into one line that names the model.
+def hub_call(name: str) -> Iterator[None]:
+    """Call the hub without its progress bars; turn what goes wrong into a line with the name.
 
     Raises:
         GratisError: the block failed.
     """
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    hidden = are_progress_bars_disabled()
     try:
+        disable_progress_bars()
         yield
     except GratisError:
         raise
@@ -70,6 +78,9 @@ def hub_errors(name: str) -> Iterator[None]:
         raise GratisError(
             printable(f"{name}: the hub at {where} {_meaning(error)} ({problem}); {_remedy(error)}")
         ) from error
+    finally:
+        if not hidden:
+            enable_progress_bars()
 
 
 def _kinds(error: Exception) -> set[str]:
@@ -81,7 +92,12 @@ def _meaning(error: Exception) -> str:
     kinds = _kinds(error)
     if "HFValidationError" in kinds:
         return "has no such names"
-    if kinds & {"RepositoryNotFoundError", "RevisionNotFoundError", "EntryNotFoundError"}:
+    # The file is in no local cache either, whatever went wrong before.
+    if "LocalEntryNotFoundError" not in kinds and kinds & {
+        "RepositoryNotFoundError",
+        "RevisionNotFoundError",
+        "EntryNotFoundError",
+    }:
         return "has no such model, or it is private"
     return "does not answer as expected"
 

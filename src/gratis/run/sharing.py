@@ -10,7 +10,7 @@ from gratis.recipe import Recipe
 from gratis.report import read_runs, write_page
 from gratis.results import Results
 from gratis.run.folder import WEIGHTS, RunFolder
-from gratis.run.hub import PREFIX, endpoint, hub_errors
+from gratis.run.hub import PREFIX, endpoint, hub_call
 from gratis.run.loading import load_classifier
 from gratis.run.shared_folder import REPORT, refuse_code, write_manifest
 from gratis.training.checkpoint import save_weights
@@ -39,7 +39,7 @@ def push_run(path: Path, name: str, licence: str = "unknown", private: bool = Fa
         folder = Path(temporary) / "model"
         stage(path, name, licence, folder)
         api = HfApi(endpoint=endpoint(), library_name="gratis")
-        with hub_errors(name):
+        with hub_call(name):
             api.create_repo(name, private=private, exist_ok=True)
             done = api.upload_folder(
                 repo_id=name, folder_path=folder, commit_message=f"Push {path.resolve().name}"

@@ -9,7 +9,6 @@ import huggingface_hub
 import pytest
 import torch
 import yaml
-from hub_server import Hub
 
 import gratis
 from gratis.errors import GratisError
@@ -18,6 +17,7 @@ from gratis.run.hub import local_folder
 from gratis.run.shared_folder import FILES, check, write_manifest
 from gratis.run.sharing import push_run, stage
 from gratis.run.verification import verify
+from hub_server import Hub
 
 NAME = "me/digits"
 TINY = ["model.channels=[8,8,8,8]", "model.head.width=16", "train.epochs=2", "evaluate.pgd_steps=1"]

@@ -10,7 +10,6 @@ from gratis.digests import digest
 from gratis.evaluation import EvaluateSettings, measure, require_libraries, rescore
 from gratis.files import make_folder
 from gratis.recipe import Recipe, with_evaluation
-from gratis.regular_files import refuse_link
 from gratis.results import Examples, Results, wilson
 from gratis.run.folder import RunFolder
 from gratis.run.loading import load_run

@@ -58,7 +58,7 @@ def hub_call(name: str) -> Iterator[None]:
     Raises:
         GratisError: the block failed.
     """
-    from huggingface_hub.utils import (
+    from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,
         disable_progress_bars,
         enable_progress_bars,

@@ -144,7 +144,9 @@ def test_pickled_weights_are_not_executed(shared, tmp_path, again):
 def test_a_tampered_file_is_found_by_its_checksum(filled, file):
     content = filled.files[NAME][file]
     middle = len(content) // 2
-    filled.files[NAME][file] = content[:middle] + b" " + content[middle + 1 :]
+    filled.files[NAME][file] = (
+        content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    )
     with pytest.raises(GratisError, match="differs from its checksum") as refused:
         gratis.load(f"hub:{NAME}")
     assert f"{file}: " in str(refused.value)

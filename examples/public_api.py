@@ -1,9 +1,10 @@
-"""The public API on one page: train, load, evaluate, attack, predict, export, and your own loop.
+"""The public API on one page: train, harden, load, evaluate, attack, predict, export, own loop.
 
-    uv run python examples/public_api.py --data folder:PATH --budget 20m
+    uv run python examples/public_api.py --data folder:PATH --budget 20m --weights pets.pt
 
-Without options it trains on scikit-learn's digits for twenty seconds. The data determines the
-profile, and thus the size of images and model.
+Without options it trains on scikit-learn's digits for twenty seconds, and hardens that run. The
+data determines the profile, and thus the size of images and model. With ``--weights``, a state dict
+of torchvision's or timm's resnet18, it hardens that model.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from gratis.data import load, to_float
 from gratis.run import RunFolder
 
 
-def main(data: str, budget: str) -> None:
+def main(data: str, budget: str, weights: str | None, input_size: int | None) -> None:
     """Train on ``data`` for ``budget``, then use what was trained."""
     run = gratis.train("contrastive-scheduled", data=data, budget=budget)
     model = gratis.load(run)
@@ -31,7 +32,23 @@ def main(data: str, budget: str) -> None:
     print(f"accuracy on adversarial images {accuracy(model, adversarial, labels):.1%}")
     print(f"the first image: {gratis.predict(run, images[:1])[0].name}")
     gratis.export(run, "pets.onnx")
+    harden(run, data, budget, weights, input_size)
     fine_tune(model, DataLoader(TensorDataset(images, labels), batch_size=64))
+
+
+def harden(
+    run: RunFolder, data: str, budget: str, weights: str | None, input_size: int | None
+) -> None:
+    """Make a trained model robust, and keep its clean accuracy within two points."""
+    if weights is None:
+        run = gratis.harden(run, budget=budget, keep_clean=2)
+    else:
+        run = gratis.harden(
+            "resnet18", weights=weights, data=data, budget=budget, input_size=input_size
+        )
+    results = run.results()
+    if results is not None and results.before is not None:
+        print(f"hardened: clean {results.before.clean:.1%} before, {results.clean:.1%} after")
 
 
 def fine_tune(model: torch.nn.Module, loader: DataLoader[tuple[Tensor, ...]]) -> None:
@@ -65,5 +82,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", default="digits")
     parser.add_argument("--budget", default="20s")
+    parser.add_argument("--weights")
+    parser.add_argument("--input-size", type=int)
     chosen = parser.parse_args()
-    main(chosen.data, chosen.budget)
+    main(chosen.data, chosen.budget, chosen.weights, chosen.input_size)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gratis.api.attacking import attack
     from gratis.api.evaluation import evaluate
     from gratis.api.exporting import export
+    from gratis.api.hardening import harden
     from gratis.api.loading import load
     from gratis.api.prediction import predict
     from gratis.api.training import train
@@ -40,6 +41,7 @@ __all__ = [
     "cosine",
     "evaluate",
     "export",
+    "harden",
     "linear",
     "load",
     "predict",
@@ -58,6 +60,7 @@ _MODULES = {
     "gratis.api.attacking": ("attack",),
     "gratis.api.evaluation": ("evaluate",),
     "gratis.api.exporting": ("export",),
+    "gratis.api.hardening": ("harden",),
     "gratis.api.loading": ("load",),
     "gratis.api.prediction": ("predict",),
     "gratis.api.training": ("train",),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torchvision
 from PIL import Image
 
 import gratis
@@ -31,8 +33,11 @@ def pets(tmp_path):
 
 
 def test_the_public_api_runs_on_a_folder_of_photographs(pets, tmp_path):
+    weights = tmp_path / "pets.pt"
+    torch.save(torchvision.models.resnet18(num_classes=2).state_dict(), weights)
+    model = ["--weights", weights, "--input-size", "32"]
     done = subprocess.run(
-        [sys.executable, EXAMPLE, "--data", f"folder:{pets}", "--budget", "5s"],
+        [sys.executable, EXAMPLE, "--data", f"folder:{pets}", "--budget", "5s", *model],
         cwd=tmp_path,
         env=os.environ
         # Without a GPU: its profile has pretrained weights.
@@ -49,9 +54,12 @@ def test_the_public_api_runs_on_a_folder_of_photographs(pets, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "clean " in done.stdout and "the first image: " in done.stdout
     assert "loss after an epoch of free training" in done.stdout
-    (run,) = (tmp_path / "runs").iterdir()
-    assert (run / "results.json").is_file() and (run / "data.json").is_file()
     assert gratis.load(tmp_path / "pets.onnx").classes == ("cat", "dog")
+    assert "hardened: clean " in done.stdout
+    names = {run.name for run in (tmp_path / "runs").iterdir()}
+    assert names == {"contrastive-scheduled-pets-seed0", "harden-resnet18-pets-seed0"}
+    for run in (tmp_path / "runs").iterdir():
+        assert (run / "results.json").is_file() and (run / "data.json").is_file()
 
 
 @pytest.mark.slow

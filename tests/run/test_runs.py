@@ -15,6 +15,7 @@ from gratis.run import (
     build_sets,
     evaluate_run,
     evaluation,
+    fitting,
     loading,
     reproduce,
     resume,
@@ -60,7 +61,7 @@ def interrupted(monkeypatch, path, *changes):
     """Leave an unfinished run in ``path``: stopped after its first batch."""
     left = iter([False])
     with monkeypatch.context() as patch:
-        patch.setattr(training, "stopping", lambda: nullcontext(lambda: next(left, True)))
+        patch.setattr(fitting, "stopping", lambda: nullcontext(lambda: next(left, True)))
         with pytest.raises(Interrupted, match=rf"gratis resume {path}") as stop:
             train(recipe("free", *changes), path)
     assert stop.value.exit_code == 130
@@ -99,7 +100,7 @@ def test_an_unusable_folder_is_refused_before_data_is_loaded(tmp_path, monkeypat
     def load(settings):
         raise AssertionError("loaded")
 
-    monkeypatch.setattr(training, "load_once", load)
+    monkeypatch.setattr(fitting, "load_once", load)
     (tmp_path / "file").write_text("mine")
     for run in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(GratisError, match=f"{run}: cannot be written"):
@@ -236,7 +237,7 @@ def test_other_data_are_refused_even_where_the_run_is_finished(finished, monkeyp
     def load(settings):
         return replace(loading.load(settings), fingerprint="others")
 
-    for module in (training, loading):
+    for module in (fitting, loading):
         monkeypatch.setattr(module, "load_once", load)
     for use in (
         lambda: train(recipe(), run),

@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -77,3 +77,14 @@ def path_of(name: str, value: object) -> Path:
 def optional_path(name: str, value: object) -> Path | None:
     """Return a path as :func:`path_of` does, or ``None``."""
     return None if value is None else path_of(name, value)
+
+
+def listed(overrides: Sequence[str]) -> Sequence[str]:
+    """Return a list of overrides.
+
+    Raises:
+        GratisError: it is a single text.
+    """
+    if isinstance(overrides, str):
+        raise GratisError(f"overrides: needs a list, such as [{overrides!r}]")
+    return overrides

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-from gratis.api.arguments import optional_path, path_of, python_names
+from gratis.api.arguments import listed, optional_path, path_of, python_names
 from gratis.api.named_data import data_overrides
 from gratis.errors import GratisError
 from gratis.recipe import Recipe, resolve_by_default
@@ -54,7 +54,7 @@ def train(
     changes = [
         *data_overrides(data, optional_path("data_root", data_root), skip_broken),
         *overrides_of({"train.budget": budget}),
-        *_listed(overrides),
+        *listed(overrides),
     ]
     resolved = _resolved(recipe, profile, changes)
     folder = optional_path("out", out) or default_folder(resolved)
@@ -84,9 +84,3 @@ def _resolved(
     name = recipe if isinstance(recipe, str) else str(path_of("recipe", recipe))
     chosen = optional_path("profile", profile)
     return resolve_by_default(name, None if chosen is None else str(chosen), changes)
-
-
-def _listed(overrides: Sequence[str]) -> Sequence[str]:
-    if isinstance(overrides, str):
-        raise GratisError(f"overrides: needs a list, such as [{overrides!r}]")
-    return overrides

@@ -9,6 +9,7 @@ from gratis.cli import (
     data,
     evaluate,
     export,
+    harden,
     predict,
     recipes,
     reproduce,
@@ -39,6 +40,7 @@ app = App(
 )
 for command in (
     train.train,
+    harden.harden,
     train.resume,
     train.timing,
     evaluate.evaluate,

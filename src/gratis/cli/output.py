@@ -44,8 +44,24 @@ def print_run(results: "Results", folder: Path, as_json: bool) -> None:
     """Print the results of a run and its folder."""
     if as_json:
         print_json(results.model_dump(mode="json"))
-    else:
-        print_runs([results], folder)
+        return
+    print_runs([results], folder)
+    if results.before is not None and not _quiet:
+        _print_hardened(results, folder)
+
+
+def _print_hardened(results: "Results", folder: Path) -> None:
+    """Print which model of a hardened run was chosen, and what hardening changed."""
+    from gratis.report import what_changed
+    from gratis.results import Frontier, frontier
+
+    found = Frontier.read(folder / frontier.FILE)
+    why = "the highest mean over all epsilons"
+    if found.keep_clean is not None:
+        why = f"the most robust that loses at most {found.keep_clean:g} points of clean accuracy"
+    typer.echo(f"chosen: {found.chosen:.0%} of the hardened weights, {why} on held-out images")
+    typer.echo(f"the model before: {folder / 'natural'}")
+    typer.echo(what_changed(results))
 
 
 def print_runs(results: "list[Results]", folder: Path, files: str = "") -> None:

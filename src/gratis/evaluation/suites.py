@@ -34,7 +34,8 @@ class EvaluateSettings(Settings):
         restarts: random starts of PGD; an image counts as fooled if one of them fools it.
             Default: 1 in ``table`` and ``autoattack``, 2 in the other suites.
         epsilons: the epsilons of the curve of accuracy under PGD. Default: 1/255 to 16/255, or to
-            ``epsilon`` if that is larger, in ``full``; no curve in the other suites.
+            ``epsilon`` if that is larger, in ``full``; no curve in the other suites. The suites
+            ``paper`` and ``transfer``, which attack nothing, never have one.
         batch_size: images at a time; the outcomes do not depend on it, except for rounding and
             AutoAttack's random numbers.
         images: the number of images to measure on, evenly spaced over the split. Default: all.
@@ -82,7 +83,12 @@ def transfer(settings: EvaluateSettings) -> list[EvalTask]:
 def table(settings: EvaluateSettings) -> list[EvalTask]:
     """Return the columns of the results table: each attack standalone, PGD as usually published."""
     pgd = AttackSettings.pgd(settings.epsilon, settings.pgd_steps, settings.restarts or 1)
-    return [*transfer(settings), _fgsm(settings), _standalone("pgd", "robust", pgd)]
+    return [
+        *transfer(settings),
+        _fgsm(settings),
+        _standalone("pgd", "robust", pgd),
+        *_curve(settings),
+    ]
 
 
 def standard(settings: EvaluateSettings) -> list[EvalTask]:
@@ -95,9 +101,7 @@ def standard(settings: EvaluateSettings) -> list[EvalTask]:
         _cascaded("pgd_margin", "robust", _pgd(settings, loss="margin")),
         _standalone("pgd_l2", "robust_l2", _pgd(settings, norm="l2")),
         _cascaded("pgd_l2_margin", "robust_l2", _pgd(settings, norm="l2", loss="margin")),
-        *epsilon_curve(
-            "pgd", AttackSettings.pgd(settings.epsilon, settings.pgd_steps), settings.epsilons or ()
-        ),
+        *_curve(settings),
     ]
 
 
@@ -158,6 +162,11 @@ def _autoattack(settings: EvaluateSettings) -> list[EvalTask]:
         )
         for part in COSTS
     ]
+
+
+def _curve(settings: EvaluateSettings) -> list[EvalTask]:
+    attack = AttackSettings.pgd(settings.epsilon, settings.pgd_steps)
+    return epsilon_curve("pgd", attack, settings.epsilons or ())
 
 
 def _fgsm(settings: EvaluateSettings) -> EvalTask:

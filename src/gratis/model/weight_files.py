@@ -13,6 +13,8 @@ from gratis.errors import file_error
 
 # The checkpoint of a run.
 CHECKPOINT = "checkpoint.safetensors"
+# The chosen model of a hardened run.
+CHOSEN = "chosen.safetensors"
 # Where training scripts keep a state dict inside their checkpoints: averaged weights first.
 _WRAPPINGS = (
     "state_dict_ema",
@@ -51,12 +53,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def weights_file(path: Path) -> Path:
-    """Return the file of weights at ``path``: of the folder of a run, its checkpoint.
+    """Return the file of weights at ``path``: of a run's folder, its chosen model or checkpoint.
 
     Raises:
         GratisError: there is none.
     """
-    file = path / CHECKPOINT if path.is_dir() else path
+    file = path
+    if path.is_dir():
+        file = path / (CHOSEN if (path / CHOSEN).is_file() else CHECKPOINT)
     if not file.is_file():
         raise file_error(file, "no such weights file")
     return file

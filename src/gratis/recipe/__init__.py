@@ -1,6 +1,7 @@
 """Recipes: the YAML of a row, profiles that resize rows, and overrides."""
 
 from gratis.recipe.defaults import default_profile, resolve_by_default
+from gratis.recipe.harden import HardenSettings
 from gratis.recipe.profile import load_profile
 from gratis.recipe.recipe import Recipe
 from gratis.recipe.resolution import (
@@ -16,6 +17,7 @@ from gratis.recipe.resolution import (
 )
 
 __all__ = [
+    "HardenSettings",
     "Recipe",
     "choose_rows",
     "default_profile",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
+from gratis.packaged import profile_names
 from gratis.recipe.recipe import Recipe
 from gratis.recipe.resolution import resolve
 
@@ -24,7 +25,7 @@ def default_profile(recipe: str, changes: Sequence[str]) -> str | None:
     """Return the profile for a packaged recipe's data and this machine.
 
     - A recipe file has no profile: it is used as it is.
-    - A recipe in a folder, such as ``record/free``, has the profile of that folder.
+    - A recipe in a folder, such as ``record/free``, has the profile of that folder, if any.
     - ``digits`` has its own profile.
     - Without a GPU, class folders of photographs have ``photos-cpu``, and all other data has
       ``tiny-imagenet-cpu``: small images and a narrow network, trained from scratch.
@@ -37,7 +38,8 @@ def default_profile(recipe: str, changes: Sequence[str]) -> str | None:
     if recipe.endswith((".yaml", ".yml")):
         return None
     if "/" in recipe:
-        return recipe.rpartition("/")[0]
+        folder = recipe.rpartition("/")[0]
+        return folder if folder in profile_names() else None
     names = [change.partition("=")[2] for change in changes if change.startswith("data.name=")]
     data = names[-1].strip("\"' ") if names else "digits"
     if data == "digits":

@@ -14,6 +14,7 @@ from gratis.evaluation import EvaluateSettings
 from gratis.model import ModelSettings
 from gratis.objective import TermSettings
 from gratis.recipe.choice import AdversaryChoice, ObjectiveChoice
+from gratis.recipe.harden import HardenSettings
 from gratis.recipe.profile import RowName
 from gratis.results import Paper
 from gratis.schedule import Constant
@@ -22,7 +23,7 @@ from gratis.training import TrainSettings
 from gratis.yaml_files import dump_yaml
 
 # The keys that determine the trained weights.
-_WEIGHTS = {"seed", "data", "model", "augment", "adversary", "objective", "train"}
+_WEIGHTS = {"seed", "data", "model", "augment", "adversary", "objective", "train", "harden"}
 # Keys below them that may change when a run is resumed: they affect reports only, or events that
 # the checkpoint records.
 _MAY_CHANGE = {
@@ -34,6 +35,8 @@ _MAY_CHANGE = {
         "on_divergence",
         "on_overfitting",
     },
+    # Which of the run's models is chosen.
+    "harden": {"keep_clean"},
 }
 
 
@@ -63,6 +66,8 @@ class Recipe(Settings):
         objective: the terms of the loss; at least one.
         train: how long to train, and with which optimizer.
         evaluate: how to measure the trained model.
+        starts_from: the trained model that a hardened run continues, as it was named.
+        harden: the settings of a hardened run; ``None`` for all other runs.
     """
 
     name: Annotated[Line, AfterValidator(_plain_name)]
@@ -80,12 +85,22 @@ class Recipe(Settings):
     objective: ObjectiveChoice
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    starts_from: Line | None = None
+    harden: HardenSettings | None = None
 
     @model_validator(mode="after")
     def _terms_fit_the_model(self) -> Self:
         for word, settings in self.terms.items():
             if settings.build().needs_denoiser and self.model.denoiser is None:
                 raise ValueError(f"objective.{word} needs model.denoiser")
+        return self
+
+    @model_validator(mode="after")
+    def _hardening_holds_out(self) -> Self:
+        if self.harden is not None and not self.train.held_out_per_class:
+            raise ValueError(
+                "harden needs train.held_out_per_class: the model is chosen on these images"
+            )
         return self
 
     def with_epsilon(self) -> "Recipe":

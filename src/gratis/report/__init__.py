@@ -2,6 +2,7 @@
 
 from gratis.report.bar_chart import figure1
 from gratis.report.gallery import choose
+from gratis.report.hardened import what_changed
 from gratis.report.listing import Listed, list_runs, listing_table
 from gratis.report.model_card import CardFacts, claims, model_card
 from gratis.report.page import write_page
@@ -71,6 +72,7 @@ __all__ = [
     "suite_tables",
     "to_csv",
     "to_markdown",
+    "what_changed",
     "write_page",
     "write_tables",
 ]

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     Value = Callable[[LogLine], float | None]
 
 _HELD_OUT = {"clean": (SKY, "o"), "fgsm": (ORANGE, "s"), "pgd": (RED, "D")}
-_LEGEND: dict[str, Any] = {
+LEGEND: dict[str, Any] = {
     "loc": "lower left",
     "bbox_to_anchor": (0, 1),
     "frameon": False,
     "borderaxespad": 0.2,
 }
-_COLOURS, _MARKERS = (RED, BLUE, GREEN, ORANGE, PINK, SKY, INK), "osD^vPX"
+COLOURS, _MARKERS = (RED, BLUE, GREEN, ORANGE, PINK, SKY, INK), "osD^vPX"
 # In letters: two columns of these fit a page, and one a phone.
 _TITLE = 40
 
@@ -48,7 +48,7 @@ def _training_figure(logs: Sequence[Sequence[LogLine]], scheduled: bool) -> "Fig
     figure = charts.new_figure(3.5, sum(heights) + 0.75)
     panels = figure.subplots(len(heights), sharex=True, height_ratios=heights)
     for axes in panels:
-        _plain_axes(axes, 7.5, length=2)
+        plain_axes(axes, 7.5, length=2)
     _draw_accuracy(panels[0], logs)
     for log in logs:
         _plot(panels[1], log, lambda line: line.loss, color=INK, linewidth=1)
@@ -65,7 +65,8 @@ def _training_figure(logs: Sequence[Sequence[LogLine]], scheduled: bool) -> "Fig
     return figure
 
 
-def _plain_axes(axes: "Axes", size: float, **ticks: Any) -> None:
+def plain_axes(axes: "Axes", size: float, **ticks: Any) -> None:
+    """Give a panel its grid and the size of its numbers."""
     axes.grid(color=RULE, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=size, **ticks)
@@ -85,7 +86,7 @@ def _draw_accuracy(axes: "Axes", logs: Sequence[Sequence[LogLine]]) -> None:
     axes.set_yticks(range(0, 101, 25))
     axes.set_ylabel("accuracy, %", fontsize=8)
     if axes.lines:
-        axes.legend(ncols=2, fontsize=7.5, handlelength=1.6, columnspacing=1.2, **_LEGEND)
+        axes.legend(ncols=2, fontsize=7.5, handlelength=1.6, columnspacing=1.2, **LEGEND)
 
 
 def _draw_schedules(axes: "Axes", logs: Sequence[Sequence[LogLine]]) -> None:
@@ -148,17 +149,23 @@ def _epsilon_figure(rows: Sequence[Row], width: float) -> "Figure":
         axes.plot(
             [255 * epsilon for epsilon, _ in row.first.curve],
             [100 * accuracy for _, accuracy in row.first.curve],
-            color=_COLOURS[number % len(_COLOURS)],
-            marker=_MARKERS[number // len(_COLOURS) % len(_MARKERS)],
+            color=COLOURS[number % len(COLOURS)],
+            marker=_MARKERS[number // len(COLOURS) % len(_MARKERS)],
             markersize=3.5,
             linewidth=1.2,
-            label=textwrap.shorten(row.first.title.lstrip("_"), _TITLE, placeholder=" …"),
+            label=short_title(row.first.title),
         )
-    _plain_axes(axes, 8, color=MUTED)
+    plain_axes(axes, 8, color=MUTED)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlim(left=0)
     axes.set_ylim(-3, 103)
     axes.set_xlabel("epsilon, /255", fontsize=8.5)
     axes.set_ylabel("accuracy, %", fontsize=8.5)
-    axes.legend(ncols=2 if width > 5 else 1, fontsize=8.5, **_LEGEND)
+    axes.legend(ncols=2 if width > 5 else 1, fontsize=8.5, **LEGEND)
     return figure
+
+
+def short_title(title: str) -> str:
+    """Return a title as a legend shows it."""
+    # A label that starts with an underscore stays out of the legend.
+    return textwrap.shorten(title.lstrip("_"), _TITLE, placeholder=" …")

@@ -10,6 +10,7 @@ from gratis.files import atomic_folder
 from gratis.report.bar_chart import figure1_chart, figure1_notes, in_the_paper
 from gratis.report.charts import Chart
 from gratis.report.gallery import Picture, class_rankings, gallery
+from gratis.report.hardened import frontier_chart
 from gratis.report.line_charts import epsilon_chart, training_chart
 from gratis.report.results_table import METRIC_MEANINGS, header, narrow_table
 from gratis.report.rows import WORST, Row, group
@@ -89,6 +90,9 @@ def _content(found: Found, chosen: Sequence[Run]) -> dict[str, Any]:
         "figure1": figure1_chart(results),
         "figure1_notes": figure1_notes(results),
         "in_the_paper": in_the_paper(rows),
+        "frontier": frontier_chart(
+            [(_title(run), run.frontier) for run in runs if run.frontier is not None]
+        ),
         "epsilon": epsilon_chart(rows),
         "suites": [(_suite_title(run), tables) for run, tables in suites if tables is not None],
         "curves": _curves(rows, runs),
@@ -154,7 +158,8 @@ def _curves(rows: Sequence[Row], runs: Sequence[Run]) -> list[tuple[str, Chart]]
 
 
 def _images(content: Mapping[str, Any]) -> list[Chart | Picture]:
-    charts = [content["figure1"], content["epsilon"], *(chart for _, chart in content["curves"])]
+    figures = [content[name] for name in ("figure1", "frontier", "epsilon")]
+    charts = [*figures, *(chart for _, chart in content["curves"])]
     lines = [line for gallery in content["galleries"] for line in gallery["lines"]]
     return [*filter(None, charts), *(picture for _, pictures in lines for picture in pictures)]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from gratis.files import make_folder, write_json, write_text
 from gratis.report.results_csv import to_csv
 from gratis.report.rows import (
+    EXPECTED,
     PAPERS,
     WORST,
     Row,
@@ -21,6 +22,7 @@ from gratis.report.table import Cell, Table, TableRow, count, in_common, markdow
 from gratis.results import Results
 
 WORST_MEANS = "images that survive every L-infinity attack of the suite"
+EXPECTED_MEANS = "the mean accuracy under PGD over all epsilons from 0 to that of the table"
 # The columns that a narrow terminal leaves out, in this order.
 _OPTIONAL = ("seconds", "passes", "transfer", "fgsm_transfer", "fgsm", "geometric")
 METRIC_MEANINGS = {
@@ -31,6 +33,7 @@ METRIC_MEANINGS = {
     "fgsm": "FGSM on the model itself",
     "pgd": "PGD with a random start on the model itself",
     WORST: WORST_MEANS,
+    EXPECTED: EXPECTED_MEANS,
 }
 # The uncertainties, by whether there are several seeds.
 _MARGINS = {
@@ -170,8 +173,13 @@ def notes(rows: Sequence[Row], intervals: bool = False) -> list[str]:
     texts = _INTERVALS if intervals else _MARGINS
     several = {len(row.runs) > 1 for row in rows}
     lines = [text for number, text in texts.items() if number in several]
-    if not intervals and WORST in shown_metrics(rows):
-        lines.append(f"{WORST}: {WORST_MEANS}.")
+    if not intervals:
+        meanings = {WORST: WORST_MEANS, EXPECTED: EXPECTED_MEANS}
+        lines += [
+            f"{metric}: {text}."
+            for metric, text in meanings.items()
+            if metric in shown_metrics(rows)
+        ]
     if trained_unlike([run for row in rows for run in row.runs]):
         lines.append("[training images]: rows trained on different data are not comparable.")
     return lines + explain_marks(rows)

@@ -12,6 +12,8 @@ from gratis.results.statistics import mean_and_std, t_interval, wilson
 
 # The worst case over all L-infinity attacks of a suite.
 WORST = "robust"
+# The mean accuracy over all epsilons up to that of the evaluation.
+EXPECTED = "expected"
 # The metrics that the paper's Table 1 has.
 PAPERS = ("geometric", "fgsm_transfer")
 # Its data, and the number of classes.
@@ -31,6 +33,9 @@ _MEANINGS = {
 @dataclass(frozen=True)
 class Estimate:
     """An accuracy with its uncertainty, in percent.
+
+    The interval of a mean of accuracies (``expected``) is too wide, because Wilson's is that of a
+    share.
 
     Attributes:
         value: the accuracy, or its mean over several seeds.
@@ -161,8 +166,9 @@ def trained_unlike(results: Sequence[Results]) -> bool:
 
 
 def shown_metrics(rows: Sequence[Row]) -> list[str]:
-    """Return the metrics of a table: the usual ones, and the worst case if a row has it."""
-    return [*METRICS, *([WORST] if any(row.estimate(WORST) for row in rows) else [])]
+    """Return the metrics of a table: the usual ones, and the others that a row has."""
+    others = [metric for metric in (WORST, EXPECTED) if any(row.estimate(metric) for row in rows)]
+    return [*METRICS, *others]
 
 
 def measured_on(results: Sequence[Results]) -> str:

@@ -14,7 +14,7 @@ from gratis.errors import file_error
 from gratis.files import read_json
 from gratis.report.log_lines import LogLine, read_log
 from gratis.report.rows import WORST
-from gratis.results import METRICS, Measurement, Results, SampleImages
+from gratis.results import METRICS, Frontier, Measurement, Results, SampleImages, frontier
 from gratis.results.sample_images import FILE
 
 _SECONDS = TypeAdapter(dict[str, float], config=ConfigDict(strict=True, allow_inf_nan=False))
@@ -32,6 +32,7 @@ class Run:
         log: the JSON-lines log of training.
         seconds: the duration of each task, by name, where known.
         sample_images: the sample images; ``None`` if none are stored.
+        frontier: the frontier of a hardened run.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Run:
     log: Sequence[LogLine]
     seconds: Mapping[str, float] = field(default_factory=dict)
     sample_images: SampleImages | None = None
+    frontier: Frontier | None = None
 
 
 class Found(NamedTuple):
@@ -118,6 +120,7 @@ def _read_run(path: Path) -> Run:
         read_log(path / "metrics.jsonl"),
         _read_seconds(path / "evaluation" / "seconds.json"),
         _read_sample_images(path / "evaluation" / FILE, measurement),
+        Frontier.read(path / frontier.FILE) if (path / frontier.FILE).exists() else None,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gratis.report.hardened import what_changed
 from gratis.report.paired import Correct, Paired, compare
 from gratis.report.remarks import failed_checks, overfitting
 from gratis.report.rows import DOUBTFUL, WORST, Row
@@ -62,6 +63,7 @@ def summarise(rows: Sequence[Row], runs: Sequence[Run], images: int | None) -> S
         images: the size of the validation split; ``None`` where it is unknown.
     """
     seeds = len(runs) > len(rows)
+    hardened = _hardened(runs)
     differing = [field for field in _ALIKE if len({getattr(r.results, field) for r in runs}) > 1]
     outside = [] if differing else _outside(rows)
     remarks = [*failed_checks(runs, seeds), *outside, *overfitting(runs, seeds)]
@@ -71,11 +73,21 @@ def summarise(rows: Sequence[Row], runs: Sequence[Run], images: int | None) -> S
         values = [in_common([run.results for run in runs], field) for field in differing]
         pairs = "; ".join(f"{f}: {v}" for f, v in zip(differing, values, strict=True))
         headline = f"These models were not measured alike ({pairs}), so none is called the best."
-        return Summary(headline, remarks, None)
+        return Summary(headline, [*hardened, *remarks], None)
     first, *others = ranked(rows)
     headline = _headline(first, others, strongest(rows), runs, images)
+    if len(hardened) == 1:
+        headline = f"{hardened.pop()} {headline}"
     robust = bool(others) and _value(first, strongest(rows)) > 0
-    return Summary(headline, remarks, first.first.recipe if robust else None)
+    return Summary(headline, [*hardened, *remarks], first.first.recipe if robust else None)
+
+
+def _hardened(runs: Sequence[Run]) -> list[str]:
+    """Return what hardening changed in each hardened run, with titles if there are several."""
+    found = [(run, text) for run in runs if (text := what_changed(run.results)) is not None]
+    if len(found) == 1:
+        return [text for _, text in found]
+    return [f"“{run.results.title}”, seed {run.results.seed}: {text}" for run, text in found]
 
 
 def attack_name(metric: str, results: Results) -> str:

@@ -1,15 +1,19 @@
 """What an evaluation found: schema, measurement, sample images and statistics, without torch."""
 
 from gratis.results.examples import Examples
+from gratis.results.expected import expected_accuracy
+from gratis.results.frontier import Frontier, FrontierPoint, choose
 from gratis.results.measurement import Measurement
 from gratis.results.overfitting import overfitted, pgd_fell
 from gratis.results.sample_images import Prediction, SampleAttack, SampleImage, SampleImages
 from gratis.results.schema import (
     METRICS,
+    Before,
     Check,
     Paper,
     Results,
     TaskResult,
+    accuracy_curve,
 )
 from gratis.results.statistics import (
     clearly_above_chance,
@@ -22,8 +26,11 @@ from gratis.results.statistics import (
 
 __all__ = [
     "METRICS",
+    "Before",
     "Check",
     "Examples",
+    "Frontier",
+    "FrontierPoint",
     "Measurement",
     "Paper",
     "Prediction",
@@ -32,7 +39,10 @@ __all__ = [
     "SampleImage",
     "SampleImages",
     "TaskResult",
+    "accuracy_curve",
+    "choose",
     "clearly_above_chance",
+    "expected_accuracy",
     "mcnemar",
     "mean_and_std",
     "overfitted",

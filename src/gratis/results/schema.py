@@ -1,5 +1,6 @@
 """The schema of ``results.json``."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -78,6 +79,28 @@ class Check(Settings, extra="ignore"):
     images: Count
 
 
+class Before(Settings):
+    """The accuracies of the natural model that a hardened one was made from.
+
+    They are measured like those of the results that hold them.
+    """
+
+    clean: Accuracy
+    pgd: Accuracy | None = None
+    robust: Accuracy | None = None
+    expected: Accuracy | None = None
+
+
+def accuracy_curve(clean: float, tasks: Iterable[TaskResult]) -> list[tuple[float, float]]:
+    """Return pairs of epsilon, in [0, 1] units, and accuracy under PGD; empty if not measured."""
+    points = [
+        (float(task.settings["attack"]["epsilon"]), task.accuracy)
+        for task in tasks
+        if task.threat == "curve"
+    ]
+    return [(0.0, clean), *points] if points else []
+
+
 class Results(Settings, extra="ignore"):
     """The results of one evaluation: what was measured, how, on what, and the cost of training.
 
@@ -87,8 +110,11 @@ class Results(Settings, extra="ignore"):
     ``robust`` is the worst case over all L-infinity attacks of ``suite``, image by image,
     ``robust_l2`` over its L2 attacks, ``geometric_worst`` over random positions, and
     ``corruptions`` the mean over all kinds and severities; ``None`` where the suite has none.
+    ``expected`` is the mean accuracy under PGD over all epsilons from 0 to ``epsilon``
+    (:func:`gratis.results.expected_accuracy`), where the accuracy against epsilon was measured.
     Suites beyond ``table`` have sanity ``checks``. An external model has 0 ``passes``, ``epochs``
-    and ``seconds``. Fields that a newer version wrote are ignored.
+    and ``seconds``. Those of a hardened run include its natural training; ``before`` is what the
+    natural model had. Fields that a newer version wrote are ignored.
 
     ``flops`` are the floating-point operations of training, as
     :func:`gratis.run.flops.training_flops` counts them; ``None`` for an external model, and in
@@ -114,6 +140,8 @@ class Results(Settings, extra="ignore"):
     robust_l2: Accuracy | None = None
     geometric_worst: Accuracy | None = None
     corruptions: Accuracy | None = None
+    expected: Accuracy | None = None
+    before: Before | None = None
     tasks: Annotated[tuple[TaskResult, ...], Field(max_length=10_000)] = ()
     checks: Annotated[tuple[Check, ...], Field(max_length=1_000)] = ()
 
@@ -141,12 +169,7 @@ class Results(Settings, extra="ignore"):
     @property
     def curve(self) -> list[tuple[float, float]]:
         """Pairs of epsilon, in [0, 1] units, and accuracy under PGD; empty if not measured."""
-        points = [
-            (float(task.settings["attack"]["epsilon"]), task.accuracy)
-            for task in self.tasks
-            if task.threat == "curve"
-        ]
-        return [(0.0, self.clean), *points] if points else []
+        return accuracy_curve(self.clean, self.tasks)
 
     @property
     def external(self) -> bool:
@@ -165,7 +188,10 @@ class Results(Settings, extra="ignore"):
 
     def __str__(self) -> str:
         """Return the accuracies in one line, in percent."""
-        found = {metric: getattr(self, metric) for metric in (*METRICS, "robust", "robust_l2")}
+        found = {
+            metric: getattr(self, metric)
+            for metric in (*METRICS, "robust", "robust_l2", "expected")
+        }
         texts = [f"{name} {100 * value:.1f}%" for name, value in found.items() if value is not None]
         return (
             f"{self.title} on {self.n} images of {self.data}, epsilon {255 * self.epsilon:.3g}/255"

@@ -1,8 +1,9 @@
-"""Workflows: train, evaluate, reproduce."""
+"""Workflows: train, harden, evaluate, reproduce."""
 
 from gratis.run.evaluation import evaluate_run, rescore_run
 from gratis.run.external import evaluate_model, evaluate_source
 from gratis.run.folder import RunFolder
+from gratis.run.hardened_recipe import Adversary, Hardening, hardened_recipe
 from gratis.run.loading import load_classifier, load_once, load_run
 from gratis.run.plan import EvaluationPlan
 from gratis.run.reproduction import correct_by_seed, make_sets, reproduce, rows_of, run_path
@@ -13,7 +14,9 @@ from gratis.run.timing import Timing, time_recipe
 from gratis.run.training import resume, train
 
 __all__ = [
+    "Adversary",
     "EvaluationPlan",
+    "Hardening",
     "ModelSource",
     "RunFolder",
     "Timing",
@@ -22,6 +25,7 @@ __all__ = [
     "evaluate_model",
     "evaluate_run",
     "evaluate_source",
+    "hardened_recipe",
     "load_classifier",
     "load_once",
     "load_run",

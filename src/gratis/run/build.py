@@ -13,6 +13,7 @@ from gratis.cpu import use_quick_stem
 from gratis.data import Batches, Dataset, hold_out, to_float
 from gratis.data.batches import MakeViews
 from gratis.errors import GratisError, printable
+from gratis.evaluation.measure import evenly_spaced
 from gratis.model import Classifier, NoHead, load_start, passes_per_image
 from gratis.objective import Objective
 from gratis.recipe import Recipe
@@ -27,6 +28,8 @@ from gratis.training.trainer import Trainer
 
 # So many that a measurement never comes near the end.
 _ENDLESS_EPOCHS = 1e6
+# The images of the overfitting monitor while a model is hardened.
+_MONITORED = 100
 
 
 def build_model(recipe: Recipe, classes: Sequence[str]) -> Classifier:
@@ -74,6 +77,9 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Overfittin
         _build_views(recipe, train_state.objective.views),
     )
     monitor = None
+    if recipe.harden is not None:
+        # It holds out more images, for the frontier.
+        held_out = held_out[evenly_spaced(len(held_out), _MONITORED)]
     if len(held_out):
         kept = dataset.train.take(held_out)
         images = to_float(kept.images, fabric.device)

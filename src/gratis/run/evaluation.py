@@ -13,7 +13,7 @@ from gratis.recipe import Recipe, with_evaluation
 from gratis.results import Examples, Results, wilson
 from gratis.run.folder import RunFolder
 from gratis.run.loading import load_run
-from gratis.run.recording import run_results, save_measurement
+from gratis.run.recording import run_results, save_measurement, with_natural
 from gratis.run.sample_images import sample_images
 from gratis.run.sets import load_sets
 from gratis.torch_state import isolated
@@ -107,8 +107,19 @@ def _measured(
         samples = sample_images(model, dataset, loaded, settings, seed, measured.index)
     samples.save(target.sample_images)
     results = run_results(recipe, dataset, model, position, measured, device)
+    if folder is target and recipe.harden is not None:
+        results = with_natural(results, RunFolder(folder.natural).results())
     results.write(target.results_file)
     return results
+
+
+def still_holds(results: Results, folder: RunFolder, sets: Path | None) -> bool:
+    """Return whether results have the evaluation settings and the sets of the run."""
+    settings = folder.recipe().evaluate.model_dump(mode="json", exclude_none=True)
+    sets = sets or folder.sets()
+    return results.resolved.get("evaluate") == settings and (
+        sets is None or folder.measured_on(sets)
+    )
 
 
 def _key(settings: EvaluateSettings) -> str:

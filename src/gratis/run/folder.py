@@ -12,7 +12,7 @@ from gratis.errors import GratisError, file_error
 from gratis.files import locked, make_folder, read_json, write_json, write_text
 from gratis.recipe import Recipe, read_recipe
 from gratis.regular_files import refuse_link, require_text
-from gratis.results import Results, sample_images
+from gratis.results import Frontier, Results, frontier, sample_images
 from gratis.training.identity import differences
 from gratis.validation_sets.manifest import MANIFEST
 
@@ -48,6 +48,13 @@ class RunFolder:
         self.evaluations = path / "evaluations"
         self.sample_images = self.evaluation / sample_images.FILE
         self.examples = path / "examples.safetensors"
+        # Of a hardened run: the weights it starts from, its natural model, the frontier between
+        # the two, and the weights of the chosen model.
+        self.start = path / "start.safetensors"
+        self.natural = path / "natural"
+        self.frontier_file = path / frontier.FILE
+        self.frontier_cache = path / "frontier"
+        self.chosen = path / "chosen.safetensors"
         self._sets_file = path / "sets.json"
 
     @contextmanager
@@ -58,7 +65,10 @@ class RunFolder:
             GratisError: another process holds it, the folder cannot be written, or a folder in it
                 is a symbolic link, through which other files would be written.
         """
-        refuse_link(self.evaluation, self.geometric, self.evaluations)
+        refuse_link(
+            *(self.evaluation, self.geometric, self.evaluations),
+            *(self.natural, self.frontier_cache),
+        )
         with locked(self.path):
             yield
 
@@ -168,6 +178,14 @@ class RunFolder:
                 "with --weights",
             )
         return read_recipe(self.recipe_file)
+
+    def frontier(self) -> Frontier:
+        """Return the frontier of a hardened run.
+
+        Raises:
+            GratisError: the file is missing, or does not follow the schema.
+        """
+        return Frontier.read(self.frontier_file)
 
     def data(self) -> DataInfo:
         """Return what the run's data was.

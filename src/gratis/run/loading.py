@@ -10,6 +10,7 @@ from gratis.recipe import Recipe
 from gratis.run.build import build_model
 from gratis.run.folder import RunFolder
 from gratis.torch_state import isolated
+from gratis.training import weights_file
 from gratis.training.checkpoint import Position, load_weights
 
 # The rows of a table share a data set: read it once.
@@ -19,7 +20,7 @@ load_once = functools.lru_cache(maxsize=2)(load)
 def load_classifier(path: Path) -> tuple[Classifier, Position, Recipe, DataInfo]:
     """Return the trained classifier of a run, its position, recipe and a description of its data.
 
-    The data itself is not read.
+    Of a hardened run it is the chosen model. The data itself is not read.
 
     Raises:
         GratisError: ``path`` is no run folder, or its checkpoint is missing or another model's.
@@ -55,7 +56,12 @@ def load_run(
 def _load(folder: RunFolder, recipe: Recipe, info: DataInfo) -> tuple[Classifier, Position]:
     # The checkpoint holds every weight: do not fetch pretrained ones only to replace them.
     untrained = recipe.model.model_copy(update={"pretrained": False})
+    identity = recipe.identity(info)
     with isolated():
         model = build_model(recipe.model_copy(update={"model": untrained}), info.classes)
-        position = load_weights(folder.checkpoint, model, recipe.identity(info))
+        # First, because its message covers a hardened run that is unfinished in any way.
+        chosen = weights_file.read(folder.chosen, identity) if recipe.harden is not None else None
+        position = load_weights(folder.checkpoint, model, identity)
+        if chosen is not None:
+            weights_file.load(folder.chosen, model, chosen)
     return model.eval(), position

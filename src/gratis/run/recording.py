@@ -11,7 +11,7 @@ from gratis.digests import digest
 from gratis.evaluation import EvaluateSettings
 from gratis.files import write_json
 from gratis.recipe import Recipe
-from gratis.results import Measurement, Results
+from gratis.results import Before, Measurement, Results, accuracy_curve, expected_accuracy
 from gratis.run.flops import training_flops
 from gratis.run.folder import RunFolder
 from gratis.run.machine import commit, device_name, versions
@@ -59,6 +59,19 @@ def run_results(
     )
 
 
+def with_natural(results: Results, natural: Results | None) -> Results:
+    """Return the results of a hardened run, with those of its natural model and its costs."""
+    if natural is None:
+        return results
+    before = Before(**{metric: getattr(natural, metric) for metric in Before.model_fields})
+    costs = {
+        cost: getattr(results, cost) + getattr(natural, cost)
+        for cost in ("passes", "epochs", "seconds")
+    }
+    flops = [run.flops for run in (results, natural) if run.flops is not None]
+    return results.model_copy(update={"before": before, **costs, "flops": sum(flops) or None})
+
+
 def external_results(
     plan: EvaluationPlan, model: nn.Module, measured: Measurement, device: torch.device
 ) -> Results:
@@ -99,6 +112,7 @@ def _common(
         "robust_l2": measured.accuracy("robust_l2"),
         "geometric_worst": measured.accuracy("geometric_worst"),
         "corruptions": _mean_corruption(measured),
+        "expected": _expected(measured, settings.epsilon),
         "tasks": measured.tasks,
         "checks": measured.checks,
         "n": measured.n,
@@ -121,11 +135,20 @@ def _mean_corruption(measured: Measurement) -> float | None:
     return fmean(found) if found else None
 
 
+def _expected(measured: Measurement, epsilon: float) -> float | None:
+    """Return the mean accuracy over all epsilons up to that of the evaluation."""
+    clean = measured.accuracy("clean")
+    assert clean is not None
+    return expected_accuracy(accuracy_curve(clean, measured.tasks), epsilon)
+
+
 def _backbone(recipe: Recipe) -> str:
     """Return the backbone as text, with every setting that changes it."""
     model = recipe.model
     name = model.backbone + (f" {'-'.join(map(str, model.channels))}" if model.channels else "")
     origin = "pretrained" if model.pretrained else "from scratch"
+    if recipe.starts_from is not None:
+        return f"{name}, {'fine-tuned' if recipe.harden is None else 'hardened'}"
     if model.freeze_backbone:
         origin = "pretrained, frozen" if model.pretrained else "random, frozen"
     return f"{name}, {origin}" + (", small stem" if model.stem == "small" else "")

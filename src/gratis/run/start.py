@@ -48,7 +48,7 @@ def start_settings(
 
 
 def _of_run(folder: RunFolder, input_size: int | None) -> ModelSettings:
-    changes = {"pretrained": True, "weights": folder.checkpoint.absolute()}
+    changes = {"pretrained": True, "weights": weights_file(folder.path).absolute()}
     if input_size is not None:
         changes["input_size"] = input_size
     return folder.recipe().model.model_copy(update=changes)
@@ -63,6 +63,7 @@ def classes_of(weights: Path | None) -> tuple[str, ...] | None:
     if weights is None:
         return None
     folder = RunFolder(weights_file(weights).parent)
-    if weights_file(weights).name != folder.checkpoint.name or not folder.data_file.is_file():
+    own = (folder.checkpoint.name, folder.chosen.name)
+    if weights_file(weights).name not in own or not folder.data_file.is_file():
         return None
     return DataInfo.read(folder.data_file).classes

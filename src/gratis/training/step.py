@@ -48,6 +48,12 @@ class TrainState:
         """The network to evaluate: the averaged one, if there is one."""
         return self.module if self.average is None else self.average
 
+    def load_weights(self, state: dict[str, Tensor]) -> None:
+        """Start from other weights; ``state`` is a whole state dict of ``module``."""
+        self.module.load_state_dict(state)
+        if self.average is not None:
+            self.average.module.load_state_dict(state)
+
 
 def train_step(
     train_state: TrainState, batch: Batch, t: float, step: int, parts: int = 1

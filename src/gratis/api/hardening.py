@@ -1,0 +1,78 @@
+"""Harden a trained model."""
+
+from collections.abc import Sequence
+from os import PathLike
+
+from gratis.api.arguments import listed, optional_path, python_names
+from gratis.api.loading import ModelPath, source_of
+from gratis.api.named_data import data_overrides
+from gratis.api.training import default_folder
+from gratis.run import Adversary, Hardening, RunFolder, hardened_recipe
+from gratis.run import train as train_run
+from gratis.settings import overrides_of
+
+
+@python_names
+def harden(
+    model: ModelPath,
+    *,
+    weights: ModelPath | None = None,
+    input_size: int | None = None,
+    data: str | None = None,
+    data_root: str | PathLike[str] | None = None,
+    skip_broken: bool = False,
+    budget: str | float | None = "20m",
+    epsilon: float | str = "4/255",
+    adversary: Adversary = "free",
+    keep_clean: float | None = None,
+    out: str | PathLike[str] | None = None,
+    sets: str | PathLike[str] | None = None,
+    overrides: Sequence[str] = (),
+) -> RunFolder:
+    """Make a trained model robust, and evaluate it before and after.
+
+    If the model has other classes than the data, it is first trained naturally with a new class
+    layer. Then it is trained under an attack that grows from nothing to ``epsilon``. Of the models
+    between the natural and the hardened one, the best on held-out training images is chosen. The
+    same call continues an interrupted run.
+
+    Args:
+        model: a run or its folder; or the name of a timm model, with ``weights``.
+        weights: the local weights of a timm model: safetensors, or tensors saved by torch.
+        input_size: height and width in pixels that a timm model sees. Default: the images' own;
+            for ``folder:PATH``, what the model was designed for.
+        data: ``digits``, ``tiny-imagenet``, ``cifar10``, ``cifar100`` or ``folder:PATH``.
+            Default: the run's.
+        data_root: the folder that holds the data set.
+        skip_broken: whether to leave out images that cannot be read. Default: they are an error.
+        budget: how long training may take, such as ``"20m"``, or seconds. ``None`` trains for
+            ``train.epochs``. Measuring comes on top.
+        epsilon: the L-infinity norm of the attack, in [0, 1] units of pixel value, such as
+            ``4 / 255`` or ``"4/255"``.
+        adversary: ``free`` (scheduled free training) or ``n_fgsm`` (scheduled N-FGSM).
+        keep_clean: the most points of held-out clean accuracy to give up; the most robust such
+            model is chosen. Default: the model with the highest expected accuracy.
+        out: the folder of the run. Default: ``runs/harden-MODEL-DATA-seedN``.
+        sets: a folder of perturbed validation sets to evaluate on.
+        overrides: ``key=value``, such as ``"train.batch_size=32"``.
+
+    Returns:
+        The run's folder, which :func:`load` and :func:`evaluate` take as a model. Its subfolder
+        ``natural`` has the natural model.
+
+    Raises:
+        GratisError: the model or the data cannot be loaded, a setting is wrong, or training
+            diverges; as :class:`gratis.errors.Interrupted`, a stop was asked for.
+    """
+    asked = Hardening(
+        source=source_of(model, weights, input_size),
+        data=data_overrides(data, optional_path("data_root", data_root), skip_broken),
+        epsilon=epsilon,
+        adversary=adversary,
+        keep_clean=keep_clean,
+        overrides=[*overrides_of({"train.budget": budget}), *listed(overrides)],
+    )
+    recipe, start = hardened_recipe(asked)
+    folder = optional_path("out", out) or default_folder(recipe)
+    train_run(recipe, folder, optional_path("sets", sets), start)
+    return RunFolder(folder)

@@ -1,0 +1,136 @@
+"""The command that makes a trained model robust: harden."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from gratis.cli.options import (
+    AsJson,
+    DataName,
+    DataRoot,
+    OnDivergence,
+    Sets,
+    SkipBroken,
+)
+from gratis.cli.output import print_run
+from gratis.settings import overrides_of
+
+if TYPE_CHECKING:
+    from gratis.run import Adversary
+
+
+def harden(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="The trained model: the folder of a run, or a timm model (with --weights).",
+        ),
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Overrides, such as train.batch_size=32."),
+    ] = None,
+    data: DataName = None,
+    data_root: DataRoot = None,
+    skip_broken: SkipBroken = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="The local weights of a timm model, such as a state dict of torchvision's "
+            "resnet18.",
+            metavar="FILE",
+        ),
+    ] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(
+            help="The input size of a timm model in pixels. Default: the images' own; for "
+            "folder:PATH, the one that the model was designed for. A smaller size trains faster.",
+            min=8,
+        ),
+    ] = None,
+    budget: Annotated[
+        str,
+        typer.Option(
+            help="How long training may take, such as 90s, 20m or 1.5h. Measuring comes on top.",
+            metavar="TIME",
+        ),
+    ] = "20m",
+    epsilon: Annotated[
+        str,
+        typer.Option(
+            help="The largest change of a pixel value that the model shall survive, in [0, 1] "
+            "units.",
+            metavar="FRACTION",
+        ),
+    ] = "4/255",
+    adversary: Annotated[
+        str,
+        typer.Option(
+            help="free: scheduled free training; n_fgsm: scheduled N-FGSM, which takes two passes "
+            "per image.",
+            metavar="free|n_fgsm",
+        ),
+    ] = "free",
+    keep_clean: Annotated[
+        float | None,
+        typer.Option(
+            help="Choose the most robust model that loses at most so many points of clean "
+            "accuracy, such as 2. Default: the best mean over all epsilons.",
+            metavar="POINTS",
+            min=0,
+            max=100,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="The folder of the run. Default: runs/harden-MODEL-DATA-seedN.",
+            metavar="RUN",
+        ),
+    ] = None,
+    sets: Sets = None,
+    on_divergence: OnDivergence = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a trained model robust, and say what it costs in clean accuracy.
+
+    1. If the model has other classes than the data, it gets a new class layer and trains
+    naturally, for 30% of the budget. 2. It trains under attack: epsilon grows from 0, and so does
+    the number of replays. 3. The models between the natural and the hardened one are measured on
+    held-out training images, and the best is chosen; with --keep-clean, the most robust that keeps
+    its clean accuracy. 4. Both models are evaluated on the validation images.
+
+    Example: gratis harden resnet18 --weights pets.pt --data folder:pets --budget 20m
+
+    Run the same command again, or 'gratis resume RUN', to continue an interrupted run. Another
+    --keep-clean chooses again without training. The run is a model for all other commands; its
+    subfolder 'natural' has the model before.
+    """
+    from gratis.api.hardening import harden as harden_model
+
+    run = harden_model(
+        model,
+        weights=weights,
+        input_size=input_size,
+        data=data,
+        data_root=data_root,
+        skip_broken=skip_broken,
+        budget=budget,
+        epsilon=epsilon,
+        # Its values are checked there.
+        adversary=cast("Adversary", adversary),
+        keep_clean=keep_clean,
+        out=out,
+        sets=sets,
+        overrides=[
+            *overrides_of({"train.on_divergence": on_divergence}),
+            *(overrides or []),
+        ],
+    )
+    results = run.results()
+    assert results is not None
+    print_run(results, run.path, as_json)

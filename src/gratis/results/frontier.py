@@ -1,0 +1,106 @@
+"""The frontier of a hardened run: its models from natural to hardened, and the chosen one."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from gratis.files import read_json, write_text
+from gratis.results.expected import expected_accuracy
+from gratis.results.schema import Accuracy
+from gratis.settings import Settings, validate
+
+FILE = "frontier.json"
+
+
+class FrontierPoint(Settings):
+    """One model of the frontier, measured on held-out training images.
+
+    Attributes:
+        alpha: the share of the hardened weights; 0 is the natural model, 1 the hardened one.
+        curve: pairs of epsilon and accuracy under PGD, from epsilon 0 to the target.
+    """
+
+    alpha: Annotated[float, Field(ge=0, le=1)]
+    curve: tuple[tuple[Annotated[float, Field(ge=0, le=1)], Accuracy], ...]
+
+    @property
+    def clean(self) -> float:
+        """The accuracy without an attack."""
+        return self.curve[0][1]
+
+    @property
+    def pgd(self) -> float:
+        """The accuracy under PGD at the target."""
+        return self.curve[-1][1]
+
+    @property
+    def expected(self) -> float:
+        """The mean accuracy over all epsilons up to the target."""
+        value = expected_accuracy(self.curve, self.curve[-1][0])
+        assert value is not None
+        return value
+
+
+class Frontier(Settings):
+    """The models of a hardened run, from natural to hardened.
+
+    Attributes:
+        epsilon: the target, in [0, 1] units of pixel value.
+        pgd_steps: the gradient steps of PGD.
+        images: the number of held-out training images.
+        keep_clean: the most points of clean accuracy that the chosen model may lose; ``None``
+            where the expected accuracy decides.
+        points: the models, by rising ``alpha`` from 0.
+        chosen: the ``alpha`` of the chosen model.
+    """
+
+    epsilon: Annotated[float, Field(ge=0, le=1)]
+    pgd_steps: int
+    images: Annotated[int, Field(gt=0)]
+    keep_clean: float | None = None
+    points: tuple[FrontierPoint, ...]
+    chosen: float
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        alphas = [point.alpha for point in self.points]
+        if alphas != sorted(set(alphas)) or alphas[:1] != [0] or self.chosen not in alphas:
+            raise ValueError("needs points by rising alpha from 0, and the chosen one among them")
+        if any(len(point.curve) < 2 or point.curve[0][0] != 0 for point in self.points):
+            raise ValueError("needs curves from epsilon 0 to the target")
+        return self
+
+    @property
+    def chosen_point(self) -> FrontierPoint:
+        """The chosen model."""
+        return next(point for point in self.points if point.alpha == self.chosen)
+
+    def write(self, path: Path) -> None:
+        """Write the frontier as JSON, all or nothing."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "Frontier":
+        """Read ``frontier.json``.
+
+        Raises:
+            GratisError: the file is missing, or does not follow the schema.
+        """
+        return validate(cls, read_json(path), f"{path} (delete it and resume the run)")
+
+
+def choose(points: tuple[FrontierPoint, ...], keep_clean: float | None) -> FrontierPoint:
+    """Return the model with the highest expected accuracy, or the most robust that may be chosen.
+
+    Args:
+        points: the models, the natural one first.
+        keep_clean: the most points of clean accuracy that a model may lose against the natural
+            one; the model with the highest PGD accuracy is then chosen.
+    """
+    if keep_clean is None:
+        return max(points, key=lambda point: (point.expected, point.clean))
+    # The natural model loses nothing; rounding must not exclude a model that loses just as much.
+    least = points[0].clean - keep_clean / 100 - 1e-9
+    allowed = [point for point in points if point.clean >= least]
+    return max(allowed, key=lambda point: (point.pgd, point.expected, point.clean))

@@ -1,0 +1,114 @@
+"""Fit a recipe in its folder, from the beginning or from its checkpoint."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from gratis.data import Dataset
+from gratis.data.info import DataInfo
+from gratis.errors import GratisError, Interrupted
+from gratis.recipe import Recipe
+from gratis.run.announcement import announce
+from gratis.run.build import build_trainer
+from gratis.run.dependent_settings import resolve_dependent
+from gratis.run.folder import RunFolder
+from gratis.run.interrupt import stopping
+from gratis.run.loading import load_once
+from gratis.torch_state import isolated
+from gratis.training import checkpoint
+from gratis.training.fit import fit
+from gratis.training.monitor import OverfittingMonitor
+from gratis.training.trainer import Trainer
+from gratis.training.weights_file import State
+from gratis.validation_sets import perturbed_sets
+
+logger = logging.getLogger(__name__)
+
+
+def fit_run(
+    recipe: Recipe,
+    path: Path,
+    sets: Path | None = None,
+    *,
+    prepare: Callable[[], None] | None = None,
+    weights: Callable[[], State] | None = None,
+    resumed_in: Path | None = None,
+) -> None:
+    """Train ``recipe`` in the folder ``path``, which is locked already, unless it is trained.
+
+    Args:
+        recipe: what to train.
+        path: the folder of the run.
+        sets: the folder of perturbed validation sets that the run will be measured on.
+        prepare: called just before the folder is claimed.
+        weights: returns the weights to start from; called after the folder is claimed, and only
+            if the run has not started. Default: those that the recipe builds.
+        resumed_in: the folder to name when the run is interrupted. Default: ``path``.
+
+    Raises:
+        GratisError: data, model or folder are wrong, or training diverges.
+        Interrupted: the user stopped the run.
+    """
+    folder = RunFolder(path)
+    dataset = load_once(recipe.data)
+    started = folder.recipe() if folder.recipe_file.exists() else None
+    # The caller's autocast and random state must neither change the run nor be changed by it.
+    with isolated("cuda" if torch.cuda.is_available() else "cpu"):
+        recipe = resolve_dependent(recipe, dataset, started)
+        folder.check(recipe)
+        data = DataInfo.of(dataset)
+        identity = recipe.identity(data)
+        if checkpoint.finished(folder.checkpoint, identity):
+            folder.claim(recipe, data, None)
+            return
+        # Before the folder is claimed, so that wrong sets or a wrong backbone leave no files.
+        if sets is not None:
+            perturbed_sets.load(sets, dataset.validation)
+        trainer, monitor = _build(recipe, dataset, announced=started is not None)
+        if prepare is not None:
+            prepare()
+        folder.claim(recipe, data, sets)
+        # Earlier results are those of other weights.
+        folder.results_file.unlink(missing_ok=True)
+        folder.chosen.unlink(missing_ok=True)
+        if weights is not None and not checkpoint.exists(folder.checkpoint):
+            trainer.train_state.load_weights(weights())
+        with stopping() as stop:
+            finished = fit(trainer, path, identity, stop, monitor)
+            if stop() or not finished:
+                raise Interrupted(
+                    f"stopped after epoch {trainer.epoch:.1f} and saved; continue with: "
+                    f"gratis resume {resumed_in or path}"
+                )
+        _log_time(recipe, trainer)
+
+
+def _build(
+    recipe: Recipe, dataset: Dataset, announced: bool
+) -> tuple[Trainer, OverfittingMonitor | None]:
+    if not announced:
+        for line in announce(recipe, dataset):
+            logger.info(line)
+    trainer, monitor = build_trainer(recipe, dataset)
+    _refuse_no_step(trainer)
+    return trainer, monitor
+
+
+def _log_time(recipe: Recipe, trainer: Trainer) -> None:
+    if recipe.train.budget is not None:
+        logger.info(
+            f"trained for {trainer.position.elapsed:.1f} s of {recipe.train.budget:g} s, "
+            f"{trainer.epoch:.3g} epochs; the evaluation comes on top"
+        )
+
+
+def _refuse_no_step(trainer: Trainer) -> None:
+    """Refuse a run that ends before its first step: its model would be random."""
+    if trainer.finished:
+        step = trainer.cost * trainer.batches.largest / trainer.batches.image_count
+        raise GratisError(
+            f"train.epochs: {trainer.settings.epochs:g} is less than one step, which takes "
+            f"{step:.2g} epochs; increase it, or lower train.batch_size"
+        )

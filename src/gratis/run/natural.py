@@ -1,0 +1,108 @@
+"""The natural model of a hardened run: the given one, trained on the data if its head is new."""
+
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from gratis.data import Dataset
+from gratis.digests import tensors_digest
+from gratis.errors import file_error
+from gratis.evaluation import measure
+from gratis.files import make_folder
+from gratis.model import InferenceModel
+from gratis.recipe import Recipe, parse_recipe
+from gratis.run.build import build_model
+from gratis.run.evaluation import measure_run, still_holds
+from gratis.run.folder import RunFolder
+from gratis.run.loading import load_classifier
+from gratis.run.plan import EvaluationPlan
+from gratis.run.recording import external_results, save_measurement
+from gratis.run.sample_images import sample_images
+from gratis.run.sets import load_sets
+from gratis.torch_state import isolated
+from gratis.training import weights_file
+
+State = weights_file.State
+
+
+def natural_recipe(recipe: Recipe) -> Recipe | None:
+    """Return the recipe of the natural training before hardening, or ``None`` if there is none."""
+    assert recipe.harden is not None
+    if recipe.harden.adapt is None:
+        return None
+    content = recipe.model_dump(mode="json", exclude_none=True)
+    content |= {
+        "name": f"{recipe.name}-before",
+        "title": f"{recipe.title}: before",
+        "adversary": {"natural": {}},
+        "train": content.pop("harden")["adapt"],
+    }
+    return parse_recipe(content, f"recipe {recipe.name}")
+
+
+def read_start(folder: RunFolder, recipe: Recipe) -> State:
+    """Return the weights that a hardened run starts from.
+
+    Raises:
+        GratisError: the file is missing or damaged, or belongs to another run.
+    """
+    assert recipe.harden is not None
+    state = weights_file.read(folder.start, {"digest": recipe.harden.digest})
+    if tensors_digest(state) != recipe.harden.digest:
+        raise file_error(folder.start, "belongs to another run", "harden into a new folder")
+    return state
+
+
+def natural_state(folder: RunFolder, recipe: Recipe) -> State:
+    """Return the weights of the natural model, whose training is finished.
+
+    Raises:
+        GratisError: they are missing or damaged.
+    """
+    if natural_recipe(recipe) is None:
+        return read_start(folder, recipe)
+    return load_classifier(folder.natural)[0].state_dict()
+
+
+def measure_natural(folder: RunFolder, recipe: Recipe, dataset: Dataset, sets: Path | None) -> None:
+    """Measure the natural model like the run, in the run's folder ``natural``.
+
+    Raises:
+        GratisError: as :func:`gratis.run.evaluation.measure_run`.
+    """
+    natural = RunFolder(folder.natural)
+    found = natural.results()
+    if natural_recipe(recipe) is not None:
+        if found is None or not still_holds(found, natural, sets):
+            with natural.locked():
+                measure_run(natural.path, sets)
+        return
+    settings = recipe.evaluate.model_dump(mode="json")
+    if found is None or found.resolved.get("evaluate") != settings:
+        make_folder(natural.path)
+        with natural.locked():
+            _measure_given(folder, natural, dataset, sets)
+
+
+def _measure_given(
+    folder: RunFolder, natural: RunFolder, dataset: Dataset, sets: Path | None
+) -> None:
+    """Measure the given model, which is not trained here, in the folder ``natural``."""
+    recipe = folder.recipe()
+    model = build_model(recipe, dataset.classes)
+    model.load_state_dict(natural_state(folder, recipe))
+    wrapped = InferenceModel(model, dataset.classes, dataset.size)
+    device = Fabric(accelerator="auto", devices=1).device
+    plan = EvaluationPlan(
+        f"{recipe.name}-before", dataset, recipe.evaluate, recipe.seed, sets or folder.sets()
+    )
+    perturbed = load_sets(folder.geometric, dataset, plan.settings.epsilon, plan.sets)
+    settings, seed = plan.settings, plan.seed
+    with isolated(device):
+        wrapped.to(device)
+        split = dataset.validation
+        measured = measure(wrapped, split, perturbed, settings, seed, natural.evaluation)
+        save_measurement(natural, measured)
+        samples = sample_images(wrapped, dataset, perturbed, settings, seed, measured.index)
+    samples.save(natural.sample_images)
+    external_results(plan, wrapped, measured, device).write(natural.results_file)

@@ -1,0 +1,77 @@
+"""A trained model as the beginning of a run: its network, its weights, its class layer."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from gratis.errors import GratisError
+from gratis.model import Architecture, ModelSettings
+from gratis.recipe import Recipe
+from gratis.run.build import build_model
+from gratis.run.folder import RunFolder
+from gratis.run.loading import load_classifier
+from gratis.run.sources import ModelSource
+from gratis.run.start import start_settings
+
+
+class StartingPoint(NamedTuple):
+    """A trained model as the beginning of a run.
+
+    Attributes:
+        settings: the network, without the file of its weights.
+        state: the whole state dict of a :class:`gratis.model.Classifier` with these settings.
+        keeps_head: whether the class layer is the model's own. Otherwise it is new, because the
+            data has other classes.
+    """
+
+    settings: ModelSettings
+    state: dict[str, Tensor]
+    keeps_head: bool
+
+
+def starting_point(source: ModelSource, recipe: Recipe, classes: tuple[str, ...]) -> StartingPoint:
+    """Return a trained model as the beginning of a run on data with these classes.
+
+    Args:
+        source: the model.
+        recipe: the seed of a new class layer, and the input size of a model that is no run.
+        classes: the names of the data's classes, in the order of the logits.
+
+    Raises:
+        GratisError: the model cannot be loaded, or cannot be trained.
+    """
+    if source.kind == "onnx":
+        raise GratisError(
+            f"{source.target}: an ONNX file has no gradients; name the model that it was made from"
+        )
+    if is_run(source):
+        # An unfinished run is refused.
+        load_classifier(Path(source.target))
+    size = None if is_run(source) else recipe.model.input_size
+    settings = start_settings(source.target, source.weights, size)
+    settings = settings.model_copy(update={"freeze_backbone": False})
+    model = build_model(recipe.model_copy(update={"model": settings}), classes)
+    # The network of a function brings its own class layer.
+    keeps_head = model.start is None or model.start.head_kept
+    untied = settings.model_copy(update={"pretrained": False, "weights": None})
+    return StartingPoint(untied, model.state_dict(), keeps_head)
+
+
+def is_run(source: ModelSource) -> bool:
+    """Return whether a model is the folder of a run."""
+    return source.weights is None and RunFolder(Path(source.target)).recipe_file.is_file()
+
+
+def native_size(source: ModelSource) -> int | None:
+    """Return the height and width in pixels that a timm model was made for.
+
+    ``None`` for the network of a function.
+
+    Raises:
+        GratisError: there is no such model.
+    """
+    architecture = Architecture(source.target)
+    if source.kind == "onnx" or architecture.origin == "function":
+        return None
+    return int(architecture.config["input_size"][-1])

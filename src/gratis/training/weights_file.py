@@ -1,0 +1,50 @@
+"""A file with the weights of one model of a run, and the identity of the run."""
+
+import json
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from gratis.errors import file_error
+from gratis.training import checkpoint_file
+from gratis.training.identity import Identity
+
+State = dict[str, Tensor]
+
+
+def write(path: Path, state: State, identity: Identity) -> None:
+    """Write a state dict atomically; an earlier file is replaced.
+
+    Raises:
+        GratisError: the file cannot be written.
+    """
+    # No earlier file stays beside it: it may hold another model.
+    path.unlink(missing_ok=True)
+    checkpoint_file.write(path, state, {"identity": json.dumps(dict(identity), sort_keys=True)})
+
+
+def read(path: Path, identity: Identity) -> State:
+    """Return what :func:`write` wrote for a run with this identity.
+
+    Raises:
+        GratisError: the file is missing or damaged, or belongs to another run.
+    """
+    remedy = f"run: gratis resume {path.parent}"
+    if not path.is_file():
+        raise file_error(path, "is missing, so the run is unfinished", remedy)
+    state, metadata = checkpoint_file.read(path)
+    if metadata.get("identity") != json.dumps(dict(identity), sort_keys=True):
+        raise file_error(path, "belongs to another run", "delete it and resume the run")
+    return state
+
+
+def load(path: Path, module: nn.Module, state: State) -> None:
+    """Load into ``module`` the ``state`` that :func:`read` returned for ``path``.
+
+    Raises:
+        GratisError: the weights are another model's.
+    """
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise file_error(path, "does not fit this run", "delete it and resume the run") from error

@@ -25,7 +25,8 @@ def harden(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="The trained model: the folder of a run, or a timm model (with --weights).",
+            help="The trained model: the folder of a run; a timm model (with --weights); "
+            "local-dir:PATH or hf-hub:USER/NAME; or package.module:function.",
         ),
     ],
     overrides: Annotated[
@@ -98,17 +99,23 @@ def harden(
 ) -> None:
     """Make a trained model robust, and say what it costs in clean accuracy.
 
-    1. If the model has other classes than the data, it gets a new class layer and trains
-    naturally, for 30% of the budget. 2. It trains under attack: epsilon grows from 0, and so does
-    the number of replays. 3. The models between the natural and the hardened one are measured on
-    held-out training images, and the best is chosen; with --keep-clean, the most robust that keeps
-    its clean accuracy. 4. Both models are evaluated on the validation images.
+    1. If the data has other classes than the model, a new class layer and the
+    model train naturally, for 30% of the budget.
 
-    Example: gratis harden resnet18 --weights pets.pt --data folder:pets --budget 20m
+    2. The model trains under attack: epsilon grows from 0, and so does the
+    number of replays.
 
-    Run the same command again, or 'gratis resume RUN', to continue an interrupted run. Another
-    --keep-clean chooses again without training. The run is a model for all other commands; its
-    subfolder 'natural' has the model before.
+    3. The models between the natural and the hardened one are measured on
+    held-out training images. The best is chosen; with --keep-clean, the most
+    robust one that keeps its clean accuracy.
+
+    4. The natural and the chosen model are evaluated on validation images.
+
+    Example: gratis harden resnet18 --weights pets.pt --data folder:pets
+
+    The run is a model for all other commands; its subfolder 'natural' has the
+    model before. Run the same command again, or 'gratis resume RUN', to continue
+    an interrupted run. Another --keep-clean chooses again without training.
     """
     from gratis.api.hardening import harden as harden_model
 

@@ -43,7 +43,7 @@ def run_of(model, tmp_path, epsilon=EPSILON):
     data = dataset()
     build(tmp_path / "sets", data.validation, False, model, epsilon, 0)
     sets = load(tmp_path / "sets", data.validation)
-    return MeasuredRun(model.eval(), data, sets, epsilon, 0, 16)
+    return MeasuredRun(model.eval(), data, sets, epsilon, 0, 16, tmp_path)
 
 
 def classifier(**denoiser):

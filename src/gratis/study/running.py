@@ -105,6 +105,7 @@ def _measure(name: str, recipe: Recipe, path: Path, sets: Path) -> dict[str, flo
             epsilon=recipe.evaluate.epsilon,
             seed=recipe.seed,
             batch_size=recipe.evaluate.batch_size,
+            path=path,
         )
         values = measurement(name).measure(run)
     file.parent.mkdir(exist_ok=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ class MeasuredRun:
         epsilon: the L-infinity bound of attacks, in [0, 1] units of pixel value.
         seed: the seed of the run.
         batch_size: the number of images at a time.
+        path: the folder of the run.
     """
 
     model: nn.Module
@@ -31,6 +33,7 @@ class MeasuredRun:
     epsilon: float
     seed: int
     batch_size: int
+    path: Path
 
     def batches(self, split: Split | None = None) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """Yield the place, the images in [0, 1] and the labels of each batch of a split.

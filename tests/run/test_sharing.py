@@ -76,6 +76,7 @@ def test_a_pushed_model_comes_back_the_same(hub, run, within):
         torch.testing.assert_close(theirs(images), mine(images), atol=0, rtol=0)
     assert theirs.classes == mine.classes
     assert gratis.predict(f"hub:{NAME}", images) == gratis.predict(run, images)
+    gratis.export(f"hub:{NAME}", "theirs.safetensors")
     again = gratis.load(f"hub:{NAME}@{hub.sha(NAME)}")
     assert again.image_size == mine.image_size
 

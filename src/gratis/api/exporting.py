@@ -3,12 +3,14 @@
 from os import PathLike
 from pathlib import Path
 
+from gratis.api.arguments import optional_path, python_names
 from gratis.api.loading import source_of
 from gratis.errors import GratisError
 from gratis.exporters import Kind
 from gratis.run.exporting import export_run
 
 
+@python_names
 def export(
     run: str | PathLike[str],
     out: str | PathLike[str] | None = None,
@@ -23,7 +25,7 @@ def export(
     the model on validation images.
 
     Args:
-        run: a run or its folder.
+        run: a run or its folder, or ``hub:USER/NAME``.
         out: the file or folder to write, such as ``pets.onnx``. Default: the run's name, in the
             current folder.
         to: ``onnx``, ``timm`` (a folder), ``torch-export`` (``.pt2``) or ``state-dict``
@@ -41,6 +43,5 @@ def export(
     source = source_of(run)
     if source.kind != "run":
         raise GratisError(f"{source.target}: is not a run; only runs can be exported")
-    root = None if data_root is None else Path(data_root).expanduser()
-    target = None if out is None else Path(out).expanduser()
-    return export_run(source.folder, target, to, root)
+    target, root = optional_path("out", out), optional_path("data_root", data_root)
+    return export_run(Path(source.target), target, to, root)

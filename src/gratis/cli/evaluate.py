@@ -11,6 +11,7 @@ from gratis.cli.options import (
     DataName,
     DataRoot,
     EvaluationOverrides,
+    ModelName,
     Sets,
     SkipBroken,
     data_overrides,
@@ -28,14 +29,7 @@ from gratis.settings import overrides_of
 
 
 def evaluate(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="The folder of a run; a timm model (with --weights); an ONNX file; or "
-            "package.module:function.",
-        ),
-    ],
+    model: ModelName,
     overrides: EvaluationOverrides = None,
     data: DataName = None,
     data_root: DataRoot = None,

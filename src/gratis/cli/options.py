@@ -60,6 +60,14 @@ OnDivergence = Annotated[
         metavar="stop|rollback",
     ),
 ]
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="The folder of a run; hub:USER/NAME, a run that was shared; a timm model (with "
+        "--weights); an ONNX file; or package.module:function.",
+    ),
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
 
 

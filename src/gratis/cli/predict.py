@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gratis.cli.options import NO_TYPE
+from gratis.cli.options import NO_TYPE, ModelName
 from gratis.cli.predictions import Print, print_csv, print_json, print_table
 from gratis.errors import GratisError
 from gratis.progress import track
@@ -20,14 +20,7 @@ _INCOMPLETE = 1
 
 
 def predict(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="The folder of a run; a timm model (with --weights); an ONNX file; or "
-            "package.module:function.",
-        ),
-    ],
+    model: ModelName,
     images: Annotated[
         list[str],
         typer.Argument(

@@ -49,7 +49,7 @@ def kind_of(path: Path, kind: str | None) -> Kind:
     found: Kind | None = by_ending.get(path.suffix)  # type: ignore[assignment]
     wanted: Kind | None = kind or found  # type: ignore[assignment]
     if wanted is None:
-        remedy = f"name a file ending in {', '.join(by_ending)}; or choose --to timm for a folder"
+        remedy = f"name a file ending in {', '.join(by_ending)}; or say the kind with --to"
         raise file_error(path, "does not say what to write", remedy)
     if ENDINGS[wanted] and found != wanted:
         raise file_error(path, f"a file of {wanted} ends in {ENDINGS[wanted]}", "rename it")

@@ -16,6 +16,7 @@ from gratis.model import InferenceModel
 from gratis.model.stored_facts import StoredFacts
 from gratis.results import METRICS, Results
 from gratis.run.folder import RunFolder
+from gratis.run.hub import local_folder
 from gratis.run.loading import load_classifier, load_run
 from gratis.torch_state import full_precision, isolated
 
@@ -34,7 +35,7 @@ def export_run(
     """Write the classifier of a run as files that work without gratis, and check them.
 
     Args:
-        path: the folder of the run.
+        path: the folder of the run, or ``hub:USER/NAME``.
         out: the file or folder to write. Default: the run's name with the ending of ``kind``, in
             the current folder.
         kind: ``onnx``, ``timm``, ``torch-export`` or ``state-dict``. Default: by the ending of
@@ -52,7 +53,7 @@ def export_run(
     target = Path(f"{path.resolve().name}{ENDINGS.get(kind or '', '')}") if out is None else out
     chosen = kind_of(target, kind)
     with isolated(), full_precision(torch.device("cpu")):
-        EXPORTERS[chosen](_content(path, data_root), target)
+        EXPORTERS[chosen](_content(local_folder(path), data_root), target)
     return target
 
 

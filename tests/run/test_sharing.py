@@ -281,3 +281,20 @@ def test_what_cannot_be_pushed(hub, run, tmp_path):
     with pytest.raises(GratisError, match="the hub at"):
         push_run(run.path, NAME)
     assert not hub.files
+
+
+def test_a_model_of_the_hub_is_hardened_and_shared_again(filled, tmp_path):
+    hardened = gratis.harden(
+        f"hub:{NAME}",
+        data="digits",
+        epsilon="38/255",
+        budget="1s",
+        out=tmp_path / "hardened",
+        overrides=["evaluate.images=30", "evaluate.pgd_steps=1"],
+    )
+    push_run(hardened.path, "me/hardened")
+    images = torch.rand(5, 3, 8, 8)
+    with torch.no_grad():
+        mine, theirs = gratis.load(hardened)(images), gratis.load("hub:me/hardened")(images)
+    torch.testing.assert_close(theirs, mine, atol=0, rtol=0)
+    assert "Hardened at epsilon 38/255" in filled.files["me/hardened"]["README.md"].decode()

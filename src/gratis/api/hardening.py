@@ -37,7 +37,8 @@ def harden(
     same call continues an interrupted run.
 
     Args:
-        model: a run or its folder; or the name of a timm model, with ``weights``.
+        model: a run or its folder; ``hub:USER/NAME``, a run that was shared; or the name of a
+            timm model, with ``weights``.
         weights: the local weights of a timm model: safetensors, or tensors saved by torch.
         input_size: height and width in pixels that a timm model sees. Default: the images' own;
             for ``folder:PATH``, what the model was designed for.

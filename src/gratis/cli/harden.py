@@ -25,8 +25,9 @@ def harden(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="The trained model: the folder of a run; a timm model (with --weights); "
-            "local-dir:PATH or hf-hub:USER/NAME; or package.module:function.",
+            help="The trained model: the folder of a run; hub:USER/NAME, a run that was shared; a "
+            "timm model (with --weights); local-dir:PATH or hf-hub:USER/NAME; or "
+            "package.module:function.",
         ),
     ],
     overrides: Annotated[

@@ -15,6 +15,8 @@ from gratis.errors import file_error
 CHECKPOINT = "checkpoint.safetensors"
 # The chosen model of a hardened run.
 CHOSEN = "chosen.safetensors"
+# The weights of a shared model, and of a model in timm's format.
+SHARED = "model.safetensors"
 # Where training scripts keep a state dict inside their checkpoints: averaged weights first.
 _WRAPPINGS = (
     "state_dict_ema",
@@ -53,14 +55,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def weights_file(path: Path) -> Path:
-    """Return the file of weights at ``path``: of a run's folder, its chosen model or checkpoint.
+    """Return the file of weights at ``path``: of a folder, the chosen model or the checkpoint.
 
     Raises:
         GratisError: there is none.
     """
     file = path
     if path.is_dir():
-        file = path / (CHOSEN if (path / CHOSEN).is_file() else CHECKPOINT)
+        names = (name for name in (CHOSEN, CHECKPOINT, SHARED) if (path / name).is_file())
+        file = path / next(names, CHECKPOINT)
     if not file.is_file():
         raise file_error(file, "no such weights file")
     return file

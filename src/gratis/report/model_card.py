@@ -6,6 +6,7 @@ from typing import Any
 
 import jinja2
 
+from gratis.report.hardened import what_changed
 from gratis.report.results_table import METRIC_MEANINGS
 from gratis.report.rows import Row, group, shown_metrics
 from gratis.report.summary import attack_name, strongest
@@ -95,11 +96,12 @@ def _table(row: Row) -> Table:
 
 
 def _summary(row: Row) -> str:
-    """Return what the model withstands, in one sentence."""
+    """Return the accuracy without and under attack, and before that what hardening changed."""
     results, metric = row.first, strongest([row])
     clean, robust = row.estimate("clean"), row.estimate(metric)
     assert clean is not None and robust is not None
-    return (
+    changed = what_changed(results)
+    return ("" if changed is None else f"{changed} ") + (
         f"Of {results.n:,} validation images of {results.data} it classifies {clean.value:.1f}% "
         f"correctly without an attack, and {robust.value:.1f}% under "
         f"{attack_name(metric, results)}, the strongest attack measured."

@@ -1,7 +1,6 @@
 """The recipe of a hardened run: a packaged recipe, completed by the model and the data."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -78,7 +77,7 @@ def _data(asked: Hardening) -> list[str]:
     """Return the data and the size of its images, as overrides."""
     source, size = asked.source, asked.source.input_size
     if is_run(source):
-        folder = RunFolder(Path(source.target))
+        folder = RunFolder(source.folder)
         recipe = folder.recipe()
         if asked.data:
             return [*asked.data, override("data.size", folder.data().size)]
@@ -150,7 +149,7 @@ def _held_out_before(source: ModelSource, dataset: Dataset) -> int | None:
     """
     if not is_run(source):
         return None
-    folder = RunFolder(Path(source.target))
+    folder = RunFolder(source.folder)
     held_out = folder.recipe().train.held_out_per_class
     enough = held_out * len(dataset.classes) >= FEWEST
     return held_out if enough and folder.data().fingerprint == dataset.fingerprint else None

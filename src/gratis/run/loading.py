@@ -60,7 +60,8 @@ def _load(folder: RunFolder, recipe: Recipe, info: DataInfo) -> tuple[Classifier
     with isolated():
         model = build_model(recipe.model_copy(update={"model": untrained}), info.classes)
         # First, because its message covers a hardened run that is unfinished in any way.
-        chosen = weights_file.read(folder.chosen, identity) if recipe.harden is not None else None
+        separate = recipe.harden is not None and not folder.shared
+        chosen = weights_file.read(folder.chosen, identity) if separate else None
         position = load_weights(folder.checkpoint, model, identity)
         if chosen is not None:
             weights_file.load(folder.chosen, model, chosen)

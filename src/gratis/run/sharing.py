@@ -80,7 +80,11 @@ def _without_paths(recipe: Recipe) -> Recipe:
     if model.weights is not None:
         # The shared weights replace those that it started from.
         model = model.model_copy(update={"weights": None, "pretrained": False})
-    return recipe.model_copy(update={"data": data, "model": model})
+    start = recipe.starts_from
+    if start is not None and not start.startswith((PREFIX, "hf-hub:")):
+        start = Path(start).name
+    changes = {"data": data, "model": model, "starts_from": start}
+    return recipe.model_copy(update=changes)
 
 
 def _write_report(path: Path, name: str, results: Results, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -76,7 +77,7 @@ class ModelSource:
         # A name of dots is another folder.
         return re.sub(r"[^\w.-]+", "-", stem).strip(".") or "model"
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """The folder of a run; that of a model on the hub is downloaded.
 

@@ -1,6 +1,5 @@
 """A trained model as the beginning of a run: its network, its weights, its class layer."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
@@ -47,9 +46,10 @@ def starting_point(source: ModelSource, recipe: Recipe, classes: tuple[str, ...]
         )
     if is_run(source):
         # An unfinished run is refused.
-        load_classifier(Path(source.target))
+        load_classifier(source.folder)
     size = None if is_run(source) else recipe.model.input_size
-    settings = start_settings(source.target, source.weights, size)
+    target = str(source.folder) if is_run(source) else source.target
+    settings = start_settings(target, source.weights, size)
     settings = settings.model_copy(update={"freeze_backbone": False})
     model = build_model(recipe.model_copy(update={"model": settings}), classes)
     # The network of a function brings its own class layer.
@@ -60,7 +60,7 @@ def starting_point(source: ModelSource, recipe: Recipe, classes: tuple[str, ...]
 
 def is_run(source: ModelSource) -> bool:
     """Return whether a model is the folder of a run."""
-    return source.weights is None and RunFolder(Path(source.target)).recipe_file.is_file()
+    return source.weights is None and RunFolder(source.folder).recipe_file.is_file()
 
 
 def native_size(source: ModelSource) -> int | None:

@@ -15,7 +15,7 @@ from gratis.run.shared_folder import check, is_shared
 from gratis.run.sources import ModelSource
 from gratis.settings import override
 
-_CLAIMED = (*METRICS, "robust", "robust_l2", "geometric_worst")
+_CLAIMED = (*METRICS, "robust", "robust_l2", "geometric_worst", "expected")
 
 
 @dataclass(frozen=True)

@@ -32,25 +32,34 @@ def test_every_part_of_a_step_is_reported(name):
 
 
 def test_it_ends_in_the_given_time(monkeypatch):
-    """On a clock that a step moves by a second: the least is five steps, more take the time."""
-    clock = SimpleNamespace(now=0.0)
-    step = Trainer.step
+    """On a clock that steps, loading and building move: the least is four steps."""
+    clock = SimpleNamespace(now=0.0, step=1.0)
+    step, build = Trainer.step, timing.build_to_measure
 
     def slow(trainer):
-        clock.now += 1
+        clock.now += clock.step
         return step(trainer)
 
     def slow_loop(trainer):
         def bare():
-            clock.now += 1
-            return 1.0
+            clock.now += clock.step
+            return trainer.cost * trainer.batches.largest
 
         return bare
+
+    def slow_build(*arguments):
+        clock.now += 3
+        return build(*arguments)
 
     monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     monkeypatch.setattr(Trainer, "step", slow)
     monkeypatch.setattr(timing, "bare_loop", slow_loop)
-    for seconds, most in ((0.5, 5), (20, 22), (60, 66)):
-        clock.now = 0.0
-        time_recipe(resolve("resnet18", "digits", TINY), seconds)
+    monkeypatch.setattr(timing, "build_to_measure", slow_build)
+    for seconds, duration, most in (
+        *((0.5, 1, 7), (20, 1, 21), (20, 3, 20.5), (20, 4, 20.5)),
+        *((20, 4.5, 23), (20, 6, 27)),
+    ):
+        clock.now, clock.step = 0.0, duration
+        # Four replays of each batch.
+        time_recipe(resolve("free", "digits", TINY), seconds)
         assert 0.8 * seconds <= clock.now <= most

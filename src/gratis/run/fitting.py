@@ -15,7 +15,7 @@ from gratis.run.build import build_trainer
 from gratis.run.dependent_settings import resolve_dependent
 from gratis.run.folder import RunFolder
 from gratis.run.interrupt import stopping
-from gratis.run.loading import load_once
+from gratis.run.loading import load_again, load_once
 from gratis.torch_state import isolated
 from gratis.training import checkpoint
 from gratis.training.fit import fit
@@ -52,8 +52,8 @@ def fit_run(
         Interrupted: the user stopped the run.
     """
     folder = RunFolder(path)
-    dataset = load_once(recipe.data)
     started = folder.recipe() if folder.recipe_file.exists() else None
+    dataset = load_once(recipe.data) if started is None else load_again(recipe.data)
     # The caller's autocast and random state must neither change the run nor be changed by it.
     with isolated("cuda" if torch.cuda.is_available() else "cpu"):
         recipe = resolve_dependent(recipe, dataset, started)

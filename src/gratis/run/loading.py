@@ -3,8 +3,9 @@
 import functools
 from pathlib import Path
 
-from gratis.data import Dataset, load
+from gratis.data import Dataset, DataSettings, load
 from gratis.data.info import DataInfo
+from gratis.errors import file_error
 from gratis.model import Classifier
 from gratis.recipe import Recipe
 from gratis.run.build import build_model
@@ -15,6 +16,19 @@ from gratis.training.checkpoint import Position, load_weights
 
 # The rows of a table share a data set: read it once.
 load_once = functools.lru_cache(maxsize=2)(load)
+
+
+def load_again(settings: DataSettings) -> Dataset:
+    """Return the data of a run that has started.
+
+    Raises:
+        GratisError: as :func:`gratis.data.load`; if its folder is gone, with the option that names
+            the present one.
+    """
+    if settings.root is not None and not settings.root.exists():
+        remedy = "name the folder that holds it now with --data-root DIR (in Python data_root)"
+        raise file_error(settings.root, "held the data of the run and is gone", remedy)
+    return load_once(settings)
 
 
 def load_classifier(path: Path) -> tuple[Classifier, Position, Recipe, DataInfo]:
@@ -48,7 +62,7 @@ def load_run(
     settings = recipe.data
     if data_root is not None:
         settings = settings.model_copy(update={"root": data_root.expanduser().absolute()})
-    dataset = load_once(settings)
+    dataset = load_again(settings)
     model, position = _load(folder, recipe, DataInfo.of(dataset))
     return model, position, recipe, dataset
 

@@ -1,5 +1,6 @@
 """Where the time of a training step goes, and its throughput against a bare loop."""
 
+import logging
 import resource
 import statistics
 import sys
@@ -24,6 +25,8 @@ from gratis.run.machine import device_name
 from gratis.torch_state import isolated
 from gratis.training.metrics import Averages
 from gratis.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
 
 _ROUNDS = 5
 
@@ -55,18 +58,21 @@ class Timing:
 
 
 def time_recipe(recipe: Recipe, seconds: float = 10) -> Timing:
-    """Train a recipe from the middle of its schedules for so many seconds, and time it.
+    """Train a recipe from the middle of its schedules, and time it; takes so many seconds in all.
+
+    Loading the data and building the model are included, but not their timing.
 
     Raises:
         GratisError: the data or the model cannot be loaded.
     """
+    deadline = time.perf_counter() + seconds
     dataset = load_once(recipe.data)
     untimed = recipe.train.model_copy(update={"budget": None})
     with isolated("cuda" if torch.cuda.is_available() else "cpu"):
         resolved = resolve_dependent(recipe.model_copy(update={"train": untimed}), dataset)
         trainer, _ = build_to_measure(resolved, dataset)
-        part = seconds / (2 * _ROUNDS + 2)
-        pairs, parts = _compare(trainer, seconds, part), _parts(trainer, part)
+        pairs = _compare(trainer, deadline)
+        parts = _parts(trainer, deadline)
     shares = sorted(ours / limit for ours, limit in pairs)
     passes = statistics.median(ours for ours, _ in pairs)
     device = trainer.train_state.fabric.device
@@ -81,17 +87,23 @@ def time_recipe(recipe: Recipe, seconds: float = 10) -> Timing:
     )
 
 
-def _compare(trainer: Trainer, seconds: float, part: float) -> list[tuple[float, float]]:
+def _compare(trainer: Trainer, deadline: float) -> list[tuple[float, float]]:
     """Return the passes per second of the trainer and of its bare loop, in rounds.
 
-    Each measurement takes ``part`` seconds. One part of the ``seconds`` is left over.
+    Leaves time for :func:`_parts` before the deadline. The least is one step of each, after a
+    first one that is slow and does not count.
     """
     bare = bare_loop(trainer)
-    deadline, took = time.perf_counter() + seconds - part, 0.0
-    _throughput(trainer, trainer.step, part / 2)
-    _throughput(trainer, bare, part / 2)
+    slowest = trainer.cost * trainer.batches.largest / _throughput(trainer, trainer.step, 0.0)
+    left = deadline - time.perf_counter()
+    if left > 4 * slowest:
+        _throughput(trainer, bare, 0.0)
+    elif left < 3 * slowest:
+        logger.info(f"a step takes {slowest:.0f} s: the least to measure is three more of them")
+    part = (deadline - time.perf_counter()) / (2 * _ROUNDS + 1)
+    until, took = deadline - max(part, slowest), 0.0
     pairs: list[tuple[float, float]] = []
-    while not pairs or (len(pairs) < _ROUNDS and time.perf_counter() + took < deadline):
+    while not pairs or (len(pairs) < _ROUNDS and time.perf_counter() + took < until):
         started = time.perf_counter()
         pairs.append((_throughput(trainer, trainer.step, part), _throughput(trainer, bare, part)))
         took = time.perf_counter() - started
@@ -130,8 +142,10 @@ def bare_loop(trainer: Trainer) -> Callable[[], float]:
     return step
 
 
-def _parts(trainer: Trainer, seconds: float) -> dict[str, float]:
+def _parts(trainer: Trainer, deadline: float) -> dict[str, float]:
     """Return the milliseconds of a step by part; the rest is ``other``."""
+    # So that the first step reads a batch, whichever replay it is.
+    trainer.drop_batch()
     train_state = trainer.train_state
     taken: dict[str, float] = {}
     places = {
@@ -150,11 +164,11 @@ def _parts(trainer: Trainer, seconds: float) -> dict[str, float]:
         for name, (owner, method) in places.items():
             stack.enter_context(_timed(owner, method, name, taken, device))
         started = time.perf_counter()
-        # At least until a new batch is read.
-        while time.perf_counter() - started < seconds or "read" not in taken:
+        total = 0.0
+        while not steps or time.perf_counter() + total / steps <= deadline:
             trainer.step()
             steps += 1
-        total = time.perf_counter() - started
+            total = time.perf_counter() - started
     # Views are made while a batch is read.
     taken["read"] -= taken.get("augment", 0.0)
     parts = {name: 1000 * taken.get(name, 0.0) / steps for name in places}

@@ -100,6 +100,10 @@ class Trainer:
             self._batch = None
         return passes
 
+    def drop_batch(self) -> None:
+        """Let the next step read its batch again."""
+        self._batch = None
+
     def restore(self, path: Path, identity: Identity) -> None:
         """Continue from the checkpoint at ``path``.
 
@@ -107,7 +111,7 @@ class Trainer:
             GratisError: as :func:`gratis.training.checkpoint.load`.
         """
         self.position, averages = checkpoint.load(path, self.train_state, identity)
-        self._batch = None
+        self.drop_batch()
         for name, own in self.averages.items():
             own.load_state_dict(checkpoint.stripped(name, averages))
 

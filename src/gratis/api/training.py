@@ -35,8 +35,8 @@ def train(
             Default: the recipe's.
         data_root: the folder that holds the data set.
         skip_broken: whether to leave out images that cannot be read. Default: they are an error.
-        budget: how long training may take, such as ``"20m"``, or seconds; the number of epochs
-            follows. Default: the recipe's epochs.
+        budget: how long training takes, such as ``"20m"``, or seconds; the number of epochs
+            follows, and the evaluation comes on top. Default: the recipe's epochs.
         out: the folder of the run. Default: ``runs/RECIPE-DATA-seedN``.
         sets: a folder of perturbed validation sets to evaluate on. Default: only the geometric
             set is made.

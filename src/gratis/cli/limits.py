@@ -25,6 +25,9 @@ _BY_TEXT = {
     "bad_alloc": _MEMORY,
     "out of memory": _MEMORY,
     "failed to map segment": _MEMORY,
+    # oneDNN's words where it gets no memory.
+    "could not create a primitive": _MEMORY,
+    "could not create a memory": _MEMORY,
     "can't start new thread": _PROCESSES,
     "resource temporarily unavailable": _PROCESSES,
 }

@@ -12,6 +12,7 @@ from gratis.files import locked
 from gratis.model.functions import from_function
 from gratis.recipe import resolve
 from gratis.run import RunFolder, evaluate_run, reproduce, resume, rows_of, train
+from gratis.run.loading import load_once
 from gratis.training import checkpoint_file
 
 TINY = [
@@ -61,6 +62,7 @@ def test_moved_data_is_named_anew(photos, tmp_path, monkeypatch):
     train(resolve("free", "digits", changes), tmp_path / "run")
     (tmp_path / "run" / "results.json").unlink()
     old.rename(tmp_path / "new")
+    load_once.cache_clear()
     with pytest.raises(GratisError, match="old"):
         resume(tmp_path / "run")
     monkeypatch.chdir(tmp_path)

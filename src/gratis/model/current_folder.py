@@ -10,32 +10,34 @@ from types import FrameType, ModuleType
 
 
 class _Finder(MetaPathFinder):
-    """Finds a module in a folder, and what the code in this folder imports from beside itself.
+    """Finds a module in a folder, and what modules that were found there import.
 
     Optional packages that a library tries to import must not be found there: any file of that name
     would run.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder.resolve(), name.partition(".")[0]
+        self._folder, self._found = str(folder), {name.partition(".")[0]}
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return where the module is, if it is one of those."""
-        if path is None and (name == self._name or self._imported_here()):
-            return PathFinder.find_spec(name, [str(self._folder)])
-        return None
+        if path is not None or not (name in self._found or self._importer() in self._found):
+            return None
+        spec = PathFinder.find_spec(name, [self._folder])
+        if spec is not None:
+            self._found.add(name)
+        return spec
 
-    def _imported_here(self) -> bool:
-        """Return whether the code that imports is in the folder."""
+    def _importer(self) -> str:
+        """Return the module or package that imports."""
         frame: FrameType | None = sys._getframe(1)
         own = {__file__, "<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>"}
         while frame is not None and frame.f_code.co_filename in own:
             frame = frame.f_back
-        if frame is None:
-            return False
-        return self._folder in Path(frame.f_code.co_filename).resolve().parents
+        importer = "" if frame is None else frame.f_globals.get("__name__", "")
+        return str(importer).partition(".")[0]
 
 
 @contextmanager

@@ -62,6 +62,15 @@ def test_fewer_classes_and_another_size(made):
     assert dataset.train.images.shape == (len(kept), 16, 16, 3)
 
 
+def test_classes_may_begin_anywhere(made):
+    name, root, rows = made
+    layout = cifar.LAYOUTS[name]
+    dataset = load(DataSettings(name=name, root=root, first_class=1))
+    labels = [label for file in layout.train for label in rows[file][1]]
+    assert dataset.train.labels.tolist() == [label - 1 for label in labels if label]
+    assert dataset.classes[0] == "class1" and len(dataset.classes) == layout.classes - 1
+
+
 def test_the_archive_is_downloaded_checked_and_unpacked(made, server, monkeypatch):
     name, root, _ = made
     layout = cifar.LAYOUTS[name]

@@ -36,6 +36,7 @@ _EVALUATING = {
 }
 _HINTS: Mapping[str, Mapping[str, str]] = {
     "train": _TRAINING,
+    "harden": _TRAINING,
     "timing": _TRAINING,
     "reproduce": _TRAINING | {"--seed": "--seeds %s", "--epsilon": "evaluate.epsilon=%s"},
     "study": _TRAINING | {"--seed": "--seeds %s", "--epsilon": "evaluate.epsilon=%s"},

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gratis.adversary.cached import CachedFreeAT
     from gratis.adversary.fgsm_rs import FGSMRS
     from gratis.adversary.free import FreeAT
+    from gratis.adversary.multi_norm import MultiNormFreeAT
     from gratis.adversary.n_fgsm import NFGSM
     from gratis.adversary.pgd import PGDAT
     from gratis.api.attacking import attack
@@ -36,6 +37,7 @@ __all__ = [
     "CachedFreeAT",
     "FreeAT",
     "GratisError",
+    "MultiNormFreeAT",
     "Results",
     "attack",
     "cosine",
@@ -55,6 +57,7 @@ _MODULES = {
     "gratis.adversary.cached": ("CachedFreeAT",),
     "gratis.adversary.fgsm_rs": ("FGSMRS",),
     "gratis.adversary.free": ("FreeAT",),
+    "gratis.adversary.multi_norm": ("MultiNormFreeAT",),
     "gratis.adversary.n_fgsm": ("NFGSM",),
     "gratis.adversary.pgd": ("PGDAT",),
     "gratis.api.attacking": ("attack",),

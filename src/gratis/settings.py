@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import inspect
 import json
 import pkgutil
 import re
@@ -224,6 +225,6 @@ def discover(package: str, base: type[Kind]) -> dict[str, type[Kind]]:
         name = f"{package}.{module.name}"
         for kind in vars(importlib.import_module(name)).values():
             defined_here = isinstance(kind, type) and kind.__module__ == name
-            if defined_here and issubclass(kind, base) and kind is not base:
+            if defined_here and issubclass(kind, base) and not inspect.isabstract(kind):
                 found[module.name] = kind
     return found

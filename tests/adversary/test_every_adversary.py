@@ -8,30 +8,52 @@ import torch
 from torch.nn import functional
 
 from gratis.adversary import ADVERSARIES
+from gratis.attacks import BALLS
 
 FALLING = {"linear": {"start": 0.1, "stop": 0.02}}
+LONG = {"linear": {"start": 1.5, "stop": 0.3}}
 
 # Settings to test in addition to the defaults.
 VARIANTS = {
     "cached": [
         {"epsilon": FALLING},
         {"epsilon": FALLING, "replays": 3, "step_size": 0.03},
+        {"epsilon": LONG, "norm": "l2"},
     ],
     "free": [
         {"epsilon": FALLING},
         {"epsilon": FALLING, "gamma": 0.6, "delta_momentum": 0.5, "step_size": 0.03},
         {"epsilon": FALLING, "replays": 2, "reset_delta": True},
+        {"epsilon": LONG, "norm": "l2"},
+        {"epsilon": LONG, "norm": "l2", "delta_momentum": 0.5, "step_size": 0.6},
     ],
-    "n_fgsm": [{"epsilon": FALLING}, {"epsilon": FALLING, "noise": 1, "step_size": 0.125}],
-    "fgsm_rs": [{"epsilon": FALLING}, {"epsilon": FALLING, "step_size": 0.125}],
+    "multi_norm": [
+        {"epsilon": FALLING, "epsilon_l2": LONG, "replays": 2},
+        {"share_l2": 0, "epsilon": FALLING},
+        {"share_l2": 1, "epsilon_l2": LONG},
+    ],
+    "n_fgsm": [
+        {"epsilon": FALLING},
+        {"epsilon": FALLING, "noise": 1, "step_size": 0.125},
+        {"epsilon": LONG, "norm": "l2"},
+    ],
+    "fgsm_rs": [
+        {"epsilon": FALLING},
+        {"epsilon": FALLING, "step_size": 0.125},
+        {"epsilon": LONG, "norm": "l2"},
+    ],
+    "pgd": [
+        {"epsilon": FALLING, "steps": 3},
+        {"epsilon": FALLING, "steps": 1, "step_size": 0.2},
+        {"epsilon": LONG, "steps": 3, "norm": "l2"},
+    ],
     "assigned_fgsm": [
         {"epsilon": FALLING, "source": source}
         for source in ("same_class", "other_class", "universal")
     ],
-    "pgd": [{"epsilon": FALLING, "steps": 3}, {"epsilon": FALLING, "steps": 1, "step_size": 0.2}],
 }
 
-# The L-infinity norm that a perturbation may have at progress t.
+# The norm that a perturbation may have at progress t.
 BOUNDS = {
     "natural": lambda settings, t: 0.0,
     "cached": lambda settings, t: settings.epsilon(t),
@@ -42,6 +64,7 @@ BOUNDS = {
     "fgsm_rs": lambda settings, t: settings.epsilon(t),
     "assigned_fgsm": lambda settings, t: settings.epsilon(t),
     "pgd": lambda settings, t: settings.epsilon(t),
+    "multi_norm": lambda settings, t: settings.epsilon(t),
 }
 
 # The values that are logged.
@@ -53,6 +76,7 @@ DESCRIPTIONS = {
     "fgsm_rs": {"epsilon"},
     "assigned_fgsm": {"epsilon"},
     "pgd": {"epsilon"},
+    "multi_norm": {"epsilon", "epsilon_l2", "replays"},
 }
 
 CASES = [
@@ -83,6 +107,15 @@ def train(adversary, model, batches, ts):
     return shown
 
 
+def within_epsilon(name, settings, delta, t):
+    """Return whether a perturbation is in the norm ball, of multi_norm in one of the two."""
+    norm, bound = getattr(settings, "norm", "linf"), BOUNDS[name](settings, t) + 1e-6
+    inside = BALLS[norm].size(delta).max() <= bound
+    if name == "multi_norm":
+        inside |= BALLS["l2"].size(delta).max() <= settings.epsilon_l2(t) + 1e-6
+    return bool(inside)
+
+
 def test_every_adversary_is_tested():
     assert set(ADVERSARIES) == set(BOUNDS) == set(DESCRIPTIONS)
 
@@ -98,7 +131,7 @@ def test_images_stay_within_epsilon_and_in_range(name, content, views, model, ba
         assert images.dtype == batch.views.dtype
         assert images.min() >= 0
         assert images.max() <= 1
-        assert (images - batch.views).abs().max() <= BOUNDS[name](settings, t) + 1e-6
+        assert within_epsilon(name, settings, images - batch.views, t)
 
 
 @each
@@ -191,7 +224,8 @@ def test_the_description_is_plain_numbers(name, content):
 
 @pytest.mark.parametrize("name", [name for name in ADVERSARIES if name != "natural"])
 def test_training_images_are_harder_than_random_noise(name, model, batch_of):
-    content = {"epsilon": 0.1} | ({"steps": 3} if name == "pgd" else {})
+    more = {"pgd": {"steps": 3}, "multi_norm": {"share_l2": 0}}
+    content = {"epsilon": 0.1} | more.get(name, {})
     settings = settings_of(name, content)
     batch = batch_of(16)
     adversary = settings.build(0)

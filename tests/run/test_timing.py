@@ -5,29 +5,42 @@ from types import SimpleNamespace
 import pytest
 
 from gratis.data import Batches
+from gratis.model import Classifier
 from gratis.recipe import resolve
 from gratis.run import time_recipe, timing
 from gratis.training.metrics import Averages
 from gratis.training.trainer import Trainer
 
 TINY = ["model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3", "train.epochs=0.1"]
-TRAINED = {"read", "augment", "forward", "loss", "backward", "optimizer", "log", "other"}
+STEP = ("read", "augment", "perturb", "forward", "loss", "backward", "optimizer", "observe", "log")
+PARTS = {*STEP, "other"}
 
 
 @pytest.mark.parametrize("name", ["resnet18", "contrastive-scheduled", "pgd"])
-def test_every_part_of_a_step_is_reported(name):
+def test_every_part_of_a_step_is_reported(name, monkeypatch):
+    """On a clock that every forward pass moves by a second."""
+    clock, forward = SimpleNamespace(now=0.0), Classifier.forward
+
+    def slow(model, images):
+        clock.now += 1
+        return forward(model, images)
+
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(Classifier, "forward", slow)
     before = Batches.__getitem__, Averages.add
-    timing = time_recipe(resolve(name, "digits", TINY), seconds=0.1)
+    found = time_recipe(resolve(name, "digits", TINY), seconds=0.1)
     assert (Batches.__getitem__, Averages.add) == before
-    parts = timing.milliseconds
-    assert parts.keys() >= TRAINED
-    assert all(parts[name] > 0 for name in TRAINED - {"augment"})
-    # Only an adversary with attack passes of its own takes longer than the forward pass.
-    assert (parts["perturb"] > parts["forward"]) == (name == "pgd")
-    assert (parts["augment"] > 0) == (name != "resnet18")
-    assert timing.share_range[0] <= timing.share <= timing.share_range[1]
-    assert timing.memory > 10 * 2**20
-    cost = timing.passes_per_second / timing.images_per_second
+    parts = found.milliseconds
+    assert parts.keys() == PARTS
+    # The three attack steps of pgd are the adversary's.
+    attack = 3000 if name == "pgd" else 0
+    expected = dict.fromkeys(PARTS, 0) | {"forward": 1000, "perturb": attack}
+    assert parts == pytest.approx(expected)
+    # The bare loop makes as many passes a second, up to the sizes of batches.
+    assert found.share_range == (found.share, found.share)
+    assert found.share == pytest.approx(1, rel=0.1)
+    assert found.memory > 10 * 2**20
+    cost = found.passes_per_second / found.images_per_second
     assert cost == pytest.approx({"resnet18": 1, "contrastive-scheduled": 2, "pgd": 4}[name])
 
 

@@ -49,24 +49,28 @@ ADVERSARY = {
     "fgsm_rs": {"epsilon": 0.05},
     "assigned_fgsm": {"epsilon": 0.05, "source": "same_class"},
     "pgd": {"epsilon": 0.05, "steps": 3},
+    "multi_norm": {"epsilon": 0.05, "epsilon_l2": 0.4, "replays": 2},
 }
+L2 = {"norm": "l2", "epsilon": {"linear": {"start": 0.1, "stop": 0.4}}}
 OBJECTIVE = {
     "smoothing": {"cross_entropy": {"smoothing": 0.1}},
     "nt_xent": {"contrastive": {"kind": "nt_xent", "weight": 0.5}},
+    "clean": {"cross_entropy": {"views": "clean"}, "trades": {}},
 }
 CASES = {name: (name, {}) for name in ADVERSARIES}
 CASES |= {f"free-{name}": ("free", {name: {}}) for name in TERMS if name != "cross_entropy"}
 CASES |= {f"free-{name}": ("free", content) for name, content in OBJECTIVE.items()}
+CASES |= {f"{name}-l2": (name, {}) for name in ("free", "cached", "n_fgsm", "fgsm_rs", "pgd")}
 
 
 def settings(name):
     """Return the arguments of ``trainer_of`` for a case."""
     word, terms = CASES[name]
     return {
-        "adversary": {word: ADVERSARY.get(word, {})},
+        "adversary": {word: ADVERSARY.get(word, {}) | (L2 if name.endswith("-l2") else {})},
         "objective": {"cross_entropy": {}} | terms,
         "denoiser": "reconstruction" in terms,
-        "count": "images",
+        "epoch_unit": "images",
         "learning_rate": {"cosine": {"start": 0.01, "stop": 0}},
     }
 

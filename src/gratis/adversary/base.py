@@ -4,10 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar
 
+from pydantic import ValidationInfo, field_validator
 from torch import Tensor, nn
 
+from gratis.attacks import BALLS, LpBall, Norm
 from gratis.data import Batch
 from gratis.errors import GratisError
+from gratis.schedule import Schedule
+from gratis.schedule.shapes import refuse_outside
 from gratis.settings import Settings, brief, is_number
 
 # Any module from images in [0, 1] to logits, or to an object with ``logits``.
@@ -113,3 +117,26 @@ class AdversarySettings(Settings):
     @abstractmethod
     def build(self, seed: int) -> Adversary:
         """Return the adversary; all its random numbers derive from ``seed``."""
+
+
+class NormSettings(AdversarySettings):
+    """The settings of an adversary that stays within a norm ball.
+
+    Attributes:
+        norm: ``linf`` or ``l2``; that of epsilon and of the steps.
+    """
+
+    norm: Norm = "linf"
+
+    @field_validator("epsilon", "step_size", check_fields=False)
+    @classmethod
+    def _in_range(cls, schedule: Schedule | None, info: ValidationInfo) -> Schedule | None:
+        """Refuse values above 1 in L-infinity: images are in [0, 1]. In L2 they may be larger."""
+        if schedule is not None and info.data.get("norm") == "linf":
+            refuse_outside(schedule, 0, 1)
+        return schedule
+
+    @property
+    def ball(self) -> LpBall:
+        """The norm ball."""
+        return BALLS[self.norm]

@@ -9,8 +9,9 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from gratis.adversary.base import Adversary, AdversarySettings, Model
+from gratis.adversary.base import Adversary, Model, NormSettings
 from gratis.adversary.perturbed_input import PerturbedInput
+from gratis.attacks import Norm
 from gratis.augmentation import inverse, warp
 from gratis.data import Batch
 from gratis.errors import GratisError
@@ -21,19 +22,19 @@ from gratis.settings import validate
 _LEVELS = 127
 
 
-class CachedSettings(AdversarySettings):
+class CachedSettings(NormSettings):
     """Cached free training; every number may be a schedule.
 
     Attributes:
         replays: how often each batch is trained on; rounded when a batch is drawn.
-        epsilon: the L-infinity norm of delta, in [0, 1] units of pixel value. In a recipe, the
-            default is ``evaluate.epsilon``.
-        step_size: the size of the signed step of delta, in the same units. Default: epsilon.
+        epsilon: the norm of delta, in [0, 1] units of pixel value. In a recipe, the default is
+            ``evaluate.epsilon``, or ``evaluate.epsilon_l2`` in L2.
+        step_size: the norm of a step of delta, in the same units. Default: epsilon.
     """
 
     replays: Annotated[Scheduled, within(1)] = Constant(value=1)
-    epsilon: Annotated[Scheduled, within(0, 1)] = Constant(value=8 / 255)
-    step_size: Annotated[Scheduled, within(0, 1)] | None = None
+    epsilon: Annotated[Scheduled, within(0)] = Constant(value=8 / 255)
+    step_size: Annotated[Scheduled, within(0)] | None = None
 
     def build(self, seed: int) -> "CachedFreeAT":
         """Return the adversary; it draws no random numbers, so ``seed`` has no effect."""
@@ -47,7 +48,7 @@ class CachedFreeAT(Adversary):
     stored. Pixels of the image that the view did not show keep their delta.
 
     The cache has one byte per view, image, channel and pixel, on the batches' device: 1.2 GB per
-    view for 100,000 images of 64 pixels. It is part of every checkpoint.
+    view for 100,000 images of 64 pixels; in L2 twice that. It is part of every checkpoint.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class CachedFreeAT(Adversary):
         replays: ScheduleLike = 1,
         epsilon: ScheduleLike = 8 / 255,
         step_size: ScheduleLike | None = None,
+        norm: Norm = "linf",
     ) -> None:
         """Take the fields of :class:`CachedSettings`.
 
@@ -64,11 +66,15 @@ class CachedFreeAT(Adversary):
         Raises:
             GratisError: a value is out of range.
         """
-        given = {"replays": replays, "epsilon": epsilon, "step_size": step_size}
+        given = {"replays": replays, "epsilon": epsilon, "step_size": step_size, "norm": norm}
         self.settings = validate(CachedSettings, given, "CachedFreeAT")
         # The value of 1 in the cache. If epsilon is always 0, so are all values, in any unit.
         self._unit = max(self.settings.epsilon.bounds()) / _LEVELS or 1.0
-        self._cache: Tensor | None = None  # int8 (views, images of the split, 3, height, width)
+        self._dtype = torch.int8
+        if norm == "l2":
+            # A value of an L2 delta is a small part of epsilon, less than a level of 8 bits.
+            self._unit, self._dtype = 1.0, torch.float16
+        self._cache: Tensor | None = None  # (views, images of the split, 3, height, width)
         self._delta: Tensor | None = None  # of the current views, before rounding
         self._perturbed: PerturbedInput | None = None  # of the current replay
         self._batch: Batch | None = None
@@ -88,7 +94,9 @@ class CachedFreeAT(Adversary):
         """
         if self._delta is None or batch is not self._batch:
             self._delta = self._initial_delta(batch)
-        self._perturbed = PerturbedInput(batch.views, self._delta, self.settings.epsilon(t))
+        self._perturbed = PerturbedInput(
+            batch.views, self._delta, self.settings.ball, self.settings.epsilon(t)
+        )
         return self._perturbed.images
 
     @torch.no_grad()
@@ -126,7 +134,7 @@ class CachedFreeAT(Adversary):
             ValueError: a tensor has the wrong type or shape.
         """
         cache, delta = state.get("cache"), state.get("delta")
-        if cache is not None and (cache.dtype != torch.int8 or cache.dim() != 5):
+        if cache is not None and (cache.dtype != self._dtype or cache.dim() != 5):
             raise ValueError(f"cache has type {cache.dtype} and shape {tuple(cache.shape)}")
         if delta is not None and delta.dim() != 4:
             raise ValueError(f"delta has shape {tuple(delta.shape)}")
@@ -144,7 +152,7 @@ class CachedFreeAT(Adversary):
         shape = batch.views.shape[1:]
         if self._cache is None:
             self._cache = batch.views.new_zeros(
-                batch.view_count, batch.split_size, *shape, dtype=torch.int8
+                batch.view_count, batch.split_size, *shape, dtype=self._dtype
             )
         _check_shape("the cache", self._cache, (batch.view_count, batch.split_size, *shape))
         resumed = self._number is not None and self._number == batch.number
@@ -164,12 +172,15 @@ class CachedFreeAT(Adversary):
     def _store(self, batch: Batch, delta: Tensor) -> None:
         """Write the deltas of the views into the cache, warped back to the images."""
         assert self._cache is not None
-        rows = (delta / self._unit).round_().clamp_(-_LEVELS, _LEVELS).to(torch.int8)
+        rows = delta / self._unit
+        if self._dtype == torch.int8:
+            rows = rows.round_().clamp_(-_LEVELS, _LEVELS)
+        rows = rows.to(self._dtype)
         if batch.affines is not None:
             back, seen = warp(rows, inverse(batch.affines))
             # Warping leaves 0 where a view does not show the image; there the old values stay.
             # torch.where takes ten times as long.
-            rows = self._rows(batch).mul_((~seen).to(torch.int8)).add_(back)
+            rows = self._rows(batch).mul_((~seen).to(self._dtype)).add_(back)
         self._cache[:, batch.indices] = rows.unflatten(0, (batch.view_count, -1))
 
     def _rows(self, batch: Batch) -> Tensor:

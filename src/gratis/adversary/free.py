@@ -9,8 +9,9 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from gratis.adversary.base import Adversary, AdversarySettings, Model
+from gratis.adversary.base import Adversary, Model, NormSettings
 from gratis.adversary.perturbed_input import PerturbedInput
+from gratis.attacks import Norm
 from gratis.data import Batch
 from gratis.errors import GratisError
 from gratis.schedule import Constant, Scheduled, ScheduleLike, within
@@ -18,14 +19,14 @@ from gratis.seeds import generator
 from gratis.settings import validate
 
 
-class FreeSettings(AdversarySettings):
+class FreeSettings(NormSettings):
     """Free training; every number may be a schedule.
 
     Attributes:
         replays: how often each batch is trained on, the paper's m; rounded when a batch is drawn.
-        epsilon: the L-infinity norm of delta, in [0, 1] units of pixel value. In a recipe, the
-            default is ``evaluate.epsilon``.
-        step_size: the size of the signed step of delta, in the same units. Default: epsilon.
+        epsilon: the norm of delta, in [0, 1] units of pixel value. In a recipe, the default is
+            ``evaluate.epsilon``, or ``evaluate.epsilon_l2`` in L2.
+        step_size: the norm of a step of delta, in the same units. Default: epsilon.
         gamma: the probability that a replay uses delta at all.
         delta_momentum: the weight of the old delta in its moving average; 0 is Shafahi's rule.
         reset_delta: start delta at zero for each batch. With two replays the second one is then
@@ -33,8 +34,8 @@ class FreeSettings(AdversarySettings):
     """
 
     replays: Annotated[Scheduled, within(1)] = Constant(value=4)
-    epsilon: Annotated[Scheduled, within(0, 1)] = Constant(value=8 / 255)
-    step_size: Annotated[Scheduled, within(0, 1)] | None = None
+    epsilon: Annotated[Scheduled, within(0)] = Constant(value=8 / 255)
+    step_size: Annotated[Scheduled, within(0)] | None = None
     gamma: Annotated[Scheduled, within(0, 1)] = Constant(value=1)
     delta_momentum: Annotated[Scheduled, within(0, 1)] = Constant(value=0)
     reset_delta: bool = False
@@ -56,6 +57,7 @@ class FreeAT(Adversary):
         gamma: ScheduleLike = 1,
         delta_momentum: ScheduleLike = 0,
         reset_delta: bool = False,
+        norm: Norm = "linf",
         seed: int = 0,
     ) -> None:
         """Take the fields of :class:`FreeSettings`, and the seed of gamma's draws.
@@ -72,6 +74,7 @@ class FreeAT(Adversary):
             "gamma": gamma,
             "delta_momentum": delta_momentum,
             "reset_delta": reset_delta,
+            "norm": norm,
         }
         self.settings = validate(FreeSettings, given, "FreeAT")
         self._gamma_generator = generator("cpu", seed, "gamma")
@@ -95,16 +98,19 @@ class FreeAT(Adversary):
         draw = float(torch.rand((), generator=self._gamma_generator, device="cpu"))
         if draw >= self.settings.gamma(t):
             return batch.views
-        self._perturbed = PerturbedInput(batch.views, self._rows(batch), self.settings.epsilon(t))
+        self._perturbed = PerturbedInput(
+            batch.views, self._rows(batch), self.settings.ball, self.settings.epsilon(t)
+        )
         return self._perturbed.images
 
     @torch.no_grad()
     def observe(self, batch: Batch, t: float) -> None:
-        """Move delta along the sign of the images' gradient.
+        """Move delta along the images' gradient.
 
         With d = clip(delta + step_size * sign(grad), -epsilon, epsilon), the new delta is
         delta_momentum * delta + (1 - delta_momentum) * d (Shafahi et al. 2019, algorithm 1; the
-        moving average is the paper's).
+        moving average is the paper's). In L2, d follows the gradient of each view, scaled to
+        length step_size, and is projected to length epsilon.
 
         Raises:
             GratisError: no backward pass has reached the images of this replay.

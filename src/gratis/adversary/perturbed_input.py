@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from gratis.attacks import LpBall
 from gratis.errors import GratisError
 
 
@@ -15,17 +16,20 @@ class PerturbedInput:
             gradient of the training loss.
     """
 
-    def __init__(self, views: Tensor, delta: Tensor, epsilon: float) -> None:
-        """Add ``delta``, as many numbers as ``views``, clipped to [-epsilon, epsilon]."""
-        # Clipped where it is used: after epsilon falls, the stored delta may exceed it.
-        self.delta = delta.clamp(-epsilon, epsilon).reshape(views.shape)
+    def __init__(self, views: Tensor, delta: Tensor, ball: LpBall, epsilon: float) -> None:
+        """Add ``delta``, as many numbers as ``views``, projected into the ball of size epsilon."""
+        self._ball = ball
+        # Projected where it is used: after epsilon falls, the stored delta may exceed it.
+        self.delta = ball.project(delta.reshape(views.shape), epsilon)
         # The leaf tensor comes after the clip to [0, 1]. Before it, black and white pixels would
         # have no gradient, and a delta that points out of the range would never come back.
         self.images = (views + self.delta).clamp_(0, 1).detach().requires_grad_()
 
     @torch.no_grad()
     def stepped_delta(self, step_size: float, epsilon: float) -> Tensor:
-        """Return clip(delta + step_size * sign(grad), -epsilon, epsilon), of the views' shape.
+        """Return delta after one step up the loss, projected, of the views' shape.
+
+        In L-infinity that is clip(delta + step_size * sign(grad), -epsilon, epsilon).
 
         Raises:
             GratisError: no backward pass has reached ``images``.
@@ -36,5 +40,5 @@ class PerturbedInput:
                 "model(images) for the very images of the replay, not a detached copy and not "
                 "under torch.no_grad()"
             )
-        step = self.images.grad.sign().mul_(step_size)
-        return step.add_(self.delta).clamp_(-epsilon, epsilon)
+        step = self._ball.steepest_step(self.images.grad, step_size)
+        return self._ball.project(step.add_(self.delta), epsilon)

@@ -5,29 +5,29 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from gratis.adversary.base import AdversarySettings, Model
+from gratis.adversary.base import Model, NormSettings
 from gratis.adversary.random_start import RandomStartAdversary
-from gratis.attacks import AttackSettings, frozen_statistics, run_pgd
+from gratis.attacks import AttackSettings, Norm, frozen_statistics, run_pgd
 from gratis.data import Batch
 from gratis.model import classify_with
 from gratis.schedule import Constant, Scheduled, ScheduleLike, within
 from gratis.settings import validate
 
 
-class PGDSettings(AdversarySettings):
+class PGDSettings(NormSettings):
     """PGD from a uniform random start; ``epsilon`` and ``step_size`` may be schedules.
 
     Attributes:
-        epsilon: the L-infinity norm of the perturbation, in [0, 1] units of pixel value. In a
-            recipe, the default is ``evaluate.epsilon``.
+        epsilon: the norm of the perturbation, in [0, 1] units of pixel value. In a recipe, the
+            default is ``evaluate.epsilon``, or ``evaluate.epsilon_l2`` in L2.
         steps: gradient steps.
         step_size: the size of one step, in the same units as epsilon. Default:
             2.5 * epsilon / steps, and at most epsilon.
     """
 
-    epsilon: Annotated[Scheduled, within(0, 1)] = Constant(value=8 / 255)
+    epsilon: Annotated[Scheduled, within(0)] = Constant(value=8 / 255)
     steps: Annotated[int, Field(ge=1)] = 10
-    step_size: Annotated[Scheduled, within(0, 1)] | None = None
+    step_size: Annotated[Scheduled, within(0)] | None = None
 
     def build(self, seed: int) -> "PGDAT":
         """Return the adversary."""
@@ -43,6 +43,7 @@ class PGDAT(RandomStartAdversary):
         epsilon: ScheduleLike = 8 / 255,
         steps: int = 10,
         step_size: ScheduleLike | None = None,
+        norm: Norm = "linf",
         seed: int = 0,
     ) -> None:
         """Take the fields of :class:`PGDSettings`, and the seed of the random starts.
@@ -50,9 +51,9 @@ class PGDAT(RandomStartAdversary):
         Raises:
             GratisError: a value is out of range.
         """
-        given = {"epsilon": epsilon, "steps": steps, "step_size": step_size}
+        given = {"epsilon": epsilon, "steps": steps, "step_size": step_size, "norm": norm}
         self.settings = validate(PGDSettings, given, "PGDAT")
-        super().__init__("pgd", seed, self.settings.epsilon)
+        super().__init__("pgd", seed, self.settings.epsilon, norm)
 
     def passes(self) -> int:
         """Return one pass a step, and one for the training."""
@@ -63,10 +64,11 @@ class PGDAT(RandomStartAdversary):
         epsilon = self.settings.epsilon(t)
         attack = AttackSettings(
             epsilon=epsilon,
+            norm=self.settings.norm,
             steps=self.settings.steps,
             step_size=self.settings.step_size(t) if self.settings.step_size else None,
         )
-        classify, start = classify_with(model), self.uniform(batch.views, epsilon)
+        classify, start = classify_with(model), self.noise(batch.views, epsilon)
         with frozen_statistics(model):
             return batch.in_parts(
                 parts,

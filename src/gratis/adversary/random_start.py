@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from gratis.adversary.base import Adversary
+from gratis.attacks import BALLS, Norm
 from gratis.schedule import Schedule
 from gratis.seeds import generator
 
@@ -11,16 +12,19 @@ from gratis.seeds import generator
 class RandomStartAdversary(Adversary):
     """An adversary that attacks each batch on its own, from random noise."""
 
-    def __init__(self, name: str, seed: int, epsilon: Schedule) -> None:
+    def __init__(self, name: str, seed: int, epsilon: Schedule, norm: Norm) -> None:
         """Start the sequence of noise that ``name`` and ``seed`` determine."""
-        self._key, self._epsilon = (name, seed), epsilon
+        self._key, self._epsilon, self._norm = (name, seed), epsilon, norm
         self._draws = 0
 
-    def uniform(self, views: Tensor, width: float) -> Tensor:
-        """Return the next noise, uniform in [-width, width], of the shape of ``views``."""
+    def noise(self, views: Tensor, size: float) -> Tensor:
+        """Return the next noise, uniform in the norm ball, of the shape of ``views``."""
         source = generator(views.device, *self._key, self._draws)
         self._draws += 1
-        return torch.empty_like(views).uniform_(-width, width, generator=source)
+        noise = torch.empty_like(views)
+        if self._norm == "linf":  # in one call, without temporary tensors
+            return noise.uniform_(-size, size, generator=source)
+        return noise.copy_(BALLS[self._norm].random(tuple(views.shape), size, source))
 
     def describe(self, t: float) -> dict[str, float]:
         """Return epsilon at ``t``."""

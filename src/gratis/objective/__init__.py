@@ -39,8 +39,19 @@ class Objective:
         """The number of views of each image that the terms need."""
         return max(term.views for term in self._terms.values())
 
-    def __call__(self, output: Output, batch: Batch, t: float) -> dict[str, Tensor]:
-        """Return each term's loss, a scalar, times its weight at progress ``t`` in [0, 1]."""
+    @property
+    def needs_clean(self) -> bool:
+        """Whether a term needs the output for the unperturbed views: one more pass of each."""
+        return any(term.needs_clean for term in self._terms.values())
+
+    def __call__(
+        self, output: Output, batch: Batch, t: float, clean: Output | None = None
+    ) -> dict[str, Tensor]:
+        """Return each term's loss, a scalar, times its weight at progress ``t`` in [0, 1].
+
+        ``clean`` is the output for the unperturbed views, if :attr:`needs_clean`.
+        """
         return {
-            name: term(output, batch) * self._weights[name](t) for name, term in self._terms.items()
+            name: term(output, batch, clean) * self._weights[name](t)
+            for name, term in self._terms.items()
         }

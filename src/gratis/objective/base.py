@@ -17,14 +17,22 @@ class Term(ABC):
     Attributes:
         views: the number of views of each image that it compares.
         needs_denoiser: whether it trains the model's denoiser.
+        needs_clean: whether it needs the output for the unperturbed views, which costs a pass.
     """
 
     views = 1
     needs_denoiser = False
+    needs_clean = False
 
     @abstractmethod
-    def __call__(self, output: Output, batch: Batch) -> Tensor:
-        """Return the mean loss, a scalar, before weighting."""
+    def __call__(self, output: Output, batch: Batch, clean: Output | None = None) -> Tensor:
+        """Return the mean loss, a scalar, before weighting.
+
+        Args:
+            output: of the perturbed views.
+            batch: the images and their views.
+            clean: the output for the unperturbed views, where a term needs it.
+        """
 
 
 class TermSettings(Settings):

@@ -43,7 +43,7 @@ class Contrastive(Term):
         """Keep the settings."""
         self._settings = settings
 
-    def __call__(self, output: Output, batch: Batch) -> Tensor:
+    def __call__(self, output: Output, batch: Batch, clean: Output | None = None) -> Tensor:
         """Return the contrastive loss of the L2-normalised embeddings."""
         # In float32 even in mixed precision: distances are small differences.
         first, second = functional.normalize(output.embedding.float(), dim=1).chunk(2)

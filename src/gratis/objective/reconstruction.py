@@ -34,7 +34,7 @@ class Reconstruction(Term):
         """Keep the settings."""
         self._target = settings.target
 
-    def __call__(self, output: Output, batch: Batch) -> Tensor:
+    def __call__(self, output: Output, batch: Batch, clean: Output | None = None) -> Tensor:
         """Return the mean squared error per pixel and channel."""
         if output.denoised is None:
             raise ValueError("the model has no denoiser to train")

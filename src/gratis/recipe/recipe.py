@@ -39,6 +39,10 @@ _MAY_CHANGE = {
     "harden": {"keep_clean"},
 }
 
+# Settings that checkpoints of earlier versions lack, by their key and the value at which a run is
+# trained as before.
+_ADDED = {"norm": '"linf"', "views": '"perturbed"'}
+
 
 def _plain_name(name: str) -> str:
     """Refuse a name that is not a plain folder name: runs are kept in folders of that name."""
@@ -106,13 +110,19 @@ class Recipe(Settings):
     def with_epsilon(self) -> "Recipe":
         """Return the recipe with the epsilon that its adversary trains at.
 
-        An adversary without an ``epsilon`` trains at that of the evaluation.
+        An adversary without an ``epsilon`` trains at that of the evaluation in its norm.
         """
         ((word, settings),) = self.adversary.chosen().items()
-        if "epsilon" in settings.model_fields_set or "epsilon" not in type(settings).model_fields:
+        in_l2, evaluated = getattr(settings, "norm", None) == "l2", self.evaluate
+        epsilons = {
+            "epsilon": evaluated.epsilon_l2 if in_l2 else evaluated.epsilon,
+            "epsilon_l2": evaluated.epsilon_l2,
+        }
+        missing = type(settings).model_fields.keys() - settings.model_fields_set
+        update = {k: Constant(value=v) for k, v in epsilons.items() if k in missing}
+        if not update:
             return self
-        epsilon = Constant(value=self.evaluate.epsilon)
-        trained = settings.model_copy(update={"epsilon": epsilon})
+        trained = settings.model_copy(update=update)
         return self.model_copy(
             update={"adversary": self.adversary.model_copy(update={word: trained})}
         )
@@ -154,7 +164,8 @@ class Recipe(Settings):
         content = self.model_dump(
             mode="json", include=_WEIGHTS, exclude=_MAY_CHANGE, exclude_none=True
         )
-        return dict(_flat(content))
+        flat = dict(_flat(content))
+        return {k: v for k, v in flat.items() if _ADDED.get(k.rpartition(".")[2]) != v}
 
     def identity(self, data: DataInfo) -> dict[str, str]:
         """Return what must not change when a run is resumed: weights' identity and data."""

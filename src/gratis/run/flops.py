@@ -47,7 +47,8 @@ def training_flops(recipe: Recipe, size: int, classes: int, passes: float) -> fl
         if gamma is not None and (used := _mean(gamma)) < 1:
             plain = _flops_of_step(model, None, objective, size)
             flops = used * flops + (1 - used) * plain
-        passes_of_step = passes_per_image(model, size) * adversary.passes() * objective.views
+        passes_of_view = adversary.passes() + int(objective.needs_clean)
+        passes_of_step = passes_per_image(model, size) * passes_of_view * objective.views
     return passes * flops / (_IMAGES * passes_of_step)
 
 
@@ -64,7 +65,8 @@ def _flops_of_step(
     batch = Batch(images, labels, indices, views, split_size=_IMAGES)
     with _Counter() as counter:
         x = views if adversary is None else adversary.perturb(model, batch, 1.0)
-        torch.stack(list(objective(model(x), batch, 1.0).values())).sum().backward()
+        clean = model(views) if objective.needs_clean else None
+        torch.stack(list(objective(model(x), batch, 1.0, clean).values())).sum().backward()
     return int(counter.flops)
 
 

@@ -137,7 +137,7 @@ def bare_loop(trainer: Trainer) -> Callable[[], float]:
         train_state.optimizer.zero_grad()
         train_state.fabric.backward(functional.cross_entropy(logits, labels))
         train_state.optimizer.step()
-        return trainer.cost / train_state.adversary.passes() * len(batch)
+        return trainer.cost / train_state.passes_per_view * len(batch)
 
     return step
 

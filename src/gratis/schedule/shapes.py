@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from functools import partial
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -191,15 +192,20 @@ Scheduled = Annotated[
 
 def within(low: float, high: float = math.inf) -> AfterValidator:
     """Return a validator for ``Scheduled`` that refuses values outside [low, high]."""
+    return AfterValidator(partial(refuse_outside, low=low, high=high))
 
-    def check(schedule: Schedule) -> Schedule:
-        for value in schedule.bounds():
-            if not low <= value <= high:
-                upper = "" if high == math.inf else f" and at most {high:g}"
-                raise ValueError(f"must be at least {low:g}{upper}, not {value:g}")
-        return schedule
 
-    return AfterValidator(check)
+def refuse_outside(schedule: Schedule, low: float, high: float) -> Schedule:
+    """Return the schedule.
+
+    Raises:
+        ValueError: it has values outside [low, high].
+    """
+    for value in schedule.bounds():
+        if not low <= value <= high:
+            upper = "" if high == math.inf else f" and at most {high:g}"
+            raise ValueError(f"must be at least {low:g}{upper}, not {value:g}")
+    return schedule
 
 
 WarmUp.model_rebuild()

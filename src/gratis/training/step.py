@@ -44,6 +44,11 @@ class TrainState:
     seed: int
 
     @property
+    def passes_per_view(self) -> int:
+        """The passes of one view in a replay: of the adversary, and of the clean view."""
+        return self.adversary.passes() + int(self.objective.needs_clean)
+
+    @property
     def evaluated(self) -> nn.Module:
         """The network to evaluate: the averaged one, if there is one."""
         return self.module if self.average is None else self.average
@@ -102,7 +107,9 @@ def _backward(
 ) -> dict[str, Tensor]:
     """Add ``share`` times the gradients of a micro-batch; return ``share`` times its report."""
     output: Output = train_state.model(x)
-    losses = {n: share * loss for n, loss in train_state.objective(output, batch, t).items()}
+    objective = train_state.objective
+    clean: Output | None = train_state.model(batch.views) if objective.needs_clean else None
+    losses = {n: share * loss for n, loss in objective(output, batch, t, clean).items()}
     loss = torch.stack(list(losses.values())).sum()
     train_state.fabric.backward(loss)
     correct = output.logits.argmax(dim=1) == batch.view_labels

@@ -41,7 +41,7 @@ class Trainer:
         """Plan the run; ``passes_per_image`` is the model's cost, with its denoiser."""
         self.train_state, self.batches, self.settings = train_state, batches, settings
         self._smallest_part = smallest_part(train_state.module)
-        self.cost = passes_per_image * train_state.adversary.passes() * train_state.objective.views
+        self.cost = passes_per_image * train_state.passes_per_view * train_state.objective.views
         units = self.cost if settings.epoch_unit == "images" else 1.0
         self.first_planned = settings.epochs * batches.image_count * units
         if settings.budget is not None:

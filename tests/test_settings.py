@@ -181,9 +181,10 @@ def test_discovery_finds_every_module_with_settings_and_only_those():
         "fgsm_rs",
         "pgd",
         "assigned_fgsm",
+        "multi_norm",
     }
     terms = discover("gratis.objective", TermSettings)
-    assert set(terms) == {"cross_entropy", "contrastive", "reconstruction"}
+    assert set(terms) == {"cross_entropy", "contrastive", "reconstruction", "trades"}
     for word, kind in (adversaries | terms).items():
         assert kind.__module__.endswith(f".{word}")
 

@@ -77,7 +77,7 @@ def test_numbers_and_schedules_are_accepted(name, field, value):
 
 def test_the_scheduled_fields_are_found():
     assert {field for _, field in scheduled_fields()} == {
-        *("replays", "epsilon", "step_size", "gamma", "delta_momentum")
+        *("replays", "epsilon", "step_size", "gamma", "delta_momentum", "epsilon_l2", "share_l2")
     }
 
 

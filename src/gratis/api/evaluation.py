@@ -63,6 +63,7 @@ def evaluate(
     seed: int | None = None,
     sets: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
+    reuse: bool = False,
     **options: Unpack[EvaluateOptions],
 ) -> Results:
     """Measure a classifier: clean, geometric and attacked accuracy.
@@ -78,14 +79,18 @@ def evaluate(
         data_root: the folder that holds a named data set. For a run: where its own data is now.
         skip_broken: whether to leave out images of a named data set that cannot be read. Default:
             they are an error.
-        weights: the local weights of a timm model.
-        input_size: height and width in pixels that a timm model sees. Default: the data's.
+        weights: the local weights of a timm model or of a function's network, as :func:`load`
+            takes them.
+        input_size: height and width in pixels that the network sees. Default: the data's.
         classes: the number of classes of a timm model, where ``data`` has no class names.
         seed: the seed of everything random. Default: 0; a run on its own data has its own.
         sets: a folder of perturbed validation sets, as ``gratis perturb`` makes it.
         out: a folder for the results, where an interrupted evaluation continues. Default:
             results of a module are not stored; a run's go to its folder, or to a subfolder if the
             settings differ.
+        reuse: whether to use outcomes in ``out`` although the model holds objects whose state
+            cannot be read, such as locks or extensions in C. Those of other models are always used
+            again, if nothing that decides them has changed.
         options: ``suite`` (``paper``, ``transfer``, ``table``, ``standard``, ``autoattack`` or
             ``full``), ``epsilon``, ``epsilon_l2``, ``pgd_steps``, ``restarts``, ``epsilons``,
             ``batch_size``, ``images`` (how many to measure), ``examples``.
@@ -103,11 +108,14 @@ def evaluate(
     classes = None if classes is None else whole_number("classes", classes, 1)
     if isinstance(model, nn.Module):
         if any(given is not None for given in (weights, input_size, classes)):
-            raise GratisError("evaluate: weights, input_size and classes apply to timm models only")
+            raise GratisError(
+                "evaluate: weights, input_size and classes apply to named models only; load and "
+                "resize inside the module"
+            )
         settings = validate(EvaluateSettings, dict(options), "evaluate")
         dataset = _dataset(data, labels, model, root, skip_broken)
         name = type(model).__name__
-        plan = EvaluationPlan(name, dataset, settings, seed or 0, perturbed)
+        plan = EvaluationPlan(name, dataset, settings, seed or 0, perturbed, reuse=reuse)
         return evaluate_model(model, plan, folder)
     source = source_of(model, weights, input_size)
     if classes is not None and source.kind != "timm":
@@ -123,13 +131,13 @@ def evaluate(
         chosen = _named(data, root, skip_broken)
         changes += [override(f"data.{key}", value) for key, value in chosen.items()]
         changes.append(override("seed", seed or 0))
-        return evaluate_source(source, changes, perturbed, folder)
+        return evaluate_source(source, changes, perturbed, folder, reuse)
     settings = validate(EvaluateSettings, {"suite": source.suite} | options, "evaluate")
     module = source.build(len(data.classes) if isinstance(data, Dataset) else classes)
     module.to(Fabric(accelerator="auto", devices=1).device)
     dataset = _dataset(data, labels, module, root, skip_broken)
-    plan = EvaluationPlan(source.name, dataset, settings, seed or 0, perturbed)
-    return evaluate_model(module, plan, folder)
+    plan = EvaluationPlan(source.name, dataset, settings, seed or 0, perturbed, reuse=reuse)
+    return evaluate_model(module, source.described(plan), folder)
 
 
 def _dataset(

@@ -8,7 +8,7 @@ from gratis.api.arguments import listed, optional_path, path_of, python_names
 from gratis.api.named_data import data_overrides
 from gratis.errors import GratisError
 from gratis.recipe import Recipe, resolve_by_default
-from gratis.run import RunFolder
+from gratis.run import RunFolder, start_overrides
 from gratis.run import train as train_run
 from gratis.settings import overrides_of
 
@@ -24,6 +24,7 @@ def train(
     out: str | PathLike[str] | None = None,
     sets: str | PathLike[str] | None = None,
     profile: str | PathLike[str] | None = None,
+    weights: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
 ) -> RunFolder:
     """Train a recipe and evaluate it; the same call continues an interrupted run.
@@ -42,6 +43,8 @@ def train(
             set is made.
         profile: the name or file of a profile that resizes the recipe. Default: the one for the
             data; a ``.yaml`` recipe is taken as it is.
+        weights: what to start from: a file of weights of the recipe's backbone, or a run.
+            Default: the recipe's.
         overrides: ``key=value``, such as ``"train.epochs=5"``.
 
     Returns:
@@ -51,8 +54,10 @@ def train(
         GratisError: a wrong name, key, value or folder, or training diverges; as
             :class:`gratis.errors.Interrupted`, a stop was asked for.
     """
+    start = optional_path("weights", weights)
     changes = [
         *data_overrides(data, optional_path("data_root", data_root), skip_broken),
+        *([] if start is None else start_overrides(start)),
         *overrides_of({"train.budget": budget}),
         *listed(overrides),
     ]

@@ -1,7 +1,7 @@
 """Contexts that prepare a module for an attack, and leave it as it was."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,9 @@ def frozen(module: nn.Module) -> Iterator[None]:
     modes = [(part, part.training) for part in module.modules()]
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     try:
-        module.eval()
+        with suppress(NotImplementedError):
+            # A program of torch.export has the mode that it was exported in.
+            module.eval()
         for parameter in trained:
             parameter.requires_grad_(False)
         yield

@@ -7,6 +7,7 @@ import typer
 
 from gratis.cli.names import refuse_typos
 from gratis.cli.options import (
+    NO_TYPE,
     AsJson,
     DataName,
     DataRoot,
@@ -36,11 +37,19 @@ def evaluate(
     skip_broken: SkipBroken = False,
     weights: Annotated[
         Path | None,
-        typer.Option(help="The local weights of a timm model.", metavar="FILE"),
+        typer.Option(
+            help="The weights of a timm model, or of a function's network: .pt, .pth or "
+            ".safetensors.",
+            metavar="FILE",
+        ),
     ] = None,
     input_size: Annotated[
         int | None,
-        typer.Option(help="The input size of a timm model in pixels; default: the data's.", min=1),
+        typer.Option(
+            help="The input size of the network in pixels. Default: the data's, or the only one "
+            "that it takes.",
+            min=1,
+        ),
     ] = None,
     sets: Sets = None,
     suite: Annotated[
@@ -58,6 +67,14 @@ def evaluate(
             metavar="DIR",
         ),
     ] = None,
+    reuse: Annotated[
+        bool,
+        typer.Option(
+            "--reuse",
+            help="Use stored outcomes even if the model holds objects whose state cannot be read.",
+            metavar=NO_TYPE,
+        ),
+    ] = False,
     from_examples: Annotated[
         Path | None,
         typer.Option(
@@ -79,7 +96,7 @@ def evaluate(
     from gratis.run import ModelSource, evaluate_run, evaluate_source, rescore_run
 
     if from_examples is not None:
-        given = (overrides, data, skip_broken, weights, input_size, sets, suite, out)
+        given = (overrides, data, skip_broken, weights, input_size, sets, suite, out, reuse)
         if any(given):
             raise GratisError("--from-examples: takes a run and --data-root, and no other option")
         print_lines(rescore_run(Path(model), from_examples, data_root))
@@ -90,7 +107,7 @@ def evaluate(
         results = evaluate_run(source.folder, sets, changes, data_root=data_root, out=out)
     else:
         on = data_overrides(data, data_root, skip_broken)
-        results = evaluate_source(source, [*on, *changes], sets, out)
+        results = evaluate_source(source, [*on, *changes], sets, out, reuse)
     if as_json:
         print_json(results.model_dump(mode="json"))
         return

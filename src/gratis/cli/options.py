@@ -65,7 +65,16 @@ ModelName = Annotated[
     typer.Argument(
         metavar="MODEL",
         help="The folder of a run; hub:USER/NAME, a run that was shared; a timm model (with "
-        "--weights); an ONNX file; or package.module:function.",
+        "--weights); local-dir:PATH or hf-hub:USER/NAME in timm's format; an ONNX file; or "
+        "package.module:function.",
+    ),
+]
+StartWeights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        help="Start from these weights: .pt, .pth or .safetensors, or the folder of a run.",
+        metavar="FILE",
     ),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
@@ -76,3 +85,12 @@ def data_overrides(name: str | None, root: Path | None, skip_broken: bool) -> li
     from gratis.api import named_data
 
     return named_data.data_overrides(name, root, skip_broken)
+
+
+def start_overrides(weights: Path | None) -> list[str]:
+    """Return --weights as overrides of the recipe."""
+    if weights is None:
+        return []
+    from gratis.run import start_overrides
+
+    return start_overrides(weights)

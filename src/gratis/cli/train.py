@@ -18,6 +18,7 @@ from gratis.cli.options import (
     RunPath,
     Sets,
     SkipBroken,
+    StartWeights,
     data_overrides,
 )
 from gratis.cli.output import print_json, print_run, print_timing
@@ -30,6 +31,7 @@ def train(
     data: DataName = None,
     data_root: DataRoot = None,
     profile: ProfileName = None,
+    weights: StartWeights = None,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -5,36 +5,34 @@ determines the outcomes: another model, data set, attack or seed gives another n
 """
 
 import glob
-import inspect
 import json
+import logging
 import re
+import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save
-from torch import nn
 
-from gratis.digests import digest, file_digest
-from gratis.errors import file_error
+from gratis.digests import digest
+from gratis.errors import file_error, printable
 from gratis.evaluation.evaluated_model import EvaluatedModel, Outcome
+from gratis.evaluation.model_state import model_state
 from gratis.evaluation.tasks import EvalTask
 from gratis.files import atomic_file, read_json, write_json
 from gratis.results import Check
 from gratis.results.arrays import load_arrays
 from gratis.settings import validate
-from gratis.validation_sets.manifest import split_hash, weights_hash
+from gratis.validation_sets.manifest import split_hash
+
+logger = logging.getLogger(__name__)
 
 # To be raised whenever the same settings lead to other outcomes.
-_FORMAT = 4
-
-
-# Attributes of these types have a text that says everything about them.
-_PLAIN = (bool, int, float, complex, str, bytes, tuple, type(None))
+_FORMAT = 5
 
 
 class TaskCache:
@@ -132,14 +130,28 @@ def _are_examples(examples: NDArray[Any] | None, fooled: int) -> bool:
     )
 
 
+class CacheFolder(NamedTuple):
+    """Where outcomes are stored, and when those of another process are used.
+
+    Attributes:
+        path: the folder.
+        reuse: whether to use them although the model has state that cannot be read.
+        origin: the file that the model comes from, as a digest; another file gives other outcomes.
+    """
+
+    path: Path
+    reuse: bool = False
+    origin: str = ""
+
+
 class EvaluationCache:
     """The cache of one model's evaluation in ``folder``; with ``None`` nothing is on disk."""
 
-    def __init__(self, folder: Path | None, evaluated: EvaluatedModel) -> None:
+    def __init__(self, folder: CacheFolder | None, evaluated: EvaluatedModel) -> None:
         """Compute the key of everything that determines the outcomes besides the task."""
-        self._folder, self._evaluated = folder, evaluated
+        self._folder, self._evaluated = folder and folder.path, evaluated
         # Without a folder the key is not used, and a large model takes long to hash.
-        self._key = "" if folder is None else _key(evaluated)
+        self._key = "" if folder is None else _key(evaluated, folder)
 
     def of_task(self, task: EvalTask) -> TaskCache:
         """Return the cache of one task, with the outcomes that are on disk.
@@ -194,38 +206,27 @@ def _number(path: Path) -> int:
     return int(digits) if re.fullmatch(r"[0-9]{6,12}", digits) else -1
 
 
-def _key(evaluated: EvaluatedModel) -> str:
+def _key(evaluated: EvaluatedModel, folder: CacheFolder) -> str:
+    state = model_state(evaluated.model)
+    # Of a model with unknown state, no outcome is used again, except where the user vouches for it.
+    once = state.unknown and not folder.reuse
+    if once:
+        logger.info(
+            "outcomes of this model are not used again, since it holds %s; use --reuse if its "
+            "state never changes",
+            printable(state.unknown[0]),
+        )
     return json.dumps(
         [
             _FORMAT,
             torch.__version__,
             evaluated.device.type,
-            weights_hash(evaluated.model),
+            state.digest,
+            secrets.token_hex() if once else "",
             str(evaluated.model),
-            _code(evaluated.model),
-            _attributes(evaluated.model),
+            folder.origin,
             split_hash(evaluated.split),
             evaluated.seed,
             evaluated.example_format,
         ]
     )
-
-
-def _attributes(model: nn.Module) -> list[str]:
-    """Return the plain attributes of a model's parts, which can decide what it computes."""
-    return [
-        f"{name}.{key}={value!r}"
-        for name, part in model.named_modules()
-        for key, value in sorted(vars(part).items())
-        if not key.startswith("_") and key != "training" and isinstance(value, _PLAIN)
-    ]
-
-
-def _code(model: nn.Module) -> list[str]:
-    """Return the digests of the source files of a model's classes."""
-    files = set()
-    for kind in {type(part) for part in model.modules()}:
-        # Classes that were typed at a prompt, or compiled, have no file.
-        with suppress(TypeError):
-            files.add(inspect.getsourcefile(kind))
-    return sorted(file_digest(Path(file)) for file in files if file and Path(file).is_file())

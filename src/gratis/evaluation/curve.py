@@ -9,7 +9,7 @@ from torch import nn
 from gratis.attacks import AttackSettings, channels_last, frozen
 from gratis.cpu import folded
 from gratis.data.dataset import Split
-from gratis.evaluation.cache import EvaluationCache
+from gratis.evaluation.cache import CacheFolder, EvaluationCache
 from gratis.evaluation.cascade import Cascade
 from gratis.evaluation.evaluated_model import EvaluatedModel, FixedImages, device_of
 from gratis.evaluation.measure import FOLDED
@@ -54,7 +54,7 @@ def measure_curve(
         with torch.no_grad(), full_precision(device):
             copied = folded(model, evaluated.batch_at(index[:FOLDED]).images)
         attacked = EvaluatedModel(model, split, evaluated.fixed_sets, seed, attack_copy=copied)
-        cache = EvaluationCache(folder, evaluated)
+        cache = EvaluationCache(CacheFolder(folder), evaluated)
         with bar("frontier", len(index) * sum(task.cost for task in tasks)) as shown:
             cascade = Cascade(attacked, index, _BATCH, cache, shown)
             for task in tasks:

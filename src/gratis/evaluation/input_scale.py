@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -11,12 +10,8 @@ from gratis.data.batches import to_float
 from gratis.data.dataset import Split
 from gratis.errors import GratisError, printable
 from gratis.evaluation.evaluated_model import EvaluatedModel
-from gratis.results.statistics import clearly_above_chance, mcnemar
+from gratis.evaluation.input_changes import correct_on, gain_of, is_better
 
-# The accuracy that the model must gain by another scale, and the p-value of all paired tests.
-_GAIN, _P = 0.05, 0.05
-# The accuracy on the other scale, in multiples of guessing: a barely trained model often gains.
-_TIMES = 5
 _STATISTICS_IMAGES = 1000
 
 
@@ -57,8 +52,7 @@ def refuse_other_scale(
     """
 
     def correct(changed: Tensor) -> NDArray[np.bool_]:
-        pairs = zip(changed.split(batch_size), labels.split(batch_size), strict=True)
-        return torch.cat([evaluated.is_correct(*pair) for pair in pairs]).cpu().numpy()
+        return correct_on(evaluated, changed, labels, batch_size)
 
     title = printable(f"{name}:")
     scales = _COMMON | {"the data's mean and std": _statistics(train)}
@@ -67,35 +61,17 @@ def refuse_other_scale(
     for words, scale in scales.items():
         mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in scale)
         normalised = correct((images - mean) / std)
-        if _better(normalised, plain, guessing, tests):
+        if is_better(normalised, plain, guessing, tests):
             raise GratisError(
-                f"{title} expects normalised images: {_gain(plain, normalised)} if they are scaled "
-                f"to {words}; normalise inside the model, which gets images in [0, 1]",
+                f"{title} expects normalised images: {gain_of(plain, normalised)} if they are "
+                f"scaled to {words}; normalise inside the model, which gets images in [0, 1]",
             )
         undone = correct(images * std + mean)
-        if _better(undone, plain, guessing, tests):
+        if is_better(undone, plain, guessing, tests):
             raise GratisError(
-                f"{title} normalises twice: {_gain(plain, undone)} if the scaling to {words} "
+                f"{title} normalises twice: {gain_of(plain, undone)} if the scaling to {words} "
                 "is undone first; normalise once",
             )
-
-
-def _better(
-    changed: NDArray[np.bool_], plain: NDArray[np.bool_], guessing: float, tests: int
-) -> bool:
-    """Return whether a change of scale helps, beyond chance in one of so many ``tests``."""
-    return (
-        float(changed.mean() - plain.mean()) > _GAIN
-        and clearly_above_chance(float(changed.mean()), len(changed), guessing, _TIMES)
-        and mcnemar(changed, plain) < _P / tests  # Bonferroni
-    )
-
-
-def _gain(plain: NDArray[np.bool_], changed: NDArray[np.bool_]) -> str:
-    return (
-        f"its accuracy on {len(plain)} images is {100 * plain.mean():.0f}%, and "
-        f"{100 * changed.mean():.0f}%"
-    )
 
 
 def _statistics(split: Split) -> _Scale:

@@ -13,10 +13,11 @@ from gratis.attacks import channels_last, frozen
 from gratis.cpu import folded
 from gratis.data.dataset import Split
 from gratis.errors import GratisError
-from gratis.evaluation.cache import EvaluationCache
+from gratis.evaluation.cache import CacheFolder, EvaluationCache
 from gratis.evaluation.cascade import Cascade, halved
 from gratis.evaluation.evaluated_model import EvaluatedModel, FixedImages, device_of
 from gratis.evaluation.examples import collect
+from gratis.evaluation.own_images import OwnImages
 from gratis.evaluation.sanity_checks import IMAGES, run_checks
 from gratis.evaluation.suites import CHECKED, EvaluateSettings, require_libraries, tasks_of
 from gratis.files import locked
@@ -36,7 +37,7 @@ def measure(
     sets: PerturbedSets,
     settings: EvaluateSettings,
     seed: int,
-    folder: Path | None = None,
+    folder: CacheFolder | Path | None = None,
 ) -> Measurement:
     """Return what a suite measures of a model, in float32, on the device of its parameters.
 
@@ -65,16 +66,20 @@ def measure(
     require_libraries(settings)
     _refuse_mismatch(split, sets, settings)
     evaluated = EvaluatedModel(model, split, _fixed_sets(split, sets), seed, settings.examples)
+    if isinstance(folder, Path):
+        folder = CacheFolder(folder)
     with ExitStack() as stack:
         if folder is not None:
-            stack.enter_context(locked(folder))
-        for context in (isolated(device_of(model)), frozen(model), channels_last(model)):
+            stack.enter_context(locked(folder.path))
+        for context in (isolated(device_of(model)), frozen(model)):
             stack.enter_context(context)
+        if not isinstance(model, OwnImages):
+            stack.enter_context(channels_last(model))
         return _measure(evaluated, settings, folder)
 
 
 def _measure(
-    evaluated: EvaluatedModel, settings: EvaluateSettings, folder: Path | None
+    evaluated: EvaluatedModel, settings: EvaluateSettings, folder: CacheFolder | None
 ) -> Measurement:
     index = evenly_spaced(len(evaluated.split), settings.images)
     cache = EvaluationCache(folder, evaluated)

@@ -9,7 +9,7 @@ from gratis.model.head import Head, HeadSettings, NoHead
 from gratis.model.inference import InferenceModel
 from gratis.model.networks import Architecture
 from gratis.model.onnx_file import Onnx
-from gratis.model.resizing import Resized
+from gratis.model.resizing import Resized, resized
 from gratis.model.settings import ModelSettings
 from gratis.model.start import load_start
 from gratis.model.weight_files import read_weights, weights_file
@@ -36,5 +36,6 @@ __all__ = [
     "logits_of",
     "passes_per_image",
     "read_weights",
+    "resized",
     "weights_file",
 ]

@@ -1,6 +1,7 @@
 """timm networks with all their weights, as they are measured."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def from_timm(
             folder or a name on the hub has.
         classes: the number of classes. Default: that of the weights.
         input_size: the height and width in pixels of the network's input. Default: those of the
-            images, or those that a network of one size was made for.
+            images, or those that the position embeddings of its weights are for.
 
     Raises:
         GratisError: timm has no such model, or the weights are damaged or do not fit.
@@ -74,11 +75,15 @@ def from_timm(
     if file is None:
         raise GratisError(printable(f"{name}: no weights; name a local file of them (--weights)"))
     state = read_weights(file)
+    outputs = classes or _classes(state, layers, name, file)
     with isolated():
-        network = architecture.build(classes or _classes(state, layers, name, file), input_size)
+        network = architecture.build(outputs, input_size)
+        trained = None if input_size else _trained_size(state, network)
+        if trained is not None:
+            network = architecture.build(outputs, trained)
     _load(network, state, file, f"{name} with {classes} classes" if classes else name)
     config: Any = network.pretrained_cfg
-    size = input_size or architecture.fixed_size
+    size = input_size or trained or architecture.fixed_size
     return Prepared(network, config["mean"], config["std"], size)
 
 
@@ -98,6 +103,23 @@ def _load(network: nn.Module, state: dict[str, Tensor], file: Path, what: str) -
     refuse_misfit(found, network, file, Fit(what, remedy, tolerated=0))
     network.load_state_dict(found.tensors, strict=False)
     log_rest(found, file)
+
+
+def _trained_size(state: Mapping[str, Tensor], network: nn.Module) -> int | None:
+    """Return the image size of the position embeddings in a file, where it is another.
+
+    ``None`` if it is that of the network, or cannot be told.
+    """
+    own: Any = getattr(network, "pos_embed", None)
+    patches: Any = getattr(network, "patch_embed", None)
+    given = next((v for k, v in state.items() if k.rpartition(".")[2] == "pos_embed"), None)
+    if own is None or patches is None or given is None or given.ndim != 3:
+        return None
+    others = own.shape[1] - patches.num_patches  # those of the class token and the like
+    side = math.isqrt(max(given.shape[1] - others, 0))
+    if given.shape == own.shape or side == 0 or side * side != given.shape[1] - others:
+        return None
+    return int(side * patches.patch_size[0])
 
 
 def class_layers(config: Any) -> tuple[str, ...]:

@@ -69,12 +69,13 @@ def match(state: Mapping[str, Tensor], network: nn.Module) -> Match:
 def _prefix(names: Iterable[str], wanted: Mapping[str, Tensor]) -> str:
     """Return the prefix of the network's names in most of ``names``."""
     names, votes = list(names), Counter[str]()
+    most = min(len(names), len(wanted))
     for name in names:
         for place in (0, *(i + 1 for i, letter in enumerate(name) if letter == ".")):
             if name[place:] in wanted:
                 votes[name[:place]] += 1
     best = max(votes, key=lambda prefix: (votes[prefix], -len(prefix)), default="")
-    if 2 * votes[best] > len(wanted):
+    if 2 * votes[best] >= most:
         return best
     # Other conventions have other names: remove what all have in common.
     parts = zip(*(name.split(".")[:-1] for name in names), strict=False)

@@ -1,5 +1,7 @@
 """The network in an ONNX file."""
 
+import hashlib
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -7,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gratis.digests import file_digest
+from gratis.digests import digest, file_digest
 from gratis.errors import GratisError, file_error
 from gratis.model.resizing import resized
 from gratis.model.stored_facts import read_facts
@@ -22,6 +24,8 @@ _TYPES: dict[str, Any] = {
     "tensor(uint8)": np.uint8,
 }
 _CHANNELS = 3
+# An entry of external data in ONNX's protocol buffers: its key, and a text shorter than 128 bytes.
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])(.{1,127})", re.DOTALL)
 
 
 class Onnx(nn.Module):
@@ -128,4 +132,14 @@ def _other_input(path: Path, shape: list[Any]) -> GratisError:
 
 
 def _digest(path: Path) -> str:
-    return file_digest(path)
+    """Return the digest of a file together with the files of its external weights."""
+    content = path.read_bytes()
+    named = {
+        match[2][: match[1][0]].decode(errors="replace") for match in _LOCATION.finditer(content)
+    }
+    parts = [hashlib.sha256(content).hexdigest()]
+    for name in sorted(named):
+        # onnxruntime has refused files in other folders.
+        beside = path.parent / name
+        parts.append(f"{name} {file_digest(beside) if beside.is_file() else 'missing'}")
+    return digest(parts)

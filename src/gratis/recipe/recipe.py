@@ -127,6 +127,12 @@ class Recipe(Settings):
             update={"adversary": self.adversary.model_copy(update={word: trained})}
         )
 
+    def from_scratch(self) -> "Recipe":
+        """Return the recipe with random weights, which a checkpoint then replaces."""
+        return self.model_copy(
+            update={"model": self.model.model_copy(update={"pretrained": False})}
+        )
+
     def with_data_size(self) -> "Recipe":
         """Return the recipe with images of a folder read at the size of the model's input.
 

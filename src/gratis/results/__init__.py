@@ -13,6 +13,7 @@ from gratis.results.schema import (
     Paper,
     Results,
     TaskResult,
+    WeightsFile,
     accuracy_curve,
 )
 from gratis.results.statistics import (
@@ -39,6 +40,7 @@ __all__ = [
     "SampleImage",
     "SampleImages",
     "TaskResult",
+    "WeightsFile",
     "accuracy_curve",
     "choose",
     "clearly_above_chance",

@@ -79,6 +79,18 @@ class Check(Settings, extra="ignore"):
     images: Count
 
 
+class WeightsFile(Settings):
+    """The file that a model's weights come from.
+
+    Attributes:
+        file: its path, or the name of weights that timm downloaded.
+        sha256: the SHA-256 of its content, in hexadecimal; ``None`` if timm downloaded it.
+    """
+
+    file: Line
+    sha256: str | None = None
+
+
 class Before(Settings):
     """The accuracies of the natural model that a hardened one was made from.
 
@@ -113,8 +125,9 @@ class Results(Settings, extra="ignore"):
     ``expected`` is the mean accuracy under PGD over all epsilons from 0 to ``epsilon``
     (:func:`gratis.results.expected_accuracy`), where the accuracy against epsilon was measured.
     Suites beyond ``table`` have sanity ``checks``. An external model has 0 ``passes``, ``epochs``
-    and ``seconds``. Those of a hardened run include its natural training; ``before`` is what the
-    natural model had. Fields that a newer version wrote are ignored.
+    and ``seconds``; ``weights`` names the file of its weights. ``start`` names the one that the
+    training of a run started from. The costs of a hardened run include its natural training;
+    ``before`` is what the natural model had. Fields that a newer version wrote are ignored.
 
     ``flops`` are the floating-point operations of training, as
     :func:`gratis.run.flops.training_flops` counts them; ``None`` for an external model, and in
@@ -153,6 +166,8 @@ class Results(Settings, extra="ignore"):
     data: Line
     train_images: Count
     backbone: Line
+    weights: WeightsFile | None = None
+    start: WeightsFile | None = None
     parameters: Count
     image_size: Count
     input_size: Count

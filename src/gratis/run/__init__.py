@@ -9,7 +9,7 @@ from gratis.run.plan import EvaluationPlan
 from gratis.run.reproduction import correct_by_seed, make_sets, reproduce, rows_of, run_path
 from gratis.run.sets import build_sets
 from gratis.run.sources import ModelSource
-from gratis.run.start import start_settings
+from gratis.run.start import start_overrides, start_settings
 from gratis.run.timing import Timing, time_recipe
 from gratis.run.training import resume, train
 
@@ -35,6 +35,7 @@ __all__ = [
     "resume",
     "rows_of",
     "run_path",
+    "start_overrides",
     "start_settings",
     "time_recipe",
     "train",

@@ -106,7 +106,8 @@ def _measured(
         save_measurement(target, measured)
         samples = sample_images(model, dataset, loaded, settings, seed, measured.index)
     samples.save(target.sample_images)
-    results = run_results(recipe, dataset, model, position, measured, device)
+    start = folder.start_weights()
+    results = run_results(recipe, dataset, model, position, measured, start)
     if folder is target and recipe.harden is not None:
         results = with_natural(results, RunFolder(folder.natural).results())
     results.write(target.results_file)

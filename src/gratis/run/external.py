@@ -7,12 +7,14 @@ from tempfile import TemporaryDirectory
 from lightning_fabric import Fabric
 from torch import nn
 
-from gratis.data import Dataset, DataSettings
+from gratis.data import Dataset, DataSettings, to_float
 from gratis.digests import digest
 from gratis.errors import file_error
 from gratis.evaluation import EvaluateSettings, measure, require_libraries
+from gratis.evaluation.cache import CacheFolder
 from gratis.evaluation.evaluated_model import device_of
-from gratis.evaluation.model_validation import validate_model
+from gratis.evaluation.model_validation import refuse_lazy, validate_model
+from gratis.evaluation.own_images import with_own_images
 from gratis.evaluation.suites import FIXED
 from gratis.files import make_folder
 from gratis.model import InferenceModel
@@ -29,6 +31,9 @@ from gratis.settings import Settings, override
 from gratis.torch_state import isolated
 from gratis.validation_sets import PerturbedSets
 
+# Images that show whether a model needs images of its own.
+_FEW = 2
+
 
 class _Request(Settings):
     """What the overrides of an external evaluation may set."""
@@ -43,6 +48,7 @@ def evaluate_source(
     overrides: Sequence[str],
     sets: Path | None = None,
     out: Path | None = None,
+    reuse: bool = False,
 ) -> Results:
     """Evaluate a model of any source on a named data set.
 
@@ -52,6 +58,7 @@ def evaluate_source(
         sets: as for :class:`EvaluationPlan`.
         out: the folder for the results. Default: ``evaluations/NAME-DATA-KEY``, where the key tells
             models, weights and data of one name apart.
+        reuse: as for :class:`EvaluationPlan`.
 
     Raises:
         GratisError: the model or the data cannot be loaded, a run was trained on other classes,
@@ -69,6 +76,7 @@ def evaluate_source(
     with isolated():
         model.to(Fabric(accelerator="auto", devices=1).device)
     plan = EvaluationPlan(source.name, dataset, asked.evaluate, asked.seed, sets)
+    plan = source.described(plan)._replace(reuse=reuse)
     return evaluate_model(model, plan, out or _default_folder(source, asked))
 
 
@@ -125,11 +133,14 @@ def evaluate_model(model: nn.Module, plan: EvaluationPlan, out: Path | None = No
     settings = plan.settings
     require_libraries(settings)
     attacks = settings.suite not in FIXED
+    refuse_lazy(model, plan.name)
+    few = to_float(plan.dataset.validation.images[:_FEW], device_of(model))
+    given, model = model, with_own_images(model, few, plan.name)
     validate_model(model, plan.dataset, plan.name, attacks, settings.batch_size)
     if out is None:
         with TemporaryDirectory() as temporary:
             _, measured = _measured(model, plan, Path(temporary) / "geometric", None)
-        return external_results(plan, model, measured, device_of(model))
+        return external_results(plan, given, measured, device_of(model))
     folder = RunFolder(out)
     if folder.recipe_file.exists():
         raise folder.occupied()
@@ -140,7 +151,7 @@ def evaluate_model(model: nn.Module, plan: EvaluationPlan, out: Path | None = No
         with isolated(device_of(model)):
             samples = sample_images(model, plan.dataset, sets, settings, plan.seed, measured.index)
         samples.save(folder.sample_images)
-        results = external_results(plan, model, measured, device_of(model))
+        results = external_results(plan, given, measured, device_of(model))
         results.write(folder.results_file)
     return results
 
@@ -150,4 +161,5 @@ def _measured(
 ) -> tuple[PerturbedSets, Measurement]:
     sets = load_sets(geometric, plan.dataset, plan.settings.epsilon, plan.sets)
     split = plan.dataset.validation
-    return sets, measure(model, split, sets, plan.settings, plan.seed, cache)
+    folder = None if cache is None else CacheFolder(cache, plan.reuse, plan.code)
+    return sets, measure(model, split, sets, plan.settings, plan.seed, folder)

@@ -9,7 +9,9 @@ import torch
 from gratis.data import Dataset
 from gratis.data.info import DataInfo
 from gratis.errors import GratisError, Interrupted
+from gratis.model import Classifier
 from gratis.recipe import Recipe
+from gratis.results import WeightsFile
 from gratis.run.announcement import announce
 from gratis.run.build import build_trainer
 from gratis.run.dependent_settings import resolve_dependent
@@ -66,14 +68,16 @@ def fit_run(
         # Before the folder is claimed, so that wrong sets or a wrong backbone leave no files.
         if sets is not None:
             perturbed_sets.load(sets, dataset.validation)
-        trainer, monitor = _build(recipe, dataset, announced=started is not None)
+        resumed = checkpoint.exists(folder.checkpoint)
+        trainer, monitor = _build(recipe, dataset, started is not None, resumed)
         if prepare is not None:
             prepare()
         folder.claim(recipe, data, sets)
         # Earlier results are those of other weights.
         folder.results_file.unlink(missing_ok=True)
         folder.chosen.unlink(missing_ok=True)
-        if weights is not None and not checkpoint.exists(folder.checkpoint):
+        _note_start(folder, trainer)
+        if weights is not None and not resumed:
             trainer.train_state.load_weights(weights())
         with stopping() as stop:
             finished = fit(trainer, path, identity, stop, monitor)
@@ -86,14 +90,23 @@ def fit_run(
 
 
 def _build(
-    recipe: Recipe, dataset: Dataset, announced: bool
+    recipe: Recipe, dataset: Dataset, announced: bool, resumed: bool
 ) -> tuple[Trainer, OverfittingMonitor | None]:
     if not announced:
         for line in announce(recipe, dataset):
             logger.info(line)
-    trainer, monitor = build_trainer(recipe, dataset)
+    # A checkpoint holds every weight: what the run started from may be gone.
+    trainer, monitor = build_trainer(recipe.from_scratch() if resumed else recipe, dataset)
     _refuse_no_step(trainer)
     return trainer, monitor
+
+
+def _note_start(folder: RunFolder, trainer: Trainer) -> None:
+    """Remember the file of weights that the training starts from, if there is one."""
+    module = trainer.train_state.module
+    if isinstance(module, Classifier) and module.start is not None:
+        start = module.start
+        folder.note_start_weights(WeightsFile(file=start.file, sha256=start.sha256))
 
 
 def _log_time(recipe: Recipe, trainer: Trainer) -> None:

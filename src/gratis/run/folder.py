@@ -12,7 +12,8 @@ from gratis.errors import GratisError, file_error
 from gratis.files import locked, make_folder, read_json, write_json, write_text
 from gratis.recipe import Recipe, read_recipe
 from gratis.regular_files import refuse_link, require_text
-from gratis.results import Frontier, Results, frontier, sample_images
+from gratis.results import Frontier, Results, WeightsFile, frontier, sample_images
+from gratis.settings import validate
 from gratis.training.identity import differences
 from gratis.validation_sets.manifest import MANIFEST
 
@@ -56,6 +57,7 @@ class RunFolder:
         self.frontier_cache = path / "frontier"
         self.chosen = path / "chosen.safetensors"
         self._sets_file = path / "sets.json"
+        self._start_file = path / "start.json"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -155,6 +157,24 @@ class RunFolder:
         # Those beside the run are its own, also where others lie at the place of before.
         beside = Path(os.path.abspath(self.path.resolve() / relative))
         return beside if (beside / MANIFEST).is_file() else Path(absolute)
+
+    def note_start_weights(self, start: WeightsFile) -> None:
+        """Remember what the training of the run starts from.
+
+        Raises:
+            GratisError: the note cannot be written.
+        """
+        write_json(self._start_file, start.model_dump(mode="json"))
+
+    def start_weights(self) -> WeightsFile | None:
+        """Return what the training of the run started from; ``None`` for random weights.
+
+        Raises:
+            GratisError: the note of it is damaged.
+        """
+        if not self._start_file.exists():
+            return None
+        return validate(WeightsFile, read_json(self._start_file), f"{self._start_file} (delete it)")
 
     def _noted(self, key: str) -> str | None:
         if not self._sets_file.exists():

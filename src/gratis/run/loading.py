@@ -69,10 +69,9 @@ def load_run(
 
 def _load(folder: RunFolder, recipe: Recipe, info: DataInfo) -> tuple[Classifier, Position]:
     # The checkpoint holds every weight: do not fetch pretrained ones only to replace them.
-    untrained = recipe.model.model_copy(update={"pretrained": False})
     identity = recipe.identity(info)
     with isolated():
-        model = build_model(recipe.model_copy(update={"model": untrained}), info.classes)
+        model = build_model(recipe.from_scratch(), info.classes)
         # First, because its message covers a hardened run that is unfinished in any way.
         separate = recipe.harden is not None and not folder.shared
         chosen = weights_file.read(folder.chosen, identity) if separate else None

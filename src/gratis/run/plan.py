@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from gratis.data import Dataset
 from gratis.evaluation import EvaluateSettings
+from gratis.results import WeightsFile
 
 
 class EvaluationPlan(NamedTuple):
@@ -17,6 +18,10 @@ class EvaluationPlan(NamedTuple):
         seed: the seed of everything random.
         sets: perturbed validation sets. Default: the geometric set is made, which skips the
             transfer metrics.
+        weights: the file of the model's weights.
+        code: the digest of the file of the function that made the model.
+        reuse: whether to use outcomes of an earlier process, although the model has state that
+            cannot be read.
     """
 
     name: str
@@ -24,3 +29,6 @@ class EvaluationPlan(NamedTuple):
     settings: EvaluateSettings
     seed: int = 0
     sets: Path | None = None
+    weights: WeightsFile | None = None
+    code: str = ""
+    reuse: bool = False

@@ -9,9 +9,18 @@ from torch import nn
 from gratis.data import Dataset
 from gratis.digests import digest
 from gratis.evaluation import EvaluateSettings
+from gratis.evaluation.evaluated_model import device_of
 from gratis.files import write_json
+from gratis.model import Classifier
 from gratis.recipe import Recipe
-from gratis.results import Before, Measurement, Results, accuracy_curve, expected_accuracy
+from gratis.results import (
+    Before,
+    Measurement,
+    Results,
+    WeightsFile,
+    accuracy_curve,
+    expected_accuracy,
+)
 from gratis.run.flops import training_flops
 from gratis.run.folder import RunFolder
 from gratis.run.machine import commit, device_name, versions
@@ -35,12 +44,12 @@ def save_measurement(folder: RunFolder, measured: Measurement) -> None:
 def run_results(
     recipe: Recipe,
     dataset: Dataset,
-    model: nn.Module,
+    model: Classifier,
     position: Position,
     measured: Measurement,
-    device: torch.device,
+    start: WeightsFile | None,
 ) -> Results:
-    """Return the results of a run."""
+    """Return the results of a run, whose training began at the weights in ``start``."""
     return Results(
         recipe=recipe.name,
         title=recipe.title,
@@ -49,13 +58,14 @@ def run_results(
         reference=recipe.reference,
         paper=recipe.paper,
         backbone=_backbone(recipe),
-        input_size=recipe.model.input_size or dataset.size,
+        start=start,
+        input_size=model.input_size or dataset.size,
         passes=position.passes,
         flops=training_flops(recipe, dataset.size, len(dataset.classes), position.passes),
         epochs=position.passes / position.images,
         seconds=position.seconds,
         resolved=recipe.model_dump(mode="json", exclude_none=True),
-        **_common(measured, dataset, recipe.evaluate, model, device),
+        **_common(measured, dataset, recipe.evaluate, model, device_of(model)),
     )
 
 
@@ -81,6 +91,7 @@ def external_results(
         title=plan.name,
         seed=plan.seed,
         backbone=type(model).__name__,
+        weights=plan.weights,
         input_size=plan.dataset.size,
         passes=0,
         epochs=0,

@@ -1,6 +1,7 @@
 """Where a model comes from: a run, timm with weights, an ONNX file, or a function."""
 
 import re
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Literal
 
 from torch import nn
 
+from gratis.digests import file_digest
 from gratis.errors import GratisError
 from gratis.evaluation.suites import Suite
 from gratis.model import (
@@ -18,10 +20,13 @@ from gratis.model import (
     from_function,
     from_timm,
     load_all,
+    weights_file,
 )
+from gratis.results import WeightsFile
 from gratis.run.folder import RunFolder
 from gratis.run.hub import local_folder
 from gratis.run.loading import load_classifier
+from gratis.run.plan import EvaluationPlan
 from gratis.torch_state import isolated
 
 Kind = Literal["run", "timm", "onnx", "function"]
@@ -90,6 +95,30 @@ class ModelSource:
     def suite(self) -> Suite:
         """The default suite: ONNX files have no gradients."""
         return "transfer" if self.kind == "onnx" else "table"
+
+    def described(self, plan: EvaluationPlan) -> EvaluationPlan:
+        """Return a plan that names the file of the weights of this model, which is built.
+
+        Raises:
+            GratisError: a file is missing.
+        """
+        if self.kind == "run":
+            return plan
+        file = self.weights or (Path(self.target) if self.kind == "onnx" else None)
+        if self.kind == "timm":
+            file = file or Architecture(self.target).own_weights()
+        if file is not None:
+            file = weights_file(file)
+            plan = plan._replace(weights=WeightsFile(file=str(file), sha256=file_digest(file)))
+        return plan._replace(code=self._code())
+
+    def _code(self) -> str:
+        """Return the digest of the file that a function is in."""
+        if self.kind != "function":
+            return ""
+        module = sys.modules.get(self.target.partition(":")[0])
+        file = getattr(module, "__file__", None)
+        return "" if file is None else file_digest(Path(file))
 
     def build(self, classes: int | None = None) -> nn.Module:
         """Return the model: images in [0, 1] to logits, in evaluation mode.

@@ -6,6 +6,7 @@ from gratis.data.info import DataInfo
 from gratis.errors import GratisError
 from gratis.model import Architecture, HeadSettings, ModelSettings, weights_file
 from gratis.run.folder import RunFolder
+from gratis.settings import override
 
 
 def start_settings(
@@ -45,6 +46,30 @@ def start_settings(
         input_size=input_size,
         head=HeadSettings(layers=0, dropout=0.0),
     )
+
+
+def start_overrides(weights: Path) -> list[str]:
+    """Return overrides of a recipe, so that it starts from a file of weights or from a run.
+
+    A run's classifier is taken whole, but for its denoiser, which only some recipes train. Other
+    weights are those of a backbone that is not changed; the recipe names it.
+
+    Args:
+        weights: a file of weights (:func:`gratis.model.read_weights`), or the folder of a run.
+
+    Raises:
+        GratisError: there is no such file, or the run's folder is damaged.
+    """
+    file = weights_file(weights.expanduser())
+    changes = {"pretrained": True, "weights": str(file.absolute())}
+    folder = RunFolder(file.parent)
+    if file.name == folder.checkpoint.name and folder.recipe_file.is_file():
+        own = folder.recipe().model.model_dump(mode="json")
+        kept = ("backbone", "input_size", "channels", "stem", "head")
+        changes |= {key: own[key] for key in kept}
+    else:
+        changes |= {"channels": None, "stem": "imagenet"}
+    return [override(f"model.{key}", value) for key, value in changes.items()]
 
 
 def _of_run(folder: RunFolder, input_size: int | None) -> ModelSettings:

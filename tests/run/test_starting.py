@@ -15,7 +15,15 @@ from gratis.digests import file_digest
 from gratis.errors import GratisError
 from gratis.model import HeadSettings, ModelSettings, read_weights
 from gratis.recipe import resolve
-from gratis.run import ModelSource, build, load_once, start_overrides, start_settings, training
+from gratis.run import (
+    ModelSource,
+    build,
+    fitting,
+    load_once,
+    start_overrides,
+    start_settings,
+    training,
+)
 from gratis.run.folder import RunFolder
 
 TINY = ["model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3", "train.epochs=1"]
@@ -86,8 +94,8 @@ def test_training_from_a_run_is_noted_and_survives_its_loss(run, tmp_path, monke
     # As if stopped: resumed from its own checkpoint.
     recipe = RunFolder(made.path).recipe()
     seen = []
-    monkeypatch.setattr(training, "fit", lambda trainer, *_: seen.append(trainer))
-    monkeypatch.setattr(training.checkpoint, "finished", lambda *_: False)
+    monkeypatch.setattr(fitting, "fit", lambda trainer, *_: seen.append(trainer))
+    monkeypatch.setattr(fitting.checkpoint, "finished", lambda *_: False)
     with pytest.raises(GratisError, match="gratis resume"):
         training.train_only(recipe, made.path)
     assert seen and seen[0].train_state.module.start is None

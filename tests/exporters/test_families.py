@@ -28,7 +28,16 @@ def content(backbone, size):
 @pytest.mark.parametrize("backbone", FAMILIES)
 def test_a_family_is_exported(backbone, kind, tmp_path):
     EXPORTERS[kind](content(backbone, FAMILIES[backbone]), tmp_path / f"model{ENDINGS[kind]}")
-    assert (tmp_path / f"model{ENDINGS[kind]}").exists()
+    for path in tmp_path.rglob("*.safetensors"):
+        assert path.stat().st_mode & 0o044, "others cannot read it"
+
+
+def test_no_image_is_inside_an_export(tmp_path):
+    several = content("resnet18", 32)
+    several = Content(several.model, torch.rand(400, 3, 24, 24), several.facts)
+    EXPORTERS["torch-export"](several, tmp_path / "model.pt2")
+    weights = sum(4 * p.numel() for p in several.model.parameters())
+    assert (tmp_path / "model.pt2").stat().st_size < weights + 1e6
 
 
 def test_a_network_with_two_class_layers_is_refused(tmp_path):

@@ -61,6 +61,11 @@ class Content:
             arguments["img_size"] = self.input_size
         return name, arguments
 
+    @property
+    def example(self) -> Tensor:
+        """A batch of two black images: exporters may store it, so it is no real image."""
+        return torch.zeros(2, *self.images.shape[1:])
+
     @cached_property
     def logits(self) -> Tensor:
         """The model's logits (n, classes) of ``images``."""

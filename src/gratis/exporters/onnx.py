@@ -49,7 +49,7 @@ def _require(path: Path) -> None:
 
 
 def _convert(content: Content, path: Path) -> Any:
-    example = content.images[:2].contiguous()
+    example = content.example
     try:
         with _silent():
             return torch.onnx.export(

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import jinja2
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from gratis.errors import file_error
 from gratis.exporters.content import Content
@@ -44,7 +44,8 @@ def write_state_dict(content: Content, path: Path) -> None:
     text = _script(content, path)
     state = {k: v.detach().contiguous().clone() for k, v in content.classifier.state_dict().items()}
     with atomic_file(path) as weights:
-        save_file(state, weights, metadata=content.facts | {"format": "pt"})
+        # As bytes: the library's own writing lets nobody else read the file.
+        weights.write_bytes(save(state, metadata=content.facts | {"format": "pt"}))
         # Beside the weights, where it looks for them.
         draft = script_of(weights)
         draft.write_text(text, encoding="utf-8")

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from gratis.errors import GratisError, file_error
@@ -32,7 +32,9 @@ def write_timm(content: Content, path: Path) -> None:
     with atomic_folder(path, replaces=frozenset({CONFIG, WEIGHTS})) as folder:
         layer = _class_layer(content, path)
         (folder / CONFIG).write_text(json.dumps(_config(content, layer), indent=2) + "\n")
-        save_file(_weights(content, layer), folder / WEIGHTS, metadata={"format": "pt"})
+        # As bytes: the library's own writing lets nobody else read the file.
+        weights = save(_weights(content, layer), metadata={"format": "pt"})
+        (folder / WEIGHTS).write_bytes(weights)
         _check(content, folder, path)
     size = content.model.image_size
     if content.input_size != size:

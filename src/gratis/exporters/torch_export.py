@@ -23,7 +23,7 @@ def write_torch_export(content: Content, path: Path) -> None:
         GratisError: the model cannot be expressed, or the file computes something else.
     """
     batch = torch.export.Dim("batch", min=1)
-    example = content.images[:2].contiguous()
+    example = content.example
     with warnings.catch_warnings(), atomic_file(path) as temporary:
         warnings.simplefilter("ignore")
         try:

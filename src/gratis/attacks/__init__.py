@@ -11,7 +11,7 @@ To add an attack:
 * another loss is a function in ``losses.py``, listed in ``LOSSES``;
 * an attack without gradient steps, or for evaluations only, is an
   :class:`~gratis.evaluation.tasks.EvalTask` in a file of its own in ``gratis/evaluation``, such as
-  ``autoattack.py``, listed in ``suites.py``.
+  ``square.py``, listed in ``suites.py``.
 """
 
 from gratis.attacks.attack import AttackResult, attack, run_attack
@@ -20,6 +20,7 @@ from gratis.attacks.modes import channels_last, frozen, frozen_statistics
 from gratis.attacks.norms import BALLS, L2, Linf, LpBall, Norm
 from gratis.attacks.pgd import Classify, input_gradient, run_pgd
 from gratis.attacks.settings import ATTACKS, AttackSettings
+from gratis.attacks.square import square_attack
 
 __all__ = [
     "ATTACKS",
@@ -43,4 +44,5 @@ __all__ = [
     "margin",
     "run_attack",
     "run_pgd",
+    "square_attack",
 ]

@@ -1,17 +1,15 @@
 """The official AutoAttack (Croce and Hein 2020), on the images that survive the other attacks."""
 
 import logging
-from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gratis.attacks import Classify
-from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch, Outcome
-from gratis.evaluation.tasks import EvalTask, optional_library
+from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch
+from gratis.evaluation.tasks import optional_library
+from gratis.evaluation.verified_attack import VerifiedAttack
 from gratis.seeds import derive
 from gratis.torch_state import isolated
 
@@ -25,7 +23,7 @@ FEWEST_CLASSES: dict[Part, int] = {"apgd-t": 4}
 MOST_TARGETS = 9
 
 
-class AutoAttack(EvalTask):
+class AutoAttack(VerifiedAttack):
     """One part of standard AutoAttack within ``epsilon`` in L-infinity.
 
     The cascade of all four is AutoAttack, and its accuracy is that of the last. The random numbers
@@ -36,7 +34,6 @@ class AutoAttack(EvalTask):
     package: ClassVar[str | None] = "pyautoattack"
 
     part: Part
-    epsilon: float
 
     @property
     def cost(self) -> float:
@@ -51,22 +48,8 @@ class AutoAttack(EvalTask):
             logger.info(f"{self.name} is left out: it needs {FEWEST_CLASSES[self.part]} classes")
         return enough
 
-    def run(self, evaluated: EvaluatedModel, index: NDArray[np.int64]) -> Outcome:
-        """Run the part, and again on the model itself where only the copy is fooled."""
-        batch = evaluated.batch_at(index)
-        adversarial = self._attacked(evaluated, batch)
-        if evaluated.attack_copy is not None:
-            claimed = (adversarial != batch.images).flatten(1).any(1)
-            rejected = claimed & evaluated.is_correct(adversarial, batch.labels)
-            rows = rejected.nonzero().squeeze(1)
-            if len(rows):
-                itself = replace(evaluated, attack_copy=None)
-                adversarial[rows] = self._attacked(itself, batch.take(rows))
-        adversarial = evaluated.as_stored(batch, adversarial, "linf", self.epsilon)
-        fooled = evaluated.is_fooled(batch, adversarial, "linf", self.epsilon)
-        return evaluated.outcome(fooled, adversarial, "linf")
-
-    def _attacked(self, evaluated: EvaluatedModel, batch: ImageBatch) -> Tensor:
+    def attacked(self, evaluated: EvaluatedModel, batch: ImageBatch) -> Tensor:
+        """Return the images of the library; those that survive are unchanged."""
         first = int(batch.indices[0])
         official: Any = optional_library("pyautoattack").AutoAttack(
             PlainGradients(evaluated.classify),

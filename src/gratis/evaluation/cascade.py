@@ -27,6 +27,7 @@ class Cascade:
 
     Attributes:
         correct: (n,) by task, whether the model classifies each image correctly.
+        included: (n,) by task, which images it ran on; the survivors, in a cascade.
         results: the result of each task, in the order in which they ran.
         seconds: how long each task took, over all attempts.
         examples: the stored example of every image that fools the model within the threat
@@ -47,6 +48,7 @@ class Cascade:
         self._survivors: dict[Threat, Flags] = {}
         self._cascaded: set[Threat] = set()
         self.correct: dict[str, Flags] = {}
+        self.included: dict[str, Flags] = {}
         self.results: list[TaskResult] = []
         self.seconds: dict[str, float] = {}
         self.examples: dict[int, NDArray[np.float32] | NDArray[np.uint8]] = {}
@@ -57,7 +59,7 @@ class Cascade:
         cache = self._cache.of_task(task)
         self._complete(task, cache, self._index[included])
         correct = included & cache.correct[self._index]
-        self.correct[task.name] = correct
+        self.correct[task.name], self.included[task.name] = correct, included
         self.seconds[task.name] = cache.seconds
         if task.threat:
             survivors = self._survivors.get(task.threat, self.correct["clean"])

@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gratis.attacks import BALLS, AttackSettings, LossName, is_right, run_attack
-from gratis.attacks.pgd import loss_gradient
+from gratis.attacks import BALLS, AttackSettings, is_right, run_attack
 from gratis.data.batches import to_float
 from gratis.evaluation.directional_derivatives import Changes, loss_changes
 from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch
+from gratis.evaluation.vanishing import vanished
 from gratis.progress import Bar, bar
 from gratis.seeds import generator
 from gratis.torch_state import full_precision
@@ -24,8 +24,6 @@ FEW, MANY = 5, 50
 DRAWS = 10
 # Half of the pixel range: within it every image can be turned into a grey one.
 HUGE = 0.5
-# A smaller gradient is lost in float32, whose smallest normal number is 1e-38.
-VANISHED = 1e-30
 # The attacks and the gradients, for the bar.
 _STAGES = 5
 
@@ -39,7 +37,8 @@ class Evidence:
         guessing: the accuracy on the split of always naming its most frequent class.
         unsteady: how much the logits of an image differ between two passes, as a share of their
             range, on average; in [0, 1].
-        vanished: for each loss, whether the gradient of each image is too small to follow, (n,).
+        vanished: whether gradients of each image are too small to follow, (n,), of each loss and of
+            the logits.
         fooled: by attack, whether it fools the model on each image, (n,): ``noise``, ``fgsm``,
             ``few`` and ``many`` steps of PGD within epsilon, ``huge`` (PGD within ``HUGE``), and
             ``transfer`` where there is such a set.
@@ -49,7 +48,7 @@ class Evidence:
     images: int
     guessing: float
     unsteady: float
-    vanished: dict[LossName, Flags]
+    vanished: dict[str, Flags]
     fooled: dict[str, Flags]
     changes: Changes
 
@@ -75,8 +74,8 @@ def gather(
         guessing=first.guessing,
         unsteady=sum(batch.unsteady * batch.images for batch in batches) / len(index),
         vanished={
-            loss: np.concatenate([batch.vanished[loss] for batch in batches])
-            for loss in first.vanished
+            name: np.concatenate([batch.vanished[name] for batch in batches])
+            for name in first.vanished
         },
         fooled={
             name: np.concatenate([batch.fooled[name] for batch in batches]) for name in first.fooled
@@ -110,15 +109,14 @@ def _gather(
             fooled["transfer"] = ~evaluated.is_correct(
                 to_float(transfer, evaluated.device), batch.labels
             )
-        losses: tuple[LossName, ...] = ("cross_entropy", "margin")
         shown.advance(1, "gradients")
         changes = loss_changes(evaluated, batch)
-        vanished = {loss: _vanished(evaluated, batch, loss) for loss in losses}
+        no_gradient = vanished(evaluated, batch)
     return Evidence(
         images=len(index),
         guessing=float(np.bincount(evaluated.split.labels).max() / len(evaluated.split)),
         unsteady=float(unsteady.nan_to_num(nan=1.0).clamp(max=1).double().mean()),
-        vanished={loss: flags.cpu().numpy() for loss, flags in vanished.items()},
+        vanished=no_gradient,
         fooled={name: flags.cpu().numpy() for name, flags in fooled.items()},
         changes=changes,
     )
@@ -147,11 +145,3 @@ def _noise(evaluated: EvaluatedModel, batch: ImageBatch, epsilon: float) -> Tens
         noisy = (batch.images + delta.sign().to(batch.images) * epsilon).clamp(0, 1)
         fooled |= ~evaluated.is_correct(noisy, batch.labels)
     return fooled
-
-
-def _vanished(evaluated: EvaluatedModel, batch: ImageBatch, loss: LossName) -> Tensor:
-    """Return whether each gradient is zero, nearly zero or not finite, (n,)."""
-    if len(batch.labels) == 0:
-        return torch.zeros_like(batch.labels, dtype=torch.bool)
-    gradient, _ = loss_gradient(evaluated.classify, batch.images, batch.labels, loss)
-    return gradient.abs().amax((1, 2, 3)) <= VANISHED

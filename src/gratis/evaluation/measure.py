@@ -17,6 +17,7 @@ from gratis.evaluation.cache import CacheFolder, EvaluationCache
 from gratis.evaluation.cascade import Cascade, halved
 from gratis.evaluation.evaluated_model import EvaluatedModel, FixedImages, device_of
 from gratis.evaluation.examples import collect
+from gratis.evaluation.further_attacks import further_attacks
 from gratis.evaluation.own_images import OwnImages
 from gratis.evaluation.sanity_checks import IMAGES, run_checks
 from gratis.evaluation.suites import CHECKED, EvaluateSettings, require_libraries, tasks_of
@@ -43,7 +44,8 @@ def measure(
 
     An image that is misclassified without an attack counts as fooled by every attack. The outcome
     on an adversarial example is that of plain float32, and only examples within epsilon and [0, 1]
-    count. The suites in ``CHECKED`` end with the sanity checks.
+    count. The suites in ``CHECKED`` end with the sanity checks; of the others only those checks are
+    reported that need no further attack and fail.
 
     The model, the global random generators and the caller's autocast, inference mode and default
     dtype are afterwards as they were, and do not change the figures.
@@ -96,10 +98,12 @@ def _measure(
     examples = None
     if settings.examples is not None:
         examples = collect(evaluated, index, cascade.examples, settings.epsilon)
-    checks: tuple[Check, ...] = ()
+    checks = further_attacks(cascade.correct, cascade.included)
     if settings.suite in CHECKED:
         # On the model itself, since the checks are about what it does.
-        checks = _checks(evaluated, index, settings, cache)
+        checks = (*_checks(evaluated, index, settings, cache), *checks)
+    else:
+        checks = tuple(check for check in checks if not check.passed)
     return Measurement(
         index,
         cascade.correct | cascade.worst_cases(),

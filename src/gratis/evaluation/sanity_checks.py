@@ -24,7 +24,8 @@ from gratis.evaluation.attack_comparisons import (
 )
 from gratis.evaluation.directional_derivatives import DIRECTIONS, agreement
 from gratis.evaluation.evaluated_model import EvaluatedModel
-from gratis.evaluation.evidence import MANY, VANISHED, Evidence, gather
+from gratis.evaluation.evidence import MANY, Evidence, gather
+from gratis.evaluation.vanishing import VANISHED
 from gratis.results import Check, overfitted
 from gratis.results.statistics import wilson
 
@@ -99,22 +100,22 @@ def repeatable(evidence: Evidence) -> Check:
 def gradient(evidence: Evidence) -> Check:
     """Check that the input gradients are large enough to follow."""
     low = {name: at_least(flags) for name, flags in evidence.vanished.items()}
-    saturated = low["margin"] <= ODD
-    remedy = (
-        "cross entropy is saturated; divide the logits by a constant, and trust the margin loss "
-        "and AutoAttack only"
-        if saturated
-        else f"{MASKED} through a smooth approximation of the step that has no gradient (BPDA)"
-    )
+    remedy = f"{MASKED} through a smooth approximation of the step that has no gradient (BPDA)"
+    if low["margin"] <= ODD:
+        remedy = (
+            "logits are cut off, so an attack cannot tell how far beyond the limit they are; return "
+            "them as they are before the clamp"
+            if low["logit"] > ODD
+            else "cross entropy is saturated; divide the logits by a constant, and trust the margin "
+            "loss and AutoAttack only"
+        )
     return Check(
         name="gradient",
         passed=max(low.values()) <= ODD,
-        figures={
-            f"vanished, {name.replace('_', ' ')}": share(flags)
-            for name, flags in evidence.vanished.items()
-        },
-        rule=f"fails if significantly more than {ODD:.0%} of the images have no input gradient "
-        f"above {VANISHED:g}; smaller ones are lost in float32",
+        figures={f"vanished, {name}": share(flags) for name, flags in evidence.vanished.items()},
+        rule=f"fails if for significantly more than {ODD:.0%} of the images the gradient of a loss, "
+        f"of the logit of the label or of the highest other logit is not above {VANISHED:g}; "
+        "smaller ones are lost in float32",
         advice=remedy,
         images=evidence.correct,
     )

@@ -10,6 +10,7 @@ from gratis.attacks import AttackSettings, LossName, Norm
 from gratis.evaluation.autoattack import COSTS, AutoAttack
 from gratis.evaluation.corruptions import KINDS, SEVERITIES, Corruption
 from gratis.evaluation.evaluated_model import ExampleFormat
+from gratis.evaluation.square import SquareAttack
 from gratis.evaluation.tasks import EvalTask, FixedSet, GradientAttack, Threat, epsilon_curve
 from gratis.evaluation.worst_of_k import WorstOfK
 from gratis.settings import Fraction, Settings
@@ -71,7 +72,7 @@ def require_libraries(settings: EvaluateSettings) -> None:
 
 
 def paper(settings: EvaluateSettings) -> list[EvalTask]:
-    """Return the metrics that the paper reports; no attack uses the model's own gradient."""
+    """Return the metrics that the paper reports; no attack uses the model's settings gradient."""
     return [FixedSet(name=name) for name in ("clean", "geometric", "fgsm_transfer")]
 
 
@@ -81,18 +82,25 @@ def transfer(settings: EvaluateSettings) -> list[EvalTask]:
 
 
 def table(settings: EvaluateSettings) -> list[EvalTask]:
-    """Return the columns of the results table: each attack standalone, PGD as usually published."""
+    """Return the columns of the results table, PGD as usually published, and PGD on the margin."""
     pgd = AttackSettings.pgd(settings.epsilon, settings.pgd_steps, settings.restarts or 1)
+    margin = pgd.model_copy(update={"loss": "margin", "until_fooled": True})
     return [
         *transfer(settings),
         _fgsm(settings),
         _standalone("pgd", "robust", pgd),
+        _cascaded("pgd_margin", "robust", margin),
         *_curve(settings),
     ]
 
 
 def standard(settings: EvaluateSettings) -> list[EvalTask]:
-    """Return the white-box attacks in L-infinity and in L2, on two losses."""
+    """Return the white-box attacks in L-infinity and in L2, on two losses, and Square Attack."""
+    square = SquareAttack(name="square", threat="robust", standalone=False, epsilon=settings.epsilon)
+    return [*_white_box(settings), square]
+
+
+def _white_box(settings: EvaluateSettings) -> list[EvalTask]:
     return [
         *transfer(settings),
         _fgsm(settings),
@@ -111,11 +119,14 @@ def autoattack(settings: EvaluateSettings) -> list[EvalTask]:
 
 
 def full(settings: EvaluateSettings) -> list[EvalTask]:
-    """Return all tasks: also AutoAttack, the geometric attack, corruptions and the curve."""
+    """Return all tasks: also the geometric attack, corruptions, the curve and AutoAttack.
+
+    AutoAttack's Square Attack, with more queries, is in the place of that of ``standard``.
+    """
     if settings.epsilons is None:
         settings = settings.model_copy(update={"epsilons": curve_to(settings.epsilon)})
     return [
-        *standard(settings),
+        *_white_box(settings),
         WorstOfK(name="geometric_worst", threat="geometric_worst"),
         *(
             Corruption(name=f"{kind} {severity}", kind=kind, severity=severity)

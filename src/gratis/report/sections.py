@@ -23,10 +23,14 @@ PASSED = {
     "random noise": "the attack is stronger than random noise",
     "huge epsilon": "an attack that may turn every image grey fools every image",
     "catastrophic overfitting": "images that survive a single step survive many",
+    "margin against cross entropy": "another loss adds little to cross entropy",
+    "square against gradients": "random search finds nothing that gradients miss",
 }
 _NORMS = {"linf": "L-infinity", "l2": "L2"}
 # The threats whose worst case is a field of the results.
 _WORST_CASES = (WORST, "robust_l2")
+# The last attack of the suite ``table``: its accuracy is the worst case.
+_MARGIN = "pgd_margin"
 
 
 def checks_table(checks: Sequence[Check]) -> Table:
@@ -70,7 +74,7 @@ def suite_tables(results: Results, seconds: Mapping[str, float]) -> SuiteTables 
         results: the results.
         seconds: the duration of each task, by name; without any there is no such column.
     """
-    if not {task.name for task in results.tasks} - set(METRICS):
+    if not {task.name for task in results.tasks} - {*METRICS, _MARGIN}:
         return None
     corruptions = [task for task in results.tasks if "severity" in task.settings]
     others = [task for task in results.tasks if "severity" not in task.settings]
@@ -134,6 +138,8 @@ def _method(settings: Mapping[str, Any]) -> str:
         return attack_in_words(settings["attack"])
     if "part" in settings:
         return f"AutoAttack: {settings['part']}"
+    if "queries" in settings:
+        return f"Square Attack, {settings['queries']} queries"
     if "draws" in settings:
         degrees, shift = settings["degrees"], 100 * settings["shift"]
         return f"worst of {settings['draws']}: rotated up to {degrees:g}°, shifted up to {shift:g}%"

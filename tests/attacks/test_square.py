@@ -1,4 +1,4 @@
-"""Square Attack: its bounds, its independence of batches and gradients, and the paper's schedule."""
+"""Square Attack stays in its bounds, and depends on no batch and no gradient."""
 
 import math
 
@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 import digits_models
-from gratis.attacks import frozen, is_right, square_attack
+from gratis.attacks import SquareSettings, frozen, is_right, square_attack
 from gratis.attacks.square import _side
 from gratis.data import to_float
 
-EPSILON, QUERIES = 0.1, 60
+HOW = SquareSettings(epsilon=0.1, queries=60)
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def attacked(toy):
 def test_images_stay_within_epsilon_and_range_and_fool_as_claimed(attacked):
     net, images, labels = attacked
     before = images.clone()
-    found, fooled = square_attack(net, images, labels, EPSILON, QUERIES)
-    assert (found - images).abs().max() <= EPSILON + 1e-6
+    found, fooled = square_attack(net, images, labels, HOW)
+    assert (found - images).abs().max() <= 0.1 + 1e-6
     assert found.min() >= 0 and found.max() <= 1
     assert torch.equal(images, before) and not found.requires_grad
     assert 0 < fooled.sum() < len(labels)
@@ -35,25 +35,25 @@ def test_images_stay_within_epsilon_and_range_and_fool_as_claimed(attacked):
 
 def test_an_image_is_attacked_alike_alone_and_in_any_batch(attacked):
     net, images, labels = attacked
-    found, fooled = square_attack(net, images, labels, EPSILON, QUERIES, seed=3)
+    found, fooled = square_attack(net, images, labels, HOW, seed=3)
     indices = torch.arange(len(labels))
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-    shuffled = square_attack(net, images[order], labels[order], EPSILON, QUERIES, 3, indices[order])
+    shuffled = square_attack(net, images[order], labels[order], HOW, 3, indices[order])
     torch.testing.assert_close(shuffled[0], found[order])
     assert torch.equal(shuffled[1], fooled[order])
     alone = [
-        square_attack(net, images[[i]], labels[[i]], EPSILON, QUERIES, 3, indices[[i]])
+        square_attack(net, images[[i]], labels[[i]], HOW, 3, indices[[i]])
         for i in range(len(labels))
     ]
     torch.testing.assert_close(torch.cat([one[0] for one in alone]), found)
     assert torch.equal(torch.cat([one[1] for one in alone]), fooled)
-    other, _ = square_attack(net, images, labels, EPSILON, QUERIES, seed=4)
+    other, _ = square_attack(net, images, labels, HOW, seed=4)
     assert not torch.equal(other, found)
 
 
 def test_it_leaves_the_generators_alone_and_needs_no_gradient(attacked):
     net, images, labels = attacked
-    _, fooled = square_attack(net, images, labels, EPSILON, QUERIES)
+    _, fooled = square_attack(net, images, labels, HOW)
     state = torch.get_rng_state()
 
     def without(images):
@@ -61,7 +61,7 @@ def test_it_leaves_the_generators_alone_and_needs_no_gradient(attacked):
         return net(images).detach()
 
     with torch.inference_mode():
-        _, again = square_attack(without, images, labels, EPSILON, QUERIES)
+        _, again = square_attack(without, images, labels, HOW)
     assert torch.equal(again, fooled)
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -75,13 +75,15 @@ def test_a_fooled_image_is_not_asked_about_again_and_logits_without_an_answer_fo
         return logits if len(sizes) < 3 else logits * torch.nan
 
     labels = torch.tensor([0, 0, 1])
-    _, fooled = square_attack(classify, torch.rand(3, 3, 4, 4), labels, 0.1, 9)
+    _, fooled = square_attack(
+        classify, torch.rand(3, 3, 4, 4), labels, SquareSettings(epsilon=0.1, queries=9)
+    )
     assert sizes == [3, 2, 2] and fooled.all()
 
 
 def test_within_an_epsilon_of_zero_nothing_changes(attacked):
     net, images, labels = attacked
-    found, fooled = square_attack(net, images, labels, 0.0, 3)
+    found, fooled = square_attack(net, images, labels, SquareSettings(epsilon=0))
     assert torch.equal(found, images) and not fooled.any()
 
 
@@ -93,9 +95,9 @@ def test_a_plateau_is_crossed():
         return torch.stack([1 - bright, bright], 1)
 
     images, labels = torch.full((1, 3, 1, 2), 0.5), torch.tensor([0])
-    start, _ = square_attack(classify, images, labels, EPSILON, 0)
+    start, _ = square_attack(classify, images, labels, SquareSettings(epsilon=0.1, queries=0))
     assert not (start > 0.5).all(1).any()
-    assert square_attack(classify, images, labels, EPSILON, 300)[1].all()
+    assert square_attack(classify, images, labels, SquareSettings(epsilon=0.1))[1].all()
 
 
 def test_the_squares_shrink_as_in_the_official_code():
@@ -114,7 +116,9 @@ def test_it_finds_as_much_as_the_official_code(model):
     with frozen(net):
         right = is_right(net(images), labels).nonzero().squeeze(1)[:200]
         images, labels = images[right], labels[right]
-        _, fooled = square_attack(net, images, labels, digits_models.EPSILON, 200)
+        _, fooled = square_attack(
+            net, images, labels, SquareSettings(epsilon=digits_models.EPSILON, queries=200)
+        )
         theirs = library.SquareAttack(
             lambda x: net(x).detach(), n_queries=200, eps=digits_models.EPSILON, seed=0
         )
@@ -141,6 +145,6 @@ class Negative(nn.Module):
 
 def test_a_gradient_that_points_the_wrong_way_does_not_matter(attacked):
     net, images, labels = attacked
-    _, fooled = square_attack(net, images, labels, EPSILON, QUERIES)
-    _, again = square_attack(Negative(net), images, labels, EPSILON, QUERIES)
+    _, fooled = square_attack(net, images, labels, HOW)
+    _, again = square_attack(Negative(net), images, labels, HOW)
     assert (fooled == again).float().mean() > 0.95  # 2x - x rounds

@@ -139,7 +139,7 @@ def messages(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     caplog.set_level(logging.INFO, "gratis")
 
     def take() -> list[str]:
-        records = [r for r in caplog.records if r.name != "gratis.data.image_folder"]
+        records = [r for r in caplog.records if r.name != "gratis.data.own_images"]
         found = [record.getMessage() for record in records]
         caplog.clear()
         return found

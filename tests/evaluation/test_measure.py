@@ -47,8 +47,7 @@ def test_every_suite_runs_and_describes_its_tasks(suite, net, split, sets, monke
         assert task.accuracy == found.accuracy(task.name)
         assert task.images == 12 if not task.threat else task.images <= 12
     assert set(found.correct) - set(names) <= {"robust", "robust_l2"}
-    # Without AutoAttack its suite has no cascade.
-    assert ("robust" in found.correct) == (suite in ("standard", "full"))
+    assert ("robust" in found.correct) == (suite not in ("paper", "transfer"))
 
 
 def test_the_suite_autoattack_is_the_table_and_its_four_parts():
@@ -57,6 +56,15 @@ def test_the_suite_autoattack_is_the_table_and_its_four_parts():
     assert found[:-4] == SUITES["table"](own)
     assert found[-4:] == SUITES["full"](own)[-4:]
     assert [task.name for task in found[-4:]] == ["apgd_ce", "apgd_t", "fab_t", "square"]
+
+
+def test_the_margin_loss_leaves_the_published_columns_of_the_table_as_they_are():
+    settings = EvaluateSettings(restarts=2)
+    *published, margin = SUITES["table"](settings)
+    assert [task.name for task in published[-2:]] == ["fgsm", "pgd"]
+    assert all(task.standalone for task in published)
+    assert (margin.name, margin.standalone, margin.attack.loss) == ("pgd_margin", False, "margin")
+    assert (margin.attack.steps, margin.attack.restarts) == (settings.pgd_steps, 2)
 
 
 def test_attacks_within_a_threat_become_no_cheaper():
@@ -75,7 +83,9 @@ def test_the_worst_case_is_image_by_image_and_cascades_skip_fooled_images(net, s
         assert (correct["clean"] | ~correct[name]).all()
     assert how["pgd_margin"].images == standalone.sum() < correct["clean"].sum()
     assert (standalone | ~correct["pgd_margin"]).all()
-    np.testing.assert_array_equal(correct["robust"], correct["pgd_margin"])
+    assert how["square"].images == correct["pgd_margin"].sum() > 0
+    assert (correct["pgd_margin"] | ~correct["square"]).all()
+    np.testing.assert_array_equal(correct["robust"], correct["square"])
     np.testing.assert_array_equal(correct["robust_l2"], correct["pgd_l2_margin"])
     assert 0 < correct["robust"].sum() < standalone.sum() + 1
 

@@ -106,7 +106,7 @@ def test_batch_size_changes_no_outcome(batch_size):
 def test_absent_sets_are_left_out_and_the_model_is_left_as_it_was():
     model = Threshold().train()
     found = measure(model, SPLIT, perturbed(SPLIT.images), EvaluateSettings(pgd_steps=1), 0)
-    assert set(found.correct) == {"clean", "geometric", "fgsm", "pgd"}
+    assert set(found.correct) == {"clean", "geometric", "fgsm", "pgd", "pgd_margin", "robust"}
     assert tuple(found.accuracies) == METRICS and found.accuracies["transfer"] is None
     assert model.training and model.dropout.training
     assert model.weight.requires_grad and model.weight.grad is None

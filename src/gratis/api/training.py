@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gratis.api.arguments import listed, optional_path, path_of, python_names
 from gratis.api.named_data import data_overrides
+from gratis.data import OWN_IMAGES
 from gratis.errors import GratisError
 from gratis.recipe import Recipe, resolve_by_default
 from gratis.run import RunFolder, start_overrides
@@ -32,7 +33,8 @@ def train(
     Args:
         recipe: the name of a packaged recipe, such as ``contrastive-scheduled``; a ``.yaml``
             file; or a ``Recipe``, with no other settings except ``out`` and ``sets``.
-        data: ``digits``, ``tiny-imagenet``, ``cifar10``, ``cifar100`` or ``folder:PATH``.
+        data: ``digits``, ``tiny-imagenet``, ``cifar10``, ``cifar100``, ``folder:PATH`` or
+            ``csv:FILE``.
             Default: the recipe's.
         data_root: the folder that holds the data set.
         skip_broken: whether to leave out images that cannot be read. Default: they are an error.
@@ -70,7 +72,9 @@ def train(
 def default_folder(recipe: Recipe) -> Path:
     """Return the folder of a recipe's run where none is given."""
     data = recipe.data
-    name = data.root.name if data.name == "folder" and data.root is not None else data.name
+    name = data.name
+    if name in OWN_IMAGES and data.root is not None:
+        name = data.root.name.removesuffix(".csv")
     return Path("runs") / f"{recipe.name}-{name}-seed{recipe.seed}"
 
 

@@ -20,7 +20,7 @@ from gratis.attacks.modes import channels_last, frozen, frozen_statistics
 from gratis.attacks.norms import BALLS, L2, Linf, LpBall, Norm
 from gratis.attacks.pgd import Classify, input_gradient, run_pgd
 from gratis.attacks.settings import ATTACKS, AttackSettings
-from gratis.attacks.square import square_attack
+from gratis.attacks.square import SquareSettings, square_attack
 
 __all__ = [
     "ATTACKS",
@@ -34,6 +34,7 @@ __all__ = [
     "LossName",
     "LpBall",
     "Norm",
+    "SquareSettings",
     "attack",
     "channels_last",
     "cross_entropy",

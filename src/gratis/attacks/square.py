@@ -5,20 +5,34 @@ reason.
 """
 
 import math
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from gratis.attacks.losses import is_right, margin
 from gratis.attacks.pgd import Classify
 from gratis.seeds import generator
+from gratis.settings import Fraction, Settings
 from gratis.torch_state import isolated
 
 # The share of the pixels that the first squares cover. It is halved after these numbers of queries
 # of 10,000, and at the same progress of a shorter search (section 3 and appendix B of the paper).
 _FIRST_SHARE = 0.8
 _HALVED_AFTER = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+
+
+class SquareSettings(Settings):
+    """How far Square Attack searches.
+
+    Attributes:
+        epsilon: the largest change of a pixel value, in [0, 1].
+        queries: the number of squares that are tried, after the first point.
+    """
+
+    epsilon: Annotated[Fraction, Field(ge=0, le=1)]
+    queries: Annotated[int, Field(ge=0)] = 300
 
 
 class _Draws(NamedTuple):
@@ -42,14 +56,13 @@ def square_attack(
     classify: Classify,
     images: Tensor,
     labels: Tensor,
-    epsilon: float,
-    queries: int,
+    settings: SquareSettings,
     seed: int = 0,
     indices: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return adversarial images (n, 3, H, W), and whether each fools the classifier, (n,).
 
-    A query recolours a random square of each image to plus or minus ``epsilon``, and keeps it
+    A query recolours a random square of each image to plus or minus epsilon, and keeps it
     where the margin loss does not fall. Unlike in the paper, an equal loss is accepted too: clamped
     or rounded logits leave the loss of most squares as it is. The search of an image ends when
     it is fooled. Draws are keyed by (seed, index), so that an image gets the same in every batch.
@@ -58,8 +71,7 @@ def square_attack(
         classify: images to logits; needs no gradient.
         images: (n, 3, H, W) in [0, 1].
         labels: (n,) class numbers.
-        epsilon: the largest change of a pixel value, in [0, 1].
-        queries: the number of squares that are tried, after the first point.
+        settings: epsilon and the number of queries.
         seed: the seed of the draws.
         indices: (n,) the number of each image in its data set. Default: 0 to n - 1.
     """
@@ -69,14 +81,14 @@ def square_attack(
             indices = torch.arange(len(labels), device="cpu")
         fooled = torch.zeros_like(labels, dtype=torch.bool)
         rows = torch.arange(len(labels), device=labels.device)
-        draws = _draw(images, queries, seed, indices)
-        found = (images + epsilon * draws.stripes).clamp(0, 1)
+        draws = _draw(images, settings.queries, seed, indices)
+        found = (images + settings.epsilon * draws.stripes).clamp(0, 1)
         highest = torch.full_like(labels, -torch.inf, dtype=torch.float32)
-        for query in range(queries + 1):
+        for query in range(settings.queries + 1):
             if len(rows) == 0:
                 break
             if query:
-                found = _recoloured(images[rows], best[rows], draws, query - 1, epsilon)
+                found = _recoloured(images[rows], best[rows], draws, query - 1, settings.epsilon)
             logits = classify(found)
             loss, right = margin(logits, labels[rows]), is_right(logits, labels[rows])
             better = ~right | (loss >= highest[rows])
@@ -119,9 +131,7 @@ def _draw(images: Tensor, queries: int, seed: int, indices: Tensor) -> _Draws:
     for index in indices.tolist():
         source = generator("cpu", "square", seed, index)
         stripes.append(_signs(source, 3, 1, images.shape[3]))
-        places.append(
-            torch.rand((queries, 2), generator=source, device="cpu", dtype=torch.float32)
-        )
+        places.append(torch.rand((queries, 2), generator=source, device="cpu", dtype=torch.float32))
         signs.append(_signs(source, queries, 3))
     return _Draws(*(torch.stack(drawn).to(images) for drawn in (stripes, places, signs)))
 

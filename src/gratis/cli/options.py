@@ -21,7 +21,7 @@ RecipeName = Annotated[
     str,
     typer.Argument(metavar="RECIPE", help="A name from 'gratis recipes ls', or your own .yaml."),
 ]
-DATA_NAMES = "digits, tiny-imagenet, cifar10, cifar100, or folder:PATH."
+DATA_NAMES = "digits, tiny-imagenet, cifar10, cifar100, folder:PATH or csv:FILE."
 DataName = Annotated[str | None, typer.Option("--data", help=DATA_NAMES, metavar="NAME")]
 DataRoot = Annotated[
     Path | None,

@@ -15,9 +15,10 @@ from gratis.data.batches import Batches, to_float
 from gratis.data.dataset import Dataset, Split
 from gratis.data.held_out import hold_out
 from gratis.data.images import Preparation, Resize, read_image
-from gratis.data.source import DataSettings, from_argument, load, sources
+from gratis.data.source import OWN_IMAGES, DataSettings, from_argument, load, sources
 
 __all__ = [
+    "OWN_IMAGES",
     "Batch",
     "Batches",
     "DataSettings",

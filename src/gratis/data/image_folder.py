@@ -1,46 +1,24 @@
 """The user's own images, in class folders: ``train/<class>/``, ``val/<class>/`` and the like."""
 
-import dataclasses
-import logging
 import unicodedata
 from collections import Counter
 from pathlib import Path
-from statistics import median_low
-from typing import NamedTuple
 
 from gratis.data.class_order import order_classes
 from gratis.data.dataset import Dataset, few, refuse_few_classes
-from gratis.data.image_files import (
-    SAMPLED,
-    describe_left_out,
-    has_images,
-    require_images,
-    sample_sizes,
+from gratis.data.image_files import describe_left_out, has_images, require_images
+from gratis.data.layout import (
+    Layout,
+    describe_held_out,
+    find_layout,
+    hold_out_files,
+    subfolders,
 )
-from gratis.data.images import Resize, image_split
-from gratis.data.layout import Layout, find_layout, hold_out_files, subfolders
-from gratis.data.raw import RawDataset, Stamp
+from gratis.data.own_images import Part, decode_own
 from gratis.data.source import DataSettings, first_classes
-from gratis.data.store import decode_once
 from gratis.errors import GratisError, file_error, printable
 
-logger = logging.getLogger(__name__)
-
-# The default size is that of the images, up to that of most pretrained networks.
-_LARGEST_DEFAULT, _SMALLEST = 224, 4
 _REMEDY = "add some, or remove the class"
-_WORDS = {"crop": "centre crop to", "pad": "padded to", "squash": "squashed to"}
-
-
-class _Part(NamedTuple):
-    """The images of a split, each with its label."""
-
-    files: list[Stamp]
-    labels: list[int]
-
-    def add(self, files: list[Stamp], label: int) -> None:
-        self.files.extend(files)
-        self.labels.extend([label] * len(files))
 
 
 def read(settings: DataSettings) -> Dataset:
@@ -60,36 +38,16 @@ def read(settings: DataSettings) -> Dataset:
     layout = find_layout(root)
     left_out: Counter[str] = Counter()
     classes, train, validation = _parts(root, layout, settings, left_out)
-    sizes = sample_sizes(train.files)
-    size = settings.size or _default_size(sizes)
-    handling = settings.resize, settings.white
-    dataset = decode_once(
-        RawDataset(
-            name=settings.name,
-            root=root,
-            size=size,
-            classes=classes,
-            files=train.files + validation.files,
-            train=image_split(*train, size, *handling),
-            validation=image_split(*validation, size, *handling),
-            skip_broken=settings.skip_broken,
-            handling=handling,
-        )
-    )
     details = {
-        "sizes": _describe_sizes(sizes, size, settings.resize, len(train.files)),
         "split": _describe_split(layout, settings.val_fraction),
         "not read": _describe_unread(left_out, layout.unused),
     }
-    told = tuple((title, text) for title, text in details.items() if text)
-    log = logger.warning if has_images(left_out) else logger.info
-    log(printable(f"{root}: {'; '.join(f'{title}: {text}' for title, text in told)}"))
-    return dataclasses.replace(dataset, details=told)
+    return decode_own(settings, root, classes, (train, validation), details, has_images(left_out))
 
 
 def _parts(
     root: Path, layout: Layout, settings: DataSettings, left_out: Counter[str]
-) -> tuple[tuple[str, ...], _Part, _Part]:
+) -> tuple[tuple[str, ...], Part, Part]:
     """Return the classes and the images for training and validation; count the other files."""
     folders = _class_folders(layout.train, left_out)
     if layout.validation is not None:
@@ -97,7 +55,7 @@ def _parts(
         _refuse_differing(root, layout, folders, validation_folders)
     refuse_few_classes(root, len(folders))
     classes = first_classes(order_classes(root, folders, settings.class_names), settings)
-    train, validation = _Part([], []), _Part([], [])
+    train, validation = Part([], []), Part([], [])
     for label, name in enumerate(classes):
         if name not in folders:
             continue
@@ -140,30 +98,10 @@ def _refuse_differing(
         raise file_error(root, problem, "give both the same classes")
 
 
-def _default_size(sizes: list[tuple[int, int]]) -> int:
-    side = median_low(min(size) for size in sizes) if sizes else _LARGEST_DEFAULT
-    return max(_SMALLEST, min(side, _LARGEST_DEFAULT))
-
-
-def _describe_sizes(sizes: list[tuple[int, int]], size: int, resize: Resize, images: int) -> str:
-    if not sizes:
-        return ""
-    smallest, largest = min(sizes, key=min), max(sizes, key=min)
-    text = "{}x{}".format(*smallest)
-    if smallest != largest:
-        text += " to {}x{}".format(*largest)
-    if images > SAMPLED:
-        text += f" in a sample of {len(sizes)}"
-    return text if set(sizes) == {(size, size)} else f"{text}, {_WORDS[resize]} {size}x{size}"
-
-
 def _describe_split(layout: Layout, fraction: float) -> str:
     if layout.validation is not None:
         return f"{layout.train.name} and {layout.validation.name}"
-    if fraction == 1:
-        return "all images are for training and for validation (data.val_fraction=1)"
-    held_out = f"{100 * fraction:g}% of the images are held out for validation"
-    return f"{held_out}, by a hash of their names (data.val_fraction)"
+    return describe_held_out(fraction)
 
 
 def _describe_unread(left_out: Counter[str], folders: tuple[str, ...]) -> str:

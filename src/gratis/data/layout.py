@@ -1,6 +1,7 @@
 """How a folder of images is laid out: its splits, and images held out where there is no split."""
 
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,9 +9,9 @@ from gratis.data.raw import Stamp
 from gratis.digests import digest
 from gratis.errors import file_error, printable
 
-_TRAIN = ("train", "training")
-_VALIDATION = ("val", "valid", "validation")
-_TEST = ("test", "testing")
+TRAIN = ("train", "training")
+VALIDATION = ("val", "valid", "validation")
+TEST = ("test", "testing")
 # Left behind by archives of macOS.
 _IGNORED = ("__MACOSX",)
 _REMEDY = "the root must hold train/<class>/ and val/<class>/, or <class>/"
@@ -42,8 +43,8 @@ def find_layout(root: Path) -> Layout:
         GratisError: a folder cannot be read, there are two of a kind, or only a validation folder.
     """
     folders = subfolders(root)
-    train = _only(root, folders, _TRAIN)
-    validation = _only(root, folders, _VALIDATION) or _only(root, folders, _TEST)
+    train = _only(root, folders, TRAIN)
+    validation = _only(root, folders, VALIDATION) or _only(root, folders, TEST)
     if train is None and validation is not None and subfolders(validation):
         remedy = f"{_REMEDY}; to evaluate only, name {validation} and set data.val_fraction=1"
         raise file_error(root / "train", "is not a readable folder", remedy)
@@ -96,18 +97,38 @@ def hold_out_files(
     if len(files) < 2:
         remedy = "add some, or make the folders train and val"
         raise file_error(folder, "has 1 image, and none to hold out for validation", remedy)
-    drawn = {file: _uniform(folder, name, file) for file in files}
-    order = sorted(drawn, key=lambda file: drawn[file])
+    held_out = held_out_names([_name(folder, name, file) for file in files], fraction)
+    pairs = list(zip(files, held_out, strict=True))
+    return [file for file, out in pairs if not out], [file for file, out in pairs if out]
+
+
+def held_out_names(names: Sequence[str], fraction: float) -> list[bool]:
+    """Return which of at least two images of a class to validate on: at least one, and not all.
+
+    Args:
+        names: what identifies each image; a hash of it decides.
+        fraction: how many of the images to validate on, in (0, 1).
+    """
+    drawn = {name: _uniform(name) for name in names}
+    order = sorted(drawn, key=lambda name: drawn[name])
     count = sum(value < fraction for value in drawn.values())
     chosen = set(order[: min(max(count, 1), len(order) - 1)])
-    return (
-        [file for file in files if file not in chosen],
-        [file for file in files if file in chosen],
-    )
+    return [name in chosen for name in names]
 
 
-def _uniform(folder: Path, name: str, file: Stamp) -> float:
+def describe_held_out(fraction: float) -> str:
+    """Return in words which images of data without a split are held out."""
+    if fraction == 1:
+        return "all images are for training and for validation (data.val_fraction=1)"
+    held_out = f"{100 * fraction:g}% of the images are held out for validation"
+    return f"{held_out}, by a hash of their names (data.val_fraction)"
+
+
+def _name(folder: Path, name: str, file: Stamp) -> str:
+    return f"{name}/{Path(file[0]).relative_to(folder).as_posix()}"
+
+
+def _uniform(name: str) -> float:
     """Return a number in [0, 1) that depends on the class and the name of the file only."""
-    path = f"{name}/{Path(file[0]).relative_to(folder).as_posix()}"
-    key = digest([printable(unicodedata.normalize("NFC", path))])
+    key = digest([printable(unicodedata.normalize("NFC", name))])
     return float(int(key[:_DIGITS], 16) / 16**_DIGITS)

@@ -23,6 +23,13 @@ def _known(name: str) -> str:
     return name
 
 
+# The sources of a user's own image files.
+OWN_IMAGES = ("folder", "csv")
+_WRITTEN = {"folder": "folder:PATH", "csv": "csv:FILE"}
+# The sources that have these settings.
+_OWN_KEYS = {"class_names": OWN_IMAGES, "val_fraction": OWN_IMAGES, "columns": ("csv",)}
+
+
 class DataSettings(Settings):
     """The settings of a data set.
 
@@ -32,15 +39,17 @@ class DataSettings(Settings):
         classes: the number of classes, in the source's order; default: all.
         first_class: the number of the first class in use, from 0; default: 0.
         size: the height and width that every image is resized to, in pixels; default: the
-            source's own size. In a recipe, that of a folder is ``model.input_size``.
+            source's own size. In a recipe, that of a folder or list is ``model.input_size``.
         resize: how images that are not square become so: ``crop`` keeps the centre, ``pad`` adds
             black bars, ``squash`` changes the proportions.
         white: the value of white in greys of more than 8 bits; default: 65,535, or 1 or 255 of
             floats, and images that do not fit it are an error.
-        val_fraction: how many images of a folder without a split are held out for validation;
-            1 puts all of them into both splits, to evaluate on all.
+        val_fraction: how many images of a folder or list without a split are held out for
+            validation; 1 puts all of them into both splits, to evaluate on all.
         class_names: a file with the class folders in the order of the labels, one per line or as
             JSON; default: their natural order.
+        columns: the names of the columns of files and of labels in a CSV file; default: those with
+            usual names, such as file and label.
         skip_broken: whether to leave out images that cannot be read; default: they are an error.
     """
 
@@ -53,14 +62,19 @@ class DataSettings(Settings):
     white: Annotated[float, Field(gt=0)] | None = None
     val_fraction: Annotated[Fraction, Field(gt=0, le=1)] = 0.1
     class_names: Annotated[Path, AfterValidator(absolute)] | None = None
+    columns: tuple[str, str] | None = None
     skip_broken: bool = False
 
     @model_validator(mode="after")
     def _keys_of_folders(self) -> Self:
         """Refuse settings that other sources would ignore."""
-        for key in ("class_names", "val_fraction"):
-            if self.name != "folder" and getattr(self, key) != type(self).model_fields[key].default:
-                raise ValueError(f"{key} applies to folder:PATH only")
+        for key, names in _OWN_KEYS.items():
+            if (
+                self.name not in names
+                and getattr(self, key) != type(self).model_fields[key].default
+            ):
+                applies = " and ".join(_WRITTEN[name] for name in names)
+                raise ValueError(f"{key} applies to {applies} only")
         return self
 
 
@@ -111,6 +125,8 @@ def from_argument(text: str) -> dict[str, str]:
     if not colon:
         if name not in sources() and Path(name).expanduser().is_dir():
             raise GratisError(f"{printable(text)}: is a folder; write folder:{printable(text)}")
+        if name not in sources() and name.lower().endswith(".csv"):
+            raise GratisError(f"{printable(text)}: is a list; write csv:{printable(text)}")
         return {"name": name}
     if not path:
         raise GratisError(f"{text!r} lacks a path; write {name}:PATH")

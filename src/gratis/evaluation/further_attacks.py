@@ -41,9 +41,7 @@ def further_attacks(
 def margin_loss(clean: Flags, before: Flags, after: Flags) -> Check:
     """Check that PGD on the margin loss adds little to the attacks before it."""
     fooled = before & ~after
-    too_many = (
-        at_least(fooled[before]) > _OF_SURVIVORS and at_least(fooled[clean]) > _AT_LEAST
-    )
+    too_many = at_least(fooled[before]) > _OF_SURVIVORS and at_least(fooled[clean]) > _AT_LEAST
     return Check(
         name="margin against cross entropy",
         passed=not too_many,

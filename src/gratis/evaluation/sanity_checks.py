@@ -35,6 +35,15 @@ IMAGES = 200
 # Of the range of the logits; batches and devices round a thousand times less.
 _UNSTEADY = 1e-3
 
+_SATURATED = (
+    "cross entropy is saturated; divide the logits by a constant, and trust the margin loss and "
+    "AutoAttack only"
+)
+_CUT_OFF = (
+    "logits are cut off, so an attack cannot tell how far beyond the limit they are; return them "
+    "as they are before the clamp"
+)
+
 # The least correlation of finite differences with the gradient. Sound networks have 0.97 or more.
 _AGREEMENT = 0.9
 
@@ -100,23 +109,17 @@ def repeatable(evidence: Evidence) -> Check:
 def gradient(evidence: Evidence) -> Check:
     """Check that the input gradients are large enough to follow."""
     low = {name: at_least(flags) for name, flags in evidence.vanished.items()}
-    remedy = f"{MASKED} through a smooth approximation of the step that has no gradient (BPDA)"
+    advice = f"{MASKED} through a smooth approximation of the step that has no gradient (BPDA)"
     if low["margin"] <= ODD:
-        remedy = (
-            "logits are cut off, so an attack cannot tell how far beyond the limit they are; return "
-            "them as they are before the clamp"
-            if low["logit"] > ODD
-            else "cross entropy is saturated; divide the logits by a constant, and trust the margin "
-            "loss and AutoAttack only"
-        )
+        advice = _CUT_OFF if low["logit"] > ODD else _SATURATED
     return Check(
         name="gradient",
         passed=max(low.values()) <= ODD,
         figures={f"vanished, {name}": share(flags) for name, flags in evidence.vanished.items()},
-        rule=f"fails if for significantly more than {ODD:.0%} of the images the gradient of a loss, "
-        f"of the logit of the label or of the highest other logit is not above {VANISHED:g}; "
-        "smaller ones are lost in float32",
-        advice=remedy,
+        rule=f"fails if for significantly more than {ODD:.0%} of the images the gradient of a "
+        "loss, of the label's logit or of the highest other logit is not above "
+        f"{VANISHED:g}; smaller ones are lost in float32",
+        advice=advice,
         images=evidence.correct,
     )
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from gratis.attacks import square_attack
+from gratis.attacks import SquareSettings, square_attack
 from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch
 from gratis.evaluation.verified_attack import VerifiedAttack
 
@@ -25,12 +25,8 @@ class SquareAttack(VerifiedAttack):
 
     def attacked(self, evaluated: EvaluatedModel, batch: ImageBatch) -> Tensor:
         """Return the images that fool the model; the others are unchanged."""
+        how = SquareSettings(epsilon=self.epsilon, queries=self.queries)
         found, fooled = square_attack(
-            evaluated.classify,
-            *batch[:2],
-            self.epsilon,
-            self.queries,
-            evaluated.seed,
-            batch.indices,
+            evaluated.classify, *batch[:2], how, evaluated.seed, batch.indices
         )
         return found.where(fooled[:, None, None, None], batch.images)

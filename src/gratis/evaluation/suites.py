@@ -96,7 +96,9 @@ def table(settings: EvaluateSettings) -> list[EvalTask]:
 
 def standard(settings: EvaluateSettings) -> list[EvalTask]:
     """Return the white-box attacks in L-infinity and in L2, on two losses, and Square Attack."""
-    square = SquareAttack(name="square", threat="robust", standalone=False, epsilon=settings.epsilon)
+    square = SquareAttack(
+        name="square", threat="robust", standalone=False, epsilon=settings.epsilon
+    )
     return [*_white_box(settings), square]
 
 

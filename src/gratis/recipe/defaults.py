@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
+from gratis.data import OWN_IMAGES
 from gratis.packaged import profile_names
 from gratis.recipe.recipe import Recipe
 from gratis.recipe.resolution import resolve
@@ -27,7 +28,7 @@ def default_profile(recipe: str, changes: Sequence[str]) -> str | None:
     - A recipe file has no profile: it is used as it is.
     - A recipe in a folder, such as ``record/free``, has the profile of that folder, if any.
     - ``digits`` has its own profile.
-    - Without a GPU, class folders of photographs have ``photos-cpu``, and all other data has
+    - Without a GPU, your own images have ``photos-cpu``, and all other data has
       ``tiny-imagenet-cpu``: small images and a narrow network, trained from scratch.
     - With one, all data has ``tiny-imagenet``: pretrained weights, 224 px.
 
@@ -47,6 +48,6 @@ def default_profile(recipe: str, changes: Sequence[str]) -> str | None:
     if torch.cuda.is_available():
         profile, device = "tiny-imagenet", "a GPU"
     else:
-        profile, device = "photos-cpu" if data == "folder" else "tiny-imagenet-cpu", "no GPU"
+        profile, device = "photos-cpu" if data in OWN_IMAGES else "tiny-imagenet-cpu", "no GPU"
     logger.info(f"profile {profile} for {data} and {device}; change it with --profile")
     return profile

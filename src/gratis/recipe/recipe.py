@@ -8,7 +8,7 @@ from pydantic import AfterValidator, model_validator
 
 from gratis.adversary import AdversarySettings
 from gratis.augmentation import AugmentSettings
-from gratis.data import DataSettings
+from gratis.data import OWN_IMAGES, DataSettings
 from gratis.data.info import DataInfo
 from gratis.evaluation import EvaluateSettings
 from gratis.model import ModelSettings
@@ -134,11 +134,11 @@ class Recipe(Settings):
         )
 
     def with_data_size(self) -> "Recipe":
-        """Return the recipe with images of a folder read at the size of the model's input.
+        """Return the recipe with own images read at the size of the model's input.
 
         Other data has a size of its own.
         """
-        if self.data.name != "folder" or self.data.size or not self.model.input_size:
+        if self.data.name not in OWN_IMAGES or self.data.size or not self.model.input_size:
             return self
         data = self.data.model_copy(update={"size": self.model.input_size})
         return self.model_copy(update={"data": data})

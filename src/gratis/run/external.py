@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from lightning_fabric import Fabric
 from torch import nn
 
-from gratis.data import Dataset, DataSettings, to_float
+from gratis.data import OWN_IMAGES, Dataset, DataSettings, to_float
 from gratis.digests import digest
 from gratis.errors import file_error
 from gratis.evaluation import EvaluateSettings, measure, require_libraries
@@ -67,8 +67,8 @@ def evaluate_source(
     changes = [override("evaluate.suite", source.suite), *_sizes(source), *overrides]
     asked = resolve_settings(_Request, changes, f"evaluation of {source.target}")
     data = asked.data
-    if data.name == "folder" and data.size is None:
-        # Images of a folder are read at the size that the model sees, and not resized twice.
+    if data.name in OWN_IMAGES and data.size is None:
+        # Own images are read at the size that the model sees, and not resized twice.
         data = data.model_copy(update={"size": source.input_size})
     dataset = load_once(data)
     model = source.build(len(dataset.classes))

@@ -1,0 +1,102 @@
+"""What the readers of a user's own images have in common: sizes, decoding, and what is logged."""
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median_low
+from typing import NamedTuple
+
+from gratis.data.dataset import Dataset
+from gratis.data.image_files import SAMPLED, sample_sizes
+from gratis.data.images import Resize, image_split
+from gratis.data.raw import RawDataset, Stamp
+from gratis.data.source import DataSettings
+from gratis.data.store import decode_once
+from gratis.errors import printable
+
+logger = logging.getLogger(__name__)
+
+# The default size is that of the images, up to that of most pretrained networks.
+_LARGEST_DEFAULT, _SMALLEST = 224, 4
+_WORDS = {"crop": "centre crop to", "pad": "padded to", "squash": "squashed to"}
+
+
+class Part(NamedTuple):
+    """The images of a split, each with its label."""
+
+    files: list[Stamp]
+    labels: list[int]
+
+    def add(self, files: list[Stamp], label: int) -> None:
+        """Add images of one class."""
+        self.files.extend(files)
+        self.labels.extend([label] * len(files))
+
+
+def decode_own(
+    settings: DataSettings,
+    root: Path,
+    classes: tuple[str, ...],
+    parts: tuple[Part, Part],
+    details: Mapping[str, str],
+    warn: bool,
+) -> Dataset:
+    """Return a data set of image files; log what was read.
+
+    The default of ``settings.size`` is the median of the images' shorter sides, at most 224 pixels.
+
+    Args:
+        settings: the settings of the data.
+        root: the folder or file that names the images.
+        classes: the names of the classes, by label.
+        parts: the images for training and for validation.
+        details: what else to say of the images, each with a title; empty texts are left out.
+        warn: whether the log is a warning.
+
+    Raises:
+        GratisError: an image is broken, or a split is empty.
+    """
+    train, validation = parts
+    sizes = sample_sizes(train.files)
+    size = settings.size or _default_size(sizes)
+    handling = settings.resize, settings.white
+    dataset = decode_once(
+        RawDataset(
+            name=settings.name,
+            root=root,
+            size=size,
+            classes=classes,
+            files=train.files + validation.files,
+            train=image_split(*train, size, *handling),
+            validation=image_split(*validation, size, *handling),
+            skip_broken=settings.skip_broken,
+            # Of a list, the labels can change and the files stay.
+            handling=(*handling, *train.labels, *validation.labels),
+        )
+    )
+    described = {
+        "sizes": _describe_sizes(sizes, size, settings.resize, len(train.files)),
+        **details,
+    }
+    told = tuple((title, text) for title, text in described.items() if text)
+    log = logger.warning if warn else logger.info
+    log(printable(f"{root}: {'; '.join(f'{title}: {text}' for title, text in told)}"))
+    return dataclasses.replace(dataset, details=told)
+
+
+def _default_size(sizes: list[tuple[int, int]]) -> int:
+    side = median_low(min(size) for size in sizes) if sizes else _LARGEST_DEFAULT
+    return max(_SMALLEST, min(side, _LARGEST_DEFAULT))
+
+
+def _describe_sizes(sizes: list[tuple[int, int]], size: int, resize: Resize, images: int) -> str:
+    if not sizes:
+        return ""
+    smallest, largest = min(sizes, key=min), max(sizes, key=min)
+    text = "{}x{}".format(*smallest)
+    if smallest != largest:
+        text += " to {}x{}".format(*largest)
+    if images > SAMPLED:
+        text += f" in a sample of {len(sizes)}"
+    return text if set(sizes) == {(size, size)} else f"{text}, {_WORDS[resize]} {size}x{size}"

@@ -97,7 +97,9 @@ def test_a_plateau_is_crossed():
     images, labels = torch.full((1, 3, 1, 2), 0.5), torch.tensor([0])
     start, _ = square_attack(classify, images, labels, SquareSettings(epsilon=0.1, queries=0))
     assert not (start > 0.5).all(1).any()
-    assert square_attack(classify, images, labels, SquareSettings(epsilon=0.1))[1].all()
+    assert square_attack(classify, images, labels, SquareSettings(epsilon=0.1, queries=300))[
+        1
+    ].all()
 
 
 def test_the_squares_shrink_as_in_the_official_code():

@@ -1,4 +1,4 @@
-"""Models that lie about their robustness are flagged by the suite ``standard``; honest ones pass."""
+"""Models that lie about their robustness are flagged by ``standard``; honest ones pass."""
 
 import functools
 

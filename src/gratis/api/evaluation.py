@@ -16,8 +16,9 @@ from gratis.api.loading import ModelPath, source_of
 from gratis.api.named_data import named_data
 from gratis.attacks import frozen
 from gratis.data import Dataset, DataSettings, Split, to_float
+from gratis.data.dataset import checked_split
 from gratis.data.arrays import dataset_from_split, split_from_arrays, split_from_batches
-from gratis.errors import GratisError
+from gratis.errors import GratisError, printable
 from gratis.evaluation import EvaluateSettings
 from gratis.evaluation.evaluated_model import ExampleFormat, device_of
 from gratis.evaluation.suites import Suite
@@ -156,6 +157,9 @@ def _dataset(
         )
     if labels is None and isinstance(data, Dataset):
         return data
+    if isinstance(data, PathLike):
+        kind = "csv" if str(data).endswith(".csv") else "folder"
+        raise GratisError(f"evaluate: data is a path; write '{kind}:{printable(str(data))}'")
     split = _split(data, labels)
     return dataset_from_split(split, _class_count(model, split))
 
@@ -173,7 +177,7 @@ def _split(data: Any, labels: Any) -> Split:
             raise GratisError("evaluate: labels come with images only; this data has its own")
         return split_from_arrays(data, labels)
     if isinstance(data, Split):
-        return data
+        return checked_split("data", data)
     if isinstance(data, tuple) and len(data) == 2:
         return split_from_arrays(*data)
     if isinstance(data, Tensor | np.ndarray):

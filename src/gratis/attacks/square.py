@@ -32,7 +32,7 @@ class SquareSettings(Settings):
     """
 
     epsilon: Annotated[Fraction, Field(ge=0, le=1)]
-    queries: Annotated[int, Field(ge=0)] = 300
+    queries: Annotated[int, Field(ge=0)] = 200
 
 
 class _Draws(NamedTuple):

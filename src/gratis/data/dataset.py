@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +47,11 @@ class Dataset:
         skipped: the broken images that were left out, each with the reason.
         details: what else the source tells of the images, each with a title.
 
+    Labels of another integer type become int64.
+
     Raises:
-        GratisError: there are fewer than two classes, or a split has no images.
+        GratisError: there are fewer than two classes, a split has no images, or its images or
+            labels have another type, shape or range.
     """
 
     name: str
@@ -61,7 +65,18 @@ class Dataset:
 
     def __post_init__(self) -> None:
         """Refuse data that a classifier cannot be trained or evaluated on."""
+        for part in ("train", "validation"):
+            where = f"{self.name}: {part}"
+            split = checked_split(where, getattr(self, part), len(self.classes))
+            object.__setattr__(self, part, split)
         refuse_degenerate(self.name, len(self.classes), len(self.train), len(self.validation))
+        sizes = [split.images.shape[1:3] for split in (self.train, self.validation)]
+        if sizes[0] != sizes[1]:
+            train, validation = ("x".join(map(str, size)) for size in sizes)
+            raise GratisError(
+                f"{self.name}: training images are {train} and validation images {validation} "
+                "pixels; resize them to one size"
+            )
 
     def describe(self) -> str:
         """Return a summary of the data set in a few lines, and the images that were left out."""
@@ -81,6 +96,46 @@ class Dataset:
     def size(self) -> int:
         """Return the height and width of every image, in pixels."""
         return int(self.train.images.shape[1])
+
+
+def checked_split(where: str, split: Split, classes: int | None = None) -> Split:
+    """Return a split as arrays, with int64 labels.
+
+    Args:
+        where: the name of the split, for messages.
+        split: arrays, or what NumPy turns into arrays without a copy, such as tensors on the CPU.
+        classes: the number of classes, where it is known.
+
+    Raises:
+        GratisError: the images are not uint8 (n, height, width, 3), or the labels are not whole
+            numbers in [0, classes), one for each image.
+    """
+    images, labels = np.asanyarray(split.images), np.asanyarray(split.labels)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise GratisError(
+            f"{where}: images must be uint8 of shape (n, height, width, 3), not "
+            f"{images.dtype} {images.shape}; multiply floats in [0, 1] by 255 and round them"
+        )
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise GratisError(
+            f"{where}: labels must be whole numbers of shape (n,), not {labels.dtype} "
+            f"{labels.shape}"
+        )
+    if len(labels) != len(images):
+        raise GratisError(f"{where}: there are {len(images)} images and {len(labels)} labels")
+    _refuse_range(where, labels, classes)
+    return Split(images, labels.astype(np.int64, copy=False))
+
+
+def _refuse_range(where: str, labels: NDArray[np.integer[Any]], classes: int | None) -> None:
+    if not len(labels):
+        return
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or (classes is not None and high >= classes):
+        last = (
+            "" if classes is None else f" to {classes - 1}, one for each of the {classes} classes"
+        )
+        raise GratisError(f"{where}: labels must be 0{last or ' or more'}, not {low} to {high}")
 
 
 def few(items: Sequence[str]) -> str:

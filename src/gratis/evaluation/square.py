@@ -16,7 +16,7 @@ class SquareAttack(VerifiedAttack):
         queries: the number of random squares.
     """
 
-    queries: int = 300
+    queries: int = 200
 
     @property
     def cost(self) -> float:

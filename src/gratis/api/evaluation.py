@@ -16,8 +16,8 @@ from gratis.api.loading import ModelPath, source_of
 from gratis.api.named_data import named_data
 from gratis.attacks import frozen
 from gratis.data import Dataset, DataSettings, Split, to_float
-from gratis.data.dataset import checked_split
 from gratis.data.arrays import dataset_from_split, split_from_arrays, split_from_batches
+from gratis.data.dataset import checked_split
 from gratis.errors import GratisError, printable
 from gratis.evaluation import EvaluateSettings
 from gratis.evaluation.evaluated_model import ExampleFormat, device_of

@@ -28,6 +28,8 @@ from gratis.run.flops import training_flops
 from gratis.settings import validate
 
 ROOT = Path(__file__).parents[1]
+# What the comparisons of a table are.
+_ROWS = "Each row minus the row that it builds on"
 RESULTS = ROOT / "docs" / "results"
 # The results that the README summarises.
 SUMMARISED = "three-seeds"
@@ -71,7 +73,7 @@ def comparisons() -> dict[Path, str]:
     for page in sorted(RESULTS.glob("*/paired.md")):
         compared = _compared(runs_of(page.parent))
         table = page.read_text(encoding="utf-8").split("\n", 1)[1]
-        alone = f"{explain([False])}\n{table}"
+        alone = f"{explain([False], _ROWS)}\n{table}"
         written[page] = paired_to_markdown(compared) if compared else alone
     return written
 

@@ -72,3 +72,68 @@ def test_rows_are_chosen_by_name():
     assert [row.name for row in choose_rows(rows, ["free", "augmented"])] == ["augmented", "free"]
     with pytest.raises(GratisError, match="no row 'fre'; did you mean 'free'"):
         choose_rows(rows, ["augmented", "fre"])
+
+
+def test_several_values_make_a_row_of_each():
+    plain = {row.name: row for row in resolve_rows("digits")}
+    rows = {row.name: row for row in resolve_rows("digits", ["adversary.pgd.steps=2,3,5"])}
+    steps = {name: row.adversary.pgd.steps for name, row in rows.items() if row.adversary.pgd}
+    assert steps["pgd@steps-2"] == 2 and steps["pgd@steps-5"] == 5 and "pgd" not in steps
+    assert [rows[f"pgd@steps-{n}"].builds_on for n in (2, 3, 5)] == [
+        plain["pgd"].builds_on,
+        *["pgd@steps-2"] * 2,
+    ]
+    assert rows["pgd@steps-3"].title == f"{plain['pgd'].title}, steps 3"
+    others = [name for name in plain if not name.startswith("pgd")]
+    assert {name: rows[name] for name in others} == {name: plain[name] for name in others}
+
+
+def test_values_combine_keep_one_baseline_and_are_chosen_by_their_row():
+    changes = ["adversary.free.epsilon=2/255,4/255", "train.epochs=1,2"]
+    rows = resolve_rows("digits", changes)
+    assert sum(row.baseline for row in rows) == 1
+    chosen = choose_rows(rows, ["free"])
+    assert [row.name for row in chosen] == [
+        "free@epsilon-2-255-epochs-1",
+        "free@epsilon-2-255-epochs-2",
+        "free@epsilon-4-255-epochs-1",
+        "free@epsilon-4-255-epochs-2",
+    ]
+    assert {(row.adversary.free.epsilon(0), row.train.epochs) for row in chosen} == {
+        (2 / 255, 1),
+        (2 / 255, 2),
+        (4 / 255, 1),
+        (4 / 255, 2),
+    }
+    assert choose_rows(rows, [chosen[1].name]) == [chosen[1]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("evaluate.epsilon=1/255,2/255", "all rows of a table share evaluate.epsilon; give one"),
+        ("seed=1,2", "all rows of a table share seed"),
+        ("train.epochs=1,", "needs different values, separated by commas"),
+        ("train.epochs=1,1", "needs different values"),
+        ("adversary.pgd.stpes=1,2", "stpes"),
+        ("augment.rotation=1,much", "recipe"),
+    ],
+)
+def test_values_that_make_no_rows_are_refused(change, message):
+    with pytest.raises(GratisError, match=message):
+        resolve_rows("digits", [change])
+
+
+def test_a_recipe_of_ones_own_is_a_row(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("title: Mine\nadversary: {free: {epsilon: 3/255}}\nobjective: cross_entropy\n")
+    rows = resolve_rows("digits", ["train.epochs=3"], [str(path)])
+    mine = rows[-1]
+    assert (mine.name, mine.title, mine.train.epochs) == ("mine", "Mine", 3)
+    assert mine.model == rows[0].model and mine.data == rows[0].data
+    assert [row.name for row in choose_rows(rows, [str(path), "free"])] == ["free", "mine"]
+    varied = resolve_rows("digits", ["adversary.free.epsilon=1/255,2/255"], [str(path)])
+    assert len(choose_rows(varied, [str(path)])) == 2
+    path.write_text("name: free\ntitle: Mine\n")
+    with pytest.raises(GratisError, match="there is another row 'free'; set another name in it"):
+        resolve_rows("digits", [], [str(path)])

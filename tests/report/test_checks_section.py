@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gratis.evaluation.evidence import Evidence
+from gratis.evaluation.further_attacks import further_attacks
 from gratis.evaluation.sanity_checks import CHECKS, too_weak
 from gratis.report import group, read_runs, write_page
 from gratis.report.remarks import OVERFITTING
@@ -37,8 +38,11 @@ def test_every_check_has_a_description():
     none = np.zeros(4, dtype=bool)
     attacks = ("noise", "fgsm", "few", "many", "huge", "transfer")
     flags = dict.fromkeys(attacks, none)
-    seen = Evidence(4, 1.0, 0.0, {"margin": none}, flags, np.ones((3, 2, len(none), 4)))
+    vanished = {"margin": none, "logit": none}
+    seen = Evidence(4, 1.0, 0.0, vanished, flags, np.ones((3, 2, len(none), 4)))
     names = {check(seen).name for check in (too_weak, *CHECKS)}
+    tasks = dict.fromkeys(("clean", "pgd_margin", "square"), none)
+    names |= {check.name for check in further_attacks(tasks, tasks)}
     assert names == PASSED.keys() and OVERFITTING in PASSED
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from gratis.api.arguments import listed, optional_path, path_of, python_names
 from gratis.api.named_data import data_overrides
-from gratis.data import OWN_IMAGES
 from gratis.errors import GratisError
 from gratis.recipe import Recipe, resolve_by_default
 from gratis.run import RunFolder, start_overrides
@@ -71,11 +70,7 @@ def train(
 
 def default_folder(recipe: Recipe) -> Path:
     """Return the folder of a recipe's run where none is given."""
-    data = recipe.data
-    name = data.name
-    if name in OWN_IMAGES and data.root is not None:
-        name = data.root.name.removesuffix(".csv")
-    return Path("runs") / f"{recipe.name}-{name}-seed{recipe.seed}"
+    return Path("runs") / f"{recipe.name}-{recipe.data.label}-seed{recipe.seed}"
 
 
 def _resolved(

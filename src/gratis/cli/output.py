@@ -86,20 +86,28 @@ def write_report(results: "list[Results]", rows: "list[Recipe]", folder: Path, s
 
 
 def _compare(rows: "list[Recipe]", folder: Path, seeds: int) -> None:
-    """Write how each row differs from the row that it builds on, image by image."""
+    """Write how each row differs from the row that it builds on, image by image.
+
+    Where no row builds on another one, they are compared with the baseline, or else the first.
+    """
     from gratis.files import write_text
     from gratis.report import Comparison, compare, paired_to_markdown
     from gratis.run import correct_by_seed
 
     by_name = {row.name: row for row in rows}
     correct = {row.name: correct_by_seed(row, folder, seeds) for row in rows}
+    pairs = [(row, by_name[row.builds_on]) for row in rows if row.builds_on in by_name]
+    relation = "builds on"
+    if not pairs:
+        base = next((row for row in rows if row.baseline), rows[0])
+        pairs = [(row, base) for row in rows if row is not base]
+        relation = "is compared with"
     comparisons = [
-        Comparison(row.title, by_name[base].title, compare(correct[row.name], correct[base]))
-        for row in rows
-        if (base := row.builds_on) in by_name and base is not None
+        Comparison(row.title, base.title, compare(correct[row.name], correct[base.name]))
+        for row, base in pairs
     ]
     # Always written, so that no older comparison of other rows stays beside this table.
-    write_text(folder / "paired.md", paired_to_markdown(comparisons))
+    write_text(folder / "paired.md", paired_to_markdown(comparisons, relation))
 
 
 def print_results(results: "list[Results]") -> None:

@@ -8,9 +8,10 @@ import typer
 from gratis.cli.names import refuse_typos
 from gratis.cli.options import (
     NO_TYPE,
-    PROFILE,
+    DataName,
     DataRoot,
     OnDivergence,
+    ProfileName,
     SkipBroken,
     data_overrides,
 )
@@ -23,16 +24,19 @@ def reproduce(
         list[str] | None,
         typer.Argument(
             metavar="ROW|KEY=VALUE",
-            help="Only these rows; overrides for every row that has the key.",
+            help="Only these rows, or your own .yaml; overrides for every row that has the key. "
+            "KEY=VALUE,VALUE makes a row for each value.",
         ),
     ] = None,
-    profile: Annotated[str, typer.Option("--profile", metavar="NAME", help=PROFILE)] = "digits",
+    profile: ProfileName = None,
+    data: DataName = None,
     data_root: DataRoot = None,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
-            help="The folder for runs, sets and tables. Default: out/PROFILE.",
+            help="The folder for runs, sets and tables. Default: out/PROFILE, or "
+            "out/PROFILE-DATA with --data.",
             metavar="DIR",
         ),
     ] = None,
@@ -43,20 +47,24 @@ def reproduce(
 ) -> None:
     """Reproduce the paper's Table 1 and Figure 1, plus the measurements missing there.
 
-    Trains every row, evaluates all of them on the same perturbed sets, and writes table.md,
+    --data applies all rows to data of your own; the default of --profile is then that of 'gratis
+    train'. Trains every row, evaluates all of them on the same perturbed sets, and writes table.md,
     table.csv, paired.md, results.json and figure1.png. Run the same command again to resume.
     """
-    refuse_typos(profile=profile)
+    refuse_typos(profile=profile, data=data)
+    from gratis.recipe import default_profile
     from gratis.run import reproduce as reproduce_rows
     from gratis.run import rows_of
 
     given = overrides or []
     named = [*(only or []), *(word for word in given if "=" not in word)]
     handling = overrides_of({"train.on_divergence": on_divergence})
-    data_changes = data_overrides(None, data_root, skip_broken)
+    data_changes = data_overrides(data, data_root, skip_broken)
+    profile = profile or default_profile("", data_changes) or "digits"
     changes = [*data_changes, *handling, *(word for word in given if "=" in word)]
     baseline, rows = rows_of(profile, named, changes)
-    folder = out or Path("out") / Path(profile).stem
+    label = f"-{baseline.data.label}" if data else ""
+    folder = out or Path("out") / f"{Path(profile).stem}{label}"
     results = reproduce_rows(baseline, rows, folder, seeds)
     write_report(results, rows, folder, seeds)
     print_runs(results, folder, "table.md, table.csv, results.json, figure1.png, paired.md")

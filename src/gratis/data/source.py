@@ -77,6 +77,13 @@ class DataSettings(Settings):
                 raise ValueError(f"{key} applies to {applies} only")
         return self
 
+    @property
+    def label(self) -> str:
+        """A short name of the data: that of a folder or list of the user's own, or the source's."""
+        if self.name in OWN_IMAGES and self.root is not None:
+            return self.root.name.removesuffix(".csv")
+        return self.name
+
 
 Reader: TypeAlias = Callable[[DataSettings], Dataset]
 

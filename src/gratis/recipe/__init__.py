@@ -6,6 +6,7 @@ from gratis.recipe.profile import load_profile
 from gratis.recipe.recipe import Recipe
 from gratis.recipe.resolution import (
     choose_rows,
+    is_file,
     parse_recipe,
     read_recipe,
     resolve,
@@ -21,6 +22,7 @@ __all__ = [
     "Recipe",
     "choose_rows",
     "default_profile",
+    "is_file",
     "load_profile",
     "parse_recipe",
     "read_recipe",

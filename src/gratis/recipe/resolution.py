@@ -8,9 +8,10 @@ from gratis.data import DataSettings
 from gratis.errors import GratisError
 from gratis.packaged import recipe_names, recipe_path, row_name
 from gratis.recipe.draft import Draft
-from gratis.recipe.overrides import parse_overrides, with_one_length
+from gratis.recipe.overrides import with_one_length
 from gratis.recipe.profile import Profile, load_profile
 from gratis.recipe.recipe import Recipe
+from gratis.recipe.values import SEPARATOR, vary, with_each_value
 from gratis.renames import current
 from gratis.settings import Kind, Settings, did_you_mean
 from gratis.yaml_files import read_yaml
@@ -50,12 +51,16 @@ def resolve(name: str, profile: str | None = None, overrides: Iterable[str] = ()
     return _recipe(draft.override_all(with_one_length(overrides)), f"recipe {name}")
 
 
-def resolve_rows(profile: str, overrides: Sequence[str] = ()) -> list[Recipe]:
-    """Return all rows of a profile, in the table's order.
+def resolve_rows(
+    profile: str, overrides: Sequence[str] = (), own: Sequence[str] = ()
+) -> list[Recipe]:
+    """Return all rows of a profile, in the table's order, and then recipes of the user's own.
 
     Args:
         profile: a packaged profile, or the user's own.
         overrides: each changes the rows that have its key. As a profile, it adds no optional part.
+            Several values, separated by commas, give a row for each (:func:`vary`).
+        own: paths that end in .yaml, resized as the other rows are.
 
     Raises:
         GratisError: no such profile, wrong keys or values, or an override that no row has.
@@ -67,23 +72,50 @@ def resolve_rows(profile: str, overrides: Sequence[str] = ()) -> list[Recipe]:
     _refuse_unknown("row to leave out", sizes.leave_out, names)
     _refuse_unknown("row to resize", sizes.rows, names)
     drafts = {r: _resized(n, sizes) for r, n in names.items() if r not in sizes.leave_out}
-    for override in parse_overrides(with_one_length(overrides)):
-        if not any([draft.override(override, adds=False) for draft in drafts.values()]):
-            raise GratisError(f"{override.text}: no row has this key")
+    for path in own:
+        if (name := own_row_name(path)) in drafts:
+            raise GratisError(f"{path}: there is another row {name!r}; set another name in it")
+        drafts[name] = _resized(path, sizes)
+    for text in with_one_length(overrides):
+        first, *others = with_each_value(text)
+        if others:
+            drafts = vary(drafts, [first, *others])
+        elif not any([draft.override(first, adds=False) for draft in drafts.values()]):
+            raise GratisError(f"{first.text}: no row has this key")
     return [_recipe(draft, f"recipe {row}") for row, draft in drafts.items()]
 
 
 def choose_rows(rows: Sequence[Recipe], only: Sequence[str]) -> list[Recipe]:
     """Return the rows named in ``only``, or all of them if it is empty.
 
-    A name may be that of the row or that of its packaged recipe.
+    A name may be that of the row, of its packaged recipe, or a path that ends in .yaml. That of a
+    row before an override gave it several values stands for all of them.
 
     Raises:
         GratisError: a name is not among the rows.
     """
-    only = [row_name(current(name)) for name in only]
-    _refuse_unknown("row", only, [row.name for row in rows])
-    return [row for row in rows if not only or row.name in only]
+    only = [own_row_name(n) if is_file(n) else row_name(current(n)) for n in only]
+    _refuse_unknown("row", only, [name for row in rows for name in _names(row)])
+    return [row for row in rows if not only or not _names(row).isdisjoint(only)]
+
+
+def _names(row: Recipe) -> set[str]:
+    return {row.name, row.name.partition(SEPARATOR)[0]}
+
+
+def is_file(name: str) -> bool:
+    """Return whether the name of a recipe is a path of the user's own."""
+    return name.endswith((".yaml", ".yml"))
+
+
+def own_row_name(path: str) -> str:
+    """Return the name of the row that a recipe of the user's own is.
+
+    Raises:
+        GratisError: there is no such file, or it is no YAML.
+    """
+    file = recipe_path(path)
+    return str(read_yaml(file).get("name", file.stem))
 
 
 def resolve_settings(kind: type[Kind], overrides: Iterable[str], source: str) -> Kind:
@@ -131,8 +163,8 @@ def with_evaluation(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
 
 
 def _resized(name: str, sizes: Profile | None) -> Draft:
-    path, is_file = recipe_path(name), name.endswith((".yaml", ".yml"))
-    row = path.stem if is_file else row_name(current(name))
+    path = recipe_path(name)
+    row = path.stem if is_file(name) else row_name(current(name))
     draft = Draft({"name": row} | read_yaml(path))
     if sizes is not None:
         draft.resize(sizes.all)

@@ -9,6 +9,7 @@ import jinja2
 from gratis.files import atomic_folder
 from gratis.report.bar_chart import figure1_chart, figure1_notes, in_the_paper
 from gratis.report.charts import Chart
+from gratis.report.choice import choices
 from gratis.report.gallery import Picture, class_rankings, gallery
 from gratis.report.hardened import frontier_chart
 from gratis.report.line_charts import epsilon_chart, training_chart
@@ -21,7 +22,7 @@ from gratis.report.sections import (
     runs_table,
     suite_tables,
 )
-from gratis.report.summary import attack_name, ranked, strongest, summarise
+from gratis.report.summary import attack_name, differing, ranked, strongest, summarise
 from gratis.report.table import Table, fence, markdown_table, plain, visible
 from gratis.yaml_files import dump_yaml
 
@@ -81,6 +82,7 @@ def _content(found: Found, chosen: Sequence[Run]) -> dict[str, Any]:
     return {
         "facts": header(results),
         "summary": summary,
+        "choices": _choices(rows, runs, metric),
         "unmeasured": [str(path) for path in found.unmeasured],
         "results": table,
         "notes": _notes(rows, table),
@@ -109,6 +111,13 @@ def _content(found: Found, chosen: Sequence[Run]) -> dict[str, Any]:
         "recipes": [_recipe(row) for row in rows if row.first.resolved],
         "external": any(result.external for result in results),
     }
+
+
+def _choices(rows: Sequence[Row], runs: Sequence[Run], metric: str) -> list[str]:
+    """Return which model to choose; nothing of models that were not measured alike."""
+    return (
+        [] if differing(runs) else choices(rows, runs, metric, attack_name(metric, rows[0].first))
+    )
 
 
 def _notes(rows: Sequence[Row], table: Table) -> list[str]:

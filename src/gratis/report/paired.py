@@ -13,7 +13,6 @@ from gratis.report.table import Cell, Table, TableRow, markdown_table
 from gratis.results import METRICS
 from gratis.results.statistics import mcnemar, mean_and_std, paired_t_test
 
-_ROWS = "Each row minus the row that it builds on"
 # What the numbers mean, by whether there are several seeds.
 _EXPLAINED = {
     True: "Several seeds: ± is the standard deviation over the seeds, the brackets are the 95% "
@@ -103,8 +102,17 @@ def over_seeds(metric: str, differences: Sequence[float]) -> Paired:
     return Paired(metric, mean, len(differences), std, low, high, p)
 
 
-def paired_to_markdown(comparisons: Sequence[Comparison]) -> str:
-    """Return a Markdown table with a row for each comparison, below a line that explains it."""
+def paired_to_markdown(comparisons: Sequence[Comparison], relation: str = "builds on") -> str:
+    """Return a Markdown table with a row for each comparison, below a line that explains it.
+
+    Without comparisons it is a line that says so.
+
+    Args:
+        comparisons: the comparisons.
+        relation: what the first row of each has to do with the second.
+    """
+    if not comparisons:
+        return "There is one row, and none to compare it with.\n"
     used = {line.metric for comparison in comparisons for line in comparison.lines}
     metrics = [metric for metric in _COMPARED if metric in used]
     rows = []
@@ -113,12 +121,13 @@ def paired_to_markdown(comparisons: Sequence[Comparison]) -> str:
         cells = [by_metric.get(metric, Cell("n/a")) for metric in metrics]
         seeds = Cell(str(comparison.lines[0].seeds))
         rows.append(TableRow([Cell(comparison.row), Cell(comparison.base), seeds, *cells]))
-    columns = [Cell(name) for name in ("row", "builds on", "seeds", *metrics)]
+    columns = [Cell(name) for name in ("row", relation, "seeds", *metrics)]
     several = {line.seeds > 1 for comparison in comparisons for line in comparison.lines}
-    return f"{explain(several)}\n\n{markdown_table(Table(columns, rows, 2))}\n"
+    explained = explain(several, f"Each row minus the row that it {relation}")
+    return f"{explained}\n\n{markdown_table(Table(columns, rows, 2))}\n"
 
 
-def explain(several: Collection[bool], which: str = _ROWS) -> str:
+def explain(several: Collection[bool], which: str) -> str:
     """Return the line above a table of comparisons: what ±, the brackets and p mean.
 
     Args:

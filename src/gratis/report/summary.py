@@ -64,14 +64,14 @@ def summarise(rows: Sequence[Row], runs: Sequence[Run], images: int | None) -> S
     """
     seeds = len(runs) > len(rows)
     hardened = _hardened(runs)
-    differing = [field for field in _ALIKE if len({getattr(r.results, field) for r in runs}) > 1]
-    outside = [] if differing else _outside(rows)
+    unlike = differing(runs)
+    outside = [] if unlike else _outside(rows)
     remarks = [*failed_checks(runs, seeds), *outside, *overfitting(runs, seeds)]
     if any(_is_subset(run.results, images) for run in runs):
         remarks.append("Only a subset of the validation images was measured, evenly spaced.")
-    if differing:
-        values = [in_common([run.results for run in runs], field) for field in differing]
-        pairs = "; ".join(f"{f}: {v}" for f, v in zip(differing, values, strict=True))
+    if unlike:
+        values = [in_common([run.results for run in runs], field) for field in unlike]
+        pairs = "; ".join(f"{f}: {v}" for f, v in zip(unlike, values, strict=True))
         headline = f"These models were not measured alike ({pairs}), so none is called the best."
         return Summary(headline, [*hardened, *remarks], None)
     first, *others = ranked(rows)
@@ -88,6 +88,11 @@ def _hardened(runs: Sequence[Run]) -> list[str]:
     if len(found) == 1:
         return [text for _, text in found]
     return [f"“{run.results.title}”, seed {run.results.seed}: {text}" for run, text in found]
+
+
+def differing(runs: Sequence[Run]) -> list[str]:
+    """Return the fields in which runs that are not comparable differ; none if all were alike."""
+    return [field for field in _ALIKE if len({getattr(r.results, field) for r in runs}) > 1]
 
 
 def attack_name(metric: str, results: Results) -> str:

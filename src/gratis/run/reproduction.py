@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gratis.errors import GratisError
 from gratis.evaluation import require_libraries
 from gratis.files import locked
-from gratis.recipe import Recipe, choose_rows, resolve_rows
+from gratis.recipe import Recipe, choose_rows, is_file, resolve_rows
 from gratis.regular_files import refuse_link
 from gratis.results import Results
 from gratis.results.measurement import Measurement
@@ -29,10 +29,16 @@ def rows_of(
 ) -> tuple[Recipe, list[Recipe]]:
     """Return a profile's seed-0 baseline, and its rows in the table's order, or ``only`` those.
 
+    Args:
+        profile: a packaged profile, or the user's own.
+        only: names of rows, and paths of recipes of the user's own.
+        overrides: ``key=value``, or ``key=value,value`` for a row for each value.
+
     Raises:
         GratisError: an unknown row, profile or key, or no baseline among the rows.
     """
-    rows = resolve_rows(profile, overrides)
+    own = list(dict.fromkeys(name for name in only if is_file(name)))
+    rows = resolve_rows(profile, overrides, own)
     baselines = [row.model_copy(update={"seed": 0}) for row in rows if row.baseline]
     if len(baselines) != 1:
         raise GratisError(f"profile {profile}: needs one baseline row, not {len(baselines)}")

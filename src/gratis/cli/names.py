@@ -4,7 +4,8 @@ from gratis.errors import GratisError, printable
 from gratis.settings import did_you_mean
 
 # The data sources; those in gratis.data cannot be listed without torch.
-DATA = ("cifar10", "cifar100", "digits", "folder", "tiny-imagenet")
+DATA = ("cifar10", "cifar100", "csv", "digits", "folder", "tiny-imagenet")
+_WRITTEN = {"csv": "csv:FILE", "folder": "folder:PATH"}
 
 
 def refuse_typos(
@@ -21,7 +22,7 @@ def refuse_typos(
         recipe_path(recipe)
     if profile is not None:
         profile_path(profile)
-    # A folder has a message of its own, which needs the path.
+    # A folder or list has a message of its own, which needs the path.
     if data is not None and ":" not in data and "/" not in data and data not in DATA:
         _refuse_data(data)
 
@@ -29,6 +30,6 @@ def refuse_typos(
 def _refuse_data(name: str) -> None:
     from pathlib import Path
 
-    if not Path(name).is_dir():
-        hint = did_you_mean(name, [*DATA[:3], "folder:PATH", DATA[-1]])
+    if not Path(name).is_dir() and not name.lower().endswith(".csv"):
+        hint = did_you_mean(name, [_WRITTEN.get(known, known) for known in DATA])
         raise GratisError(f"no data set {printable(name)!r}{hint}")

@@ -54,8 +54,8 @@ def train(
     """Train a recipe and evaluate it.
 
     Default of --profile: 'digits' for the data set digits, and 'record' for the recipes record/*.
-    Without a GPU, 'photos-cpu' for your own images and 'tiny-imagenet-cpu' for other data; with one,
-    'tiny-imagenet'. A .yaml file of your own is used as it is.
+    Without a GPU, 'photos-cpu' for your own images and 'tiny-imagenet-cpu' for other data; with
+    one, 'tiny-imagenet'. A .yaml file of your own is used as it is.
 
     Run the same command again to resume an interrupted run.
     """

@@ -40,7 +40,7 @@ class _Draws(NamedTuple):
 
     Attributes:
         stripes: (n, 3, 1, W), the sign of every column.
-        places: (n, queries, 2) in [0, 1), the top left corner as a share of the possible ones.
+        places: (n, queries, 2) in [0, 1), the top and left edge as shares of what is possible.
         signs: (n, queries, 3), the sign of every channel.
     """
 

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gratis.data import Dataset, Split
+from gratis.data import OWN_IMAGES, Dataset, Split
 from gratis.digests import tensors_digest
 from gratis.errors import GratisError, printable
 from gratis.recipe import HardenSettings, Recipe, resolve
@@ -85,7 +85,8 @@ def _data(asked: Hardening) -> list[str]:
         return [override(f"data.{key}", value) for key, value in own.items()]
     if not asked.data:
         raise GratisError("harden: name the data, such as --data folder:PATH")
-    if size is None and any(text == override("data.name", "folder") for text in asked.data):
+    photographs = [override("data.name", name) for name in OWN_IMAGES]
+    if size is None and any(text in photographs for text in asked.data):
         # Photographs have no common size of their own.
         size = native_size(source)
     return [*asked.data, *([] if size is None else [override("model.input_size", size)])]

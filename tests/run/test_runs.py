@@ -270,8 +270,8 @@ def test_reproduce_makes_the_sets_anew_when_the_baseline_is_another(measured, tm
             left.unlink()
     other = baseline.model_copy(update={"seed": 5})
     identity = baseline.identity(DataInfo.of(loading.load_once(baseline.data)))
-    trainer, monitor = training.build_trainer(other, loading.load_once(other.data))
-    assert training.fit(trainer, path, identity, monitor=monitor)
+    trainer, monitor = fitting.build_trainer(other, loading.load_once(other.data))
+    assert fitting.fit(trainer, path, identity, monitor=monitor)
     again = reproduce(baseline, rows, tmp_path, 1)
     hashes = [json.loads(text)["baseline"] for text in (made, manifest.read_text())]
     assert hashes[0] != hashes[1]

@@ -1,7 +1,7 @@
 """Free adversarial training (Shafahi et al. 2019), with the paper's schedules and moving average.
 
 One backward pass gives both the gradient of the weights and that of the images. The perturbation
-grows over the replays of a batch, so training uses fewer passes over the data.
+grows over the replays of a batch, so the same compute covers fewer batches.
 """
 
 from typing import Annotated

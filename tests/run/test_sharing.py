@@ -177,7 +177,7 @@ def test_verify_measures_the_claims(filled, within, tmp_path):
     assert code == 0, streams.err
     assert "every claim that was measured holds" in streams.out
     lines = [line.split() for line in streams.out.splitlines() if " claimed " in line]
-    assert [line[0] for line in lines] == ["clean", "geometric", "fgsm", "pgd"]
+    assert [line[0] for line in lines] == ["clean", "geometric", "fgsm", "pgd", "robust"]
     # The same images, attacks and seeds.
     assert all(line[2] == line[4] for line in lines)
     cache = tmp_path / "cache"
@@ -196,7 +196,7 @@ def test_verify_finds_invented_results(shared, within):
 
 def test_verify_measures_on_other_data_with_the_same_attacks(shared):
     found = verify(shared, ["evaluate.images=50"], ["data.name=digits"])
-    assert [claim.metric for claim in found] == ["clean", "geometric", "fgsm", "pgd"]
+    assert [claim.metric for claim in found] == ["clean", "geometric", "fgsm", "pgd", "robust"]
     assert all(claim.measured is not None for claim in found)
 
 
@@ -217,6 +217,19 @@ def test_a_network_that_is_code_is_neither_shared_nor_run(shared, tmp_path):
     sign(shared)
     with pytest.raises(GratisError, match="code is not shared"):
         check(shared)
+
+
+def test_a_malformed_card_of_a_hub_is_one_line(filled):
+    card = filled.files[NAME]["README.md"].replace(b"| clean | ", b"| clean | about ")
+    manifest = json.loads(filled.files[NAME]["gratis.json"])
+    for content in (card, b"\xff" + card):
+        manifest["files"]["README.md"] = hashlib.sha256(content).hexdigest()
+        signed = {"README.md": content, "gratis.json": json.dumps(manifest).encode()}
+        filled.files[NAME] |= signed
+        for use in (gratis.load, local_folder):
+            with pytest.raises(GratisError, match=r"README\.md: ") as refused:
+                use(f"hub:{NAME}")
+            assert len(str(refused.value).splitlines()) == 1
 
 
 def refusal(target=f"hub:{NAME}"):

@@ -34,12 +34,21 @@ def push(
     private: Annotated[
         bool, typer.Option("--private", help="Make a new repository private.", metavar=NO_TYPE)
     ] = False,
+    images: Annotated[
+        bool,
+        typer.Option(
+            "--images",
+            help="Show validation images in the report: they become public.",
+            metavar=NO_TYPE,
+        ),
+    ] = False,
 ) -> None:
     """Share a measured run on the Hugging Face hub.
 
     It uploads the weights as safetensors, the recipe, the results, the class
     names, a model card made from the results, and the report. Folders of this
-    machine are left out. Log in first with: hf auth login
+    machine are left out, and so are your images: with --images the report shows
+    some validation images, and they become public. Log in first with: hf auth login
 
     The environment variable HF_ENDPOINT names another hub.
 
@@ -51,7 +60,7 @@ def push(
     """
     from gratis.run.sharing import push_run
 
-    typer.echo(push_run(run, name, licence, private))
+    typer.echo(push_run(run, name, licence, private, images))
 
 
 def verify(

@@ -1,5 +1,6 @@
 """The model card of a shared model, made from its results alone."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,13 +74,20 @@ def model_card(results: Results, facts: CardFacts) -> str:
 
 
 def claims(card: str) -> Mapping[str, float]:
-    """Return the accuracies in the table of a card, in percent, by metric."""
+    """Return the accuracies in the table of a card, in percent, by metric; NaN for other text."""
     found: dict[str, float] = {}
     for line in card.splitlines():
         cells = [cell.strip().replace("\\", "") for cell in line.strip("| ").split("|")]
         if len(cells) == 4 and cells[0] in METRIC_MEANINGS:
-            found[cells[0]] = float(cells[1])
+            found[cells[0]] = _number(cells[1])
     return found
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _table(row: Row) -> Table:

@@ -13,6 +13,7 @@ from gratis.model import Architecture
 from gratis.recipe import Recipe, read_recipe
 from gratis.report import CardFacts, claims, model_card
 from gratis.results import Results
+from gratis.run.agreement import refuse_other_settings
 from gratis.run.folder import SHARED_MANIFEST, WEIGHTS, RunFolder
 from gratis.settings import Line, Settings, validate
 
@@ -61,7 +62,8 @@ def check(folder: Path) -> Manifest:
 
     Raises:
         GratisError: a file is missing or differs from its checksum, the card does not say what the
-            results say, or loading the model would run other code.
+            results say, they were measured with other settings than the recipe has, or loading the
+            model would run other code.
     """
     if not is_shared(folder):
         raise file_error(folder, f"is no model that gratis shared (it has no {SHARED_MANIFEST})")
@@ -74,8 +76,10 @@ def check(folder: Path) -> Manifest:
             raise file_error(path, "is missing", _AGAIN)
         if file_digest(path) != manifest.files.get(file):
             raise file_error(path, f"differs from its checksum in {SHARED_MANIFEST}", _AGAIN)
-    refuse_code(read_recipe(folder / "recipe.yaml"), folder)
-    _check_card(folder, manifest)
+    recipe, results = read_recipe(folder / "recipe.yaml"), Results.read(folder / "results.json")
+    refuse_code(recipe, folder)
+    refuse_other_settings(folder, recipe, results, _AGAIN)
+    _check_card(folder, manifest, results)
     return manifest
 
 
@@ -91,15 +95,17 @@ def refuse_code(recipe: Recipe, folder: Path) -> None:
         raise file_error(folder, problem, "export it instead: gratis export RUN --to torch-export")
 
 
-def _check_card(folder: Path, manifest: Manifest) -> None:
+def _check_card(folder: Path, manifest: Manifest, results: Results) -> None:
     """Compare the card with the results, from which it is made."""
-    results, path = Results.read(folder / "results.json"), folder / CARD
-    card = path.read_text(encoding="utf-8")
+    path = folder / CARD
+    card = _read_card(path)
     said = claims(card)
     wrong = [
         metric
         for metric, percent in said.items()
-        if (value := getattr(results, metric)) is None or abs(100 * value - percent) > _ROUNDING
+        if (value := getattr(results, metric)) is None
+        # What is no number is never near.
+        or not abs(100 * value - percent) <= _ROUNDING
     ]
     if wrong or "clean" not in said:
         raise file_error(
@@ -108,6 +114,14 @@ def _check_card(folder: Path, manifest: Manifest) -> None:
     # Cards of other versions have other words.
     if manifest.version == version("gratis") and card != _card(folder, manifest):
         raise file_error(path, "is not the card that results.json makes", _AGAIN)
+
+
+def _read_card(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        problem = f"cannot be read (byte {error.start} is not UTF-8)"
+        raise file_error(path, problem, _AGAIN) from error
 
 
 def _card(folder: Path, manifest: Manifest) -> str:

@@ -24,12 +24,19 @@ from gratis.model import (
 )
 from gratis.results import WeightsFile
 from gratis.run.folder import RunFolder
-from gratis.run.hub import local_folder
+from gratis.run.hub import PREFIX, local_folder
 from gratis.run.loading import load_classifier
 from gratis.run.plan import EvaluationPlan
 from gratis.torch_state import isolated
 
 Kind = Literal["run", "timm", "onnx", "function"]
+
+
+def base_name(target: str) -> str:
+    """Return a model's name without the folders of this machine; names on a hub stay whole."""
+    if target.startswith((PREFIX, "hf-hub:")):
+        return target
+    return Path(target.removeprefix("local-dir:")).name or "model"
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class ModelSource:
     @property
     def name(self) -> str:
         """The name of the model, which is also the name of a folder."""
-        stem = Path(self.target).stem if self.kind == "onnx" else self.target
+        stem = Path(self.target).stem if self.kind == "onnx" else base_name(self.target)
         # A name of dots is another folder.
         return re.sub(r"[^\w.-]+", "-", stem).strip(".") or "model"
 

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from gratis.errors import file_error
 from gratis.results import METRICS, Results, wilson
+from gratis.run.agreement import refuse_other_settings
 from gratis.run.evaluation import evaluate_run
 from gratis.run.external import evaluate_source
 from gratis.run.folder import RunFolder
@@ -62,7 +63,8 @@ def verify(
         Every claimed accuracy.
 
     Raises:
-        GratisError: a file is not intact, the data cannot be read or is not that of the recipe, or
+        GratisError: a file is not intact, the results are those of other settings than the recipe
+            has, the data cannot be read or is not that of the recipe, or
             there are no results.
     """
     folder = local_folder(target)
@@ -71,6 +73,9 @@ def verify(
     claimed = RunFolder(folder).results()
     if claimed is None:
         raise file_error(folder, "claims nothing: it has no results.json")
+    if not is_shared(folder):
+        again = f"measure it again: gratis evaluate {folder}"
+        refuse_other_settings(folder, RunFolder(folder).recipe(), claimed, again)
     with TemporaryDirectory() as temporary:
         out = Path(temporary) / "evaluation"
         if data:

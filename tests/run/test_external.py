@@ -225,7 +225,7 @@ def test_functions_that_give_no_model_are_refused(theirs, target, message):
 @pytest.mark.parametrize(
     ("target", "weights", "kind", "name"),
     [
-        ("runs/free", None, "run", "runs-free"),
+        ("runs/free", None, "run", "free"),
         ("a/b.onnx", None, "onnx", "b"),
         ("package.module:function", None, "function", "package.module-function"),
         ("resnet18.a1_in1k", Path("w"), "timm", "resnet18.a1_in1k"),

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import TensorDataset
 
 import gratis
 from gratis.data import Dataset, Split
+from gratis.data.arrays import split_from_batches
 from gratis.errors import GratisError
 
 IMAGES = np.arange(6 * 4 * 4 * 3, dtype=np.uint8).reshape(6, 4, 4, 3)
@@ -57,3 +59,29 @@ def test_a_path_as_data_is_refused_with_what_to_write(tmp_path):
         gratis.evaluate(net, tmp_path)
     with pytest.raises(GratisError, match="data is a path; write 'csv:"):
         gratis.evaluate(net, tmp_path / "list.csv")
+
+
+def test_a_data_set_of_torch_leaves_the_callers_random_numbers():
+    items = TensorDataset(torch.rand(5, 3, 4, 4), torch.arange(5))
+    before = torch.get_rng_state()
+    assert len(split_from_batches(items)) == 5
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_images_of_several_sizes_in_a_data_set_of_torch_are_named():
+    items = [(torch.rand(3, side, side), 0) for side in (4, 5)]
+    with pytest.raises(GratisError, match=r"data: does not give .* as tensors .*equal size"):
+        split_from_batches(Items(items))
+
+
+class Items(torch.utils.data.Dataset):
+    """A data set of torch with the items of a list."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from gratis.errors import GratisError
-from gratis.model import Onnx
+from gratis.model import Onnx, onnx_file
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -126,6 +126,24 @@ def test_external_weights_are_part_of_the_digest(tmp_path, images):
     assert str(first) != str(second)
     WEIGHT.tofile(tmp_path / "m.onnx.data")
     assert str(Onnx(path)) == str(first)
+
+
+@pytest.mark.parametrize("name", ["b.bin", "b" * 127, "b" * 128, "b" * 200])
+def test_every_file_of_external_weights_is_part_of_the_digest(tmp_path, name):
+    """Entries that follow each other closely, and names of any length."""
+    entries = [b"\x0a\x08location\x12" + varint(len(each)) + each.encode() for each in ("a", name)]
+    path = tmp_path / "m.onnx"
+    path.write_bytes(b"\x1a".join(entries))
+    digests = set()
+    for changed in (None, "a", name):
+        if changed is not None:
+            (tmp_path / changed).write_text("weights")
+        digests.add(onnx_file._digest(path))
+    assert len(digests) == 3
+
+
+def varint(number):
+    return bytes([number]) if number < 128 else bytes([number % 128 + 128, number // 128])
 
 
 @pytest.mark.parametrize("sparse", [False, True])

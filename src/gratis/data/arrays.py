@@ -49,13 +49,16 @@ def split_from_batches(batches: Iterable[Any]) -> Split:
     Raises:
         GratisError: an item is something else, or as :func:`split_from_arrays`.
     """
-    loader = DataLoader(batches, _BATCH) if isinstance(batches, TorchDataset) else batches
+    loader = batches
+    if isinstance(batches, TorchDataset):
+        # With a generator of its own: a loader draws a seed even where it does not shuffle.
+        loader = DataLoader(batches, _BATCH, generator=torch.Generator("cpu"))
     splits = []
     try:
         for item in loader:
             images, labels = item
             splits.append(split_from_arrays(images, labels))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         problem = printable(str(error).partition("\n")[0])
         raise GratisError(
             f"data: does not give (images, labels) as tensors ({problem}); convert images with "

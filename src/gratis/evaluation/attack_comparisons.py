@@ -61,7 +61,7 @@ def noise(evidence: Evidence) -> Check:
         rule=f"fails if noise fools more images than PGD, p < {P_VALUE:g} in a paired test, or as "
         f"many where significantly more than {ODD:.0%} are fooled by noise and survive PGD; PGD "
         "starts from noise",
-        advice=f"{MASKED} without gradients (Square, in the suites autoattack and full)",
+        advice=f"{MASKED} without gradients (Square, in the suites standard, autoattack and full)",
         images=evidence.correct,
     )
 

@@ -136,8 +136,8 @@ def directional_derivatives(evidence: Evidence) -> Check | None:
         rule=f"fails if finite differences of the margin loss along {DIRECTIONS} random directions "
         f"have a correlation below {_AGREEMENT:g} with what the gradient predicts",
         advice="the model returns a gradient that is not that of its loss, so no attack that "
-        "follows it counts; attack without gradients (Square, in the suites autoattack and full), "
-        "or remove what changes the gradient",
+        "follows it counts; attack without gradients (Square, in the suites standard, autoattack "
+        "and full), or remove what changes the gradient",
         images=evidence.correct,
     )
 

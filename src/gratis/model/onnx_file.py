@@ -24,8 +24,8 @@ _TYPES: dict[str, Any] = {
     "tensor(uint8)": np.uint8,
 }
 _CHANNELS = 3
-# An entry of external data in ONNX's protocol buffers: its key, and a text shorter than 128 bytes.
-_LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])(.{1,127})", re.DOTALL)
+# What comes before the name of a file of external weights in ONNX's protocol buffers.
+_LOCATION = re.compile(rb"\x0a\x08location\x12")
 
 
 class Onnx(nn.Module):
@@ -134,12 +134,19 @@ def _other_input(path: Path, shape: list[Any]) -> GratisError:
 def _digest(path: Path) -> str:
     """Return the digest of a file together with the files of its external weights."""
     content = path.read_bytes()
-    named = {
-        match[2][: match[1][0]].decode(errors="replace") for match in _LOCATION.finditer(content)
-    }
+    named = {_text(content, match.end()) for match in _LOCATION.finditer(content)}
     parts = [hashlib.sha256(content).hexdigest()]
     for name in sorted(named):
         # onnxruntime has refused files in other folders.
         beside = path.parent / name
         parts.append(f"{name} {file_digest(beside) if beside.is_file() else 'missing'}")
     return digest(parts)
+
+
+def _text(content: bytes, start: int) -> str:
+    """Return the text at ``start``: its length in one byte, or in two from 128 bytes on."""
+    length, more = content[start : start + 2].ljust(2, b"\0")
+    start += 1
+    if length >= 128:
+        length, start = length - 128 + 128 * more, start + 1
+    return content[start : start + length].decode(errors="replace")

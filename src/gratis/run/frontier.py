@@ -73,8 +73,10 @@ def choose_model(folder: RunFolder, dataset: Dataset, natural: State, identity: 
         points=points,
         chosen=best.alpha,
     )
-    # Earlier results may be those of another choice.
+    # Earlier results may be those of another choice, and after a kill the frontier must not stand
+    # beside the weights of another one.
     folder.results_file.unlink(missing_ok=True)
+    folder.chosen.unlink(missing_ok=True)
     found.write(folder.frontier_file)
     weights_file.write(folder.chosen, chosen, identity)
     logger.info(_summary(found))

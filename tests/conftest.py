@@ -1,5 +1,6 @@
 """Fixtures and settings that the tests of several packages share."""
 
+import logging
 import os
 import sys
 import tarfile
@@ -17,6 +18,16 @@ settings.load_profile("fixed")
 os.environ["OMP_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def messages():
+    """Leave the library's logger as it was: commands that run in this process set it."""
+    logger = logging.getLogger("gratis")
+    level, handlers = logger.level, list(logger.handlers)
+    yield
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")

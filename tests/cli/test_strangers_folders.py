@@ -16,8 +16,9 @@ import torch
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_tensors
 
+from gratis.errors import Interrupted
 from gratis.recipe import resolve
-from gratis.run import training
+from gratis.run import fitting, training
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
 
@@ -44,8 +45,8 @@ def unfinished(tmp_path_factory):
         yield lambda: next(left)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "stopping", stopping)
-        with pytest.raises(training.Interrupted):
+        patch.setattr(fitting, "stopping", stopping)
+        with pytest.raises(Interrupted):
             training.train(resolve("free", "digits", CHANGES), path)
     return path
 

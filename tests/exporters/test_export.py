@@ -110,7 +110,7 @@ def test_kinds_and_endings_agree():
 def test_the_command_says_where_it_wrote(within, paper_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, streams = within("export", paper_run.path, "--to", "state-dict", "--quiet")
-    assert code == 0 and streams.out == "in paper.safetensors\n"
+    assert code == 0 and streams.out == "paper.safetensors\n"
     code, streams = within("export", paper_run.path)
     assert code == 2 and "--to" in streams.err and len(streams.err.splitlines()) == 1
     code, streams = within("export", tmp_path, "--to", "onnx")

@@ -9,7 +9,14 @@ from torch import nn
 
 from gratis.digests import file_digest
 from gratis.errors import GratisError
-from gratis.model import Classifier, DenoiserSettings, HeadSettings, ModelSettings, load_start
+from gratis.model import (
+    Classifier,
+    DenoiserSettings,
+    HeadSettings,
+    ModelSettings,
+    load_start,
+    networks,
+)
 
 PETS = ("cat", "dog", "hamster")
 PLAIN = HeadSettings(layers=0, dropout=0.0)
@@ -179,6 +186,7 @@ def test_timms_own_weights_are_downloaded_and_a_class_layer_that_fits_is_kept(mo
         return network
 
     model = Classifier(ModelSettings(backbone="test_resnet", pretrained=True, head=PLAIN), 3)
+    monkeypatch.setattr(networks, "missing", lambda *_: None)
     monkeypatch.setattr(timm, "create_model", create_model)
     start = load_start(model, PETS)
     assert start.head_kept and start.sha256 is None and start.file == "test_resnet"
@@ -190,6 +198,7 @@ def test_weights_that_cannot_be_downloaded_are_an_error_with_a_remedy(monkeypatc
         raise ConnectionError("no route")
 
     model = Classifier(ModelSettings(backbone="test_resnet", pretrained=True), 3)
+    monkeypatch.setattr(networks, "missing", lambda *_: None)
     monkeypatch.setattr(timm, "create_model", create_model)
     with pytest.raises(GratisError) as caught:
         load_start(model, PETS)

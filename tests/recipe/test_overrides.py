@@ -80,7 +80,7 @@ def test_values_are_yaml():
     [
         (("epochs=3",), "epochs: unknown key"),
         (("train.epoch=3",), "train.epoch: unknown key; did you mean 'epochs'?"),
-        (("adversary.free.epsilon=-1",), "adversary.free.epsilon: must be at least 0 and at most"),
+        (("adversary.free.epsilon=-1",), "adversary.free.epsilon: must be at least 0, not -1"),
         (("adversary.free.epsilon=8",), "adversary.free.epsilon: must be at least 0 and at most"),
         (("evaluate.epsilon=-1",), "evaluate.epsilon: input should be greater than or equal to 0"),
         (("adversary.free.replays=0",), "replays: must be at least 1, not 0"),

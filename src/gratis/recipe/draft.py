@@ -54,7 +54,7 @@ class Draft:
             message = str(error)
             for present, written in self._renamed.items():
                 message = message.replace(present, written)
-            raise GratisError(message) from error
+            raise GratisError(*message.splitlines()) from error
 
     def _normalise(self, layer: Content, keep_null: bool = False) -> Content:
         content, renamed = normalise(layer, keep_null)

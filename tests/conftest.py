@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import tarfile
 from pathlib import Path
@@ -16,6 +17,12 @@ settings.load_profile("fixed")
 # The networks of the tests are too small for several threads, and the tests run in several
 # processes. Set before torch is imported; the commands that tests start inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# Background jobs and nohup ignore signals, and so would the commands that tests start.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, default)
 
 ROOT = Path(__file__).parents[1]
 

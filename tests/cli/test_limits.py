@@ -68,6 +68,7 @@ def test_a_limit_on_memory_is_one_line(more, needed, tmp_path):
             "out of memory",
         ),
         (RuntimeError("could not create a primitive"), "out of memory"),
+        (RuntimeError("could not execute a primitive"), "out of memory"),
         (RuntimeError("std::bad_alloc"), "out of memory"),
         (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "ulimit -v"),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), None),

@@ -28,6 +28,7 @@ _BY_TEXT = {
     # oneDNN's words where it gets no memory.
     "could not create a primitive": _MEMORY,
     "could not create a memory": _MEMORY,
+    "could not execute a primitive": _MEMORY,
     "can't start new thread": _PROCESSES,
     "resource temporarily unavailable": _PROCESSES,
 }

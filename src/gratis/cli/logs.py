@@ -1,5 +1,6 @@
 """Messages of the library on standard error, and the options that choose how many."""
 
+import contextlib
 import logging
 
 from gratis.errors import printable
@@ -15,7 +16,9 @@ class ConsoleHandler(logging.Handler):
         """Print a record."""
         # Not rich's own handler: it breaks long lines where the output is no terminal.
         # Strangers' names must not control the terminal.
-        console.print(printable(self.format(record)), markup=False, soft_wrap=True)
+        # A full disk or a closed terminal must not end training.
+        with contextlib.suppress(OSError):
+            console.print(printable(self.format(record)), markup=False, soft_wrap=True)
 
 
 def show_messages(level: int = logging.INFO) -> None:

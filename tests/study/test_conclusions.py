@@ -48,6 +48,10 @@ def test_what_was_not_measured_is_said(study, measured):
     assert word(study(), measured(a={"fgsm": LOW}, b={"fgsm": LOW})) == "not measured yet"
 
 
+def test_a_claim_of_which_a_part_was_not_measured_holds_in_part(study, measured):
+    assert word(study(), measured(a={"clean": LOW}, b={"clean": HIGH})) == "holds in part"
+
+
 @pytest.mark.parametrize(
     "b, expected", [((50.5, 51.4, 49.6), "holds"), (HIGH, "does not hold"), (NOISY, "not shown")]
 )

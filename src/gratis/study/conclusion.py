@@ -22,8 +22,9 @@ def conclude(claim: Claim, study: Study, results: StudyResults | None) -> Conclu
     """Return the conclusion on a claim.
 
     Each expectation is tested by the paired t-test over the seeds at p < 0.05. The claim holds if
-    all of them are found, and holds in part if some are. It does not hold if none is found and the
-    opposite of at least one is. Otherwise, and with one seed, it is not shown.
+    all of them are found, and holds in part if some are while others were not, or not measured. It
+    does not hold if none is found and the opposite of at least one is. Otherwise, and with one
+    seed, it is not shown.
     """
     if results is None:
         return Conclusion("not measured yet", "")
@@ -36,7 +37,10 @@ def conclude(claim: Claim, study: Study, results: StudyResults | None) -> Conclu
         f"{_in_words(e, line, study)}, {finding}"
         for (e, line), finding in zip(measured, findings, strict=True)
     ]
-    return Conclusion(_word(findings), "; ".join(parts))
+    word = _word(findings)
+    if word == "holds" and len(measured) < len(tested):
+        word = "holds in part"
+    return Conclusion(word, "; ".join(parts))
 
 
 def _word(findings: list[_Finding]) -> Word:

@@ -15,7 +15,7 @@ from benchmarks.script_loop import find_tiny_imagenet
 from benchmarks.suite import COMPARISONS, chosen
 from benchmarks.tables import table
 from benchmarks.worker import WorkerError
-from gratis.files import write_json
+from gratis.json_files import write_json
 
 DESCRIPTION = """\
 Measure the cost of training beside the bare arithmetic and beside other libraries.

@@ -30,6 +30,7 @@ from gratis.objective import Objective
 from gratis.packaged import profile_names, profile_path, recipe_names, recipe_path
 from gratis.recipe import Recipe, load_profile, read_recipe, resolve
 from gratis.training import checkpoint, checkpoint_file
+from gratis.training.position import Position
 from gratis.training.step import TrainState
 from gratis.validation_sets import build, load
 from gratis.yaml_files import dump_yaml, read_yaml
@@ -193,7 +194,7 @@ def _train_state() -> TrainState:
 def _checkpoint() -> tuple[bytes, checkpoint_file.Tensors, checkpoint_file.Metadata]:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "checkpoint.safetensors"
-        position = checkpoint.Position(finished=True, images=3)
+        position = Position(finished=True, images=3)
         checkpoint.save(path, _train_state(), position, {"steps": torch.tensor(1)}, IDENTITY)
         return path.read_bytes(), *checkpoint_file.read(path)
 

@@ -28,7 +28,8 @@ from typing import Any
 import torch
 
 import gratis
-from gratis.files import make_folder, write_json, write_text
+from gratis.files import make_folder, write_text
+from gratis.json_files import write_json
 from gratis.recipe import Recipe, resolve
 from gratis.report.table import Cell, Table, TableRow, markdown_table
 from gratis.results import Results, mean_and_std

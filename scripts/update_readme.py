@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
-from gratis.files import write_json
+from gratis.json_files import write_json
 from gratis.recipe import parse_recipe
 from gratis.report import (
     Comparison,

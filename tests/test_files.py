@@ -10,15 +10,9 @@ from pathlib import Path
 import pytest
 
 from gratis.errors import GratisError
-from gratis.files import (
-    atomic_file,
-    atomic_folder,
-    locked,
-    make_folder,
-    read_json,
-    write_json,
-    write_text,
-)
+from gratis.files import atomic_file, atomic_folder, make_folder, write_text
+from gratis.json_files import read_json, write_json
+from gratis.locks import locked
 
 
 def names_in(folder: Path) -> list[str]:
@@ -194,7 +188,8 @@ def test_a_folder_that_another_process_created_meanwhile_is_kept(tmp_path):
 
 def killed_while(body, folder):
     """Run ``body`` in another process, which then kills itself."""
-    source = f"import os, signal\nfrom pathlib import Path\nfrom gratis.files import *\n{body}\n"
+    source = "import os, signal\nfrom pathlib import Path\nfrom gratis.files import *\n"
+    source += f"from gratis.locks import *\n{body}\n"
     source += "os.kill(os.getpid(), signal.SIGKILL)"
     process = subprocess.run([sys.executable, "-c", source], cwd=folder)
     assert process.returncode == -signal.SIGKILL

@@ -1,30 +1,19 @@
-"""Atomic files and folders, folder locks, and JSON files."""
+"""Atomic files and folders."""
 
-import errno
 import glob
-import json
-import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from gratis.errors import file_error
-from gratis.regular_files import read_limited, refuse_link, unwritable
+from gratis.regular_files import unwritable
 
-logger = logging.getLogger(__name__)
-
-LOCK = ".lock"
-# What systems report where a file system has no locks, as some network file systems.
-_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
-# Far above any file of gratis.
-_LARGEST_JSON, _DEEPEST_JSON = 16 * 2**20, 50
 # The suffix of the temporary folder in which a file or a folder is written.
 _FILE, _FOLDER = ".file.partial", ".partial"
 # What the temporary folder of a folder holds: the new folder, the old one, and the writer's lock.
@@ -145,6 +134,12 @@ def _recover(folder: Path) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove_temporary_files(folder: Path) -> None:
+    """Remove the temporary files in ``folder`` that killed processes left behind."""
+    for left in folder.glob(f".*{_FILE}"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def flush_folder(folder: Path) -> None:
     """Flush a folder to disk, so that renames in it survive a power failure."""
     # Not every system can open or flush folders.
@@ -154,49 +149,6 @@ def flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of ``folder`` while the block runs; the folder is created if it is missing.
-
-    Temporary files that killed processes left behind in it are removed first. If the folder is
-    empty at the end, it is removed.
-
-    Raises:
-        GratisError: another process holds the lock, or the folder cannot be written.
-    """
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    lock = FileLock(make_folder(folder) / LOCK)
-    refuse_link(folder / LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        problem = "another process is using this folder"
-        raise file_error(folder, problem, "wait for it, or choose another folder") from error
-    except NotImplementedError:
-        _warn_of_no_locks(folder)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise unwritable(folder / LOCK, error) from error
-        _warn_of_no_locks(folder)
-    try:
-        for left in folder.glob(f".*{_FILE}"):
-            shutil.rmtree(left, ignore_errors=True)
-        yield
-    finally:
-        with suppress(OSError):
-            if {path.name for path in folder.iterdir()} <= {LOCK}:
-                Path(lock.lock_file).unlink(missing_ok=True)
-                for path in missing:
-                    path.rmdir()
-        lock.release()
-
-
-def _warn_of_no_locks(folder: Path) -> None:
-    logger.warning(
-        f"{folder}: this file system has no locks; make sure that no other process uses the folder"
-    )
 
 
 def make_folder(path: Path) -> Path:
@@ -217,46 +169,3 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` atomically, as UTF-8."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write ``content`` to ``path`` atomically, as indented JSON."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def read_json(path: Path, remedy: str = "delete this file and run again") -> Any:
-    """Return the content of a JSON file; if it is damaged, the message ends with ``remedy``.
-
-    Raises:
-        GratisError: the file is missing, cannot be read, is not JSON, is nested more deeply than
-            any file of gratis, or has more than 16 MiB.
-    """
-    try:
-        content = json.loads(read_limited(path, _LARGEST_JSON))
-        if _depth(content) > _DEEPEST_JSON:
-            raise ValueError("nested too deeply")
-        return content
-    except FileNotFoundError as error:
-        raise file_error(path, "does not exist") from error
-    except PermissionError as error:
-        raise file_error(path, f"cannot be read ({error.strerror})", "make it readable") from error
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise file_error(path, f"is not readable JSON ({reason})", remedy) from error
-
-
-def _depth(content: object) -> int:
-    """Return how deeply JSON is nested, or one level more than is accepted."""
-    level, depth = [content], 0
-    while depth <= _DEEPEST_JSON:
-        level = [inner for each in level for inner in _inside(each)]
-        if not level:
-            break
-        depth += 1
-    return depth
-
-
-def _inside(content: object) -> Iterable[object]:
-    if isinstance(content, dict):
-        return content.values()
-    return content if isinstance(content, list) else ()

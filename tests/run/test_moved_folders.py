@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from gratis.errors import GratisError
-from gratis.files import locked
+from gratis.locks import locked
 from gratis.model.functions import from_function
 from gratis.recipe import resolve
 from gratis.run import RunFolder, evaluate_run, reproduce, resume, rows_of, train
@@ -44,16 +44,16 @@ def test_a_moved_reproduction_finds_its_sets_beside_it(tmp_path):
     before = json.loads((tmp_path / "out/runs/resnet18-seed0/results.json").read_text())
     (tmp_path / "out").rename(tmp_path / "moved")
     run = tmp_path / "moved" / "runs" / "resnet18-seed0"
-    assert RunFolder(run).sets() == tmp_path / "moved" / "perturbed"
+    assert RunFolder(run).sets_note.sets() == tmp_path / "moved" / "perturbed"
     assert evaluate_run(run).transfer == before["transfer"] is not None
     again = reproduce(baseline, rows, tmp_path / "moved", 1)
     assert [result.transfer for result in again] == [before["transfer"]]
     # Sets of another place stay named as they were.
     shutil.copytree(tmp_path / "moved" / "perturbed", tmp_path / "sets")
     evaluate_run(run, tmp_path / "sets")
-    assert RunFolder(run).sets() == tmp_path / "sets"
+    assert RunFolder(run).sets_note.sets() == tmp_path / "sets"
     run.rename(tmp_path / "alone")
-    assert RunFolder(tmp_path / "alone").sets() == tmp_path / "sets"
+    assert RunFolder(tmp_path / "alone").sets_note.sets() == tmp_path / "sets"
 
 
 def test_moved_data_is_named_anew(photos, tmp_path, monkeypatch):

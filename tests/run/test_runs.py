@@ -163,7 +163,7 @@ def test_changed_sets_are_measured_again(finished, measured, tmp_path):
     measured.clear()
     elsewhere = train(free, run, tmp_path / "sets")
     assert measured == [run]
-    assert RunFolder(run).sets() == tmp_path / "sets"
+    assert RunFolder(run).sets_note.sets() == tmp_path / "sets"
     build_sets(baseline, tmp_path / "sets")  # other sets in the same place
     assert train(free, run).pgd == elsewhere.pgd
     assert measured == [run] * 2

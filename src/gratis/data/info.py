@@ -7,7 +7,7 @@ from pydantic import AliasChoices, Field
 
 from gratis.data.dataset import Dataset
 from gratis.errors import printable
-from gratis.files import read_json, write_json
+from gratis.json_files import read_json, write_json
 from gratis.settings import Line, Settings, validate
 
 

@@ -23,7 +23,8 @@ from gratis.errors import file_error, printable
 from gratis.evaluation.evaluated_model import EvaluatedModel, Outcome
 from gratis.evaluation.model_state import model_state
 from gratis.evaluation.tasks import EvalTask
-from gratis.files import atomic_file, read_json, write_json
+from gratis.files import atomic_file
+from gratis.json_files import read_json, write_json
 from gratis.results import Check
 from gratis.results.arrays import load_arrays
 from gratis.settings import validate

@@ -21,7 +21,7 @@ from gratis.evaluation.further_attacks import further_attacks
 from gratis.evaluation.own_images import OwnImages
 from gratis.evaluation.sanity_checks import IMAGES, run_checks
 from gratis.evaluation.suites import CHECKED, EvaluateSettings, require_libraries, tasks_of
-from gratis.files import locked
+from gratis.locks import locked
 from gratis.progress import bar
 from gratis.results import Check
 from gratis.results.measurement import Measurement

@@ -11,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from gratis.errors import GratisError, file_error, printable
-from gratis.files import read_json
+from gratis.json_files import read_json
 from gratis.report.table import Cell, Table, TableRow
 from gratis.results import Results
 from gratis.yaml_files import read_yaml

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gratis.errors import GratisError
-from gratis.files import read_json
+from gratis.json_files import read_json
 from gratis.report.paired import Correct
 from gratis.report.rows import WORST
 from gratis.report.runs import Run, read_runs

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from gratis.files import make_folder, write_json, write_text
+from gratis.files import make_folder, write_text
+from gratis.json_files import write_json
 from gratis.report.results_csv import to_csv
 from gratis.report.rows import (
     EXPECTED,

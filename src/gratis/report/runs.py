@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from gratis.errors import file_error
-from gratis.files import read_json
+from gratis.json_files import read_json
 from gratis.report.log_lines import LogLine, read_log
 from gratis.report.rows import WORST
 from gratis.results import METRICS, Frontier, Measurement, Results, SampleImages, frontier

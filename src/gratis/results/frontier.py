@@ -5,7 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from gratis.files import read_json, write_text
+from gratis.files import write_text
+from gratis.json_files import read_json
 from gratis.results.expected import expected_accuracy
 from gratis.results.schema import Accuracy
 from gratis.settings import Settings, validate

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gratis.files import read_json, write_text
+from gratis.files import write_text
+from gratis.json_files import read_json
 from gratis.renames import present_names
 from gratis.results.overfitting import overfitted
 from gratis.results.task_settings import known_settings

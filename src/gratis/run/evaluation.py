@@ -69,10 +69,10 @@ def measure_run(path: Path, sets: Path | None = None, data_root: Path | None = N
     folder = RunFolder(path)
     recipe = folder.recipe()
     require_libraries(recipe.evaluate)
-    sets = sets or folder.sets()
+    sets = sets or folder.sets_note.sets()
     results = _measured(folder, recipe, sets, data_root, folder)
     if sets is not None:
-        folder.note_measured(sets)
+        folder.sets_note.write_measured(sets)
     return results
 
 
@@ -85,7 +85,7 @@ def _measure_beside(
     titled = requested.model_copy(
         update={"title": f"{requested.title} [{_difference(folder, requested)}]"}
     )
-    return _measured(folder, titled, sets or folder.sets(), data_root, target)
+    return _measured(folder, titled, sets or folder.sets_note.sets(), data_root, target)
 
 
 def _measured(
@@ -97,7 +97,7 @@ def _measured(
     loaded = load_sets(geometric, dataset, recipe.evaluate.epsilon, sets)
     if sets is not None and folder is target:
         # Noted only once they are known to fit.
-        folder.note_sets(sets)
+        folder.sets_note.write(sets)
     settings, seed = recipe.evaluate, recipe.seed
     device = Fabric(accelerator="auto", devices=1).device
     with isolated(device):
@@ -117,9 +117,9 @@ def _measured(
 def still_holds(results: Results, folder: RunFolder, sets: Path | None) -> bool:
     """Return whether results have the evaluation settings and the sets of the run."""
     settings = folder.recipe().evaluate.model_dump(mode="json", exclude_none=True)
-    sets = sets or folder.sets()
+    sets = sets or folder.sets_note.sets()
     return results.resolved.get("evaluate") == settings and (
-        sets is None or folder.measured_on(sets)
+        sets is None or folder.sets_note.measured_on(sets)
     )
 
 

@@ -1,21 +1,21 @@
 """The folder of one run and the files in it."""
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from gratis.data.info import DataInfo
-from gratis.digests import file_digest
 from gratis.errors import GratisError, file_error
-from gratis.files import locked, make_folder, read_json, write_json, write_text
+from gratis.files import make_folder, write_text
+from gratis.json_files import read_json, write_json
+from gratis.locks import locked
 from gratis.recipe import Recipe, read_recipe
 from gratis.regular_files import refuse_link, require_text
 from gratis.results import Frontier, Results, WeightsFile, frontier, sample_images
+from gratis.run.sets_note import SetsNote
 from gratis.settings import validate
 from gratis.training.identity import differences
-from gratis.validation_sets.manifest import MANIFEST
 
 # The weights of a shared model, and its list of files.
 WEIGHTS, SHARED_MANIFEST = "model.safetensors", "gratis.json"
@@ -56,7 +56,7 @@ class RunFolder:
         self.frontier_file = path / frontier.FILE
         self.frontier_cache = path / "frontier"
         self.chosen = path / "chosen.safetensors"
-        self._sets_file = path / "sets.json"
+        self.sets_note = SetsNote(path)
         self._start_file = path / "start.json"
 
     @contextmanager
@@ -100,63 +100,7 @@ class RunFolder:
         write_text(self.recipe_file, recipe.to_yaml())
         data.write(self.data_file)
         if sets is not None:
-            self.note_sets(sets)
-
-    def note_sets(self, sets: Path) -> None:
-        """Remember that the run is measured on ``sets``.
-
-        Raises:
-            GratisError: the note cannot be written.
-        """
-        if self.sets_noted() != sets.absolute():
-            write_json(self._sets_file, self._note(sets))
-
-    def note_measured(self, sets: Path) -> None:
-        """Remember that the results are those on ``sets`` as they are now.
-
-        Raises:
-            GratisError: the note cannot be written.
-        """
-        note = self._note(sets) | {"measured": file_digest(sets / MANIFEST)}
-        write_json(self._sets_file, note)
-
-    def _note(self, sets: Path) -> dict[str, str]:
-        """Return where ``sets`` are, also relative to the run: both may move together."""
-        relative = os.path.relpath(sets.resolve(), self.path.resolve())
-        return {"sets": str(sets.absolute()), "relative": relative}
-
-    def measured_on(self, sets: Path) -> bool:
-        """Return whether the results are those on ``sets`` as they are now.
-
-        Raises:
-            GratisError: the note of it is damaged.
-        """
-        manifest = sets / MANIFEST
-        return manifest.is_file() and self._noted("measured") == file_digest(manifest)
-
-    def sets(self) -> Path | None:
-        """Return the folder of perturbed sets that the run is measured on, if it has one.
-
-        Raises:
-            GratisError: the note of it is damaged, or the sets are gone.
-        """
-        found = self.sets_noted()
-        if found is not None and not found.is_dir():
-            raise file_error(found, "the run's perturbed sets are gone", "name others with --sets")
-        return found
-
-    def sets_noted(self) -> Path | None:
-        """Return where the run's perturbed sets are or were; ``None`` if it has none.
-
-        Raises:
-            GratisError: the note of it is damaged.
-        """
-        absolute, relative = self._noted("sets"), self._noted("relative")
-        if absolute is None or relative is None:
-            return None if absolute is None else Path(absolute)
-        # Those beside the run are its own, also where others lie at the place of before.
-        beside = Path(os.path.abspath(self.path.resolve() / relative))
-        return beside if (beside / MANIFEST).is_file() else Path(absolute)
+            self.sets_note.write(sets)
 
     def note_start_weights(self, start: WeightsFile) -> None:
         """Remember what the training of the run starts from.
@@ -175,14 +119,6 @@ class RunFolder:
         if not self._start_file.exists():
             return None
         return validate(WeightsFile, read_json(self._start_file), f"{self._start_file} (delete it)")
-
-    def _noted(self, key: str) -> str | None:
-        if not self._sets_file.exists():
-            return None
-        note = read_json(self._sets_file)
-        if not isinstance(note, dict) or not all(isinstance(v, str) for v in note.values()):
-            raise file_error(self._sets_file, "is damaged", "delete it")
-        return note.get(key)
 
     def recipe(self) -> Recipe:
         """Return the run's recipe.

@@ -12,7 +12,8 @@ from gratis.run.build import build_model
 from gratis.run.folder import RunFolder
 from gratis.torch_state import isolated
 from gratis.training import weights_file
-from gratis.training.checkpoint import Position, load_weights
+from gratis.training.checkpoint import load_weights
+from gratis.training.position import Position
 
 # The rows of a table share a data set: read it once.
 load_once = functools.lru_cache(maxsize=2)(load)

@@ -94,7 +94,11 @@ def _measure_given(
     wrapped = InferenceModel(model, dataset.classes, dataset.size)
     device = Fabric(accelerator="auto", devices=1).device
     plan = EvaluationPlan(
-        f"{recipe.name}-before", dataset, recipe.evaluate, recipe.seed, sets or folder.sets()
+        f"{recipe.name}-before",
+        dataset,
+        recipe.evaluate,
+        recipe.seed,
+        sets or folder.sets_note.sets(),
     )
     perturbed = load_sets(folder.geometric, dataset, plan.settings.epsilon, plan.sets)
     settings, seed = plan.settings, plan.seed

@@ -10,7 +10,7 @@ from gratis.data import Dataset
 from gratis.digests import digest
 from gratis.evaluation import EvaluateSettings
 from gratis.evaluation.evaluated_model import device_of
-from gratis.files import write_json
+from gratis.json_files import write_json
 from gratis.model import Classifier
 from gratis.recipe import Recipe
 from gratis.results import (
@@ -25,7 +25,7 @@ from gratis.run.flops import training_flops
 from gratis.run.folder import RunFolder
 from gratis.run.machine import commit, device_name, versions
 from gratis.run.plan import EvaluationPlan
-from gratis.training.checkpoint import Position
+from gratis.training.position import Position
 from gratis.validation_sets.manifest import weights_hash
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gratis.errors import GratisError
 from gratis.evaluation import require_libraries
-from gratis.files import locked
+from gratis.locks import locked
 from gratis.recipe import Recipe, choose_rows, is_file, resolve_rows
 from gratis.regular_files import refuse_link
 from gratis.results import Results

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from gratis.digests import file_digest
 from gratis.errors import GratisError, file_error
-from gratis.files import read_json, write_json
+from gratis.json_files import read_json, write_json
 from gratis.model import Architecture
 from gratis.recipe import Recipe, read_recipe
 from gratis.report import CardFacts, claims, model_card

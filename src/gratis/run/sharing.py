@@ -91,8 +91,8 @@ def _own_results(folder: RunFolder, recipe: Recipe) -> Results:
         raise file_error(path, "has no results", f"measure it: gratis evaluate {path}")
     again = f"measure it again: gratis evaluate {path}"
     refuse_other_settings(path, recipe, results, again)
-    sets = folder.sets_noted()
-    if sets is not None and sets.is_dir() and not folder.measured_on(sets):
+    sets = folder.sets_note.noted()
+    if sets is not None and sets.is_dir() and not folder.sets_note.measured_on(sets):
         raise file_error(path, "has results on other perturbed sets than it notes", again)
     return results
 

@@ -6,7 +6,8 @@ from typing import Annotated
 from pydantic import Field
 
 from gratis.errors import GratisError
-from gratis.files import read_json, write_text
+from gratis.files import write_text
+from gratis.json_files import read_json
 from gratis.report import Paired, over_seeds
 from gratis.settings import Line, Settings, validate
 from gratis.study.settings import Study

@@ -9,7 +9,8 @@ from lightning_fabric import Fabric
 from gratis.attacks import frozen
 from gratis.digests import digest
 from gratis.evaluation import require_libraries
-from gratis.files import locked, read_json, write_json
+from gratis.json_files import read_json, write_json
+from gratis.locks import locked
 from gratis.recipe import Recipe
 from gratis.report import header
 from gratis.results import METRICS, Results

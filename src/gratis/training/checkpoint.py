@@ -5,71 +5,25 @@ adversary's own.
 """
 
 import json
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Any
 
 import torch
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from gratis.errors import file_error
 from gratis.renames import present_path
-from gratis.settings import brief
 from gratis.training import checkpoint_file
 from gratis.training.checkpoint_file import exists as exists
-from gratis.training.divergence import Divergence, Rollback
+from gratis.training.divergence import Divergence
 from gratis.training.identity import Identity, differences
-from gratis.training.micro_batching import MicroBatching
+from gratis.training.position import Position, from_json, to_json, unknown_event
 from gratis.training.step import TrainState
-from gratis.training.time_budget import NewPlan
 
 FORMAT = "3"
 
-Count = Annotated[int, Field(ge=0)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Event: TypeAlias = Rollback | NewPlan | MicroBatching
 
-
-@dataclass
-class Position:
-    """How far a run has come.
-
-    Attributes:
-        passes: passes done.
-        batches: batches whose replays are all done.
-        replay: replays done of the next batch.
-        replays: replays of the next batch.
-        steps: steps done; a step is one replay.
-        images: the number of training images.
-        seconds: the time spent on steps.
-        saving: the time spent on saving the checkpoints before this one, in seconds.
-        elapsed: the wall time of all processes that trained this run, in seconds.
-        threads: the CPU threads of the process that saved this; 0 if unknown.
-        metrics_bytes: the length of ``metrics.jsonl`` at this position.
-        finished: whether the planned passes are done.
-        first_loss: the loss of the first step, before any update.
-        events: rollbacks, micro-batching and new plans so far, which the rest depends on.
-    """
-
-    passes: Amount = 0.0
-    batches: Count = 0
-    replay: Count = 0
-    replays: Count = 0
-    steps: Count = 0
-    images: Count = 0
-    seconds: Amount = 0.0
-    saving: Amount = 0.0
-    elapsed: Amount = 0.0
-    threads: Count = 0
-    metrics_bytes: Count = 0
-    finished: bool = False
-    first_loss: float | None = None
-    events: list[Event] = field(default_factory=list)
-
-
-_POSITION = TypeAdapter(Position)
 _IDENTITY = TypeAdapter(dict[str, str])
 
 
@@ -179,7 +133,7 @@ def save_weights(path: Path, module: nn.Module, position: Position, identity: Id
 def _metadata(position: Position, identity: Identity) -> dict[str, str]:
     return {
         "format": FORMAT,
-        "position": json.dumps(asdict(position)),
+        "position": to_json(position),
         "identity": json.dumps(dict(identity)),
     }
 
@@ -193,9 +147,9 @@ def _read(
     try:
         saved = _IDENTITY.validate_json(metadata["identity"])
         saved = {present_path(key): value for key, value in saved.items()}
-        position = _POSITION.validate_json(metadata["position"])
+        position = from_json(metadata["position"])
     except (KeyError, ValidationError) as error:
-        if kind := _unknown_event(metadata.get("position", "")):
+        if kind := unknown_event(metadata.get("position", "")):
             problem = f"has an event of another version of gratis ({kind!r})"
             raise file_error(path, problem, "continue with the version that wrote it") from error
         raise file_error(
@@ -212,16 +166,6 @@ def _read(
             path, f"contains numbers that are not finite ({name})", checkpoint_file.TRAIN_AGAIN
         )
     return tensors, position
-
-
-def _unknown_event(position: str) -> str | None:
-    """Return the kind of the first event that this version does not know, if there is one."""
-    known = {"rollback", "budget", "memory"}
-    with suppress(ValueError, AttributeError, TypeError, LookupError, RecursionError):
-        for event in json.loads(position)["events"]:
-            if isinstance(kind := event.get("kind"), str) and kind not in known:
-                return brief(kind).strip("'")
-    return None
 
 
 def _not_finite(tensors: dict[str, Tensor]) -> str | None:

@@ -22,6 +22,7 @@ from gratis.training.divergence import (
 from gratis.training.identity import Identity
 from gratis.training.monitor import OverfittingMonitor
 from gratis.training.pacing import Pacing
+from gratis.training.position import Event
 from gratis.training.rollback_points import RollbackPoints
 from gratis.training.save_policy import SavePolicy
 from gratis.training.time_budget import NewPlan
@@ -192,7 +193,7 @@ class _Fit:
         """Return the wall time of all processes that trained this run, in seconds."""
         return self._elapsed_before + time.monotonic() - self._started
 
-    def _record(self, event: checkpoint.Event) -> None:
+    def _record(self, event: Event) -> None:
         self._trainer.position.events.append(event)
         self._log.log_event(event)
 

@@ -13,6 +13,7 @@ from gratis.training.divergence import rate_factor, rollbacks
 from gratis.training.identity import Identity
 from gratis.training.metrics import Averages
 from gratis.training.micro_batching import MicroBatching, more_parts, parts_after, smallest_part
+from gratis.training.position import Position
 from gratis.training.settings import TrainSettings
 from gratis.training.step import TrainState, train_step
 from gratis.training.time_budget import Plan, plan_after
@@ -47,7 +48,7 @@ class Trainer:
         if settings.budget is not None:
             # Until the pace of the run gives the first plan.
             self.first_planned = math.inf
-        self.position = checkpoint.Position(images=batches.image_count)
+        self.position = Position(images=batches.image_count)
         self.averages = {"step": Averages(), "epoch": Averages()}
         self.scheduled: dict[str, float] = {}
         self._batch: Batch | None = None

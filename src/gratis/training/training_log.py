@@ -10,10 +10,10 @@ from typing import Any
 from gratis.errors import GratisError
 from gratis.progress import Bar
 from gratis.results import overfitted, pgd_fell
-from gratis.training.checkpoint import Event
 from gratis.training.divergence import Overfitting, refuse_divergence
 from gratis.training.metrics import JsonLinesLog
 from gratis.training.monitor import OverfittingMonitor
+from gratis.training.position import Event
 from gratis.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)

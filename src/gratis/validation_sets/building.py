@@ -13,7 +13,8 @@ from torch import nn
 from gratis.attacks import frozen
 from gratis.data.dataset import Split
 from gratis.digests import file_digest
-from gratis.files import atomic_folder, write_json
+from gratis.files import atomic_folder
+from gratis.json_files import write_json
 from gratis.progress import bar
 from gratis.validation_sets.geometric import Geometry, noisy
 from gratis.validation_sets.manifest import (

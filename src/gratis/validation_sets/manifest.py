@@ -9,7 +9,7 @@ from torch import nn
 from gratis.data.dataset import Split
 from gratis.digests import digest, tensors_digest
 from gratis.errors import GratisError, file_error
-from gratis.files import read_json
+from gratis.json_files import read_json
 from gratis.settings import Settings, validate
 from gratis.validation_sets.geometric import Geometry
 

@@ -66,6 +66,20 @@ def read_limited(path: Path, limit: int) -> bytes:
     return content
 
 
+def read_text(path: Path, limit: int, remedy: str) -> str:
+    """Return the text of a regular UTF-8 file of at most ``limit`` bytes, that a user names.
+
+    Raises:
+        GratisError: it cannot be read; the message ends with ``remedy``.
+    """
+    try:
+        return read_limited(path, limit).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise file_error(path, "cannot be read (it is not UTF-8)", "save it as UTF-8") from error
+    except OSError as error:
+        raise file_error(path, f"cannot be read ({error.strerror})", remedy) from error
+
+
 def open_to_change(path: Path) -> BinaryIO:
     """Open a regular file for reading and writing in place; it is created if it is missing.
 

@@ -7,8 +7,6 @@ import subprocess
 import sys
 import time
 
-import pytest
-
 # The smallest training that still goes through every part.
 SHORT = ["train.epochs=1", "train.batch_size=32", "evaluate.pgd_steps=2", "evaluate.images=40"]
 NARROW = ["model.channels=[8,8,8,8]", "model.head.width=16"]
@@ -20,31 +18,6 @@ def gratis(*arguments, **options):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"}
     options = {"capture_output": True, "text": True, "env": environment} | options
     return subprocess.run(command, check=False, timeout=300, **options)
-
-
-@pytest.fixture
-def works(within):
-    """Run a command within this process; return its output."""
-
-    def run(*arguments):
-        code, streams = within(*arguments)
-        assert code == 0, streams
-        return streams.out
-
-    return run
-
-
-@pytest.fixture
-def refused(within):
-    """Run a command within this process; return its one line of complaint."""
-
-    def run(*arguments):
-        code, streams = within(*arguments)
-        assert code == 2, streams
-        assert "Traceback" not in streams.err
-        return streams.err
-
-    return run
 
 
 def test_help_needs_no_torch():

@@ -1,11 +1,13 @@
 """Real signals, closed terminals and dead pipes: neither training nor measuring is lost."""
 
+import fcntl
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -78,19 +80,25 @@ def test_a_terminated_or_hung_up_run_is_saved(sent, start, tmp_path):
     assert "and saved; continue with: gratis resume run" in told and "Traceback" not in told
 
 
-def test_a_closed_terminal_saves(tmp_path):
-    """The terminal is gone when the message about the stop is printed."""
+def in_a_terminal(command, folder):
+    """Start a command in a terminal of its own; return the terminal's other end and the process."""
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        ["bash", "-c", f"exec {LONG}"],
-        cwd=tmp_path,
+        ["bash", "-c", command],
+        cwd=folder,
         start_new_session=True,
         stdin=follower,
         stdout=follower,
         stderr=follower,
-        preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(follower)
+    return leader, process
+
+
+def test_a_closed_terminal_saves(tmp_path):
+    """The terminal is gone when the message about the stop is printed."""
+    leader, process = in_a_terminal(f"exec {LONG}", tmp_path)
     try:
         while not (tmp_path / "run" / "metrics.jsonl").exists():
             os.read(leader, 1024)
@@ -104,17 +112,9 @@ def test_a_closed_terminal_saves(tmp_path):
 
 
 def test_a_run_under_nohup_survives_its_terminal(tmp_path):
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        ["bash", "-c", f"trap '' HUP; exec {SHORT}"],
-        cwd=tmp_path,
-        start_new_session=True,
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
-    )
-    os.close(follower)
+    leader, process = in_a_terminal(f"trap '' HUP; exec {SHORT}", tmp_path)
+    # Once the command has printed, its shell ignores the signal of a closed terminal.
+    os.read(leader, 1)
     os.close(leader)
     # Nothing can be printed. That is an error at the end, when everything is done.
     assert process.wait(240) in (0, 2)

@@ -41,27 +41,6 @@ def measured(tmp_path):
     return make
 
 
-@pytest.fixture
-def works(within):
-    def run(*arguments):
-        code, streams = within(*arguments)
-        assert code == 0, streams
-        return streams.out
-
-    return run
-
-
-@pytest.fixture
-def refused(within):
-    def run(*arguments):
-        code, streams = within(*arguments)
-        assert code == 2, streams
-        assert "Traceback" not in streams.err
-        return streams.err
-
-    return run
-
-
 def test_runs_of_every_state_are_listed(measured, works, tmp_path):
     correct = np.arange(100) < 30
     measured("free", correct)

@@ -10,6 +10,7 @@ from typing import Any
 
 from gratis.data.dataset import few
 from gratis.errors import file_error, printable
+from gratis.regular_files import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def read_class_names(path: Path) -> list[str]:
     Raises:
         GratisError: the file is missing, is something else, or names a class twice.
     """
-    text = _read(path)
+    text = read_text(path, _LARGEST, _REMEDY)
     try:
         names = _from_json(json.loads(text)) if text.lstrip()[:1] in ("[", "{") else _lines(text)
     except (ValueError, RecursionError) as error:
@@ -87,20 +88,6 @@ def read_class_names(path: Path) -> list[str]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise file_error(path, f"names {few(twice)} twice", "name every class once")
     return names
-
-
-def _read(path: Path) -> str:
-    try:
-        # To open a named pipe would block forever.
-        if not path.is_file():
-            raise OSError("it is missing, or is not a file")
-        if path.stat().st_size > _LARGEST:
-            raise OSError(f"it has more than {_LARGEST:,} bytes")
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "it is not UTF-8" if isinstance(error, ValueError) else error
-        problem = f"cannot be read ({getattr(error, 'strerror', None) or reason})"
-        raise file_error(path, problem, _REMEDY) from error
 
 
 def _lines(text: str) -> list[str]:

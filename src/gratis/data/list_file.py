@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from gratis.data.dataset import few
 from gratis.errors import file_error, printable
+from gratis.regular_files import read_text
 
 # The names of columns that are understood, in lower case and without spaces, _ and -.
 _FILE = ("file", "filename", "filepath", "path", "image", "imagefile", "imagename", "imagepath")
@@ -68,7 +69,7 @@ def read_rows(path: Path, columns: tuple[str, str] | None) -> list[Row]:
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """Return the cells of each line that is not empty, with its number."""
-    text = _read(path)
+    text = read_text(path, _LARGEST, "write --data csv:FILE")
     first = text.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=first.count)
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
@@ -76,21 +77,6 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
         return [(reader.line_num, cells) for cells in reader if any(c.strip() for c in cells)]
     except csv.Error as error:
         raise file_error(path, f"line {reader.line_num} is no CSV ({error})", _REMEDY) from error
-
-
-def _read(path: Path) -> str:
-    try:
-        # To open a named pipe would block forever.
-        if not path.is_file():
-            raise OSError("it is missing, or is not a file")
-        if path.stat().st_size > _LARGEST:
-            raise OSError(f"it has more than {_LARGEST:,} bytes")
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise file_error(path, "cannot be read (it is not UTF-8)", "save it as UTF-8") from error
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror or error})"
-        raise file_error(path, problem, "write --data csv:FILE") from error
 
 
 def _column(path: Path, header: Sequence[str], what: str, columns: tuple[str, str] | None) -> int:

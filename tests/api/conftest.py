@@ -18,6 +18,12 @@ def labels():
     return torch.tensor(digits_models.digits().validation.labels)
 
 
+@pytest.fixture(scope="session")
+def tiny():
+    """Overrides for a network that is trained in seconds."""
+    return TINY
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run that was trained for a moment; look, and leave it as it is."""

@@ -206,6 +206,43 @@ def test_named_data_of_one_name_do_not_share_a_folder(run, tmp_path, monkeypatch
     assert len(list((tmp_path / "evaluations").iterdir())) == 1
 
 
+def test_other_settings_do_not_overwrite_results(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few = {"images": 20, "pgd_steps": 1, "suite": "paper"}
+    for images in (20, 10):
+        gratis.evaluate(run, "digits", **few | {"images": images})
+    found = [Results.read(file) for file in tmp_path.glob("evaluations/*/results.json")]
+    assert sorted(results.n for results in found) == [10, 20]
+
+
+def wide_images(folder: Path) -> str:
+    """Write images whose class a crop of the middle would cut off."""
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    for part, count in (("train", 30), ("val", 20)):
+        for label, name in enumerate(("left", "right", "both")):
+            (folder / part / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 90, (16, 48, 3), dtype=np.uint8)
+                pixels[:, :12] += np.uint8(150 * (label != 1))
+                pixels[:, 36:] += np.uint8(150 * (label != 0))
+                Image.fromarray(pixels).save(folder / part / name / f"{index}.png")
+    return f"folder:{folder}"
+
+
+def test_a_loaded_run_is_measured_as_the_run_on_named_data(tiny, tmp_path, monkeypatch):
+    """Images are read at the size and in the way of training."""
+    monkeypatch.chdir(tmp_path)
+    changes = [*tiny, "data.size=16", "data.resize=squash", "train.epochs=30", "evaluate.images=60"]
+    data = wide_images(tmp_path / "wide")
+    trained = gratis.train("resnet18", data=data, out=tmp_path / "run", overrides=changes)
+    expected = figures(Results.read(trained.results_file))
+    assert expected[0] > 0.5
+    assert figures(gratis.evaluate(trained, data)) == expected
+    assert figures(gratis.evaluate(gratis.load(trained), data)) == expected
+
+
 def test_results_print_as_one_line(run):
     shown = str(run.results())
     assert "\n" not in shown and "clean " in shown and "epsilon 38/255" in shown

@@ -22,6 +22,7 @@ from gratis.errors import GratisError, printable
 from gratis.evaluation import EvaluateSettings
 from gratis.evaluation.evaluated_model import ExampleFormat, device_of
 from gratis.evaluation.suites import Suite
+from gratis.model import InferenceModel
 from gratis.results import Results
 from gratis.run import (
     EvaluationPlan,
@@ -29,6 +30,7 @@ from gratis.run import (
     evaluate_run,
     evaluate_source,
     load_once,
+    refuse_other_classes,
 )
 from gratis.settings import override, validate
 
@@ -141,6 +143,14 @@ def evaluate(
     return evaluate_model(module, source.described(plan), folder)
 
 
+def _as_in_training(model: nn.Module) -> dict[str, Any]:
+    """Return the settings of data by which images are read as those that a run was trained on."""
+    if not isinstance(model, InferenceModel):
+        return {}
+    values = {"size": model.image_size, "resize": model.resize, "white": model.white}
+    return {key: value for key, value in values.items() if value is not None}
+
+
 def _dataset(
     data: Data | None, labels: Any, model: nn.Module, root: Path | None, skip_broken: bool
 ) -> Dataset:
@@ -150,12 +160,16 @@ def _dataset(
             "images and labels"
         )
     if labels is None and isinstance(data, str | DataSettings):
-        return load_once(validate(DataSettings, _named(data, root, skip_broken), "data"))
+        chosen = _as_in_training(model) | _named(data, root, skip_broken)
+        found = load_once(validate(DataSettings, chosen, "data"))
+        refuse_other_classes(model, found, type(model).__name__)
+        return found
     if root is not None or skip_broken:
         raise GratisError(
             "evaluate: data_root and skip_broken apply to named data only, such as 'folder:PATH'"
         )
     if labels is None and isinstance(data, Dataset):
+        refuse_other_classes(model, data, type(model).__name__)
         return data
     if isinstance(data, PathLike):
         kind = "csv" if str(data).endswith(".csv") else "folder"

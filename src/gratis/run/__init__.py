@@ -1,7 +1,7 @@
 """Workflows: train, harden, evaluate, reproduce."""
 
 from gratis.run.evaluation import evaluate_run, rescore_run
-from gratis.run.external import evaluate_model, evaluate_source
+from gratis.run.external import evaluate_model, evaluate_source, refuse_other_classes
 from gratis.run.folder import RunFolder
 from gratis.run.hardened_recipe import Adversary, Hardening, hardened_recipe
 from gratis.run.loading import load_classifier, load_once, load_run
@@ -30,6 +30,7 @@ __all__ = [
     "load_once",
     "load_run",
     "make_sets",
+    "refuse_other_classes",
     "reproduce",
     "rescore_run",
     "resume",

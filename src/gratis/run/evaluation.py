@@ -32,8 +32,8 @@ def evaluate_run(
     """Evaluate the run in the folder ``path`` on its own data.
 
     Without ``overrides`` and ``out`` the results become the run's own, ``results.json``. With
-    other settings they are written to a folder of their own below ``evaluations``, or to ``out``,
-    and the run's own results stay as they are.
+    other settings, or other sets than the run has, they are written to a folder of their own below
+    ``evaluations``, or to ``out``, and the run's own results stay as they are.
 
     Args:
         path: the folder of the run.
@@ -51,10 +51,13 @@ def evaluate_run(
     folder = RunFolder(path)
     recipe = folder.recipe()
     requested = with_evaluation(recipe, overrides)
-    if out is None and requested.evaluate == recipe.evaluate and not folder.shared:
+    noted = folder.sets_note.noted()
+    other_sets = sets is not None and noted is not None and sets.absolute() != noted
+    own = requested.evaluate == recipe.evaluate and not other_sets
+    if out is None and own and not folder.shared:
         with folder.locked():
             return measure_run(path, sets, data_root)
-    target = out or folder.evaluation_folder(_key(requested.evaluate))
+    target = out or folder.evaluation_folder(_key(requested.evaluate, sets if other_sets else None))
     if RunFolder(target).recipe_file.exists():
         raise RunFolder(target).occupied()
     make_folder(target)
@@ -123,9 +126,10 @@ def still_holds(results: Results, folder: RunFolder, sets: Path | None) -> bool:
     )
 
 
-def _key(settings: EvaluateSettings) -> str:
-    """Return a folder's name for an evaluation with these settings."""
-    return f"{settings.suite}-{digest([settings.model_dump_json()])[:8]}"
+def _key(settings: EvaluateSettings, sets: Path | None) -> str:
+    """Return a folder's name for an evaluation with these settings, on other sets if named."""
+    parts = [settings.model_dump_json(), *([] if sets is None else [str(sets.absolute())])]
+    return f"{settings.suite}-{digest(parts)[:8]}"
 
 
 def _difference(folder: RunFolder, requested: Recipe) -> str:

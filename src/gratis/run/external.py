@@ -9,7 +9,7 @@ from torch import nn
 
 from gratis.data import OWN_IMAGES, Dataset, DataSettings, to_float
 from gratis.digests import digest
-from gratis.errors import file_error
+from gratis.errors import GratisError
 from gratis.evaluation import EvaluateSettings, measure, require_libraries
 from gratis.evaluation.cache import CacheFolder
 from gratis.evaluation.evaluated_model import device_of
@@ -64,7 +64,7 @@ def evaluate_source(
         GratisError: the model or the data cannot be loaded, a run was trained on other classes,
             or as :func:`evaluate_model`.
     """
-    changes = [override("evaluate.suite", source.suite), *_sizes(source), *overrides]
+    changes = [override("evaluate.suite", source.suite), *_image_settings(source), *overrides]
     asked = resolve_settings(_Request, changes, f"evaluation of {source.target}")
     data = asked.data
     if data.name in OWN_IMAGES and data.size is None:
@@ -72,33 +72,33 @@ def evaluate_source(
         data = data.model_copy(update={"size": source.input_size})
     dataset = load_once(data)
     model = source.build(len(dataset.classes))
-    _refuse_other_classes(model, dataset, source.target)
+    refuse_other_classes(model, dataset, source.target)
     with isolated():
         model.to(Fabric(accelerator="auto", devices=1).device)
     plan = EvaluationPlan(source.name, dataset, asked.evaluate, asked.seed, sets)
     plan = source.described(plan)._replace(reuse=reuse)
-    return evaluate_model(model, plan, out or _default_folder(source, asked))
+    return evaluate_model(model, plan, out or _default_folder(source, asked, sets))
 
 
-def _default_folder(source: ModelSource, asked: _Request) -> Path:
-    """Return a folder that no other model, file of weights or data set has."""
-    weights = "" if source.weights is None else str(source.weights.absolute())
-    target = str(Path(source.target).absolute())
-    key = digest([target, weights, str(source.input_size), asked.data.model_dump_json()])
+def _default_folder(source: ModelSource, asked: _Request, sets: Path | None) -> Path:
+    """Return a folder that no other model, file of weights, data set or settings have."""
+    paths = (Path(source.target), source.weights, sets)
+    named = ["" if path is None else str(path.absolute()) for path in paths]
+    key = digest([*named, str(source.input_size), asked.model_dump_json()])
     return Path("evaluations", f"{source.name}-{asked.data.name}-{key[:8]}")
 
 
-def _sizes(source: ModelSource) -> list[str]:
-    """Return the size of the images that a run was trained on, as an override of the data's."""
-    if source.kind != "run":
-        return []
-    folder = RunFolder(source.folder)
-    # Its message tells what else a model may be.
-    folder.recipe()
-    return [override("data.size", folder.data().size)]
+def _image_settings(source: ModelSource) -> list[str]:
+    """Return how the images that a run was trained on were read, as overrides of the data's."""
+    return RunFolder(source.folder).image_settings() if source.kind == "run" else []
 
 
-def _refuse_other_classes(model: nn.Module, dataset: Dataset, target: str) -> None:
+def refuse_other_classes(model: nn.Module, dataset: Dataset, name: str) -> None:
+    """Refuse to measure a trained classifier on other classes than its own.
+
+    Raises:
+        GratisError: the names of the classes, or their order, differ.
+    """
     if not isinstance(model, InferenceModel) or model.classes == dataset.classes:
         return
     pairs = zip(model.classes, dataset.classes, strict=False)
@@ -108,10 +108,9 @@ def _refuse_other_classes(model: nn.Module, dataset: Dataset, target: str) -> No
         if first
         else f"{len(model.classes)} of them, where the data has {len(dataset.classes)}"
     )
-    raise file_error(
-        Path(target),
-        f"was trained on other classes ({differs})",
-        "name data with the classes that it was trained on",
+    raise GratisError(
+        f"{name}: was trained on other classes ({differs}); name data with the classes that it was "
+        "trained on"
     )
 
 

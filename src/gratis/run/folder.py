@@ -14,7 +14,7 @@ from gratis.recipe import Recipe, read_recipe
 from gratis.regular_files import refuse_link, require_text
 from gratis.results import Frontier, Results, WeightsFile, frontier, sample_images
 from gratis.run.sets_note import SetsNote
-from gratis.settings import validate
+from gratis.settings import override, validate
 from gratis.training.identity import differences
 
 # The weights of a shared model, and its list of files.
@@ -150,6 +150,16 @@ class RunFolder:
             GratisError: the file is missing or damaged.
         """
         return DataInfo.read(self.data_file)
+
+    def image_settings(self) -> list[str]:
+        """Return how the run's images are read, as overrides for the settings of other data.
+
+        Raises:
+            GratisError: this is no run folder.
+        """
+        data = self.recipe().data
+        values = {"size": self.data().size, "resize": data.resize, "white": data.white}
+        return [override(f"data.{key}", v) for key, v in values.items() if v is not None]
 
     def evaluation_folder(self, key: str) -> Path:
         """Return the folder for an evaluation with other settings.

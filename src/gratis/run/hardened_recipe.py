@@ -78,10 +78,9 @@ def _data(asked: Hardening) -> list[str]:
     source, size = asked.source, asked.source.input_size
     if is_run(source):
         folder = RunFolder(source.folder)
-        recipe = folder.recipe()
         if asked.data:
-            return [*asked.data, override("data.size", folder.data().size)]
-        own = recipe.data.model_dump(mode="json", exclude_none=True)
+            return [*folder.image_settings(), *asked.data]
+        own = folder.recipe().data.model_dump(mode="json", exclude_none=True)
         return [override(f"data.{key}", value) for key, value in own.items()]
     if not asked.data:
         raise GratisError("harden: name the data, such as --data folder:PATH")

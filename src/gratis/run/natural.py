@@ -77,8 +77,10 @@ def measure_natural(folder: RunFolder, recipe: Recipe, dataset: Dataset, sets: P
             with natural.locked():
                 measure_run(natural.path, sets)
         return
+    sets = sets or folder.sets_note.sets()
     settings = recipe.evaluate.model_dump(mode="json")
-    if found is None or found.resolved.get("evaluate") != settings:
+    unchanged = sets is None or natural.sets_note.measured_on(sets)
+    if found is None or found.resolved.get("evaluate") != settings or not unchanged:
         make_folder(natural.path)
         with natural.locked():
             _measure_given(folder, natural, dataset, sets)
@@ -91,15 +93,10 @@ def _measure_given(
     recipe = folder.recipe()
     model = build_model(recipe, dataset.classes)
     model.load_state_dict(natural_state(folder, recipe))
-    wrapped = InferenceModel(model, dataset.classes, dataset.size)
+    data = recipe.data
+    wrapped = InferenceModel(model, dataset.classes, dataset.size, data.resize, data.white)
     device = Fabric(accelerator="auto", devices=1).device
-    plan = EvaluationPlan(
-        f"{recipe.name}-before",
-        dataset,
-        recipe.evaluate,
-        recipe.seed,
-        sets or folder.sets_note.sets(),
-    )
+    plan = EvaluationPlan(f"{recipe.name}-before", dataset, recipe.evaluate, recipe.seed, sets)
     perturbed = load_sets(folder.geometric, dataset, plan.settings.epsilon, plan.sets)
     settings, seed = plan.settings, plan.seed
     with isolated(device):
@@ -110,3 +107,5 @@ def _measure_given(
         samples = sample_images(wrapped, dataset, perturbed, settings, seed, measured.index)
     samples.save(natural.sample_images)
     external_results(plan, wrapped, measured, device).write(natural.results_file)
+    if sets is not None:
+        natural.sets_note.write_measured(sets)

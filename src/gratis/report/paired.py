@@ -18,8 +18,8 @@ _EXPLAINED = {
     True: "Several seeds: ± is the standard deviation over the seeds, the brackets are the 95% "
     "interval of the mean, p is the paired t-test over the seeds: it is about the two recipes, on "
     "these images.",
-    False: "One seed: p is the exact McNemar test over the images. It is about this pair of "
-    "models, not about the two recipes: other seeds can differ by more.",
+    False: "One seed: no p. A test over the images is about one pair of models, not about the two "
+    "recipes: other seeds can differ by more. `gratis compare RUN RUN` makes that test.",
 }
 _COMPARED = (*METRICS, WORST)
 # Which images one run classifies correctly: a boolean array (n,) for every metric.
@@ -146,10 +146,9 @@ def as_p(p: float | None) -> str:
 
 
 def paired_cell(line: Paired) -> Cell:
-    """Return a cell with the difference, its spread and interval, and the p-value."""
-    spread = ""
-    if line.std is not None:
-        spread = f"±{line.std:.1f} [{line.low:+.1f}, {line.high:+.1f}]"
+    """Return a cell with the difference and, for several seeds, spread, interval and p-value."""
+    if line.std is None:
+        return Cell(f"{line.difference:+.1f}")
     # Numbers only, so that there is nothing to escape.
-    margin, p = Markup(spread), Markup(as_p(line.p))  # noqa: S704
-    return Cell(f"{line.difference:+.1f}", margin, p)
+    margin = Markup(f"±{line.std:.1f} [{line.low:+.1f}, {line.high:+.1f}]")  # noqa: S704
+    return Cell(f"{line.difference:+.1f}", margin, Markup(as_p(line.p)))  # noqa: S704

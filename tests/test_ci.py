@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, TOOLS = PYPROJECT["project"], PYPROJECT["tool"]
 
 
 def commands_of_section(title):
@@ -27,6 +28,11 @@ def test_hooks_are_the_checks_of_ci():
     assert [hook["entry"] for hook in local["hooks"]] == commands_of_section("lint")
     assert all(hook["language"] == "system" for hook in local["hooks"])
     assert all(hook["pass_filenames"] is False for hook in local["hooks"])
+
+
+def test_the_type_checker_reads_what_it_must_accept_and_refuse():
+    assert "uv run mypy" in commands_of_section("lint")
+    assert {"src", "tests/typed_use.py"} <= set(TOOLS["mypy"]["files"])
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
@@ -59,8 +65,7 @@ def test_classifiers_begin_at_the_oldest_python():
 
 
 def test_contributing_lists_the_packages_in_the_order_of_the_layers():
-    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
-    contracts = tool["importlinter"]["contracts"]
+    contracts = TOOLS["importlinter"]["contracts"]
     (contract,) = (one for one in contracts if one.get("containers") == ["gratis"])
     names = [name.strip() for layer in contract["layers"] for name in layer.split("|")]
     packages = [name for name in names if (ROOT / "src" / "gratis" / name).is_dir()]

@@ -248,21 +248,3 @@ def test_a_function_refuses_wrong_values_in_one_line(make, problem):
         make()
     assert problem in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.slow
-def test_the_type_checker_accepts_a_number_for_a_schedule(tmp_path):
-    api = pytest.importorskip("mypy.api")
-    code = tmp_path / "code.py"
-    code.write_text(
-        "from gratis.schedule import ScheduleLike, linear, warm_up\n"
-        "epsilon: ScheduleLike = 0.5\n"
-        "replays: ScheduleLike = 4\n"
-        "schedule: ScheduleLike = linear(0, 1, end=0.6)\n"
-        "rate = warm_up(0.1, 3)\n"
-        "wrong: ScheduleLike = 'growing'\n"
-    )
-    cache = f"--cache-dir={tmp_path / 'cache'}"
-    found, _, _ = api.run(["--strict", "--follow-imports=silent", cache, str(code)])
-    assert found.splitlines()[:-1] == [line for line in found.splitlines() if "code.py:6:" in line]
-    assert "Found 1 error" in found

@@ -22,7 +22,7 @@ from gratis.training import checkpoint_file
 
 RECIPE = ["contrastive-scheduled", "--profile", "tiny-imagenet-small"]
 # More epochs than it reaches, and a log line at every step.
-CHANGES = ["train.epochs=1000", "train.log_every=1"]
+CHANGES = ["train.epochs=1000", "train.log_every_steps=1"]
 
 
 def start(command: list[str]) -> "subprocess.Popen[bytes]":

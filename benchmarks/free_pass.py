@@ -38,7 +38,7 @@ NATURAL, GRADIENT, FREE = "natural", "natural with input gradient", "free"
 class InputGradient(Natural):
     """Natural training that also computes the gradient of the input, and ignores it."""
 
-    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
+    def perturb(self, model: Model, batch: Batch, t: float, micro_batches: int = 1) -> Tensor:
         """Return the views as a leaf tensor, which gets a gradient."""
         return batch.views.detach().requires_grad_()
 

@@ -43,7 +43,7 @@ RECIPES = {
 }
 EPOCHS = 6
 # A checkpoint every 0.1 s, so that many kills happen while one is written.
-OFTEN = ("train.checkpoint_minutes=0.0017", "train.log_every=1")
+OFTEN = ("train.checkpoint_every_minutes=0.0017", "train.log_every_steps=1")
 CLOCKS = {"images_per_second", "passes_per_second"}
 TRAINING, WRITING = "killed between checkpoints", "while writing one"
 RENAMING, AFTERWARDS = "between its renames", "while measuring (not counted)"

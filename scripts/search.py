@@ -120,7 +120,7 @@ def objective(args: argparse.Namespace, word: str) -> Callable[[optuna.Trial], f
 def recipe_of(args: argparse.Namespace, drawn: list[str]) -> Recipe:
     """Return the recipe with a trial's hyperparameters; the user's overrides come last."""
     # Measure the held-out images at the end of training only.
-    held_out = [f"train.held_out_per_class={HELD_OUT}", "train.monitor_every=1000000"]
+    held_out = [f"train.held_out_per_class={HELD_OUT}", "train.monitor_every_epochs=1000000"]
     root = f"data.root={json.dumps(str(args.data_root.absolute()))}"
     return resolve(args.recipe, args.profile, [*drawn, *held_out, root, *args.overrides])
 

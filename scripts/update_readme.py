@@ -29,7 +29,7 @@ from gratis.settings import validate
 
 ROOT = Path(__file__).parents[1]
 # What the comparisons of a table are.
-_ROWS = "Each row minus the row that it builds on"
+_ROWS = "Each row minus the row that it is compared with"
 RESULTS = ROOT / "docs" / "results"
 # The results that the README summarises.
 SUMMARISED = "three-seeds"
@@ -79,9 +79,9 @@ def comparisons() -> dict[Path, str]:
 
 
 def _compared(runs: Iterable[Results]) -> list[Comparison]:
-    """Return each row of several seeds compared with the row that it builds on."""
+    """Return each row of several seeds compared with the row that it names."""
     rows = {row.first.recipe: row for row in group(list(runs))}
-    pairs = [(row, rows.get(row.first.resolved.get("builds_on", ""))) for row in rows.values()]
+    pairs = [(row, rows.get(row.first.resolved.get("compare_with", ""))) for row in rows.values()]
     return [
         Comparison(row.first.title, base.first.title, _differences(row, base))
         for row, base in pairs

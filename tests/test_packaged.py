@@ -34,7 +34,7 @@ def test_every_file_has_a_name_and_every_name_a_file():
 @pytest.mark.parametrize(("folder", "first"), [("", "resnet18"), ("record", "record/natural")])
 def test_recipes_come_in_the_order_of_their_table(folder, first):
     names = recipe_names(folder)
-    rows = [read_yaml(recipe_path(name))["row"] for name in names]
+    rows = [read_yaml(recipe_path(name))["order"] for name in names]
     assert rows == sorted(set(rows))
     assert names[0] == first
 

@@ -76,7 +76,17 @@ PHRASES = {
     r"\bmay come again\b": "repeatable",
     r"\bof its own accord\b|\bof late\b": "plain English",
     r"adversary: \{?fgsm\b": "n_fgsm, fgsm_rs",
+    r"\bbuilds_on\b|\bversus:": "compare_with",
+    r"\b(?:monitor_every|log_every|checkpoint_minutes)\b": "the name with its unit",
+    r"\bharden\.adapt\b|\bin_parts\b": "natural_training, micro-batches",
 }
+OLD_KEYS = [
+    "builds_on",
+    "monitor_every(?!_)",
+    "log_every(?!_)",
+    "checkpoint_minutes",
+    r"harden\.adapt",
+]
 # Legitimate uses, which are removed before a file is checked.
 ALLOWED = {
     # PyTorch's names and words, and the name of a page.
@@ -88,8 +98,8 @@ ALLOWED = {
     # A footnote of published tables, and ordinary advice.
     "src/gratis/data/published.py": [r"unpack \{archive.name\} elsewhere"],
     # The old names that this release accepts.
-    "src/gratis/renames.py": [r"watch_every"],
-    "docs/recipes.md": [r"watch_every", r"adversary: \{?fgsm"],
+    "src/gratis/renames.py": [r"watch_every", *OLD_KEYS],
+    "docs/recipes.md": [r"watch_every", r"adversary: \{?fgsm", *OLD_KEYS],
 }
 
 

@@ -18,10 +18,10 @@ def recipe_names(folder: str | None = None) -> list[str]:
         folder: the folder with the recipes of one table, such as ``record``; ``""`` is the paper's
             table. Default: all tables, one after the other.
     """
-    rows = {name: read_yaml(path).get("row", 0) for name, path in _packaged("recipes").items()}
-    tables = {name: name.rpartition("/")[0] for name in rows}
-    wanted = [name for name in rows if folder is None or tables[name] == folder]
-    return sorted(wanted, key=lambda name: (tables[name], rows[name]))
+    order = {n: read_yaml(path).get("order", 0) for n, path in _packaged("recipes").items()}
+    tables = {name: name.rpartition("/")[0] for name in order}
+    wanted = [name for name in order if folder is None or tables[name] == folder]
+    return sorted(wanted, key=lambda name: (tables[name], order[name]))
 
 
 def row_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Names that recipes and profiles used before; they are accepted for one release."""
+"""Names that recipes, profiles and studies used before; they are accepted for one release."""
 
 import functools
 import logging
@@ -6,37 +6,62 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-# Recipes, rows of a table, and keys by their dotted path.
-RENAMED = {
+# Packaged recipes, and rows of a table.
+RECIPES = {
     "fast": "n-fgsm",
     "record/fast": "record/n-fgsm",
     "record-fast": "record-n-fgsm",
     "record/random-start": "record/fgsm-rs",
     "record-random-start": "record-fgsm-rs",
+}
+_TRAINING = {
+    "average": "ema_decay",
+    "checkpoint_minutes": "checkpoint_every_minutes",
+    "count": "epoch_unit",
+    "decay_all": "decay_norms_and_biases",
+    "held_out": "held_out_per_class",
+    "log_every": "log_every_steps",
+    "monitor_every": "monitor_every_epochs",
+    "watch_every": "monitor_every_epochs",
+}
+# Keys of recipes by their dotted path. An old name is below the present name of what holds it.
+KEYS = {
+    "row": "order",
+    "builds_on": "compare_with",
     "adversary.fgsm": "adversary.n_fgsm",
     "adversary.free.reset": "adversary.free.reset_delta",
-    "train.average": "train.ema_decay",
-    "train.count": "train.epoch_unit",
-    "train.decay_all": "train.decay_norms_and_biases",
-    "train.held_out": "train.held_out_per_class",
-    "train.watch_every": "train.monitor_every",
+    "harden.adapt": "harden.natural_training",
+    **{
+        f"{section}.{old}": f"{section}.{new}"
+        for section in ("train", "harden.natural_training")
+        for old, new in _TRAINING.items()
+    },
 }
 
 
-def current(name: str) -> str:
+def current(name: str, names: dict[str, str] = RECIPES) -> str:
     """Return the present name of ``name``, and log a warning if that is another one."""
-    new = RENAMED.get(name, name)
+    new = names.get(name, name)
     if new != name:
         warn_once(name, new)
     return new
 
 
+def with_current_keys(content: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """Return the content of a file with the keys in ``names`` renamed, and log a warning for each.
+
+    Nested keys stay. Of a key under both names, the present one counts.
+    """
+    renamed = {current(key, names): value for key, value in content.items() if key in names}
+    return renamed | {key: value for key, value in content.items() if key not in names}
+
+
 def present_path(path: str) -> str:
     """Return the present form of a key's dotted path in a stored file, without a warning."""
     parts = path.split(".")
-    for depth in range(2, len(parts) + 1):
+    for depth in range(1, len(parts) + 1):
         above = ".".join(parts[:depth])
-        parts[:depth] = RENAMED.get(above, above).split(".")
+        parts[:depth] = KEYS.get(above, above).split(".")
     return ".".join(parts)
 
 

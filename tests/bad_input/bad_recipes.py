@@ -38,7 +38,7 @@ def enormous(_: Workspace, path: Path) -> None:
 
 
 def tagged(workspace: Workspace, path: Path) -> None:
-    path.write_text(f"{VALID}row: !!python/object/apply:os.mkdir ['{workspace.canary}']\n")
+    path.write_text(f"{VALID}order: !!python/object/apply:os.mkdir ['{workspace.canary}']\n")
 
 
 def profile(title: str, content: str, *expected: str) -> Case:
@@ -101,7 +101,9 @@ CASES = [
     with_keys(
         "an unknown home folder", "data: {name: folder, root: ~nobody-here/x}\n", "~nobody-here"
     ),
-    profile("a profile with an unknown key", "title: t\nrow: {}\n", "sizes.yaml", "'rows'"),
+    profile(
+        "a profile with an unknown key", "title: t\nby_recipes: {}\n", "sizes.yaml", "'by_recipe'"
+    ),
     profile("a profile with an unknown row", "title: t\nleave_out: [fre]\n", "'fre'"),
     profile("a profile that renames a row to a path", "title: t\nall: {name: /tmp/x}\n", "name: "),
 ]

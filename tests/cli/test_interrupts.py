@@ -19,7 +19,9 @@ GRATIS = f"{sys.executable} -m gratis.cli"
 NARROW = "model.channels=[8,8,8,8] model.head.width=16 data.classes=3"
 MEASURED = "train.held_out_per_class=1 evaluate.images=20 evaluate.pgd_steps=1"
 # Minutes long, so that every signal meets it.
-LONG = f"{GRATIS} train free --out run {NARROW} {MEASURED} train.epochs=3000 train.log_every=5"
+LONG = (
+    f"{GRATIS} train free --out run {NARROW} {MEASURED} train.epochs=3000 train.log_every_steps=5"
+)
 SHORT = f"{GRATIS} train free --out run {NARROW} {MEASURED} train.epochs=1"
 
 

@@ -58,7 +58,7 @@ def test_a_function_in_parts_gives_the_same_result(parts, views):
         sizes.append(len(rows))
         return (rows + more) * labels.view(-1, 1, 1, 1)
 
-    found = batch.in_parts(parts, product, batch.views, 2 * batch.views)
+    found = batch.in_micro_batches(parts, product, batch.views, 2 * batch.views)
     assert torch.equal(found, 3 * batch.views * batch.view_labels.view(-1, 1, 1, 1))
     assert len(sizes) == parts
 

@@ -79,8 +79,8 @@ def test_several_values_make_a_row_of_each():
     rows = {row.name: row for row in resolve_rows("digits", ["adversary.pgd.steps=2,3,5"])}
     steps = {name: row.adversary.pgd.steps for name, row in rows.items() if row.adversary.pgd}
     assert steps["pgd@steps-2"] == 2 and steps["pgd@steps-5"] == 5 and "pgd" not in steps
-    assert [rows[f"pgd@steps-{n}"].builds_on for n in (2, 3, 5)] == [
-        plain["pgd"].builds_on,
+    assert [rows[f"pgd@steps-{n}"].compare_with for n in (2, 3, 5)] == [
+        plain["pgd"].compare_with,
         *["pgd@steps-2"] * 2,
     ]
     assert rows["pgd@steps-3"].title == f"{plain['pgd'].title}, steps 3"

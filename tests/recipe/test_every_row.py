@@ -52,7 +52,7 @@ def test_a_profile_adds_no_part_to_a_row(name, profile):
     assert (resized.model.denoiser is None) == (bare.model.denoiser is None)
     assert resized.model.backbone == bare.model.backbone
     assert resized.model.freeze_backbone == bare.model.freeze_backbone
-    assert (resized.name, resized.row, resized.title) == (bare.name, bare.row, bare.title)
+    assert (resized.name, resized.order, resized.title) == (bare.name, bare.order, bare.title)
     assert (resized.baseline, resized.reference) == (bare.baseline, bare.reference)
     assert (resized.paper, resized.seed) == (bare.paper, bare.seed)
 
@@ -95,10 +95,10 @@ def test_every_row_trains_at_the_same_epsilon(profile):
 @pytest.mark.parametrize("name", sorted(set(NAMES) - set(HARDEN)))
 def test_every_row_builds_on_one_that_comes_before_it(name):
     recipe = resolve(name)
-    assert (recipe.builds_on is None) == recipe.baseline
+    assert (recipe.compare_with is None) == recipe.baseline
     table = {row_name(each): each for each in recipe_names(name.rpartition("/")[0])}
-    if recipe.builds_on is not None:
-        assert resolve(table[recipe.builds_on]).row < recipe.row
+    if recipe.compare_with is not None:
+        assert resolve(table[recipe.compare_with]).order < recipe.order
 
 
 @every_profile

@@ -12,7 +12,7 @@ all:
   adversary: {free: {replays: 2}, pgd: {steps: 1}}
   objective: {contrastive: {weight: 9}}
   train: {epochs: 7, learning_rate: 0.5}
-rows:
+by_recipe:
   free: {train: {momentum: 0.5}, augment: {hue: 0}}
   resnet18: {augment: {hue: 0}, adversary: {n_fgsm: {}}}
 """
@@ -71,7 +71,7 @@ def test_a_profile_replaces_a_schedule_as_a_whole(own):
     [
         ("title: t\nal: {}", "al: unknown key; did you mean 'all'?"),
         ("all: {}", "title: field required"),
-        ("title: t\nrows: {free: 3}", "rows.free: input should be a valid dictionary"),
+        ("title: t\nby_recipe: {free: 3}", "by_recipe.free: input should be a valid dictionary"),
         ("title: t\nall: [1]", "all: input should be a valid dictionary"),
     ],
 )

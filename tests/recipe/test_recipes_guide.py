@@ -20,7 +20,7 @@ def snippets(language: str) -> list[str]:
 def test_the_guide_has_snippets_of_every_kind():
     found = [set(parse_value("guide", text)) for text in snippets("yaml")]
     assert any({"title", "adversary", "objective"} <= keys for keys in found)
-    assert any({"title", "all", "rows"} <= keys for keys in found)
+    assert any({"title", "all", "by_recipe"} <= keys for keys in found)
     assert len(snippets("sh")) == 2
     assert len(re.findall("^```", GUIDE.read_text(), re.MULTILINE)) == 2 * (len(found) + 2)
 
@@ -31,7 +31,7 @@ def test_every_snippet_of_the_guide_resolves(text, own):
     if "all" in content:
         profile = own(text)
         assert set(load_profile(profile).leave_out) <= set(recipe_names())
-        assert set(load_profile(profile).rows) <= set(recipe_names())
+        assert set(load_profile(profile).by_recipe) <= set(recipe_names())
         for name in recipe_names():
             assert resolve(name, profile) != resolve(name)
         return

@@ -43,7 +43,7 @@ def test_fgsm_in_a_recipe_is_n_fgsm(own, warned, adversary):
 
 def test_an_old_word_behaves_as_the_present_one(own):
     old = own(f"{ROW}adversary: {{fgsm: {{noise: 1, project: false}}}}\ntrain: {{watch_every: 3}}")
-    new = own(f"{ROW}adversary: {{n_fgsm: {{noise: 1}}}}\ntrain: {{monitor_every: 3}}")
+    new = own(f"{ROW}adversary: {{n_fgsm: {{noise: 1}}}}\ntrain: {{monitor_every_epochs: 3}}")
     assert resolve(old) == resolve(new)
     assert resolve(old, "digits") == resolve(new, "digits")
 
@@ -80,17 +80,17 @@ def test_a_profile_may_have_old_words_and_rows(own, warned):
     assert load_profile(profile).leave_out == ("n-fgsm",)
     assert "n-fgsm" not in [row.name for row in resolve_rows(profile)]
     assert resolve("n-fgsm", profile).adversary_settings.epsilon(0) == 1 / 255
-    assert resolve("n-fgsm", profile).train.monitor_every == 5
-    assert resolve("pgd", profile).train.monitor_every == 7
-    assert len(warned()) == 3
+    assert resolve("n-fgsm", profile).train.monitor_every_epochs == 5
+    assert resolve("pgd", profile).train.monitor_every_epochs == 7
+    assert len(warned()) == 4
 
 
 def test_overrides_may_have_old_words(warned):
     overrides = ["adversary.fgsm.epsilon=1/255", "train.watch_every=9"]
     recipe = resolve("n-fgsm", "digits", overrides)
     assert recipe.adversary_settings.epsilon(0) == 1 / 255
-    assert recipe.train.monitor_every == 9
-    assert with_overrides(resolve("n-fgsm"), overrides).train.monitor_every == 9
+    assert recipe.train.monitor_every_epochs == 9
+    assert with_overrides(resolve("n-fgsm"), overrides).train.monitor_every_epochs == 9
     word, _ = adversary_of(resolve("free", None, ["adversary=fgsm"]))
     assert word == "n_fgsm"
     assert len(warned()) == 2
@@ -106,7 +106,7 @@ def test_the_recipe_of_an_older_run_is_read(tmp_path, warned):
     path = tmp_path / "recipe.yaml"
     text = resolve("n-fgsm", "digits").to_yaml()
     old = text.replace("n_fgsm:", "fgsm:").replace("noise: 2.0", "noise: 2.0\n    project: false")
-    path.write_text(old.replace("monitor_every", "watch_every"), encoding="utf-8")
+    path.write_text(old.replace("monitor_every_epochs", "watch_every"), encoding="utf-8")
     assert "fgsm:\n" in old and "project" in old
     assert read_recipe(path) == resolve("n-fgsm", "digits")
     assert len(warned()) == 2
@@ -132,9 +132,23 @@ def test_a_packaged_recipe_is_found_by_its_old_name(warned, old, new):
     }
 
 
-def test_builds_on_may_name_a_row_by_its_old_name(own):
-    row = f"{ROW}adversary: natural\nbuilds_on: record-fast"
-    assert resolve(own(row)).builds_on == "record-n-fgsm"
+def test_keys_at_the_top_may_have_their_old_names(own, warned, refused):
+    recipe = resolve(own(f"{ROW}adversary: natural\nbuilds_on: record-fast\nrow: 3"))
+    assert (recipe.compare_with, recipe.order) == ("record-n-fgsm", 3)
+    assert len(warned()) == 3
+    assert "row: input should be" in refused(own(f"{ROW}adversary: natural\nrow: x"))
+
+
+def test_the_natural_training_of_an_older_hardened_run_is_read(warned):
+    train = {"log_every": 3, "checkpoint_minutes": 2, "monitor_every": 4}
+    content = {"name": "n", "title": "t", "adversary": "natural", "objective": "cross_entropy"}
+    old = parse_recipe(content | {"train": train, "harden": {"adapt": train}}, "here")
+    for settings in (old.train, old.harden.natural_training):
+        assert (settings.log_every_steps, settings.monitor_every_epochs) == (3, 4)
+        assert settings.checkpoint_every_minutes == 2
+    assert len(warned()) == 7
+    path = "harden.adapt.log_every"
+    assert renames.present_path(path) == "harden.natural_training.log_every_steps"
 
 
 def test_a_recipe_of_the_users_own_keeps_its_name(own, warned):
@@ -198,8 +212,10 @@ def test_stored_names_become_the_present_ones_without_a_warning(warned):
 
 def test_a_key_under_both_names_is_refused():
     content = {"name": "n", "title": "t", "adversary": "natural", "objective": "cross_entropy"}
-    with pytest.raises(GratisError, match=r"train\.watch_every is now called train\.monitor_every"):
-        parse_recipe(content | {"train": {"watch_every": 1, "monitor_every": 2}}, "here")
+    with pytest.raises(
+        GratisError, match=r"train\.watch_every is now called train\.monitor_every_epochs"
+    ):
+        parse_recipe(content | {"train": {"watch_every": 1, "monitor_every_epochs": 2}}, "here")
 
 
 def test_an_old_name_warns_once(warned):
@@ -212,4 +228,4 @@ def test_no_packaged_recipe_or_profile_has_an_old_name(warned):
     for name in recipe_names():
         resolve(name, "digits")
     assert not warned()
-    assert not set(recipe_names()) & set(renames.RENAMED)
+    assert not set(recipe_names()) & set(renames.RECIPES)

@@ -36,7 +36,7 @@ def test_keys_that_determine_the_weights_change_the_identity(change):
         "evaluate.epsilon=1/255",
         "title=other",
         "name=other",
-        "row=99",
+        "order=99",
     ],
 )
 def test_other_keys_leave_the_identity_alone(change):
@@ -51,8 +51,8 @@ def test_other_keys_leave_the_identity_alone(change):
         ("title=other", True),
         ("data.root=/other", True),
         ("evaluate.pgd_steps=3", True),
-        ("train.log_every=3", True),
-        ("builds_on=resnet18", True),
+        ("train.log_every_steps=3", True),
+        ("compare_with=resnet18", True),
         ("data.classes=3", False),
         ("seed=1", False),
         ("train.epochs=3", False),
@@ -76,7 +76,15 @@ def test_only_the_evaluation_of_a_trained_run_may_change():
 
 @pytest.mark.parametrize(
     "change",
-    ["train.epochs=1", "train.log_every=1", "seed=1", "title=t", "name=n", "data.root=/a", "row=3"],
+    [
+        "train.epochs=1",
+        "train.log_every_steps=1",
+        "seed=1",
+        "title=t",
+        "name=n",
+        "data.root=/a",
+        "order=3",
+    ],
 )
 def test_no_other_key_of_a_trained_run_may_change(change):
     with pytest.raises(GratisError, match=r"can only change evaluate\.\* keys"):

@@ -68,7 +68,7 @@ def test_markdown():
     assert "on the same images" in first and "One seed: no p." in first
     assert "seeds:" not in first
     assert text.endswith(
-        "| row | builds on | seeds | clean |\n| --- | --- | ---: | ---: |\n"
+        "| row | compared with | seeds | clean |\n| --- | --- | ---: | ---: |\n"
         "| Scheduled | Free | 1 | +60.0 |\n"
     )
     two = [correct(15), correct(17)], [correct(10), correct(10)]

@@ -14,9 +14,9 @@ def named(found):
 
 
 def test_the_runs_of_a_folder_are_in_the_tables_order(run_folder, tmp_path):
-    run_folder("late", resolved={"row": 10})
-    run_folder("early", seed=1, resolved={"row": 2})
-    run_folder("early", seed=0, resolved={"row": 2})
+    run_folder("late", resolved={"order": 10})
+    run_folder("early", seed=1, resolved={"order": 2})
+    run_folder("early", seed=0, resolved={"order": 2})
     found = read_runs([tmp_path / "out"])
     assert named(found) == [("early", 0), ("early", 1), ("late", 0)]
     assert [line.loss for line in found.runs[0].log] == [2]
@@ -161,12 +161,12 @@ def test_runs_of_one_recipe_are_one_row_only_if_they_differ_only_in_the_seed(run
 
 
 def test_images_are_those_of_the_most_robust_the_baseline_and_a_denoiser(run_folder, tmp_path):
-    run_folder("baseline", baseline=True, resolved={"row": 1})
-    run_folder("denoiser", resolved={"row": 2, "model": {"denoiser": {}}})
-    run_folder("second-denoiser", resolved={"row": 3, "model": {"denoiser": {}}})
+    run_folder("baseline", baseline=True, resolved={"order": 1})
+    run_folder("denoiser", resolved={"order": 2, "model": {"denoiser": {}}})
+    run_folder("second-denoiser", resolved={"order": 3, "model": {"denoiser": {}}})
     for seed in (1, 2):
-        run_folder("robust", seed, pgd=0.15, resolved={"row": 4})
-    run_folder("reference", pgd=0.19, reference=True, resolved={"row": 5})
+        run_folder("robust", seed, pgd=0.15, resolved={"order": 4})
+    run_folder("reference", pgd=0.19, reference=True, resolved={"order": 5})
     runs = read_runs([tmp_path / "out"]).runs
     chosen = [(run.results.recipe, run.results.seed) for run in choose(runs, [])]
     assert chosen == [("baseline", 0), ("denoiser", 0), ("robust", 1)]

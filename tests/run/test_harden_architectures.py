@@ -46,7 +46,7 @@ def test_a_model_of_this_kind_is_hardened(name, classes, tmp_path, monkeypatch):
     )
     (tmp_path / "net.safetensors").unlink()
     # A new class layer is trained naturally first.
-    assert (run.recipe().harden.adapt is None) == (classes == 10)
+    assert (run.recipe().harden.natural_training is None) == (classes == 10)
     images = torch.rand(3, 3, 8, 8)
     model = gratis.load(run)
     assert model(images).shape == (3, 10) and len(run.frontier().points) == 3

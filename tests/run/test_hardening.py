@@ -21,7 +21,12 @@ from gratis.run.interpolation import interpolate
 from gratis.training import checkpoint_file
 
 TINY = ["model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3"]
-SHORT = ["evaluate.images=30", "evaluate.pgd_steps=2", "train.batch_size=32", "train.log_every=1"]
+SHORT = [
+    "evaluate.images=30",
+    "evaluate.pgd_steps=2",
+    "train.batch_size=32",
+    "train.log_every_steps=1",
+]
 OPTIONS = {"budget": None, "epsilon": "26/255"}
 
 
@@ -79,7 +84,7 @@ def hardened_state(run):
 
 def test_a_model_whose_classes_fit_is_hardened_without_natural_training(natural, kept):
     recipe, results = kept.recipe(), kept.results()
-    assert recipe.harden.adapt is None and results.before is not None
+    assert recipe.harden.natural_training is None and results.before is not None
     before = kept.path / "natural" / "results.json"
     assert json.loads(before.read_text())["clean"] == results.before.clean
     start, _ = checkpoint_file.read(kept.start)

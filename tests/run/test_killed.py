@@ -15,7 +15,7 @@ from gratis.training import checkpoint_file
 ROW = ["contrastive-scheduled", "digits"]
 CHANGES = [
     *("model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3"),
-    *("train.epochs=3", "train.log_every=1", "train.checkpoint_minutes=0.0001"),
+    *("train.epochs=3", "train.log_every_steps=1", "train.checkpoint_every_minutes=0.0001"),
 ]
 VICTIM = f"""
 import torch

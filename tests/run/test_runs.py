@@ -226,7 +226,7 @@ def test_another_recipe_in_the_folder_is_refused(change, finished):
 
 def test_another_name_or_title_is_no_other_recipe(finished, measured):
     run, _ = finished
-    train(recipe("resnet18", "train.log_every=3"), run)
+    train(recipe("resnet18", "train.log_every_steps=3"), run)
     assert not measured
 
 

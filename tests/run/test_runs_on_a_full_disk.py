@@ -11,7 +11,7 @@ from gratis.training import checkpoint_file
 
 TINY = [
     *("model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3"),
-    *("train.epochs=2", "train.log_every=1", "evaluate.images=40", "evaluate.pgd_steps=1"),
+    *("train.epochs=2", "train.log_every_steps=1", "evaluate.images=40", "evaluate.pgd_steps=1"),
 ]
 # From less than the first file holds to more than all but the largest do.
 LIMITS = (0, 1000, 3000, 10_000, 60_000)

@@ -60,7 +60,7 @@ def test_epochs_are_a_factor_of_the_profile_or_the_override():
 
 def test_own_studies_are_read_and_wrong_ones_refused(tmp_path):
     own = tmp_path / "mine.yaml"
-    own.write_text("title: t\nrecipe: free\nvariants: {a: {}, b: {versus: c}}\n")
+    own.write_text("title: t\nrecipe: free\nvariants: {a: {}, b: {compare_with: c}}\n")
     with pytest.raises(GratisError, match=r"mine.yaml: no variant 'c'"):
         load_study(str(own))
     own.write_text("title: t\nrecipe: free\nmeasure: [gauss]\nvariants: {a: {}, b: {}}\n")
@@ -68,5 +68,7 @@ def test_own_studies_are_read_and_wrong_ones_refused(tmp_path):
         load_study(str(own))
     own.write_text("title: t\nrecipe: free\nvariants: {a: {}, b: {set: {train.epochs: 3}}}\n")
     assert load_study(str(own)).name == "mine"
+    own.write_text("title: t\nrecipe: free\nvariants: {a: {}, b: {}, c: {versus: b}}\n")
+    assert load_study(str(own)).control_of("c") == "b"
     with pytest.raises(GratisError, match="no study 'gama'; did you mean 'gamma'"):
         load_study("gama")

@@ -53,7 +53,7 @@ def recipe_of():
                     "batch_size": 8,
                     "learning_rate": 0.02,
                     "held_out_per_class": 0,
-                    "log_every": 3,
+                    "log_every_steps": 3,
                 }
                 | train,
             },

@@ -29,8 +29,8 @@ def diverge(monkeypatch):
     def change(when, loss):
         real = trainer_module.train_step
 
-        def step(train_state, batch, t, number, parts):
-            values = real(train_state, batch, t, number, parts)
+        def step(train_state, batch, t, number, micro_batches):
+            values = real(train_state, batch, t, number, micro_batches)
             if when(number, train_state.optimizer.param_groups[0]["lr"]):
                 values["loss"] = torch.tensor(loss)
             return values
@@ -89,9 +89,11 @@ def test_after_three_rollbacks_it_stops_and_keeps_the_last_good_checkpoint(
     assert len(lines(tmp_path, "rollback")) == 3
 
 
-@pytest.mark.parametrize("log_every", [2, 1000], ids=["logged", "between two lines"])
-def test_stopping_instead_says_how_to_continue(log_every, trainer_of, tmp_path):
-    trainer = trainer_of(learning_rate=1e25, epochs=2, log_every=log_every, on_divergence="stop")
+@pytest.mark.parametrize("log_every_steps", [2, 1000], ids=["logged", "between two lines"])
+def test_stopping_instead_says_how_to_continue(log_every_steps, trainer_of, tmp_path):
+    trainer = trainer_of(
+        learning_rate=1e25, epochs=2, log_every_steps=log_every_steps, on_divergence="stop"
+    )
     with pytest.raises(GratisError, match=r"no longer finite.*--on-divergence rollback.*rate"):
         fit(trainer, tmp_path, RUN)
     assert fit(trainer_of(epochs=2), tmp_path, RUN)
@@ -131,8 +133,8 @@ def test_weights_that_are_not_finite_never_replace_a_good_checkpoint(
     """The loss of a step is that before its update, which may make the weights not finite."""
     real = trainer_module.train_step
 
-    def step(train_state, batch, t, number, parts):
-        values = real(train_state, batch, t, number, parts)
+    def step(train_state, batch, t, number, micro_batches):
+        values = real(train_state, batch, t, number, micro_batches)
         if number == 4 and train_state.optimizer.param_groups[0]["lr"] == 0.02:
             with torch.no_grad():
                 next(train_state.module.parameters()).fill_(torch.inf)
@@ -140,11 +142,11 @@ def test_weights_that_are_not_finite_never_replace_a_good_checkpoint(
 
     monkeypatch.setattr(trainer_module, "train_step", step)
     left = iter([False] * 5)
-    stopped = trainer_of(epochs=3, log_every=1000)
+    stopped = trainer_of(epochs=3, log_every_steps=1000)
     with pytest.raises(Interrupted, match=r"stopped after epoch 0\.6 without saving, because"):
         fit(stopped, tmp_path, RUN, lambda: next(left, True))
     assert stopped.position.steps == 5
-    resumed = trainer_of(epochs=3, log_every=1000)
+    resumed = trainer_of(epochs=3, log_every_steps=1000)
     assert fit(resumed, tmp_path, RUN)
     (event,) = lines(tmp_path, "rollback")
     assert "finite" in event["reason"]
@@ -208,7 +210,7 @@ def test_overfitting_rolls_back_to_before_it_whatever_was_saved_since(
     trainer_of, fake_monitor, tmp_path
 ):
     """A checkpoint is saved at every line of the log, but the monitor runs once an epoch."""
-    often = {"log_every": 1, "checkpoint_minutes": 1e-9, "epochs": 4}
+    often = {"log_every_steps": 1, "checkpoint_every_minutes": 1e-9, "epochs": 4}
     trainer = trainer_of("free", on_overfitting="rollback", **often)
 
     class Monitor(fake_monitor):
@@ -223,7 +225,7 @@ def test_overfitting_rolls_back_to_before_it_whatever_was_saved_since(
 
 
 def test_a_loss_that_explodes_from_the_first_step_is_detected(trainer_of, tmp_path):
-    trainer = trainer_of(learning_rate=30, epochs=3, log_every=20)
+    trainer = trainer_of(learning_rate=30, epochs=3, log_every_steps=20)
     with pytest.raises(GratisError, match=r"exploded|finite"):
         fit(trainer, tmp_path, RUN)
 

@@ -84,7 +84,7 @@ def test_resuming_gives_the_same_weights_and_log(name, builder, tmp_path):
 
 
 def test_lines_after_the_checkpoint_are_dropped(builder, tmp_path):
-    build = builder(adversary="free", log_every=1)
+    build = builder(adversary="free", log_every_steps=1)
     run_to_the_end(build, tmp_path / "whole", [])
     folder = tmp_path / "killed"
     folder.mkdir()
@@ -96,7 +96,7 @@ def test_lines_after_the_checkpoint_are_dropped(builder, tmp_path):
 
 
 def test_a_lost_log_does_not_stop_the_run(builder, tmp_path):
-    build = builder(adversary="natural", log_every=1)
+    build = builder(adversary="natural", log_every_steps=1)
     fit(build()[0], tmp_path, {"run": "x"}, stop_after(3))
     (tmp_path / "metrics.jsonl").unlink()
     assert fit(build()[0], tmp_path, {"run": "x"})

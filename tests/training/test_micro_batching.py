@@ -13,7 +13,12 @@ from gratis.errors import GratisError
 from gratis.run.build import build_trainer
 from gratis.training.divergence import Rollback
 from gratis.training.fit import fit
-from gratis.training.micro_batching import MicroBatching, more_parts, parts_after, smallest_part
+from gratis.training.micro_batching import (
+    MicroBatching,
+    micro_batches_after,
+    more_micro_batches,
+    smallest_micro_batch,
+)
 from gratis.training.step import train_step
 
 RUN = {"run": "x"}
@@ -49,7 +54,7 @@ def without_batch_norm(train_state):
                 setattr(module, name, own)
     train_state.module.head.dropout = 0.0
     train_state.module.double().train()
-    assert smallest_part(train_state.module) == 1
+    assert smallest_micro_batch(train_state.module) == 1
 
 
 def trained(train_state, parts, sizes=(IMAGES, 5, IMAGES), views=1):
@@ -102,11 +107,11 @@ def same(first, second):
 
 @pytest.mark.parametrize("name", ADVERSARIES)
 def test_training_continues_in_parts(name, trainer_of, tmp_path, caplog):
-    trainer = SmallDevice(5).attach(trainer_of(name, epochs=2, log_every=1))
+    trainer = SmallDevice(5).attach(trainer_of(name, epochs=2, log_every_steps=1))
     assert fit(trainer, tmp_path, RUN)
     (event,) = trainer.position.events
     assert lines(tmp_path, "memory") == [asdict(event)]
-    assert (event.step, event.parts) == (0, 2)
+    assert (event.step, event.micro_batches) == (0, 2)
     assert caplog.text.count("out of memory: batches now go") == 1
     # One update per step for any number of parts, and the planned epochs.
     assert trainer.position.passes == pytest.approx(trainer.planned, abs=8 * trainer.cost)
@@ -151,7 +156,7 @@ def test_a_resumed_run_keeps_its_parts_bit_for_bit(trainer_of, tmp_path):
 
 
 def test_a_killed_run_does_not_run_out_of_memory_again(trainer_of, tmp_path):
-    trainer = SmallDevice(5).attach(trainer_of("free", epochs=2, log_every=1000))
+    trainer = SmallDevice(5).attach(trainer_of("free", epochs=2, log_every_steps=1000))
     step = trainer.step
 
     def killed():
@@ -162,14 +167,14 @@ def test_a_killed_run_does_not_run_out_of_memory_again(trainer_of, tmp_path):
     trainer.step = killed
     with pytest.raises(KeyboardInterrupt):
         fit(trainer, tmp_path, RUN)
-    resumed = trainer_of("free", epochs=2, log_every=1000)
+    resumed = trainer_of("free", epochs=2, log_every_steps=1000)
     resumed.restore(tmp_path / "checkpoint.safetensors", RUN)
     assert resumed.position.events == trainer.position.events
 
 
 def test_a_batch_that_never_fits_is_an_error(trainer_of, tmp_path):
     trainer = SmallDevice(0).attach(trainer_of("free", epochs=2))
-    with pytest.raises(GratisError, match=r"out of memory even with the batch in \d parts"):
+    with pytest.raises(GratisError, match=r"out of memory even with the batch in \d micro-batches"):
         fit(trainer, tmp_path, RUN)
 
 
@@ -205,9 +210,13 @@ def test_the_monitor_halves_its_batches(recipe_of, toy):
 
 
 def test_parts_double_up_to_the_most_possible():
-    assert [more_parts(1, 7), more_parts(2, 7), more_parts(4, 7)] == [2, 4, 7]
-    with pytest.raises(GratisError, match="in 7 parts"):
-        more_parts(7, 7)
-    assert parts_after([]) == 1
-    assert parts_after([MicroBatching(0, 0, 0, 2), Rollback(1, 0, 0, 0, "", 0.5)]) == 2
-    assert parts_after([MicroBatching(0, 0, 0, 2), MicroBatching(3, 0, 0, 4)]) == 4
+    assert [more_micro_batches(1, 7), more_micro_batches(2, 7), more_micro_batches(4, 7)] == [
+        2,
+        4,
+        7,
+    ]
+    with pytest.raises(GratisError, match="in 7 micro-batches"):
+        more_micro_batches(7, 7)
+    assert micro_batches_after([]) == 1
+    assert micro_batches_after([MicroBatching(0, 0, 0, 2), Rollback(1, 0, 0, 0, "", 0.5)]) == 2
+    assert micro_batches_after([MicroBatching(0, 0, 0, 2), MicroBatching(3, 0, 0, 4)]) == 4

@@ -224,7 +224,9 @@ SLOW = {
 
 @pytest.mark.parametrize("name", SLOW)
 def test_the_schedules_end_with_the_run(name, on, trainer_of, monitor_of, tmp_path):
-    trainer = trainer_of(learning_rate=FALLING, log_every=1, budget=20, monitor_every=2)
+    trainer = trainer_of(
+        learning_rate=FALLING, log_every_steps=1, budget=20, monitor_every_epochs=2
+    )
     machine = on(Machine(**SLOW[name]))
     assert fit_run(trainer, tmp_path, RUN, monitor=monitor_of(machine))
     assert machine.now == pytest.approx(20, abs=1)
@@ -247,7 +249,7 @@ def test_a_resumed_run_keeps_its_plans(stop, on, trainer_of, monitor_of, tmp_pat
         (tmp_path / name).mkdir()
         clock = on(Machine(**machine))
         left = iter([False] * stop) if name == "parts" else iter([])
-        trainer = trainer_of(learning_rate=FALLING, log_every=1, budget=20)
+        trainer = trainer_of(learning_rate=FALLING, log_every_steps=1, budget=20)
         fit_run(
             trainer,
             tmp_path / name,
@@ -256,7 +258,7 @@ def test_a_resumed_run_keeps_its_plans(stop, on, trainer_of, monitor_of, tmp_pat
             monitor_of(clock),
         )
     before = lines(tmp_path / "parts", "budget")
-    resumed = trainer_of(learning_rate=FALLING, log_every=1, budget=20)
+    resumed = trainer_of(learning_rate=FALLING, log_every_steps=1, budget=20)
     assert fit_run(resumed, tmp_path / "parts", RUN, monitor=monitor_of(clock))
     assert lines(tmp_path / "parts", "budget")[: len(before)] == before
     assert len(resumed.position.events) == len(lines(tmp_path / "parts", "budget"))
@@ -273,10 +275,10 @@ def test_a_resumed_run_keeps_its_plans(stop, on, trainer_of, monitor_of, tmp_pat
 def test_given_plans_decide_everything(on, trainer_of, tmp_path):
     """A run with the plans of another one makes the same steps, whatever the clock says."""
     on(Machine(lambda now: 0.4 if int(now) % 3 else 0.2))
-    first = trainer_of(learning_rate=FALLING, log_every=1, budget=20)
+    first = trainer_of(learning_rate=FALLING, log_every_steps=1, budget=20)
     assert fit_run(first, tmp_path, RUN)
     plans = {event.step: event for event in first.position.events}
-    again = trainer_of(learning_rate=FALLING, log_every=1, budget=20)
+    again = trainer_of(learning_rate=FALLING, log_every_steps=1, budget=20)
     rates = []
     while not again.finished:
         again.step()

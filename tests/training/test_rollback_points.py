@@ -33,8 +33,8 @@ def diverging(monkeypatch):
     """Make the loss of steps 13 and 14, and of 22, infinite until the rate is below a limit."""
     real = trainer_module.train_step
 
-    def step(train_state, batch, t, number, parts):
-        values = real(train_state, batch, t, number, parts)
+    def step(train_state, batch, t, number, micro_batches):
+        values = real(train_state, batch, t, number, micro_batches)
         rate = train_state.optimizer.param_groups[0]["lr"]
         if (number in (13, 14) and rate == 0.02) or (number == 22 and rate > 0.005):
             values["loss"] = torch.tensor(torch.inf)
@@ -75,7 +75,7 @@ def test_the_clock_and_stops_do_not_change_where_a_rollback_goes(
     adversary, epochs, diverging, trainer_of, tmp_path
 ):
     def make(minutes):
-        own = {"checkpoint_minutes": minutes, "average": 0.9, "epochs": epochs}
+        own = {"checkpoint_every_minutes": minutes, "average": 0.9, "epochs": epochs}
         return lambda: trainer_of(adversary, **own)
 
     whole = train(make(NEVER), tmp_path / "whole")

@@ -43,7 +43,7 @@ def dry(monkeypatch):
     """Skip the step itself, so that only the plan remains; return (t, images) of every step."""
     steps = []
 
-    def step(train_state, batch, t, number, parts):
+    def step(train_state, batch, t, number, micro_batches):
         steps.append((t, len(batch)))
         terms = dict.fromkeys([*train_state.objective.names, "loss"], torch.tensor(1.0))
         return terms | {"accuracy": torch.tensor(0.5)}
@@ -140,7 +140,7 @@ def test_replays_are_read_when_a_batch_is_drawn_and_the_last_are_cut(trainer_of,
 )
 def test_the_learning_rate_reaches_its_end(adversary, trainer_of, dry, tmp_path):
     rate = {"linear": {"start": 1, "stop": 0}}
-    trainer = trainer_of(adversary, learning_rate=rate, epochs=30, log_every=1)
+    trainer = trainer_of(adversary, learning_rate=rate, epochs=30, log_every_steps=1)
     fit(trainer, tmp_path, {"run": "x"})
     rates = [line["learning_rate"] for line in lines(tmp_path)]
     step = trainer.train_state.adversary.passes() * 8 / trainer.planned
@@ -150,13 +150,17 @@ def test_the_learning_rate_reaches_its_end(adversary, trainer_of, dry, tmp_path)
     assert trainer.train_state.optimizer.param_groups[0]["lr"] == rates[-1]
 
 
-@pytest.mark.parametrize("log_every", [1, 4, 1000])
-def test_the_log_covers_every_step(log_every, trainer_of, tmp_path):
-    trainer = trainer_of({"free": {"replays": 2}}, CONTRASTIVE, epochs=2, log_every=log_every)
+@pytest.mark.parametrize("log_every_steps", [1, 4, 1000])
+def test_the_log_covers_every_step(log_every_steps, trainer_of, tmp_path):
+    trainer = trainer_of(
+        {"free": {"replays": 2}}, CONTRASTIVE, epochs=2, log_every_steps=log_every_steps
+    )
     fit(trainer, tmp_path, {"run": "x"})
     steps = [line["step"] for line in lines(tmp_path)]
-    # The last line is written at the end, also where log_every does not divide the steps.
-    assert steps == sorted({*range(log_every, trainer.position.steps, log_every), steps[-1]})
+    # The last line is written at the end, also where log_every_steps does not divide the steps.
+    assert steps == sorted(
+        {*range(log_every_steps, trainer.position.steps, log_every_steps), steps[-1]}
+    )
     assert steps[-1] == trainer.position.steps
     last = lines(tmp_path)[-1]
     terms = {"cross_entropy", "contrastive", "loss", "accuracy"}
@@ -166,7 +170,7 @@ def test_the_log_covers_every_step(log_every, trainer_of, tmp_path):
 
 
 def test_a_line_has_the_replays_that_were_read_with_the_batch(trainer_of, dry, tmp_path):
-    trainer = trainer_of(GROWING, epochs=12, log_every=1)
+    trainer = trainer_of(GROWING, epochs=12, log_every_steps=1)
     fit(trainer, tmp_path, {"run": "x"})
     replays = [line["replays"] for line in lines(tmp_path)]
     assert replays[0] == 1 and max(replays) == 5
@@ -177,18 +181,18 @@ def test_a_line_has_the_replays_that_were_read_with_the_batch(trainer_of, dry, t
     assert len(set(replays)) == 1
 
 
-@pytest.mark.parametrize("log_every", [1, 7, 1000])
+@pytest.mark.parametrize("log_every_steps", [1, 7, 1000])
 def test_every_epoch_gets_the_means_over_its_steps(
-    log_every, recipe_of, toy, monkeypatch, tmp_path
+    log_every_steps, recipe_of, toy, monkeypatch, tmp_path
 ):
     steps = []
 
-    def step(train_state, batch, t, number, parts):
+    def step(train_state, batch, t, number, micro_batches):
         steps.append(number / 100)
         return dict.fromkeys(["cross_entropy", "loss", "accuracy"], torch.tensor(steps[-1]))
 
     monkeypatch.setattr(trainer_module, "train_step", step)
-    trainer, _ = build_trainer(recipe_of(epochs=3, log_every=log_every), toy)
+    trainer, _ = build_trainer(recipe_of(epochs=3, log_every_steps=log_every_steps), toy)
     fit(trainer, tmp_path, {"run": "x"})
     epochs = lines(tmp_path, "epoch")
     assert [line["epoch"] for line in epochs] == pytest.approx([1, 2, 3], abs=0.1)
@@ -205,7 +209,7 @@ def test_every_epoch_gets_the_means_over_its_steps(
 def test_the_monitor_runs_at_the_epochs_that_it_is_due(
     every, expected, trainer_of, fake_monitor, dry, tmp_path
 ):
-    trainer = trainer_of(epochs=6.5, monitor_every=every)
+    trainer = trainer_of(epochs=6.5, monitor_every_epochs=every)
     fit(
         trainer,
         tmp_path,
@@ -274,9 +278,9 @@ def test_views_are_drawn_once_per_batch(objective, trainer_of, monkeypatch, tmp_
     seen = []
     real = trainer_module.train_step
 
-    def step(train_state, batch, t, number, parts):
+    def step(train_state, batch, t, number, micro_batches):
         seen.append((batch, batch.views.clone()))
-        return real(train_state, batch, t, number, parts)
+        return real(train_state, batch, t, number, micro_batches)
 
     monkeypatch.setattr(trainer_module, "train_step", step)
     fit(trainer_of({"free": {"replays": 3}}, objective, epochs=2), tmp_path, {"run": "x"})

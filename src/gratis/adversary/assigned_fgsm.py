@@ -55,11 +55,13 @@ class AssignedFGSM(Adversary):
         """Return 2: one pass for the step, one for the training."""
         return 2
 
-    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
+    def perturb(self, model: Model, batch: Batch, t: float, micro_batches: int = 1) -> Tensor:
         """Return the views plus the assigned deltas, clipped to [0, 1]."""
         with frozen_statistics(model):
             classify = classify_with(model)
-            gradient = batch.in_parts(parts, partial(input_gradient, classify), batch.views)
+            gradient = batch.in_micro_batches(
+                micro_batches, partial(input_gradient, classify), batch.views
+            )
         source = self.settings.source
         if source == "universal":
             assigned = gradient.mean(dim=0, keepdim=True)

@@ -45,15 +45,14 @@ class Adversary(ABC):
         return 1
 
     @abstractmethod
-    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
+    def perturb(self, model: Model, batch: Batch, t: float, micro_batches: int = 1) -> Tensor:
         """Return the images to train on: ``batch.views`` perturbed, in [0, 1].
 
         Args:
             model: maps images to logits, or to an object with ``logits``.
             batch: the images and their views.
             t: training progress in [0, 1], which schedules are functions of.
-            parts: the number of micro-batches in which attack passes take the batch, to save
-                memory.
+            micro_batches: in how many parts attack passes take the batch, to save memory.
         """
 
     def observe(self, batch: Batch, t: float) -> None:  # noqa: B027  most adversaries keep nothing

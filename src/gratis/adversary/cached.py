@@ -86,7 +86,7 @@ class CachedFreeAT(Adversary):
         """Return m(t), rounded, at least 1."""
         return max(1, round(self.settings.replays(t)))
 
-    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
+    def perturb(self, model: Model, batch: Batch, t: float, micro_batches: int = 1) -> Tensor:
         """Return the views with their images' deltas added.
 
         Raises:

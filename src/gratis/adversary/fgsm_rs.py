@@ -60,10 +60,10 @@ class FGSMRS(RandomStartAdversary):
         """Return 2: one pass for the step, one for the training."""
         return 2
 
-    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
+    def perturb(self, model: Model, batch: Batch, t: float, micro_batches: int = 1) -> Tensor:
         """Return the views with a projected perturbation, clipped to [0, 1]."""
         epsilon, step_size = self.settings.epsilon(t), self.settings.step_size
         step = _STEP * epsilon if step_size is None else step_size(t)
         start = self.noise(batch.views, epsilon)
-        delta = start + steepest_step(model, batch, start, self.settings.ball, step, parts)
+        delta = start + steepest_step(model, batch, start, self.settings.ball, step, micro_batches)
         return (batch.views + self.settings.ball.project(delta, epsilon)).clamp(0, 1)

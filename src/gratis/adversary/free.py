@@ -89,10 +89,10 @@ class FreeAT(Adversary):
         """Return m(t), rounded, at least 1."""
         return max(1, round(self.settings.replays(t)))
 
-    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
+    def perturb(self, model: Model, batch: Batch, t: float, micro_batches: int = 1) -> Tensor:
         """Return the views with delta added, or unperturbed where gamma's draw says so."""
         if batch is not self._batch:
-            self._draw(batch)
+            self._start_batch(batch)
         self._perturbed = None
         # Drawn at every replay, so that the sequence does not depend on the schedule's values.
         draw = float(torch.rand((), generator=self._gamma_generator, device="cpu"))
@@ -156,7 +156,7 @@ class FreeAT(Adversary):
         self._number = int(state["batch"]) if "batch" in state else None
         self._batch = None
 
-    def _draw(self, batch: Batch) -> None:
+    def _start_batch(self, batch: Batch) -> None:
         """Start a new batch: allocate delta for the largest batch so far, or reset it."""
         resumed = self._number is not None and self._number == batch.number
         self._batch, self._number = batch, batch.number

@@ -72,11 +72,11 @@ class MultiNormFreeAT(Adversary):
         """Return m(t), rounded, at least 1."""
         return max(1, round(self.settings.replays(t)))
 
-    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
+    def perturb(self, model: Model, batch: Batch, t: float, micro_batches: int = 1) -> Tensor:
         """Return the views with the delta of the batch's norm added."""
         if batch is not self._batch:
-            self._draw(batch, t)
-        return self._free[self._norm].perturb(model, batch, t, parts)
+            self._start_batch(batch, t)
+        return self._free[self._norm].perturb(model, batch, t, micro_batches)
 
     def observe(self, batch: Batch, t: float) -> None:
         """Move the delta of the batch's norm, as :class:`FreeAT` does.
@@ -118,7 +118,7 @@ class MultiNormFreeAT(Adversary):
         self._number = int(state["batch"]) if "batch" in state else None
         self._batch = None
 
-    def _draw(self, batch: Batch, t: float) -> None:
+    def _start_batch(self, batch: Batch, t: float) -> None:
         """Draw the norm of a new batch."""
         resumed = self._number is not None and self._number == batch.number
         self._batch, self._number = batch, batch.number

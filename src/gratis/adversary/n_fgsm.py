@@ -63,24 +63,28 @@ class NFGSM(RandomStartAdversary):
         """Return 2: one pass for the step, one for the training."""
         return 2
 
-    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
+    def perturb(self, model: Model, batch: Batch, t: float, micro_batches: int = 1) -> Tensor:
         """Return the views with noise and one step up the cross entropy, clipped to [0, 1]."""
         epsilon = self.settings.epsilon(t)
         noise = self.noise(batch.views, self.settings.noise * epsilon)
         step_size = (self.settings.step_size or self.settings.epsilon)(t)
-        delta = noise + steepest_step(model, batch, noise, self.settings.ball, step_size, parts)
+        delta = noise + steepest_step(
+            model, batch, noise, self.settings.ball, step_size, micro_batches
+        )
         return (batch.views + delta).clamp(0, 1)
 
 
 def steepest_step(
-    model: Model, batch: Batch, noise: Tensor, ball: LpBall, step_size: float, parts: int
+    model: Model, batch: Batch, noise: Tensor, ball: LpBall, step_size: float, micro_batches: int
 ) -> Tensor:
     """Return the step of norm ``step_size`` up the cross entropy, from its gradient at the noise.
 
-    ``noise`` and the result have the shape of the views. The model takes them in ``parts``
+    ``noise`` and the result have the shape of the views. The model takes them in ``micro_batches``
     micro-batches.
     """
     start = (batch.views + noise).clamp(0, 1)
     with frozen_statistics(model):
-        gradient = batch.in_parts(parts, partial(input_gradient, classify_with(model)), start)
+        gradient = batch.in_micro_batches(
+            micro_batches, partial(input_gradient, classify_with(model)), start
+        )
     return ball.steepest_step(gradient, step_size)

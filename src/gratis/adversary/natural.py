@@ -19,6 +19,6 @@ class Natural(Adversary):
 
     perturbs = False
 
-    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
+    def perturb(self, model: Model, batch: Batch, t: float, micro_batches: int = 1) -> Tensor:
         """Return the views."""
         return batch.views

@@ -59,7 +59,7 @@ class PGDAT(RandomStartAdversary):
         """Return one pass a step, and one for the training."""
         return self.settings.steps + 1
 
-    def perturb(self, model: Model, batch: Batch, t: float, parts: int = 1) -> Tensor:
+    def perturb(self, model: Model, batch: Batch, t: float, micro_batches: int = 1) -> Tensor:
         """Return the attacked views, within epsilon of the views and in [0, 1]."""
         epsilon = self.settings.epsilon(t)
         attack = AttackSettings(
@@ -70,8 +70,8 @@ class PGDAT(RandomStartAdversary):
         )
         classify, start = classify_with(model), self.noise(batch.views, epsilon)
         with frozen_statistics(model):
-            return batch.in_parts(
-                parts,
+            return batch.in_micro_batches(
+                micro_batches,
                 lambda views, start, labels: run_pgd(classify, views, labels, attack, start),
                 batch.views,
                 start,

@@ -86,9 +86,9 @@ def write_report(results: "list[Results]", rows: "list[Recipe]", folder: Path, s
 
 
 def _compare(rows: "list[Recipe]", folder: Path, seeds: int) -> None:
-    """Write how each row differs from the row that it builds on, image by image.
+    """Write how each row differs from the row that it is compared with, image by image.
 
-    Where no row builds on another one, they are compared with the baseline, or else the first.
+    Where no recipe names such a row, all are compared with the baseline, or else the first.
     """
     from gratis.files import write_text
     from gratis.report import Comparison, compare, paired_to_markdown
@@ -96,18 +96,16 @@ def _compare(rows: "list[Recipe]", folder: Path, seeds: int) -> None:
 
     by_name = {row.name: row for row in rows}
     correct = {row.name: correct_by_seed(row, folder, seeds) for row in rows}
-    pairs = [(row, by_name[row.builds_on]) for row in rows if row.builds_on in by_name]
-    relation = "builds on"
+    pairs = [(row, by_name[row.compare_with]) for row in rows if row.compare_with in by_name]
     if not pairs:
         base = next((row for row in rows if row.baseline), rows[0])
         pairs = [(row, base) for row in rows if row is not base]
-        relation = "is compared with"
     comparisons = [
         Comparison(row.title, base.title, compare(correct[row.name], correct[base.name]))
         for row, base in pairs
     ]
     # Always written, so that no older comparison of other rows stays beside this table.
-    write_text(folder / "paired.md", paired_to_markdown(comparisons, relation))
+    write_text(folder / "paired.md", paired_to_markdown(comparisons))
 
 
 def print_results(results: "list[Results]") -> None:

@@ -79,17 +79,19 @@ class Batch:
         """The label of every view, (v*n,)."""
         return self.labels.repeat(self.view_count)
 
-    def split(self, parts: int) -> list["Batch"]:
+    def split(self, micro_batches: int) -> list["Batch"]:
         """Return micro-batches whose sizes differ by at most one image.
 
-        There are ``parts`` of them, or as many as images if that is fewer. The views of an image
-        stay together.
+        There are ``micro_batches`` of them, or as many as images if that is fewer. The views of an
+        image stay together.
         """
-        if parts == 1:
+        if micro_batches == 1:
             return [self]
-        bounds, views = self._bounds(parts), self.split_views(self.views, parts)
+        bounds, views = self._bounds(micro_batches), self.split_views(self.views, micro_batches)
         affines = (
-            [None] * len(bounds) if self.affines is None else self.split_views(self.affines, parts)
+            [None] * len(bounds)
+            if self.affines is None
+            else self.split_views(self.affines, micro_batches)
         )
         return [
             replace(
@@ -103,33 +105,39 @@ class Batch:
             for (a, b), own_views, own_affines in zip(bounds, views, affines, strict=True)
         ]
 
-    def split_views(self, rows: Tensor, parts: int) -> list[Tensor]:
+    def split_views(self, rows: Tensor, micro_batches: int) -> list[Tensor]:
         """Return the rows of each micro-batch, of a tensor (v*n, ...) with a row for each view.
 
         Gradients pass through.
         """
-        if parts == 1:
+        if micro_batches == 1:
             return [rows]
         views, n = range(self.view_count), len(self)
-        pieces = [[rows[k * n + a : k * n + b] for k in views] for a, b in self._bounds(parts)]
+        pieces = [
+            [rows[k * n + a : k * n + b] for k in views] for a, b in self._bounds(micro_batches)
+        ]
         # Concatenated, not reshaped: images keep their channels last in memory.
         return [piece[0] if len(piece) == 1 else torch.cat(piece) for piece in pieces]
 
-    def in_parts(self, parts: int, function: Callable[..., Tensor], *rows: Tensor) -> Tensor:
+    def in_micro_batches(
+        self, micro_batches: int, function: Callable[..., Tensor], *rows: Tensor
+    ) -> Tensor:
         """Return ``function(*rows, view_labels)``, computed for one micro-batch at a time.
 
         ``rows`` and the result have a row for each view, (v*n, ...).
         """
-        if parts == 1:
+        if micro_batches == 1:
             return function(*rows, self.view_labels)
-        own_rows = zip(*(self.split_views(tensor, parts) for tensor in rows), strict=True)
+        own_rows = zip(*(self.split_views(tensor, micro_batches) for tensor in rows), strict=True)
         done = [
             function(*own, part.view_labels).chunk(self.view_count)
-            for own, part in zip(own_rows, self.split(parts), strict=True)
+            for own, part in zip(own_rows, self.split(micro_batches), strict=True)
         ]
         return torch.cat([part[k] for k in range(self.view_count) for part in done])
 
-    def _bounds(self, parts: int) -> list[tuple[int, int]]:
+    def _bounds(self, micro_batches: int) -> list[tuple[int, int]]:
         """Return the first image of every micro-batch and the one after its last."""
-        n, parts = len(self), min(parts, len(self))
-        return [(k * n // parts, (k + 1) * n // parts) for k in range(parts)]
+        n, micro_batches = len(self), min(micro_batches, len(self))
+        return [
+            (k * n // micro_batches, (k + 1) * n // micro_batches) for k in range(micro_batches)
+        ]

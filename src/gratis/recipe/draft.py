@@ -1,5 +1,6 @@
 """The one path from YAML to settings: normalise each layer, merge it, validate the whole."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -53,7 +54,7 @@ class Draft:
         except GratisError as error:
             message = str(error)
             for present, written in self._renamed.items():
-                message = message.replace(present, written)
+                message = re.sub(rf"\b{re.escape(present)}\b", written, message)
             raise GratisError(*message.splitlines()) from error
 
     def _normalise(self, layer: Content, keep_null: bool = False) -> Content:

@@ -13,13 +13,13 @@ class HardenSettings(Settings):
 
     Attributes:
         digest: the SHA-256 of the weights that the run starts from.
-        adapt: how the model is trained naturally first. ``None``: not at all, because its class
-            layer fits the data.
+        natural_training: how the model is trained naturally first. ``None``: not at all, because
+            its class layer fits the data.
         keep_clean: the most points of held-out clean accuracy that the chosen model may lose
             against the natural one. Default: the model with the highest expected accuracy is
             chosen.
     """
 
     digest: Line = ""
-    adapt: TrainSettings | None = None
+    natural_training: TrainSettings | None = None
     keep_clean: Annotated[float, Field(ge=0, le=100)] | None = None

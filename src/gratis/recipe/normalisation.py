@@ -3,7 +3,7 @@
 from typing import Any, TypeAlias
 
 from gratis.errors import GratisError
-from gratis.renames import current, warn_once
+from gratis.renames import KEYS, current, warn_once
 
 Content: TypeAlias = dict[str, Any]
 
@@ -26,14 +26,12 @@ def normalise(content: Content, keep_null: bool = False) -> tuple[Content, dict[
     Raises:
         GratisError: a key is given under both names, or an old setting has no equivalent.
     """
-    normal, renamed = dict(content), dict[str, str]()
-    for part, value in content.items():
-        if part in CHOICES:
-            value = _by_word(value, keep_null)
-        if isinstance(value, dict):
-            value = _with_present_names(part, value, renamed)
-        normal[part] = value
-    return normal, renamed
+    renamed: dict[str, str] = {}
+    choices = {
+        part: _by_word(value, keep_null) if part in CHOICES else value
+        for part, value in content.items()
+    }
+    return _with_present_names("", choices, renamed), renamed
 
 
 def _by_word(choice: object, keep_null: bool) -> object:
@@ -46,20 +44,21 @@ def _by_word(choice: object, keep_null: bool) -> object:
 
 
 def _with_present_names(above: str, settings: Content, renamed: dict[str, str]) -> Content:
+    """Return settings under present names; ``above`` is their dotted path with a final dot."""
     result: Content = {}
     for key, value in settings.items():
-        written = f"{above}.{key}"
+        written = f"{above}{key}"
         if written == "adversary.fgsm" and isinstance(value, dict):
             present, value = _fgsm(value)
         else:
-            present = current(written)
+            present = current(written, KEYS)
         if present != written:
             renamed[present] = written
-            key = present.removeprefix(f"{above}.")
+            key = present.removeprefix(above)
             if key in settings:
                 raise GratisError(f"{written} is now called {present}; remove one of the two")
         if isinstance(value, dict):
-            value = _with_present_names(present, value, renamed)
+            value = _with_present_names(f"{present}.", value, renamed)
         result[key] = value
     return result
 
@@ -69,7 +68,7 @@ def _fgsm(body: Content) -> tuple[str, Content]:
     project = body.get("project", False)
     body = {key: value for key, value in body.items() if key != "project"}
     if project is False:
-        return current("adversary.fgsm"), body
+        return current("adversary.fgsm", KEYS), body
     # The step was epsilon by default; that of fgsm_rs is 1.25 epsilon.
     if body.get("step_size") is None:
         body["step_size"] = body.get("epsilon")

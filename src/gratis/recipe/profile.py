@@ -5,9 +5,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from gratis.packaged import profile_path
-from gratis.renames import current
+from gratis.renames import current, with_current_keys
 from gratis.settings import Line, Settings, validate
 from gratis.yaml_files import read_yaml
+
+_RENAMED = {"rows": "by_recipe"}
 
 RowName = Annotated[str, AfterValidator(current)]
 
@@ -21,15 +23,15 @@ class Profile(Settings):
     Attributes:
         title: one line for people.
         recipes: the folder of packaged recipes that are the rows; empty for the paper's table.
-        all: changes to every row.
-        rows: changes to single rows, by name.
+        all: changes to every recipe.
+        by_recipe: changes to single recipes, by the name of their row.
         leave_out: the rows that ``gratis reproduce`` skips.
     """
 
     title: Line
     recipes: str = ""
     all: dict[str, Any] = Field(default_factory=dict)
-    rows: dict[RowName, dict[str, Any]] = Field(default_factory=dict)
+    by_recipe: dict[RowName, dict[str, Any]] = Field(default_factory=dict)
     leave_out: tuple[RowName, ...] = ()
 
 
@@ -40,4 +42,4 @@ def load_profile(name: str) -> Profile:
         GratisError: there is no such profile, or a key in it is wrong.
     """
     path = profile_path(name)
-    return validate(Profile, read_yaml(path), str(path))
+    return validate(Profile, with_current_keys(read_yaml(path), _RENAMED), str(path))

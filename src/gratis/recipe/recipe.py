@@ -29,9 +29,9 @@ _WEIGHTS = {"seed", "data", "model", "augment", "adversary", "objective", "train
 _MAY_CHANGE = {
     "data": {"root", "class_names"},
     "train": {
-        "log_every",
-        "monitor_every",
-        "checkpoint_minutes",
+        "log_every_steps",
+        "monitor_every_epochs",
+        "checkpoint_every_minutes",
         "on_divergence",
         "on_overfitting",
     },
@@ -57,11 +57,11 @@ class Recipe(Settings):
     Attributes:
         name: the row's name in folders and results.
         title: what the table shows.
-        row: the place in the table.
+        order: the place in the table.
         paper: what the paper reports, in percent.
         baseline: whether this row's gradients make the transfer sets.
         reference: whether the row is outside the comparison at equal passes.
-        builds_on: the row that this one is compared with, image by image.
+        compare_with: the row that this one is compared with, image by image.
         seed: the source of all random numbers.
         data: what to train on.
         model: the network.
@@ -76,11 +76,11 @@ class Recipe(Settings):
 
     name: Annotated[Line, AfterValidator(_plain_name)]
     title: Line
-    row: int = 0
+    order: int = 0
     paper: Paper = Paper()
     baseline: bool = False
     reference: bool = False
-    builds_on: RowName | None = None
+    compare_with: RowName | None = None
     seed: int = 0
     data: DataSettings = DataSettings(name="digits")
     model: ModelSettings = ModelSettings()

@@ -70,7 +70,7 @@ def resolve_rows(
     if not names:
         raise GratisError(f"profile {profile}: recipes: no packaged recipes in {sizes.recipes!r}")
     _refuse_unknown("row to leave out", sizes.leave_out, names)
-    _refuse_unknown("row to resize", sizes.rows, names)
+    _refuse_unknown("row to resize", sizes.by_recipe, names)
     drafts = {r: _resized(n, sizes) for r, n in names.items() if r not in sizes.leave_out}
     for path in own:
         if (name := own_row_name(path)) in drafts:
@@ -168,7 +168,7 @@ def _resized(name: str, sizes: Profile | None) -> Draft:
     draft = Draft({"name": row} | read_yaml(path))
     if sizes is not None:
         draft.resize(sizes.all)
-        draft.resize(sizes.rows.get(str(draft.content["name"]), {}))
+        draft.resize(sizes.by_recipe.get(str(draft.content["name"]), {}))
     return draft
 
 

@@ -68,7 +68,7 @@ def _rename(draft: Draft, row: str, override: Override, first: str) -> None:
     value = override.text.partition("=")[2]
     content["title"] = f"{content.get('title', row)}, {_word(override)} {value}"
     if name != first:
-        content |= {"builds_on": first, "baseline": False}
+        content |= {"compare_with": first, "baseline": False}
 
 
 def _word(override: Override) -> str:

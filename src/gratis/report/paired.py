@@ -54,7 +54,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row and the row that it builds on, by title, with the difference in each metric."""
+    """A row and the row that it is compared with, by title, with the difference in each metric."""
 
     row: str
     base: str
@@ -102,14 +102,10 @@ def over_seeds(metric: str, differences: Sequence[float]) -> Paired:
     return Paired(metric, mean, len(differences), std, low, high, p)
 
 
-def paired_to_markdown(comparisons: Sequence[Comparison], relation: str = "builds on") -> str:
+def paired_to_markdown(comparisons: Sequence[Comparison]) -> str:
     """Return a Markdown table with a row for each comparison, below a line that explains it.
 
     Without comparisons it is a line that says so.
-
-    Args:
-        comparisons: the comparisons.
-        relation: what the first row of each has to do with the second.
     """
     if not comparisons:
         return "There is one row, and none to compare it with.\n"
@@ -121,9 +117,9 @@ def paired_to_markdown(comparisons: Sequence[Comparison], relation: str = "build
         cells = [by_metric.get(metric, Cell("n/a")) for metric in metrics]
         seeds = Cell(str(comparison.lines[0].seeds))
         rows.append(TableRow([Cell(comparison.row), Cell(comparison.base), seeds, *cells]))
-    columns = [Cell(name) for name in ("row", relation, "seeds", *metrics)]
+    columns = [Cell(name) for name in ("row", "compared with", "seeds", *metrics)]
     several = {line.seeds > 1 for comparison in comparisons for line in comparison.lines}
-    explained = explain(several, f"Each row minus the row that it {relation}")
+    explained = explain(several, "Each row minus the row that it is compared with")
     return f"{explained}\n\n{markdown_table(Table(columns, rows, 2))}\n"
 
 

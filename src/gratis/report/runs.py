@@ -96,10 +96,10 @@ def _run_folders(folder: Path) -> list[Path]:
 
 
 def _order(path: Path) -> tuple[int, str]:
-    """Return the sort key of a run: the row of its recipe in the table, then its name."""
+    """Return the sort key of a run: the place of its recipe in the table, then its name."""
     results = path / _RESULTS
-    row = setting(Results.read(results), "row") if results.exists() else 0
-    return (row if isinstance(row, int) else 0), path.name
+    order = setting(Results.read(results), "order") if results.exists() else 0
+    return (order if isinstance(order, int) else 0), path.name
 
 
 def _read_run(path: Path) -> Run:

@@ -23,7 +23,7 @@ Adversary: TypeAlias = Literal["free", "n_fgsm"]
 RECIPES: dict[str, str] = {"free": "harden/free", "n_fgsm": "harden/n-fgsm"}
 
 # The share of the time for natural training, if the class layer is new.
-_ADAPT = 0.3
+_NATURAL_SHARE = 0.3
 # The epsilons of the curve of the evaluation, as shares of the target.
 _SHARES = (0.25, 0.5, 0.75, 1.0)
 # Held-out images of a class: at least five, and at most this share of the smallest class.
@@ -120,12 +120,12 @@ def _completed(recipe: Recipe, start: StartingPoint, dataset: Dataset, asked: Ha
     if "held_out_per_class" not in train.model_fields_set:
         held_out = _held_out_before(asked.source, dataset) or _held_out(dataset.train)
         train = train.model_copy(update={"held_out_per_class": held_out})
-    adapt = None
+    natural = None
     if not start.keeps_head:
-        adapt, train = _share(train, _ADAPT), _share(train, 1 - _ADAPT)
+        natural, train = _share(train, _NATURAL_SHARE), _share(train, 1 - _NATURAL_SHARE)
     fields = {
         "digest": tensors_digest(start.state),
-        "adapt": adapt,
+        "natural_training": natural,
         "keep_clean": asked.keep_clean,
     }
     harden = validate(HardenSettings, fields, "harden")

@@ -28,14 +28,14 @@ State = weights_file.State
 def natural_recipe(recipe: Recipe) -> Recipe | None:
     """Return the recipe of the natural training before hardening, or ``None`` if there is none."""
     assert recipe.harden is not None
-    if recipe.harden.adapt is None:
+    if recipe.harden.natural_training is None:
         return None
     content = recipe.model_dump(mode="json", exclude_none=True)
     content |= {
         "name": f"{recipe.name}-before",
         "title": f"{recipe.title}: before",
         "adversary": {"natural": {}},
-        "train": content.pop("harden")["adapt"],
+        "train": content.pop("harden")["natural_training"],
     }
     return parse_recipe(content, f"recipe {recipe.name}")
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from gratis.packaged import study_path
+from gratis.renames import with_current_keys
 from gratis.settings import Line, Settings, did_you_mean, validate
 from gratis.study.measurements import MEASUREMENTS
 from gratis.yaml_files import read_yaml
@@ -58,7 +59,7 @@ class Variant(Settings):
         set: values by dotted key, which replace those of the recipe; the word ``epsilon`` as a
             value stands for the greatest epsilon that the study's recipe trains at.
         epochs: a factor of the epochs that the profile gives the recipe.
-        versus: the variant that this one is compared with. Default: the first one.
+        compare_with: the variant that this one is compared with. Default: the first one.
         x: the place on the figure's horizontal axis.
         pretrained: whether it starts from the network that the study pretrains.
     """
@@ -67,9 +68,15 @@ class Variant(Settings):
     recipe: str | None = None
     set: dict[str, Any] = Field(default_factory=dict)
     epochs: Annotated[float, Field(gt=0)] = 1.0
-    versus: str | None = None
+    compare_with: str | None = None
     x: float | None = None
     pretrained: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _present_names(cls, content: Any) -> Any:
+        renamed = {"versus": "compare_with"}
+        return with_current_keys(content, renamed) if isinstance(content, dict) else content
 
 
 class Study(Settings):
@@ -108,7 +115,7 @@ class Study(Settings):
     def _names_are_those_of_variants(self) -> Self:
         compared = [e for claim in self.claims for e in claim.expects]
         named = [
-            *(v.versus for v in self.variants.values() if v.versus is not None),
+            *(v.compare_with for v in self.variants.values() if v.compare_with),
             *(name for e in compared for name in (e.of, e.than)),
         ]
         for name in named:
@@ -125,7 +132,7 @@ class Study(Settings):
     def control_of(self, variant: str) -> str | None:
         """Return the variant that another is compared with; ``None`` for the first one."""
         first = next(iter(self.variants))
-        chosen = self.variants[variant].versus
+        chosen = self.variants[variant].compare_with
         return chosen or (None if variant == first else first)
 
 

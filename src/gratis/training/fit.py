@@ -72,7 +72,7 @@ class _Fit:
         self._path = folder / "checkpoint.safetensors"
         per_step = trainer.cost * trainer.batches.largest
         self._points = RollbackPoints(folder, trainer.first_planned, per_step)
-        self._save_policy = SavePolicy(trainer.settings.checkpoint_minutes)
+        self._save_policy = SavePolicy(trainer.settings.checkpoint_every_minutes)
         self._started = time.monotonic()
         self._fresh = not checkpoint.exists(self._path)
         if not self._fresh:
@@ -131,7 +131,7 @@ class _Fit:
         if position.first_loss is None:
             position.first_loss = trainer.averages["step"].means()["loss"]
         # At the end too: the last steps must be logged and finite.
-        logged = position.steps % trainer.settings.log_every == 0 or trainer.finished
+        logged = position.steps % trainer.settings.log_every_steps == 0 or trainer.finished
         if logged:
             self._log.log_steps(progress_bar)
         position.seconds += time.monotonic() - started

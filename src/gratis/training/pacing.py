@@ -57,7 +57,7 @@ class Pacing:
 
     def _new_pace(self, budget: float, elapsed: float) -> Pace:
         trainer = self._trainer
-        between = trainer.batches.image_count * trainer.settings.monitor_every
+        between = trainer.batches.image_count * trainer.settings.monitor_every_epochs
         return Pace(budget, elapsed, trainer.position.passes, self._monitor, between)
 
     def _report(self, budget: float) -> None:

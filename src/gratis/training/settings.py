@@ -32,12 +32,12 @@ class TrainSettings(Settings):
         precision: ``auto`` chooses the fastest for the device when training begins.
         compile: whether torch compiles the network for training.
         held_out_per_class: training images of each class that only the overfitting monitor uses.
-        monitor_every: epochs between two runs of the overfitting monitor.
+        monitor_every_epochs: epochs between two runs of the overfitting monitor.
         on_divergence: what happens when the loss explodes or is no longer finite. ``rollback``
             follows the rule of :mod:`gratis.training.divergence`.
         on_overfitting: what happens when the monitor finds catastrophic overfitting.
-        log_every: steps between two lines of the log.
-        checkpoint_minutes: minutes between two checkpoints, at most.
+        log_every_steps: steps between two lines of the log.
+        checkpoint_every_minutes: minutes between two checkpoints, at most.
     """
 
     epochs: Annotated[float, Field(gt=0)] = 20
@@ -54,8 +54,8 @@ class TrainSettings(Settings):
     precision: Literal["32-true", "bf16-mixed", "auto"] = "32-true"
     compile: bool = False
     held_out_per_class: Annotated[int, Field(ge=0)] = 5
-    monitor_every: Annotated[float, Field(gt=0)] = 1
+    monitor_every_epochs: Annotated[float, Field(gt=0)] = 1
     on_divergence: Literal["stop", "rollback"] = "rollback"
     on_overfitting: Literal["warn", "stop", "rollback"] = "warn"
-    log_every: Annotated[int, Field(ge=1)] = 20
-    checkpoint_minutes: Annotated[float, Field(gt=0)] = 5
+    log_every_steps: Annotated[int, Field(ge=1)] = 20
+    checkpoint_every_minutes: Annotated[float, Field(gt=0)] = 5

@@ -61,7 +61,7 @@ class TrainState:
 
 
 def train_step(
-    train_state: TrainState, batch: Batch, t: float, step: int, parts: int = 1
+    train_state: TrainState, batch: Batch, t: float, step: int, micro_batches: int = 1
 ) -> dict[str, Tensor]:
     """Train once on ``batch``: one replay.
 
@@ -70,7 +70,7 @@ def train_step(
         batch: the images and their views.
         t: training progress in [0, 1].
         step: the number of the step in the run.
-        parts: the number of micro-batches in which the batch goes through the model. Their
+        micro_batches: the number of micro-batches in which the batch goes through the model. Their
             gradients add up to one update.
 
     Returns:
@@ -79,7 +79,7 @@ def train_step(
 
     Raises:
         torch.OutOfMemoryError: before the update. Only batch norm's running statistics have
-            changed, and the step can be repeated with more parts.
+            changed, and the step can be repeated in more micro-batches.
         GratisError: the device runs out of memory in the update.
     """
     adversary, optimizer = train_state.adversary, train_state.optimizer
@@ -87,12 +87,11 @@ def train_step(
     torch.manual_seed(derive(train_state.seed, "dropout", step))
     with _restored_when_out_of_memory(adversary):
         with train_state.fabric.autocast():
-            x = adversary.perturb(train_state.module, batch, t, parts)
+            x = adversary.perturb(train_state.module, batch, t, micro_batches)
         optimizer.zero_grad()
-        micro_batches = zip(batch.split(parts), batch.split_views(x, parts), strict=True)
+        split = zip(batch.split(micro_batches), batch.split_views(x, micro_batches), strict=True)
         reports = [
-            _backward(train_state, part, own_x, t, len(part) / len(batch))
-            for part, own_x in micro_batches
+            _backward(train_state, part, own_x, t, len(part) / len(batch)) for part, own_x in split
         ]
     with _fatal_when_out_of_memory():
         optimizer.step()

@@ -12,7 +12,12 @@ from gratis.training import checkpoint
 from gratis.training.divergence import rate_factor, rollbacks
 from gratis.training.identity import Identity
 from gratis.training.metrics import Averages
-from gratis.training.micro_batching import MicroBatching, more_parts, parts_after, smallest_part
+from gratis.training.micro_batching import (
+    MicroBatching,
+    micro_batches_after,
+    more_micro_batches,
+    smallest_micro_batch,
+)
 from gratis.training.position import Position
 from gratis.training.settings import TrainSettings
 from gratis.training.step import TrainState, train_step
@@ -41,7 +46,7 @@ class Trainer:
     ) -> None:
         """Plan the run; ``passes_per_image`` is the model's cost, with its denoiser."""
         self.train_state, self.batches, self.settings = train_state, batches, settings
-        self._smallest_part = smallest_part(train_state.module)
+        self._smallest_micro_batch = smallest_micro_batch(train_state.module)
         self.cost = passes_per_image * train_state.passes_per_view * train_state.objective.views
         units = self.cost if settings.epoch_unit == "images" else 1.0
         self.first_planned = settings.epochs * batches.image_count * units
@@ -137,17 +142,19 @@ class Trainer:
 
     def _train(self, batch: Batch, t: float) -> dict[str, Tensor]:
         """Make the step, in as many micro-batches as memory requires; return its report."""
-        position, most = self.position, max(1, len(batch) // self._smallest_part)
+        position, most = self.position, max(1, len(batch) // self._smallest_micro_batch)
         while True:
-            parts = min(parts_after(position.events), most)
+            micro_batches = min(micro_batches_after(position.events), most)
             try:
-                return train_step(self.train_state, batch, t, position.steps, parts)
+                return train_step(self.train_state, batch, t, position.steps, micro_batches)
             except torch.OutOfMemoryError:
-                parts = more_parts(parts, most)
+                micro_batches = more_micro_batches(micro_batches, most)
             # Outside of the except block, which keeps the memory of the failed step alive.
             reached = position.steps, self.epoch, position.passes
-            position.events.append(MicroBatching(*reached, parts))
-            logger.warning(f"out of memory: batches now go through the model in {parts} parts")
+            position.events.append(MicroBatching(*reached, micro_batches))
+            logger.warning(
+                f"out of memory: batches now go through the model in {micro_batches} micro-batches"
+            )
 
     def _current_batch(self) -> Batch:
         """Return the batch of the next replay; all replays of a batch have the same views."""

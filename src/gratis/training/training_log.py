@@ -51,7 +51,7 @@ class TrainingLog:
     def log_epoch(self, epoch_before: float, progress_bar: Bar) -> bool:
         """Write the means of the epoch, with the held-out accuracies if the monitor is due.
 
-        It is due every ``monitor_every`` epochs and at the end of training.
+        It is due every ``monitor_every_epochs`` epochs and at the end of training.
 
         Args:
             epoch_before: the epoch before the last step.
@@ -69,7 +69,7 @@ class TrainingLog:
         trainer = self._trainer
         self._refuse_divergence("epoch")
         line = self._position("epoch") | trainer.averages["epoch"].read()
-        every = trainer.settings.monitor_every
+        every = trainer.settings.monitor_every_epochs
         due = trainer.finished or int(trainer.epoch) // every > int(epoch_before) // every
         if self._monitor is not None and due:
             started = time.monotonic()

@@ -26,9 +26,6 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
     The file is flushed to disk first. If the block fails, ``path`` is unchanged. A symbolic link
     at ``path`` is replaced, not followed.
-
-    Raises:
-        GratisError: the folder cannot be written, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,9 +53,6 @@ def atomic_folder(
         remedy: the end of the error message if ``folder`` cannot be written.
         replaces: the names that an existing ``folder`` may hold and still be replaced. By default
             an existing ``folder`` is kept, and the new one is discarded.
-
-    Raises:
-        GratisError: ``folder`` cannot be written, or holds a name that is not in ``replaces``.
     """
     # Not resolved: a link must be replaced, not followed.
     folder = Path(os.path.abspath(folder))
@@ -152,11 +146,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Return ``path`` after creating it and checking that it can be written.
-
-    Raises:
-        GratisError: it cannot be created or written.
-    """
+    """Return ``path`` after creating it and checking that it can be written."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()

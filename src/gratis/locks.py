@@ -25,9 +25,6 @@ def locked(folder: Path) -> Iterator[None]:
 
     Temporary files that killed processes left behind in it are removed first. If the folder is
     empty at the end, it is removed.
-
-    Raises:
-        GratisError: another process holds the lock, or the folder cannot be written.
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     lock = FileLock(make_folder(folder) / LOCK)

@@ -40,29 +40,17 @@ def study_names() -> list[str]:
 
 
 def recipe_path(name: str) -> Path:
-    """Return the file of a packaged recipe, or of the user's own: a path that ends in .yaml.
-
-    Raises:
-        GratisError: there is no such recipe.
-    """
+    """Return the file of a packaged recipe, or of the user's own: a path that ends in .yaml."""
     return _find("recipe", current(name))
 
 
 def profile_path(name: str) -> Path:
-    """Return the file of a packaged profile, or of the user's own: a path that ends in .yaml.
-
-    Raises:
-        GratisError: there is no such profile.
-    """
+    """Return the file of a packaged profile, or of the user's own: a path that ends in .yaml."""
     return _find("profile", name)
 
 
 def study_path(name: str) -> Path:
-    """Return the file of a packaged study, or of the user's own: a path that ends in .yaml.
-
-    Raises:
-        GratisError: there is no such study.
-    """
+    """Return the file of a packaged study, or of the user's own: a path that ends in .yaml."""
     return _find("study", name)
 
 

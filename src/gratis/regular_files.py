@@ -33,11 +33,7 @@ def require_readable(path: Path) -> None:
 
 
 def require_text(path: Path) -> None:
-    """Check that a path is text, which the format of checkpoints and JSON need.
-
-    Raises:
-        GratisError: it is not UTF-8.
-    """
+    """Check that a path is text, which the format of checkpoints and JSON need."""
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
@@ -67,11 +63,7 @@ def read_limited(path: Path, limit: int) -> bytes:
 
 
 def read_text(path: Path, limit: int, remedy: str) -> str:
-    """Return the text of a regular UTF-8 file of at most ``limit`` bytes, that a user names.
-
-    Raises:
-        GratisError: it cannot be read; the message ends with ``remedy``.
-    """
+    """Return the text of a regular UTF-8 file of at most ``limit`` bytes, that a user names."""
     try:
         return read_limited(path, limit).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -106,11 +98,7 @@ def _opened(path: Path, flags: int) -> int:
 
 
 def refuse_link(*paths: Path) -> None:
-    """Check that none of ``paths`` is a symbolic link, where something is to be written below it.
-
-    Raises:
-        GratisError: one is.
-    """
+    """Refuse paths that are symbolic links, where something is to be written below them."""
     for path in paths:
         if path.is_symlink():
             problem = "is a symbolic link, and nothing is written through it"

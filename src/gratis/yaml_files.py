@@ -66,11 +66,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the keys and values of a YAML file.
-
-    Raises:
-        GratisError: the file is missing or is not such YAML; the message names the line.
-    """
+    """Return the keys and values of a YAML file."""
     content = parse_value(str(path), read_text(path))
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise file_error(path, "holds no keys and values")
@@ -78,11 +74,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a settings file.
-
-    Raises:
-        GratisError: the file is missing, is not UTF-8, or has more than ``LARGEST`` bytes.
-    """
+    """Return the text of a settings file."""
     try:
         with open_regular(path) as stream:
             raw = stream.read(LARGEST + 1)
@@ -97,11 +89,7 @@ def read_text(path: Path) -> str:
 
 
 def parse_value(source: str, text: str) -> Any:
-    """Return the value of a YAML text; ``source`` names the text in error messages.
-
-    Raises:
-        GratisError: it is not YAML.
-    """
+    """Return the value of a YAML text; ``source`` names the text in error messages."""
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - a subclass of the safe loader
     except Exception as error:

@@ -51,9 +51,6 @@ def refuse_options_of_others(arguments: Sequence[str], known: Mapping[str, Seque
     Args:
         arguments: the command line, without the name of the program.
         known: the options of every command.
-
-    Raises:
-        GratisError: there is such an option; the message says what to write.
     """
     command = next((word for word in arguments if not word.startswith("-")), "")
     for place, word in enumerate(arguments):

@@ -11,11 +11,7 @@ _WRITTEN = {"csv": "csv:FILE", "folder": "folder:PATH"}
 def refuse_typos(
     recipe: str | None = None, profile: str | None = None, data: str | None = None
 ) -> None:
-    """Check the names of a recipe, a profile and a data set.
-
-    Raises:
-        GratisError: one of them does not exist; the message names the nearest one.
-    """
+    """Check the names of a recipe, a profile and a data set."""
     from gratis.packaged import profile_path, recipe_path
 
     if recipe is not None:

@@ -25,9 +25,6 @@ def split_from_arrays(images: Any, labels: Any) -> Split:
         images: float (n, 3, height, width) in [0, 1], or uint8 (n, 3, height, width) or
             (n, height, width, 3); a tensor or an array. Floats are rounded to 8 bits.
         labels: whole numbers from 0 on, (n,).
-
-    Raises:
-        GratisError: another type, shape or range; the message says which and the remedy.
     """
     pixels, numbers = _as_array(images), _labels(_as_array(labels))
     if pixels.ndim != 4 or len(pixels) == 0:
@@ -45,9 +42,6 @@ def split_from_batches(batches: Iterable[Any]) -> Split:
     Args:
         batches: gives (images, labels), as :func:`split_from_arrays` takes them; a torch data set
             gives one image and its label at a time.
-
-    Raises:
-        GratisError: an item is something else, or as :func:`split_from_arrays`.
     """
     loader = batches
     if isinstance(batches, TorchDataset):
@@ -76,11 +70,7 @@ def split_from_batches(batches: Iterable[Any]) -> Split:
 
 
 def dataset_from_split(split: Split, classes: int, name: str = "images") -> Dataset:
-    """Return a data set whose training and validation images are both ``split``.
-
-    Raises:
-        GratisError: a label is not below ``classes``.
-    """
+    """Return a data set whose training and validation images are both ``split``."""
     if (largest := int(split.labels.max())) >= classes:
         raise GratisError(f"labels: {largest} is not below the number of classes, {classes}")
     names = tuple(map(str, range(classes)))

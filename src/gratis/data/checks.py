@@ -10,11 +10,7 @@ _TOLERANCE = 1e-5
 
 
 def check_images(images: object) -> None:
-    """Refuse what is not a float tensor (n, 3, height, width) in [0, 1].
-
-    Raises:
-        GratisError: another type, shape or range; the message says which.
-    """
+    """Refuse what is not a float tensor (n, 3, height, width) in [0, 1]."""
     if not isinstance(images, Tensor) or images.dim() != 4 or not images.is_floating_point():
         raise GratisError(
             "images: needs a float tensor of shape (n, 3, height, width) in [0, 1], not "
@@ -31,11 +27,7 @@ def check_images(images: object) -> None:
 
 
 def check_numbers(name: str, numbers: object, count: int) -> None:
-    """Refuse what is not an int64 tensor (count,): ``name`` is labels or indices.
-
-    Raises:
-        GratisError: another type or shape; the message says which.
-    """
+    """Refuse what is not an int64 tensor (count,): ``name`` is labels or indices."""
     valid = isinstance(numbers, Tensor) and numbers.dtype == torch.int64
     if not valid or tuple(numbers.shape) != (count,):  # type: ignore[attr-defined]
         raise GratisError(

@@ -70,9 +70,6 @@ def read(settings: DataSettings) -> Dataset:
     """Return CIFAR-10 or CIFAR-100 from ``settings.root``, the cache, or the web.
 
     Another number of images than in the original is accepted and logged.
-
-    Raises:
-        GratisError: a file is missing or broken, or the download fails.
     """
     layout = LAYOUTS[settings.name]
     folder = locate(layout.published, settings.root)

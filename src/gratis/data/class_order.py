@@ -45,9 +45,6 @@ def order_classes(root: Path, found: Iterable[str], names: Path | None) -> list[
         names: a file of class names (:func:`read_class_names`), which may name more classes than
             are found. Default: the natural order, with a warning if it is not the alphabetical
             one.
-
-    Raises:
-        GratisError: the file is damaged, or lacks a class folder.
     """
     if names is None:
         natural = natural_order(found)
@@ -74,9 +71,6 @@ def read_class_names(path: Path) -> list[str]:
 
     The file is text with one class folder per line, or JSON: a list of folders, or a mapping of
     folders to labels or of labels to folders.
-
-    Raises:
-        GratisError: the file is missing, is something else, or names a class twice.
     """
     text = read_text(path, _LARGEST, _REMEDY)
     try:

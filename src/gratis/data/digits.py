@@ -14,11 +14,7 @@ _VALIDATION = 360
 
 
 def read(settings: DataSettings) -> Dataset:
-    """Return the digits in a fixed split: 1437 images for training, 360 for validation.
-
-    Raises:
-        GratisError: more than ten classes are asked for, or a root is given.
-    """
+    """Return the digits in a fixed split: 1437 images for training, 360 for validation."""
     if settings.root is not None:
         raise GratisError("digits come with scikit-learn and have no folder; leave out --data-root")
     classes = first_classes([str(digit) for digit in range(10)], settings)

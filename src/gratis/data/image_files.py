@@ -127,11 +127,7 @@ def has_images(left_out: Counter[str]) -> bool:
 
 
 def labelled_images(folders: Sequence[Path], remedy: str) -> tuple[list[Stamp], list[int]]:
-    """Return the image files in all ``folders``, each with the index of its folder as its label.
-
-    Raises:
-        GratisError: a folder holds no images; the message ends with ``remedy``.
-    """
+    """Return the image files in all ``folders``, each with the index of its folder as its label."""
     files: list[Stamp] = []
     labels: list[int] = []
     for label, folder in enumerate(folders):
@@ -142,11 +138,7 @@ def labelled_images(folders: Sequence[Path], remedy: str) -> tuple[list[Stamp], 
 
 
 def require_images(folder: Path, remedy: str) -> FoundImages:
-    """Return what :func:`find_images` does.
-
-    Raises:
-        GratisError: ``folder`` holds no images; the message ends with ``remedy``.
-    """
+    """Return what :func:`find_images` does."""
     found = find_images(folder)
     if found.files:
         return found

@@ -28,9 +28,6 @@ def read(settings: DataSettings) -> Dataset:
     ``settings.class_names``. Names that differ only in how Unicode spells an accent are the same
     class. The default of ``settings.size`` is the median of the images' shorter sides, and at most
     224 pixels. What was read, and what was left out, is logged and described by the data set.
-
-    Raises:
-        GratisError: a folder or a class is missing or empty, or an image is broken.
     """
     if settings.root is None:
         raise GratisError("the data source folder needs a path; write --data folder:PATH")

@@ -71,11 +71,7 @@ def _held_out(path: Path, rows: Sequence[Row], fraction: float) -> tuple[list[Ro
 
 
 def _part(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> Part:
-    """Return the files of rows with their labels.
-
-    Raises:
-        GratisError: files do not exist.
-    """
+    """Return the files of rows with their labels."""
     labels = {name: label for label, name in enumerate(classes)}
     files = [path.parent / Path(row.file.replace("\\", "/")).expanduser() for row in rows]
     missing = [

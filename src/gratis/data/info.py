@@ -56,18 +56,10 @@ class DataInfo(Settings):
         }
 
     def write(self, path: Path) -> None:
-        """Write the facts as JSON, all or nothing.
-
-        Raises:
-            GratisError: the file cannot be written.
-        """
+        """Write the facts as JSON, all or nothing."""
         write_json(path, self.model_dump(mode="json"))
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what :meth:`write` wrote.
-
-        Raises:
-            GratisError: the file is missing or damaged.
-        """
+        """Read what :meth:`write` wrote."""
         return validate(cls, read_json(path), str(path))

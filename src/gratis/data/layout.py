@@ -38,9 +38,6 @@ def find_layout(root: Path) -> Layout:
     The training images are in ``train`` or ``training``; the validation images in ``val``,
     ``valid`` or ``validation``, or else in ``test`` or ``testing``. Upper case is accepted. Without
     a folder ``train``, the folders in ``root`` are the classes.
-
-    Raises:
-        GratisError: a folder cannot be read, there are two of a kind, or only a validation folder.
     """
     folders = subfolders(root)
     train = _only(root, folders, TRAIN)
@@ -63,11 +60,7 @@ def _only(root: Path, folders: list[Path], names: tuple[str, ...]) -> Path | Non
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in ``folder`` that are not hidden, sorted.
-
-    Raises:
-        GratisError: it cannot be read.
-    """
+    """Return the folders in ``folder`` that are not hidden, sorted."""
     try:
         visible = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
         return sorted(entry for entry in visible if entry.is_dir() and entry.name not in _IGNORED)
@@ -88,9 +81,6 @@ def hold_out_files(
         name: the name of the class.
         files: the images in ``folder``.
         fraction: how many of the images to validate on, in (0, 1]; 1 puts all of them into both.
-
-    Raises:
-        GratisError: the class has one image.
     """
     if fraction == 1:
         return files, files

@@ -45,9 +45,6 @@ def read_rows(path: Path, columns: tuple[str, str] | None) -> list[Row]:
         path: a CSV file whose first line names the columns; the delimiter may be a comma, a
             semicolon, a tab or a bar.
         columns: the names of the columns of files and of labels. Default: those with usual names.
-
-    Raises:
-        GratisError: the file cannot be read, lacks a column or a cell, or names an image twice.
     """
     lines = _lines(path)
     header = lines[0][1] if lines else []

@@ -53,9 +53,6 @@ def decode_own(
         parts: the images for training and for validation.
         details: what else to say of the images, each with a title; empty texts are left out.
         warn: whether the log is a warning.
-
-    Raises:
-        GratisError: an image is broken, or a split is empty.
     """
     train, validation = parts
     sizes = sample_sizes(train.files)

@@ -32,9 +32,6 @@ def locate(published: PublishedArchive, root: Path | None) -> Path:
         published: the archive.
         root: the unpacked folder; a folder that holds it, or that holds the archive, which is
             unpacked there; or the archive. By default, the cache, where it is downloaded to.
-
-    Raises:
-        GratisError: it is not there, or cannot be downloaded or unpacked.
     """
     where = _where(published, root)
     for folder in (where, where / published.folder):

@@ -26,11 +26,7 @@ Stamp = tuple[str, int, int]
 
 
 def stamp(path: Path) -> Stamp:
-    """Return a file's path, size and modification time.
-
-    Raises:
-        GratisError: there is no such file, or it is not a regular file.
-    """
+    """Return a file's path, size and modification time."""
     remedy = "restore it from the original data"
     try:
         status = path.stat()

@@ -30,9 +30,6 @@ def read(settings: DataSettings) -> Dataset:
     """Return Tiny ImageNet from ``settings.root``, the cache, or the web.
 
     A training set with fewer images than the original is accepted and logged.
-
-    Raises:
-        GratisError: files are missing, contradict each other or are broken, or the download fails.
     """
     folder = locate(PUBLISHED, settings.root)
     known = _wnids(folder / "wnids.txt")

@@ -29,9 +29,6 @@ def parallel_map(
         tasks: the number of tasks.
         ahead: the number of tasks that may be started before their result is read.
         processes: whether to use processes; if not, threads.
-
-    Raises:
-        GratisError: a worker process was killed.
     """
     workers = max(1, min(cores(), tasks))
     forked = Processes(work, workers if processes else 0)

@@ -50,9 +50,6 @@ class TaskCache:
         """Read the files whose names start with ``stem``, for a split of ``images`` images.
 
         Without a ``stem`` nothing is read or written.
-
-        Raises:
-            GratisError: a file is damaged.
         """
         self._stem = stem
         self._files = 0
@@ -66,11 +63,7 @@ class TaskCache:
             self._files = _number(path) + 1
 
     def add(self, index: NDArray[np.int64], outcome: Outcome, seconds: float) -> None:
-        """Add the outcome on the images at ``index``, also on disk.
-
-        Raises:
-            GratisError: the folder cannot be written.
-        """
+        """Add the outcome on the images at ``index``, also on disk."""
         found: dict[str, Any] = {
             "index": index,
             "correct": outcome.correct,
@@ -155,11 +148,7 @@ class EvaluationCache:
         self._key = "" if folder is None else _key(evaluated, folder)
 
     def of_task(self, task: EvalTask) -> TaskCache:
-        """Return the cache of one task, with the outcomes that are on disk.
-
-        Raises:
-            GratisError: a file is damaged.
-        """
+        """Return the cache of one task, with the outcomes that are on disk."""
         stem = self._stem(task.name, task.key(self._evaluated))
         return TaskCache(stem, len(self._evaluated.split))
 
@@ -169,11 +158,7 @@ class EvaluationCache:
         epsilon: float,
         compute: Callable[[], tuple[Check, ...]],
     ) -> tuple[Check, ...]:
-        """Return the sanity checks on the images at ``index``, computed if they are not on disk.
-
-        Raises:
-            GratisError: the file is damaged, or the folder cannot be written.
-        """
+        """Return the sanity checks on the images at ``index``, computed if they are not on disk."""
         stem = self._stem("sanity checks", f"{epsilon!r} {index.tolist()}")
         if stem is None:
             return compute()

@@ -106,11 +106,7 @@ class Cascade:
 
 
 def halved(size: int) -> int:
-    """Return the batch size to continue with after the device ran out of memory at ``size``.
-
-    Raises:
-        GratisError: ``size`` is 1.
-    """
+    """Return the batch size to continue with after the device ran out of memory at ``size``."""
     if size == 1:
         raise GratisError(
             "out of memory with a single image; use a device with more memory, or a smaller model"

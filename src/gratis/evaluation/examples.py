@@ -51,9 +51,6 @@ def rescore(
         examples: the examples, loaded from ``path``.
         path: their file, for messages.
         batch_size: images at a time.
-
-    Raises:
-        GratisError: they were made from other images, or one is outside epsilon or [0, 1].
     """
     n, shape = len(split), split.images.shape[1:]
     expected = shape if examples.images.dtype == np.uint8 else (shape[2], *shape[:2])

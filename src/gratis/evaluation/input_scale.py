@@ -46,9 +46,6 @@ def refuse_other_scale(
         train: the training images, for their mean and std.
         name: the model's name, for messages.
         batch_size: images at a time.
-
-    Raises:
-        GratisError: the model expects normalised images, or normalises twice.
     """
 
     def correct(changed: Tensor) -> NDArray[np.bool_]:

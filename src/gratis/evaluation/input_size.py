@@ -27,9 +27,6 @@ def refuse_other_size(
         labels: (n,) class numbers.
         name: the model's name, for messages.
         batch_size: images at a time.
-
-    Raises:
-        GratisError: the model expects images of another size.
     """
     every = max(1, len(images) // _IMAGES)
     images, labels = images[::every][:_IMAGES], labels[::every][:_IMAGES]

@@ -62,11 +62,7 @@ def tasks_of(settings: EvaluateSettings) -> list[EvalTask]:
 
 
 def require_libraries(settings: EvaluateSettings) -> None:
-    """Check that the libraries of a suite are installed.
-
-    Raises:
-        GratisError: one is missing.
-    """
+    """Check that the libraries of a suite are installed."""
     for task in tasks_of(settings):
         task.require_library()
 

@@ -53,11 +53,7 @@ class EvalTask(Settings):
         """Return the outcome on the images at ``index``, as one batch."""
 
     def require_library(self) -> None:
-        """Check that the library of the task is installed.
-
-        Raises:
-            GratisError: it is not.
-        """
+        """Check that the library of the task is installed."""
         if self.package is not None:
             optional_library(self.package)
 
@@ -153,11 +149,7 @@ class GradientAttack(EvalTask):
 
 
 def optional_library(name: str) -> Any:
-    """Return a module of the extra ``full``, imported when it is needed.
-
-    Raises:
-        GratisError: it is not installed.
-    """
+    """Return a module of the extra ``full``, imported when it is needed."""
     try:
         return import_module(name)
     except ImportError as error:

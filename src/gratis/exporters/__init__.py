@@ -37,11 +37,7 @@ ENDINGS: dict[str, str] = {
 
 
 def kind_of(path: Path, kind: str | None) -> Kind:
-    """Return the kind of an export: ``kind``, or that of the path's ending.
-
-    Raises:
-        GratisError: there is no such kind, or the path has another ending.
-    """
+    """Return the kind of an export: ``kind``, or that of the path's ending."""
     known = get_args(Kind)
     if kind is not None and kind not in known:
         raise GratisError(f"export: {kind!r} is unknown{did_you_mean(kind, list(known))}")

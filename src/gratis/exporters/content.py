@@ -78,11 +78,7 @@ class Content:
         return torch.cat(parts)
 
     def check(self, classify: Callable[[Tensor], Any], what: str) -> None:
-        """Compare an export that was read back with the model.
-
-        Raises:
-            GratisError: logits differ by more than the tolerance, or a class differs.
-        """
+        """Compare an export that was read back with the model."""
         found, expected = self.run(classify), self.logits
         largest = float((found - expected).abs().max())
         allowed = TOLERANCE * max(1.0, float(expected.abs().max()))

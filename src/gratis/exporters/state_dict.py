@@ -30,11 +30,7 @@ def script_of(path: Path) -> Path:
 
 
 def write_state_dict(content: Content, path: Path) -> None:
-    """Write a safetensors file, and ``load_NAME.py`` beside it, which needs torch and timm.
-
-    Raises:
-        GratisError: ``load_NAME.py`` exists and is not one of these, or it loads something else.
-    """
+    """Write a safetensors file, and ``load_NAME.py`` beside it, which needs torch and timm."""
     if content.head is None:
         problem = "the network of a function cannot be built without its code"
         raise file_error(path, problem, "export it as onnx or torch-export")

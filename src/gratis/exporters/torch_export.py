@@ -18,9 +18,6 @@ def write_torch_export(content: Content, path: Path) -> None:
     """Write a ``.pt2`` file, which ``torch.export.load(path).module()`` reads.
 
     The batch size is dynamic. ``content.facts`` are inside, as ``facts.json``.
-
-    Raises:
-        GratisError: the model cannot be expressed, or the file computes something else.
     """
     batch = torch.export.Dim("batch", min=1)
     example = content.example

@@ -29,11 +29,7 @@ class Backbone(NamedTuple):
 
 
 def build_backbone(settings: ModelSettings) -> Backbone:
-    """Return a backbone with random weights.
-
-    Raises:
-        GratisError: there is no such backbone, or it cannot be built so.
-    """
+    """Return a backbone with random weights."""
     architecture = Architecture(settings.backbone)
     if architecture.origin == "function":
         if settings.channels or settings.stem != "imagenet":

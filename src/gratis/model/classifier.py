@@ -55,9 +55,6 @@ class Classifier(nn.Module):
         """Build the network for a number of classes, with random weights.
 
         :func:`gratis.model.load_start` loads those that ``settings`` name.
-
-        Raises:
-            GratisError: the backbone is unknown, or cannot be built so.
         """
         super().__init__()
         self.settings = settings

@@ -65,9 +65,6 @@ def from_timm(
         classes: the number of classes. Default: that of the weights.
         input_size: the height and width in pixels of the network's input. Default: those of the
             images, or those that the position embeddings of its weights are for.
-
-    Raises:
-        GratisError: timm has no such model, or the weights are damaged or do not fit.
     """
     architecture = Architecture(name)
     layers = class_layers(architecture.config)
@@ -88,11 +85,7 @@ def from_timm(
 
 
 def load_all(network: nn.Module, weights: Path, what: str) -> None:
-    """Load a file with all weights of a network, which ``what`` describes in messages.
-
-    Raises:
-        GratisError: the file is damaged or does not fit.
-    """
+    """Load a file with all weights of a network, which ``what`` describes in messages."""
     _load(network, read_weights(weights), weights, what)
 
 
@@ -145,11 +138,7 @@ def log_rest(found: Match, file: Path, class_layers: Sequence[str] = ()) -> None
 
 
 def _classes(state: Mapping[str, Tensor], layers: Sequence[str], name: str, file: Path) -> int:
-    """Return the number of classes of weights.
-
-    Raises:
-        GratisError: they have no class layer.
-    """
+    """Return the number of classes of weights."""
     for layer in layers:
         for key, value in state.items():
             if key == f"{layer}.weight" or key.endswith(f".{layer}.weight"):

@@ -14,9 +14,6 @@ def from_function(spec: str) -> nn.Module:
     Args:
         spec: ``package.module:function``. The current folder is searched last, for this module
             and for what it imports from beside itself.
-
-    Raises:
-        GratisError: the function cannot be imported, fails, or returns something else.
     """
     name, _, attribute = spec.partition(":")
     try:

@@ -59,11 +59,7 @@ class NoHead(nn.Module):
         self.class_count, self.name = classes, name
 
     def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (n, classes) as they are, and again as the embedding.
-
-        Raises:
-            GratisError: they have another shape.
-        """
+        """Return logits (n, classes) as they are, and again as the embedding."""
         if not isinstance(logits, Tensor) or logits.shape[1:] != (self.class_count,):
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise GratisError(

@@ -46,11 +46,7 @@ class Architecture:
 
     @cached_property
     def config(self) -> Any:
-        """The configuration that timm has for it, with ``mean``, ``std`` and ``input_size``.
-
-        Raises:
-            GratisError: timm has no such model, or its configuration cannot be read.
-        """
+        """The configuration that timm has for it, with ``mean``, ``std`` and ``input_size``."""
         import timm
 
         name, config, _ = self._resolved
@@ -89,11 +85,7 @@ class Architecture:
 
     @property
     def in_timm(self) -> tuple[str, dict[str, Any]]:
-        """The name of timm's model, and the arguments that it is created with.
-
-        Raises:
-            GratisError: as :attr:`config`.
-        """
+        """The name of timm's model, and the arguments that it is created with."""
         name, _, arguments = self._resolved
         return name, dict(arguments)
 
@@ -111,9 +103,6 @@ class Architecture:
             classes: the number of its outputs; with 0 it returns features.
             size: the height and width in pixels of its input, where it takes only one size.
             options: other arguments of ``timm.create_model``.
-
-        Raises:
-            GratisError: timm has no such model, or cannot build it so.
         """
         import timm
 
@@ -134,11 +123,7 @@ class Architecture:
             raise GratisError(printable(f"{self.name}: {problem}; {remedy}")) from error
 
     def own_weights(self) -> Path | None:
-        """Return the file of weights that comes with a folder or a name on the hub.
-
-        Raises:
-            GratisError: there is none, or it cannot be downloaded.
-        """
+        """Return the file of weights that comes with a folder or a name on the hub."""
         if self.origin == "local-dir":
             folder = Path(self.place).expanduser()
             found = next((folder / f for f in _FILES if (folder / f).is_file()), None)
@@ -164,11 +149,7 @@ class Architecture:
         raise self._unreadable(problem)
 
     def downloaded_weights(self) -> dict[str, Tensor]:
-        """Return the weights that timm downloads, or has in its cache.
-
-        Raises:
-            GratisError: they cannot be downloaded.
-        """
+        """Return the weights that timm downloads, or has in its cache."""
         import timm
 
         repository = self.config.get("hf_hub_id")

@@ -106,11 +106,7 @@ def _session(path: Path) -> Any:
 
 
 def _shape(path: Path, shape: list[Any]) -> tuple[Layout, int | None, int | None]:
-    """Return the layout of an input, its batch size and its image size where they are fixed.
-
-    Raises:
-        GratisError: it is no batch of square images of three channels.
-    """
+    """Return the layout of an input, its batch size and its image size where they are fixed."""
     if len(shape) != 4:
         raise _other_input(path, shape)
     last = shape[3] == _CHANNELS and shape[1] != _CHANNELS

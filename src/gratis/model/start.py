@@ -37,9 +37,6 @@ def load_start(
         classifier: as :class:`Classifier` builds it.
         classes: the names of its classes.
         known: the names of the file's classes, in the order of its class layer.
-
-    Raises:
-        GratisError: the weights cannot be read or downloaded, or do not fit the backbone.
     """
     settings = classifier.settings
     if not settings.pretrained:

@@ -43,9 +43,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             under a usual key, such as ``state_dict``, ``model`` or ``ema``. If it has several, the
             averaged weights count. Of a run's checkpoint, the weights of its classifier, averaged
             where there is an average. A folder stands for the checkpoint of the run in it.
-
-    Raises:
-        GratisError: the file is missing or damaged, or holds anything but tensors.
     """
     path = weights_file(path)
     content = _content(path)
@@ -55,11 +52,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def weights_file(path: Path) -> Path:
-    """Return the file of weights at ``path``: of a folder, the chosen model or the checkpoint.
-
-    Raises:
-        GratisError: there is none.
-    """
+    """Return the file of weights at ``path``: of a folder, the chosen model or the checkpoint."""
     file = path
     if path.is_dir():
         names = (name for name in (CHOSEN, CHECKPOINT, SHARED) if (path / name).is_file())

@@ -14,11 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 def resolve_by_default(recipe: str, profile: str | None, changes: Sequence[str]) -> Recipe:
-    """Return a recipe as :func:`resolve` does; without a ``profile`` the default one resizes it.
-
-    Raises:
-        GratisError: as :func:`resolve`.
-    """
+    """Return a recipe as :func:`resolve` does; without a ``profile`` the default one resizes it."""
     return resolve(recipe, profile or default_profile(recipe, changes), changes)
 
 

@@ -44,11 +44,7 @@ class Draft:
         return self
 
     def validated(self, kind: type[Kind], source: str) -> Kind:
-        """Return the settings of ``kind``.
-
-        Raises:
-            GratisError: wrong keys or values, all at once, in the words that the user wrote.
-        """
+        """Return the settings of ``kind``."""
         try:
             return validate(kind, self.content, source)
         except GratisError as error:

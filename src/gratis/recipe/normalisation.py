@@ -22,9 +22,6 @@ def normalise(content: Content, keep_null: bool = False) -> tuple[Content, dict[
 
     Returns:
         The content, and for every renamed key its present dotted path and the written one.
-
-    Raises:
-        GratisError: a key is given under both names, or an old setting has no equivalent.
     """
     renamed: dict[str, str] = {}
     choices = {

@@ -36,11 +36,7 @@ class Override(NamedTuple):
 
 
 def parse_overrides(texts: Iterable[str]) -> list[Override]:
-    """Return the overrides that ``texts`` mean.
-
-    Raises:
-        GratisError: one is not ``key=value``, is nested too deeply, or its value is not YAML.
-    """
+    """Return the overrides that ``texts`` mean."""
     split = [(text, *text.partition("=")) for text in texts]
     wrong = [text for text, key, equals, _ in split if not equals or not all(key.split("."))]
     if wrong:
@@ -54,9 +50,6 @@ def with_one_length(texts: Iterable[str]) -> list[str]:
     """Return overrides that give training one length: a number of epochs, or a budget of time.
 
     A given ``train.epochs`` removes the budget and the least number of passes of a recipe.
-
-    Raises:
-        GratisError: both are given, or as :func:`parse_overrides`.
     """
     texts = list(texts)
     given: dict[str, Any] = {}

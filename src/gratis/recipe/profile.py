@@ -36,10 +36,6 @@ class Profile(Settings):
 
 
 def load_profile(name: str) -> Profile:
-    """Return a packaged profile, or the user's own: a path that ends in .yaml.
-
-    Raises:
-        GratisError: there is no such profile, or a key in it is wrong.
-    """
+    """Return a packaged profile, or the user's own: a path that ends in .yaml."""
     path = profile_path(name)
     return validate(Profile, with_current_keys(read_yaml(path), _RENAMED), str(path))

@@ -18,20 +18,12 @@ from gratis.yaml_files import read_yaml
 
 
 def parse_recipe(content: Mapping[str, Any], source: str) -> Recipe:
-    """Return the recipe that the content of a YAML file means.
-
-    Raises:
-        GratisError: wrong keys or values, all at once; ``source`` heads the message.
-    """
+    """Return the recipe that the content of a YAML file means."""
     return _recipe(Draft(dict(content)), source)
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Return the resolved recipe in a run's folder.
-
-    Raises:
-        GratisError: the file is missing, or a key in it is wrong.
-    """
+    """Return the resolved recipe in a run's folder."""
     return parse_recipe(read_yaml(path), str(path))
 
 
@@ -43,9 +35,6 @@ def resolve(name: str, profile: str | None = None, overrides: Iterable[str] = ()
         profile: a packaged profile, or the user's own; ``None`` leaves the recipe's sizes.
         overrides: such as ``train.epochs=5``; the last one wins. ``train.epochs`` replaces the
             recipe's budget of time.
-
-    Raises:
-        GratisError: no such recipe or profile, or wrong keys or values, all at once.
     """
     draft = _resized(name, None if profile is None else load_profile(profile))
     return _recipe(draft.override_all(with_one_length(overrides)), f"recipe {name}")
@@ -61,9 +50,6 @@ def resolve_rows(
         overrides: each changes the rows that have its key. As a profile, it adds no optional part.
             Several values, separated by commas, give a row for each (:func:`vary`).
         own: paths that end in .yaml, resized as the other rows are.
-
-    Raises:
-        GratisError: no such profile, wrong keys or values, or an override that no row has.
     """
     sizes = load_profile(profile)
     names = {row_name(name): name for name in recipe_names(sizes.recipes)}
@@ -90,9 +76,6 @@ def choose_rows(rows: Sequence[Recipe], only: Sequence[str]) -> list[Recipe]:
 
     A name may be that of the row, of its packaged recipe, or a path that ends in .yaml. That of a
     row before an override gave it several values stands for all of them.
-
-    Raises:
-        GratisError: a name is not among the rows.
     """
     only = [own_row_name(n) if is_file(n) else row_name(current(n)) for n in only]
     _refuse_unknown("row", only, [name for row in rows for name in _names(row)])
@@ -109,21 +92,13 @@ def is_file(name: str) -> bool:
 
 
 def own_row_name(path: str) -> str:
-    """Return the name of the row that a recipe of the user's own is.
-
-    Raises:
-        GratisError: there is no such file, or it is no YAML.
-    """
+    """Return the name of the row that a recipe of the user's own is."""
     file = recipe_path(path)
     return str(read_yaml(file).get("name", file.stem))
 
 
 def resolve_settings(kind: type[Kind], overrides: Iterable[str], source: str) -> Kind:
-    """Return the settings of ``kind`` that ``key=value`` overrides of its defaults mean.
-
-    Raises:
-        GratisError: wrong keys or values, all at once; ``source`` heads the message.
-    """
+    """Return the settings of ``kind`` that ``key=value`` overrides of its defaults mean."""
     return Draft({}).override_all(overrides).validated(kind, source)
 
 
@@ -132,30 +107,18 @@ class _DataOnly(Settings):
 
 
 def resolve_data(overrides: Iterable[str]) -> DataSettings:
-    """Return the data settings that ``data.key=value`` overrides mean.
-
-    Raises:
-        GratisError: wrong keys or values, all at once.
-    """
+    """Return the data settings that ``data.key=value`` overrides mean."""
     return resolve_settings(_DataOnly, overrides, "overrides").data
 
 
 def with_overrides(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
-    """Return a run's recipe with ``key=value`` overrides.
-
-    Raises:
-        GratisError: wrong keys or values, all at once.
-    """
+    """Return a run's recipe with ``key=value`` overrides."""
     draft = Draft(recipe.model_dump(mode="json", exclude_none=True))
     return _recipe(draft.override_all(overrides), f"recipe {recipe.name}")
 
 
 def with_evaluation(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
-    """Return a trained recipe with ``evaluate.key=value`` overrides.
-
-    Raises:
-        GratisError: wrong keys or values, or a key that is not below ``evaluate``.
-    """
+    """Return a trained recipe with ``evaluate.key=value`` overrides."""
     changed = with_overrides(recipe, overrides)
     if changed.model_copy(update={"evaluate": recipe.evaluate}) != recipe:
         raise GratisError("a trained run can only change evaluate.* keys; train into a new folder")

@@ -36,9 +36,6 @@ def vary(drafts: dict[str, Draft], overrides: list[Override]) -> dict[str, Draft
     """Return the rows, with a row for each value in place of those that have the key.
 
     The others build on the first of them, and only that can be the baseline.
-
-    Raises:
-        GratisError: no row has the key.
     """
     varied: dict[str, Draft] = {}
     for name, draft in drafts.items():

@@ -50,9 +50,6 @@ def figure1(results: Sequence[Results], path: Path) -> None:
     Args:
         results: at least one run.
         path: the PNG to write.
-
-    Raises:
-        GratisError: the file cannot be written.
     """
     rows, notes = group(results), figure1_notes(results)
     with charts.style():

@@ -27,9 +27,6 @@ def choose(runs: Sequence[Run], names: Sequence[str]) -> list[Run]:
     """Return the first run of each of the named recipes, to show its images on a page.
 
     Without names: the most robust recipe, the baseline, and the first with a denoiser.
-
-    Raises:
-        GratisError: there is no run of a named recipe, or no sample images of it are stored.
     """
     firsts: dict[str, Run] = {}
     for run in runs:

@@ -54,9 +54,6 @@ def list_runs(folder: Path) -> list[Listed]:
     """Return the runs and evaluations in ``folder`` and below, by path.
 
     Links are not followed, and nothing is written.
-
-    Raises:
-        GratisError: there is no such folder.
     """
     if not folder.is_dir():
         raise file_error(folder, "is not a folder", "name one that holds runs")

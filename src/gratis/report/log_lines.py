@@ -38,11 +38,7 @@ class LogLine(BaseModel):
 
 
 def read_log(path: Path) -> list[LogLine]:
-    """Return the lines of a log; of a very long one, evenly spaced lines of the steps.
-
-    Raises:
-        GratisError: it cannot be read, or is no log.
-    """
+    """Return the lines of a log; of a very long one, evenly spaced lines of the steps."""
     try:
         return _read(path)
     except FileNotFoundError:

@@ -39,9 +39,6 @@ def write_page(found: Found, chosen: Sequence[Run], folder: Path) -> None:
         found: the runs, from :func:`gratis.report.read_runs`.
         chosen: the runs whose classes and sample images the page shows.
         folder: the folder of the page.
-
-    Raises:
-        GratisError: the folder holds something else, or cannot be written.
     """
     content = _content(found, chosen)
     with atomic_folder(folder, replaces=_CONTENT) as partial:

@@ -70,9 +70,6 @@ def compare(
         a: the first recipe's runs, by seed.
         b: the second's. Seeds that only one of them has are left out.
         metrics: the metrics to compare.
-
-    Raises:
-        GratisError: no seed is in both, or the runs were measured on different images.
     """
     seeds = sorted(a.keys() & b.keys())
     if not seeds:

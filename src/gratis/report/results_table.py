@@ -51,11 +51,7 @@ _INTERVALS = {
 
 
 def write_tables(results: Sequence[Results], folder: Path) -> None:
-    """Write ``table.md``, ``table.csv`` and ``results.json`` (``{"rows": [...]}``, one per run).
-
-    Raises:
-        GratisError: the folder cannot be written.
-    """
+    """Write ``table.md``, ``table.csv`` and ``results.json`` (``{"rows": [...]}``, one per run)."""
     make_folder(folder)
     write_text(folder / "table.md", to_markdown(results))
     write_text(folder / "table.csv", to_csv(results))

@@ -23,11 +23,7 @@ class Arrays(NamedTuple):
 def save_arrays(
     path: Path, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str] | None = None
 ) -> None:
-    """Write arrays to one safetensors file, all or nothing.
-
-    Raises:
-        GratisError: the file cannot be written.
-    """
+    """Write arrays to one safetensors file, all or nothing."""
     content = save(dict(arrays), metadata)
     # safetensors' own writer reports a full disk as a damaged file.
     with atomic_file(path) as temporary:
@@ -41,9 +37,6 @@ def load_arrays(path: Path, problem: str, remedy: str) -> Arrays:
         path: the file.
         problem: what the error message says of a file that is damaged.
         remedy: what the error message advises.
-
-    Raises:
-        GratisError: the file is missing or damaged.
     """
     try:
         require_readable(path)

@@ -34,21 +34,13 @@ class Examples:
     epsilon: float
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file, all or nothing.
-
-        Raises:
-            GratisError: the file cannot be written.
-        """
+        """Write one safetensors file, all or nothing."""
         arrays = {"images": self.images, "index": self.index, "labels": self.labels}
         save_arrays(path, arrays, {"epsilon": repr(self.epsilon)})
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            GratisError: the file is missing or holds something else.
-        """
+        """Read what :meth:`save` wrote."""
         arrays, metadata = load_arrays(path, _PROBLEM, _REMEDY)
         try:
             epsilon = float(metadata["epsilon"])

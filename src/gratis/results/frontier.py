@@ -83,11 +83,7 @@ class Frontier(Settings):
 
     @classmethod
     def read(cls, path: Path) -> "Frontier":
-        """Read ``frontier.json``.
-
-        Raises:
-            GratisError: the file is missing, or does not follow the schema.
-        """
+        """Read ``frontier.json``."""
         return validate(cls, read_json(path), f"{path} (delete it and resume the run)")
 
 

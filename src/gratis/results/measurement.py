@@ -53,20 +53,12 @@ class Measurement:
         return {metric: self.accuracy(metric) for metric in METRICS}
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file, all or nothing: ``index`` and an array for every metric.
-
-        Raises:
-            GratisError: the file cannot be written.
-        """
+        """Write one safetensors file, all or nothing: ``index`` and an array for every metric."""
         save_arrays(path, {"index": self.index, **self.correct})
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            GratisError: the file is missing or holds something else.
-        """
+        """Read what :meth:`save` wrote."""
         correct = load_arrays(path, _PROBLEM, _REMEDY).arrays
         index = correct.pop("index", None)
         if index is None or not _is_measurement(index, correct):

@@ -85,11 +85,7 @@ class SampleImages:
     images: Sequence[SampleImage]
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file, all or nothing.
-
-        Raises:
-            GratisError: the file cannot be written.
-        """
+        """Write one safetensors file, all or nothing."""
         kinds, asked = self.images[0].pictures, self.images[0].predictions
         arrays: dict[str, NDArray[Any]] = {
             kind: np.stack([image.pictures[kind] for image in self.images]) for kind in kinds
@@ -105,11 +101,7 @@ class SampleImages:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            GratisError: the file is missing or holds something else.
-        """
+        """Read what :meth:`save` wrote."""
         content = load_arrays(path, _PROBLEM, _REMEDY)
         try:
             text = content.metadata.get("description", "")

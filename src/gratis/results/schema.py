@@ -220,9 +220,5 @@ class Results(Settings, extra="ignore"):
 
     @classmethod
     def read(cls, path: Path) -> "Results":
-        """Read ``results.json``.
-
-        Raises:
-            GratisError: the file is missing, or does not follow the schema.
-        """
+        """Read ``results.json``."""
         return validate(cls, read_json(path), f"{path} (delete it and evaluate again)")

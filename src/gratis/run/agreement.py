@@ -40,9 +40,6 @@ def refuse_other_settings(folder: Path, recipe: Recipe, results: Results, remedy
         recipe: the recipe.
         results: the results.
         remedy: what to do about it.
-
-    Raises:
-        GratisError: the evaluation, the seed or the data differ.
     """
     path = folder / "results.json"
     resolved = results.resolved

@@ -40,9 +40,6 @@ def build_model(recipe: Recipe, classes: Sequence[str]) -> Classifier:
     Args:
         recipe: the model, and the seed.
         classes: the names of the classes.
-
-    Raises:
-        GratisError: the backbone is unknown, or its weights are missing or do not fit.
     """
     with isolated():
         torch.default_generator.manual_seed(derive(recipe.seed, "model"))
@@ -58,11 +55,7 @@ def build_model(recipe: Recipe, classes: Sequence[str]) -> Classifier:
 
 
 def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, OverfittingMonitor | None]:
-    """Return the trainer of a resolved recipe, and the monitor of its held-out images.
-
-    Raises:
-        GratisError: as :func:`build_model`.
-    """
+    """Return the trainer of a resolved recipe, and the monitor of its held-out images."""
     settings = recipe.train
     assert settings.precision != "auto"  # resolve_dependent chooses one
     fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
@@ -91,11 +84,7 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Overfittin
 
 
 def build_to_measure(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, OverfittingMonitor | None]:
-    """Return an endless trainer of a resolved recipe, in the middle of its schedules.
-
-    Raises:
-        GratisError: as :func:`build_model`.
-    """
+    """Return an endless trainer of a resolved recipe, in the middle of its schedules."""
     endless = recipe.train.model_copy(update={"epochs": _ENDLESS_EPOCHS})
     trainer, monitor = build_trainer(recipe.model_copy(update={"train": endless}), dataset)
     trainer.position.passes = trainer.planned / 2
@@ -132,11 +121,7 @@ def _build_train_state(
 
 
 def _refuse_wrong_size(model: Classifier, size: int) -> None:
-    """Refuse a network that cannot take the images, before hours of training.
-
-    Raises:
-        GratisError: it fails on images of ``size`` pixels.
-    """
+    """Refuse a network that cannot take the images, before hours of training."""
     training = model.training
     model.eval()
     try:

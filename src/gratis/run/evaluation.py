@@ -149,11 +149,7 @@ def _as_text(key: str, value: object) -> str:
 
 
 def rescore_run(path: Path, file: Path, data_root: Path | None = None) -> str:
-    """Return, as text, how many examples in ``file`` a run classifies correctly.
-
-    Raises:
-        GratisError: as :func:`gratis.run.load_run`, or the file holds other images' examples.
-    """
+    """Return, as text, how many examples in ``file`` a run classifies correctly."""
     examples = Examples.load(file)
     model, _, recipe, dataset = load_run(path, data_root)
     with isolated():

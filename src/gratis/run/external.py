@@ -94,11 +94,7 @@ def _image_settings(source: ModelSource) -> list[str]:
 
 
 def refuse_other_classes(model: nn.Module, dataset: Dataset, name: str) -> None:
-    """Refuse to measure a trained classifier on other classes than its own.
-
-    Raises:
-        GratisError: the names of the classes, or their order, differ.
-    """
+    """Refuse to measure a trained classifier on other classes than its own."""
     if not isinstance(model, InferenceModel) or model.classes == dataset.classes:
         return
     pairs = zip(model.classes, dataset.classes, strict=False)

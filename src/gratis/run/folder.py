@@ -28,11 +28,7 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        """Name the files; nothing is touched yet.
-
-        Raises:
-            GratisError: the path is not UTF-8.
-        """
+        """Name the files; nothing is touched yet."""
         require_text(path)
         self.path = path
         self.recipe_file = path / "recipe.yaml"
@@ -75,11 +71,7 @@ class RunFolder:
             yield
 
     def check(self, recipe: Recipe) -> None:
-        """Refuse to mix runs, before any work.
-
-        Raises:
-            GratisError: the folder holds a run of another recipe.
-        """
+        """Refuse to mix runs, before any work."""
         if not self.recipe_file.exists():
             return
         started = read_recipe(self.recipe_file).weights_identity()
@@ -91,11 +83,7 @@ class RunFolder:
             )
 
     def claim(self, recipe: Recipe, data: DataInfo, sets: Path | None) -> None:
-        """Make this the folder of ``recipe``, trained on ``data``, to be measured on ``sets``.
-
-        Raises:
-            GratisError: the folder cannot be written.
-        """
+        """Make this the folder of ``recipe``, trained on ``data``, to be measured on ``sets``."""
         make_folder(self.path)
         write_text(self.recipe_file, recipe.to_yaml())
         data.write(self.data_file)
@@ -103,29 +91,17 @@ class RunFolder:
             self.sets_note.write(sets)
 
     def note_start_weights(self, start: WeightsFile) -> None:
-        """Remember what the training of the run starts from.
-
-        Raises:
-            GratisError: the note cannot be written.
-        """
+        """Remember what the training of the run starts from."""
         write_json(self._start_file, start.model_dump(mode="json"))
 
     def start_weights(self) -> WeightsFile | None:
-        """Return what the training of the run started from; ``None`` for random weights.
-
-        Raises:
-            GratisError: the note of it is damaged.
-        """
+        """Return what the training of the run started from; ``None`` for random weights."""
         if not self._start_file.exists():
             return None
         return validate(WeightsFile, read_json(self._start_file), f"{self._start_file} (delete it)")
 
     def recipe(self) -> Recipe:
-        """Return the run's recipe.
-
-        Raises:
-            GratisError: this is no run folder.
-        """
+        """Return the run's recipe."""
         if not self.recipe_file.is_file():
             raise file_error(
                 self.path,
@@ -136,27 +112,15 @@ class RunFolder:
         return read_recipe(self.recipe_file)
 
     def frontier(self) -> Frontier:
-        """Return the frontier of a hardened run.
-
-        Raises:
-            GratisError: the file is missing, or does not follow the schema.
-        """
+        """Return the frontier of a hardened run."""
         return Frontier.read(self.frontier_file)
 
     def data(self) -> DataInfo:
-        """Return what the run's data was.
-
-        Raises:
-            GratisError: the file is missing or damaged.
-        """
+        """Return what the run's data was."""
         return DataInfo.read(self.data_file)
 
     def image_settings(self) -> list[str]:
-        """Return how the run's images are read, as overrides for the settings of other data.
-
-        Raises:
-            GratisError: this is no run folder.
-        """
+        """Return how the run's images are read, as overrides for the settings of other data."""
         data = self.recipe().data
         values = {"size": self.data().size, "resize": data.resize, "white": data.white}
         return [override(f"data.{key}", v) for key, v in values.items() if v is not None]
@@ -165,9 +129,6 @@ class RunFolder:
         """Return the folder for an evaluation with other settings.
 
         That of a shared model is below the current folder, because the model is in a cache.
-
-        Raises:
-            GratisError: it is a symbolic link, or the manifest of a shared model is damaged.
         """
         parent = self.evaluations
         if self.shared:
@@ -190,9 +151,5 @@ class RunFolder:
         return f"RunFolder({str(self.path)!r})"
 
     def results(self) -> Results | None:
-        """Return the run's results, or ``None`` where it has none yet.
-
-        Raises:
-            GratisError: the file does not follow the schema.
-        """
+        """Return the run's results, or ``None`` where it has none yet."""
         return Results.read(self.results_file) if self.results_file.exists() else None

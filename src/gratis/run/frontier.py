@@ -50,9 +50,6 @@ def choose_model(folder: RunFolder, dataset: Dataset, natural: State, identity: 
         dataset: its data.
         natural: the weights of the natural model.
         identity: that of the run.
-
-    Raises:
-        GratisError: a file is damaged or cannot be written.
     """
     recipe = folder.recipe()
     assert recipe.harden is not None

@@ -51,11 +51,7 @@ class Hardening(NamedTuple):
 
 
 def hardened_recipe(asked: Hardening) -> tuple[Recipe, State]:
-    """Return the recipe of a hardened run, and the weights that it starts from.
-
-    Raises:
-        GratisError: the model or the data cannot be loaded, or a setting is wrong.
-    """
+    """Return the recipe of a hardened run, and the weights that it starts from."""
     source = asked.source
     if asked.adversary not in RECIPES:
         raise GratisError(f"adversary: choose from {', '.join(RECIPES)}, not {asked.adversary!r}")

@@ -24,9 +24,6 @@ def local_folder(target: str | Path) -> Path:
 
     Downloaded files are in the cache of huggingface_hub, and are used from there if the hub cannot
     be reached. They are checked against their checksums every time.
-
-    Raises:
-        GratisError: the hub cannot be reached or has no such model, or a file is not intact.
     """
     name = str(target)
     if not name.startswith(PREFIX):
@@ -53,11 +50,7 @@ def local_folder(target: str | Path) -> Path:
 
 @contextmanager
 def hub_call(name: str) -> Iterator[None]:
-    """Call the hub without its progress bars; turn what goes wrong into a line with the name.
-
-    Raises:
-        GratisError: the block failed.
-    """
+    """Call the hub without its progress bars; turn what goes wrong into a line with the name."""
     from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,
         disable_progress_bars,

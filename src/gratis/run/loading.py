@@ -36,9 +36,6 @@ def load_classifier(path: Path) -> tuple[Classifier, Position, Recipe, DataInfo]
     """Return the trained classifier of a run, its position, recipe and a description of its data.
 
     Of a hardened run it is the chosen model. The data itself is not read.
-
-    Raises:
-        GratisError: ``path`` is no run folder, or its checkpoint is missing or another model's.
     """
     folder = RunFolder(path)
     recipe, info = folder.recipe(), folder.data()
@@ -54,9 +51,6 @@ def load_run(
     Args:
         path: the folder of the run.
         data_root: the folder that holds the data now. Default: where it was in training.
-
-    Raises:
-        GratisError: as :func:`load_classifier`; or the data is missing or has changed.
     """
     folder = RunFolder(path)
     recipe = folder.recipe()

@@ -41,11 +41,7 @@ def natural_recipe(recipe: Recipe) -> Recipe | None:
 
 
 def read_start(folder: RunFolder, recipe: Recipe) -> State:
-    """Return the weights that a hardened run starts from.
-
-    Raises:
-        GratisError: the file is missing or damaged, or belongs to another run.
-    """
+    """Return the weights that a hardened run starts from."""
     assert recipe.harden is not None
     state = weights_file.read(folder.start, {"digest": recipe.harden.digest})
     if tensors_digest(state) != recipe.harden.digest:
@@ -54,22 +50,14 @@ def read_start(folder: RunFolder, recipe: Recipe) -> State:
 
 
 def natural_state(folder: RunFolder, recipe: Recipe) -> State:
-    """Return the weights of the natural model, whose training is finished.
-
-    Raises:
-        GratisError: they are missing or damaged.
-    """
+    """Return the weights of the natural model, whose training is finished."""
     if natural_recipe(recipe) is None:
         return read_start(folder, recipe)
     return load_classifier(folder.natural)[0].state_dict()
 
 
 def measure_natural(folder: RunFolder, recipe: Recipe, dataset: Dataset, sets: Path | None) -> None:
-    """Measure the natural model like the run, in the run's folder ``natural``.
-
-    Raises:
-        GratisError: as :func:`gratis.run.evaluation.measure_run`.
-    """
+    """Measure the natural model like the run, in the run's folder ``natural``."""
     natural = RunFolder(folder.natural)
     found = natural.results()
     if natural_recipe(recipe) is not None:

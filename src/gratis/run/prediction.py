@@ -65,9 +65,6 @@ class Predictor:
         Args:
             images: float (n, 3, height, width) in [0, 1].
             first: the number of the first image, which determines the attack's random start.
-
-        Raises:
-            GratisError: the model has no gradients, which the attack needs.
         """
         numbers = torch.arange(first, first + len(images), device="cpu")
         with frozen(self.module), full_precision(images.device):
@@ -79,11 +76,7 @@ class Predictor:
     def predict_files(
         self, files: Sequence[Path], preparation: Preparation
     ) -> Iterator[Prediction | GratisError]:
-        """Yield the prediction for every image file, or the error of a broken one.
-
-        Raises:
-            GratisError: as :meth:`predict`, or there is not enough memory.
-        """
+        """Yield the prediction for every image file, or the error of a broken one."""
         for start in range(0, len(files), _BATCH):
             part = files[start : start + _BATCH]
             read = [_read(file, preparation) for file in part]
@@ -137,9 +130,6 @@ def preparation_of(
         module: the model; that of a run or of an export knows how.
         size: height and width in pixels, for a model that does not know.
         white: the value of white in greys of more than 8 bits. Default: as in training.
-
-    Raises:
-        GratisError: the size is known and ``size`` given, or neither.
     """
     known: int | None = getattr(module, "image_size", None)
     if known is not None and size is not None:
@@ -159,11 +149,7 @@ def to_best_device(module: nn.Module) -> nn.Module:
 
 
 def image_files(path: Path) -> list[Path]:
-    """Return the image files that a path names: itself, or all in a folder and below.
-
-    Raises:
-        GratisError: a folder holds no images, or cannot be read.
-    """
+    """Return the image files that a path names: itself, or all in a folder and below."""
     if not path.is_dir():
         return [path]
     try:

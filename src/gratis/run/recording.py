@@ -30,11 +30,7 @@ from gratis.validation_sets.manifest import weights_hash
 
 
 def save_measurement(folder: RunFolder, measured: Measurement) -> None:
-    """Write everything that was measured into ``folder``, apart from the results.
-
-    Raises:
-        GratisError: a file cannot be written.
-    """
+    """Write everything that was measured into ``folder``, apart from the results."""
     measured.save(folder.correct)
     if measured.examples is not None:
         measured.examples.save(folder.examples)

@@ -33,9 +33,6 @@ def rows_of(
         profile: a packaged profile, or the user's own.
         only: names of rows, and paths of recipes of the user's own.
         overrides: ``key=value``, or ``key=value,value`` for a row for each value.
-
-    Raises:
-        GratisError: an unknown row, profile or key, or no baseline among the rows.
     """
     own = list(dict.fromkeys(name for name in only if is_file(name)))
     rows = resolve_rows(profile, overrides, own)
@@ -50,9 +47,6 @@ def reproduce(baseline: Recipe, rows: Sequence[Recipe], out: Path, seeds: int) -
 
     The baseline of seed 0 comes first, because the sets of all rows and seeds attack it. Runs are
     in ``out/runs/<row>-seed<seed>``, the sets in ``out/perturbed``.
-
-    Raises:
-        GratisError: as :func:`gratis.run.train`.
     """
     results = []
     for row in (baseline, *rows):
@@ -77,11 +71,7 @@ def run_path(out: Path, recipe: Recipe) -> Path:
 
 
 def correct_by_seed(recipe: Recipe, out: Path, seeds: int) -> dict[int, Correct]:
-    """Return which images the runs of a recipe classify correctly, by seed and metric.
-
-    Raises:
-        GratisError: a run was not measured.
-    """
+    """Return which images the runs of a recipe classify correctly, by seed and metric."""
     runs = {seed: recipe.model_copy(update={"seed": seed}) for seed in range(seeds)}
     return {
         seed: Measurement.load(RunFolder(run_path(out, run)).correct).correct
@@ -90,11 +80,7 @@ def correct_by_seed(recipe: Recipe, out: Path, seeds: int) -> dict[int, Correct]
 
 
 def make_sets(baseline: Recipe, out: Path) -> Path:
-    """Train the baseline and make the sets from it, unless they exist; return their folder.
-
-    Raises:
-        GratisError: as :func:`gratis.run.train`.
-    """
+    """Train the baseline and make the sets from it, unless they exist; return their folder."""
     logger.info(f"{baseline.title} (seed {baseline.seed}), the baseline of the transfer sets")
     path, sets = run_path(out, baseline), out / "perturbed"
     refuse_link(path)

@@ -16,9 +16,6 @@ def build_sets(baseline: Path, folder: Path, data_root: Path | None = None) -> N
     """Make the perturbed validation sets in ``folder`` from the run ``baseline``.
 
     ``data_root`` is the folder that holds the data now. Default: where it was in training.
-
-    Raises:
-        GratisError: as :func:`load_run`, or the folder cannot be written.
     """
     model, _, recipe, dataset = load_run(baseline, data_root)
     model.to(Fabric(accelerator="auto", devices=1).device)
@@ -26,11 +23,7 @@ def build_sets(baseline: Path, folder: Path, data_root: Path | None = None) -> N
 
 
 def ensure_sets(baseline: Path, folder: Path) -> None:
-    """Make the sets in ``folder`` from the run ``baseline``, unless they were made from it.
-
-    Raises:
-        GratisError: as :func:`build_sets`.
-    """
+    """Make the sets in ``folder`` from the run ``baseline``, unless they were made from it."""
     model, _, recipe, dataset = load_run(baseline)
     model.to(Fabric(accelerator="auto", devices=1).device)
     if not perturbed_sets.made_from(folder, model, recipe.evaluate.epsilon, dataset.validation):
@@ -40,11 +33,7 @@ def ensure_sets(baseline: Path, folder: Path) -> None:
 def load_sets(
     geometric: Path, dataset: Dataset, epsilon: float, sets: Path | None
 ) -> PerturbedSets:
-    """Return the perturbed sets in ``sets``, or else those in ``geometric``, made where missing.
-
-    Raises:
-        GratisError: the sets do not fit the data or have changed, or cannot be written.
-    """
+    """Return the perturbed sets in ``sets``, or else those in ``geometric``, made where missing."""
     if sets is not None:
         return perturbed_sets.load(sets, dataset.validation)
     if not geometric.exists():

@@ -21,48 +21,28 @@ class SetsNote:
         self._run, self._file = run, run / "sets.json"
 
     def write(self, sets: Path) -> None:
-        """Remember that the run is measured on ``sets``.
-
-        Raises:
-            GratisError: the note cannot be written.
-        """
+        """Remember that the run is measured on ``sets``."""
         if self.noted() != sets.absolute():
             write_json(self._file, self._places(sets))
 
     def write_measured(self, sets: Path) -> None:
-        """Remember that the results are those on ``sets`` as they are now.
-
-        Raises:
-            GratisError: the note cannot be written.
-        """
+        """Remember that the results are those on ``sets`` as they are now."""
         write_json(self._file, self._places(sets) | {"measured": file_digest(sets / MANIFEST)})
 
     def measured_on(self, sets: Path) -> bool:
-        """Return whether the results are those on ``sets`` as they are now.
-
-        Raises:
-            GratisError: the note is damaged.
-        """
+        """Return whether the results are those on ``sets`` as they are now."""
         manifest = sets / MANIFEST
         return manifest.is_file() and self._value("measured") == file_digest(manifest)
 
     def sets(self) -> Path | None:
-        """Return the folder of perturbed sets that the run is measured on, if it has one.
-
-        Raises:
-            GratisError: the note is damaged, or the sets are gone.
-        """
+        """Return the folder of perturbed sets that the run is measured on, if it has one."""
         found = self.noted()
         if found is not None and not found.is_dir():
             raise file_error(found, "the run's perturbed sets are gone", "name others with --sets")
         return found
 
     def noted(self) -> Path | None:
-        """Return where the run's perturbed sets are or were; ``None`` if it has none.
-
-        Raises:
-            GratisError: the note is damaged.
-        """
+        """Return where the run's perturbed sets are or were; ``None`` if it has none."""
         absolute, relative = self._value("sets"), self._value("relative")
         if absolute is None or relative is None:
             return None if absolute is None else Path(absolute)

@@ -84,11 +84,7 @@ def check(folder: Path) -> Manifest:
 
 
 def refuse_code(recipe: Recipe, folder: Path) -> None:
-    """Refuse a model whose network is not one of timm's.
-
-    Raises:
-        GratisError: it is one of a function, a folder or another repository.
-    """
+    """Refuse a model whose network is not one of timm's."""
     backbone = recipe.model.backbone
     if Architecture(backbone).origin != "timm":
         problem = f"its network {backbone!r} is not part of timm, and code is not shared"

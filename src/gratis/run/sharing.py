@@ -35,9 +35,6 @@ def push_run(
         licence: the identifier of the licence, such as ``apache-2.0``.
         private: whether a new repository is private.
         images: whether the report shows validation images, which are then uploaded too.
-
-    Raises:
-        GratisError: as :func:`stage`, or the hub refuses.
     """
     from huggingface_hub import HfApi
 

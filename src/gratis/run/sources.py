@@ -59,11 +59,7 @@ class ModelSource:
     input_size: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what does not apply to the model.
-
-        Raises:
-            GratisError: a size is given for a run, or weights for a run or an ONNX file.
-        """
+        """Refuse what does not apply to the model."""
         if self.input_size is not None and self.kind == "run":
             problem = "a run has the input size that it was trained with"
             raise GratisError(f"{self.target}: {problem}; leave out --input-size")
@@ -91,11 +87,7 @@ class ModelSource:
 
     @cached_property
     def folder(self) -> Path:
-        """The folder of a run; that of a model on the hub is downloaded.
-
-        Raises:
-            GratisError: as :func:`gratis.run.hub.local_folder`.
-        """
+        """The folder of a run; that of a model on the hub is downloaded."""
         return local_folder(self.target)
 
     @property
@@ -104,11 +96,7 @@ class ModelSource:
         return "transfer" if self.kind == "onnx" else "table"
 
     def described(self, plan: EvaluationPlan) -> EvaluationPlan:
-        """Return a plan that names the file of the weights of this model, which is built.
-
-        Raises:
-            GratisError: a file is missing.
-        """
+        """Return a plan that names the file of the weights of this model, which is built."""
         if self.kind == "run":
             return plan
         file = self.weights or (Path(self.target) if self.kind == "onnx" else None)
@@ -132,9 +120,6 @@ class ModelSource:
 
         Args:
             classes: the number of classes of a timm model. Default: that of its weights.
-
-        Raises:
-            GratisError: it cannot be loaded; the message names the file and the remedy.
         """
         with isolated():
             return self._build(classes)

@@ -27,9 +27,6 @@ def start_settings(
             function's network brings its own.
         input_size: height and width in pixels of the network's input. Default: those of the run,
             or those of the images.
-
-    Raises:
-        GratisError: there is no such model.
     """
     architecture = Architecture(target)
     if architecture.origin == "timm" and RunFolder(Path(target)).recipe_file.is_file():
@@ -56,9 +53,6 @@ def start_overrides(weights: Path) -> list[str]:
 
     Args:
         weights: a file of weights (:func:`gratis.model.read_weights`), or the folder of a run.
-
-    Raises:
-        GratisError: there is no such file, or the run's folder is damaged.
     """
     file = weights_file(weights.expanduser())
     changes = {"pretrained": True, "weights": str(file.absolute())}
@@ -80,11 +74,7 @@ def _of_run(folder: RunFolder, input_size: int | None) -> ModelSettings:
 
 
 def classes_of(weights: Path | None) -> tuple[str, ...] | None:
-    """Return the names of the classes of a run's weights; ``None`` for those of others.
-
-    Raises:
-        GratisError: there are no such weights, or the run's folder is damaged.
-    """
+    """Return the names of the classes of a run's weights; ``None`` for those of others."""
     if weights is None:
         return None
     folder = RunFolder(weights_file(weights).parent)

@@ -36,9 +36,6 @@ def starting_point(source: ModelSource, recipe: Recipe, classes: tuple[str, ...]
         source: the model.
         recipe: the seed of a new class layer, and the input size of a model that is no run.
         classes: the names of the data's classes, in the order of the logits.
-
-    Raises:
-        GratisError: the model cannot be loaded, or cannot be trained.
     """
     if source.kind == "onnx":
         raise GratisError(
@@ -67,9 +64,6 @@ def native_size(source: ModelSource) -> int | None:
     """Return the height and width in pixels that a timm model was made for.
 
     ``None`` for the network of a function.
-
-    Raises:
-        GratisError: there is no such model.
     """
     architecture = Architecture(source.target)
     if source.kind == "onnx" or architecture.origin == "function":

@@ -61,9 +61,6 @@ def time_recipe(recipe: Recipe, seconds: float = 10) -> Timing:
     """Train a recipe from the middle of its schedules, and time it; takes so many seconds in all.
 
     Loading the data and building the model are included, but not their timing.
-
-    Raises:
-        GratisError: the data or the model cannot be loaded.
     """
     deadline = time.perf_counter() + seconds
     dataset = load_once(recipe.data)

@@ -56,9 +56,6 @@ def resume(path: Path, sets: Path | None = None, overrides: Sequence[str] = ()) 
     """Resume the run in the folder ``path`` from its checkpoint.
 
     ``overrides`` are ``key=value``, of keys that may differ when a run is resumed.
-
-    Raises:
-        GratisError: as :func:`train`, or ``path`` is no run folder.
     """
     folder = RunFolder(path)
     if not folder.recipe_file.is_file():
@@ -71,10 +68,6 @@ def resume(path: Path, sets: Path | None = None, overrides: Sequence[str] = ()) 
 
 
 def train_only(recipe: Recipe, path: Path) -> None:
-    """Train ``recipe`` in the folder ``path`` without measuring it.
-
-    Raises:
-        GratisError: as :func:`train`.
-    """
+    """Train ``recipe`` in the folder ``path`` without measuring it."""
     with RunFolder(path).locked():
         fit_run(recipe, path)

@@ -18,11 +18,7 @@ _MARKERS = "osD^vP"
 
 
 def draw(study: Study, results: StudyResults, path: Path) -> None:
-    """Write the figure as PNG: the mean of each metric, with the standard deviation over seeds.
-
-    Raises:
-        GratisError: it cannot be written.
-    """
+    """Write the figure as PNG: the mean of each metric, with the standard deviation over seeds."""
     measured = results.metrics(study)
     metrics = [name for name in study.figure or measured if name in measured]
     on_an_axis = [name for name in results.variants if study.variants[name].x is not None]

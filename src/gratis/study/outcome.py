@@ -84,11 +84,7 @@ class StudyResults(Settings):
 
 
 def read_results(folder: Path) -> StudyResults | None:
-    """Return the results of a study in its folder, or ``None`` if there are none.
-
-    Raises:
-        GratisError: the file does not follow the schema.
-    """
+    """Return the results of a study in its folder, or ``None`` if there are none."""
     path = folder / FILE
     if not path.exists():
         return None

@@ -26,11 +26,7 @@ PAGE, FIGURE = "study.md", "figure.png"
 
 
 def write_study(study: Study, results: StudyResults, folder: Path) -> None:
-    """Write ``study.json``, ``study.md`` and ``figure.png`` into a folder.
-
-    Raises:
-        GratisError: the folder cannot be written.
-    """
+    """Write ``study.json``, ``study.md`` and ``figure.png`` into a folder."""
     make_folder(folder)
     results.write(folder)
     write_text(folder / PAGE, study_page(study, results))

@@ -44,9 +44,6 @@ def run_study(
         seeds: the number of seeds.
         overrides: ``key=value`` for every variant.
         command: the command that repeats the study, for its page.
-
-    Raises:
-        GratisError: as :func:`gratis.run.train`.
     """
     recipes = recipes_of(study, profile, overrides)
     for recipe in recipes.values():

@@ -137,10 +137,6 @@ class Study(Settings):
 
 
 def load_study(name: str) -> Study:
-    """Return a packaged study, or the user's own: a path that ends in .yaml.
-
-    Raises:
-        GratisError: there is no such study, or a key in it is wrong.
-    """
+    """Return a packaged study, or the user's own: a path that ends in .yaml."""
     path = study_path(name)
     return validate(Study, {"name": Path(path).stem} | read_yaml(path), str(path))

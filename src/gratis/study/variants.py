@@ -20,9 +20,6 @@ def recipes_of(study: Study, profile: str, overrides: Sequence[str] = ()) -> dic
         study: the study.
         profile: a packaged profile, or the user's own.
         overrides: ``key=value`` for all variants; they replace what the study sets.
-
-    Raises:
-        GratisError: no such recipe or profile, or wrong keys or values.
     """
     before = pretraining_of(study, profile, overrides)
     return {
@@ -35,11 +32,7 @@ def recipes_of(study: Study, profile: str, overrides: Sequence[str] = ()) -> dic
 
 
 def pretraining_of(study: Study, profile: str, overrides: Sequence[str] = ()) -> Recipe | None:
-    """Return the recipe of the network that variants start from, or ``None``.
-
-    Raises:
-        GratisError: as :func:`recipes_of`.
-    """
+    """Return the recipe of the network that variants start from, or ``None``."""
     if study.pretrain is None:
         return None
     return named(_recipe(study, study.pretrain, profile, overrides))

@@ -66,9 +66,6 @@ def load(
     """Load a checkpoint into ``train_state``; return the position and the metrics not yet logged.
 
     If the checkpoint is damaged, the previous one replaces it.
-
-    Raises:
-        GratisError: the file is missing or damaged, or belongs to another recipe or data set.
     """
     tensors, position = _read(path, identity, repair=True)
     try:
@@ -98,19 +95,12 @@ def finished(path: Path, identity: Identity) -> bool:
     """Return whether there is a checkpoint at ``path`` of a finished run.
 
     If the checkpoint is damaged, the previous one replaces it.
-
-    Raises:
-        GratisError: the file is damaged, or belongs to another recipe or data set.
     """
     return exists(path) and _read(path, identity, repair=True)[1].finished
 
 
 def load_weights(path: Path, module: nn.Module, identity: Identity) -> Position:
-    """Load the weights to evaluate into ``module``: the averaged ones, if there are any.
-
-    Raises:
-        GratisError: the file is missing or damaged, or belongs to another or an unfinished run.
-    """
+    """Load the weights to evaluate into ``module``: the averaged ones, if there are any."""
     tensors, position = _read(path, identity)
     if not position.finished:
         remedy = f"finish it: gratis resume {path.parent}"
@@ -121,11 +111,7 @@ def load_weights(path: Path, module: nn.Module, identity: Identity) -> Position:
 
 
 def save_weights(path: Path, module: nn.Module, position: Position, identity: Identity) -> None:
-    """Write a checkpoint of the weights to evaluate alone, which :func:`load_weights` reads.
-
-    Raises:
-        GratisError: the file cannot be written.
-    """
+    """Write a checkpoint of the weights to evaluate alone, which :func:`load_weights` reads."""
     metadata = _metadata(position, identity)
     checkpoint_file.write(path, _prefixed("model", module.state_dict()), metadata)
 

@@ -40,11 +40,7 @@ def exists(path: Path) -> bool:
 
 
 def write(path: Path, tensors: Tensors, metadata: Metadata) -> None:
-    """Write a checkpoint file atomically; it is read back before it replaces the last one.
-
-    Raises:
-        GratisError: the file cannot be written.
-    """
+    """Write a checkpoint file atomically; it is read back before it replaces the last one."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # As bytes: the library's own writing reports a full disk as a damaged file.
     content = serialised(plain, metadata | {_CHECKSUM: _checksum(plain, metadata)})
@@ -60,11 +56,7 @@ def write(path: Path, tensors: Tensors, metadata: Metadata) -> None:
 
 
 def copy(path: Path, to: Path, *, keep_previous: bool = False) -> None:
-    """Copy ``path`` to ``to`` atomically; ``keep_previous`` keeps the file that it replaces.
-
-    Raises:
-        GratisError: it cannot be written.
-    """
+    """Copy ``path`` to ``to`` atomically; ``keep_previous`` keeps the file that it replaces."""
     with atomic_file(to) as temporary:
         try:
             # A hard link is enough: checkpoint files are replaced, never written to.
@@ -81,9 +73,6 @@ def read(path: Path, repair: bool = False) -> tuple[Tensors, Metadata]:
 
     With ``repair`` the previous file then replaces the damaged one. Otherwise the next
     :func:`write` would keep the damaged one as the previous file.
-
-    Raises:
-        GratisError: neither file is intact.
     """
     try:
         return _read_one(path)

@@ -59,9 +59,6 @@ def refuse_rollback(where: str, on_divergence: str, events: Sequence[object]) ->
     """Check whether training may go back once more.
 
     ``where`` says what happened, for the message.
-
-    Raises:
-        GratisError: ``on_divergence`` is ``stop``, or training has gone back too often.
     """
     if on_divergence == "stop":
         raise GratisError(

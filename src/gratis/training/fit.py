@@ -157,11 +157,7 @@ class _Fit:
         return save
 
     def _roll_back(self, divergence: Divergence, progress_bar: Bar) -> None:
-        """Go back to an earlier position, by the rule of :mod:`gratis.training.divergence`.
-
-        Raises:
-            GratisError: ``on_divergence`` is ``stop``, or training has gone back too often.
-        """
+        """Go back to an earlier position, by the rule of :mod:`gratis.training.divergence`."""
         trainer, before = self._trainer, self._trainer.position
         reached = before.steps, trainer.epoch, before.passes
         where = f"{divergence} after epoch {trainer.epoch:.1f}"

@@ -76,22 +76,14 @@ class JsonLinesLog:
     """Appends lines to ``metrics.jsonl``."""
 
     def __init__(self, path: Path, keep_bytes: int) -> None:
-        """Open the file and drop everything after its first ``keep_bytes``.
-
-        Raises:
-            GratisError: the file cannot be written.
-        """
+        """Open the file and drop everything after its first ``keep_bytes``."""
         self._path = path
         with self._errors_named():
             self._stream: BinaryIO = open_to_change(path)
         self.rewind(keep_bytes)
 
     def rewind(self, keep_bytes: int) -> None:
-        """Drop everything after the first ``keep_bytes``.
-
-        Raises:
-            GratisError: the file cannot be written.
-        """
+        """Drop everything after the first ``keep_bytes``."""
         with self._errors_named():
             # A file that is shorter by now keeps its complete lines; truncate would pad it.
             end = min(keep_bytes, self._stream.seek(0, os.SEEK_END))
@@ -102,21 +94,13 @@ class JsonLinesLog:
             self._stream.truncate()
 
     def write(self, line: dict[str, Any]) -> None:
-        """Append one line.
-
-        Raises:
-            GratisError: the file cannot be written.
-        """
+        """Append one line."""
         with self._errors_named():
             self._stream.write((json.dumps(line) + "\n").encode())
             self._stream.flush()
 
     def read(self, key: str) -> list[dict[str, Any]]:
-        """Return the lines so far that have ``key``.
-
-        Raises:
-            GratisError: the file cannot be read, or a line is not JSON.
-        """
+        """Return the lines so far that have ``key``."""
         with self._errors_named():
             end = self._stream.tell()
             self._stream.seek(0)
@@ -131,11 +115,7 @@ class JsonLinesLog:
             raise file_error(self._path, "is not the log of a run", remedy) from error
 
     def sync(self) -> int:
-        """Flush all lines to the disk; return the length of the file in bytes.
-
-        Raises:
-            GratisError: the file cannot be written.
-        """
+        """Flush all lines to the disk; return the length of the file in bytes."""
         with self._errors_named():
             os.fsync(self._stream.fileno())
         return self._stream.tell()

@@ -41,11 +41,7 @@ def smallest_micro_batch(module: nn.Module) -> int:
 
 
 def more_micro_batches(micro_batches: int, most: int) -> int:
-    """Return twice as many micro-batches, at most ``most``.
-
-    Raises:
-        GratisError: there are ``most`` already.
-    """
+    """Return twice as many micro-batches, at most ``most``."""
     if micro_batches >= most:
         raise GratisError(
             f"the device runs out of memory even with the batch in {micro_batches} micro-batches; "

@@ -83,9 +83,6 @@ class Trainer:
 
         If the device runs out of memory, the batch is split and a :class:`MicroBatching` event is
         added to the position.
-
-        Raises:
-            GratisError: the device runs out of memory with the smallest possible micro-batches.
         """
         position, t = self.position, self.progress
         batch = self._current_batch()
@@ -111,11 +108,7 @@ class Trainer:
         self._batch = None
 
     def restore(self, path: Path, identity: Identity) -> None:
-        """Continue from the checkpoint at ``path``.
-
-        Raises:
-            GratisError: as :func:`gratis.training.checkpoint.load`.
-        """
+        """Continue from the checkpoint at ``path``."""
         self.position, averages = checkpoint.load(path, self.train_state, identity)
         self.drop_batch()
         for name, own in self.averages.items():

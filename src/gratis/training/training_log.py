@@ -27,11 +27,7 @@ class TrainingLog:
     """
 
     def __init__(self, trainer: Trainer, path: Path, monitor: OverfittingMonitor | None) -> None:
-        """Open the log at ``path`` and drop the lines after the trainer's position.
-
-        Raises:
-            GratisError: the file cannot be written.
-        """
+        """Open the log at ``path`` and drop the lines after the trainer's position."""
         self._trainer, self._monitor = trainer, monitor
         self.monitor_seconds: list[float] = []
         self._lines = JsonLinesLog(path, trainer.position.metrics_bytes)

@@ -13,22 +13,14 @@ State = dict[str, Tensor]
 
 
 def write(path: Path, state: State, identity: Identity) -> None:
-    """Write a state dict atomically; an earlier file is replaced.
-
-    Raises:
-        GratisError: the file cannot be written.
-    """
+    """Write a state dict atomically; an earlier file is replaced."""
     # No earlier file stays beside it: it may hold another model.
     path.unlink(missing_ok=True)
     checkpoint_file.write(path, state, {"identity": json.dumps(dict(identity), sort_keys=True)})
 
 
 def read(path: Path, identity: Identity) -> State:
-    """Return what :func:`write` wrote for a run with this identity.
-
-    Raises:
-        GratisError: the file is missing or damaged, or belongs to another run.
-    """
+    """Return what :func:`write` wrote for a run with this identity."""
     remedy = f"run: gratis resume {path.parent}"
     if not path.is_file():
         raise file_error(path, "is missing, so the run is unfinished", remedy)
@@ -39,11 +31,7 @@ def read(path: Path, identity: Identity) -> State:
 
 
 def load(path: Path, module: nn.Module, state: State) -> None:
-    """Load into ``module`` the ``state`` that :func:`read` returned for ``path``.
-
-    Raises:
-        GratisError: the weights are another model's.
-    """
+    """Load into ``module`` the ``state`` that :func:`read` returned for ``path``."""
     try:
         module.load_state_dict(state)
     except RuntimeError as error:

@@ -57,9 +57,6 @@ def build(
             ``geometric``.
         epsilon: the epsilon of FGSM in L-infinity, in [0, 1] units of pixel value.
         seed: the seed of the geometric noise.
-
-    Raises:
-        GratisError: the folder holds other files, or cannot be written.
     """
     geometry = Geometry() if flippable else Geometry(mirror_probability=0.0)
     with atomic_folder(folder, replaces=_CONTENT) as partial:

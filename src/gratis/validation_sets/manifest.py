@@ -58,11 +58,7 @@ class Manifest(Settings):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Return the manifest of the perturbed sets in ``folder``.
-
-    Raises:
-        GratisError: it is missing or damaged.
-    """
+    """Return the manifest of the perturbed sets in ``folder``."""
     path = folder / MANIFEST
     if not path.is_file():
         remedy = f"build the sets: gratis perturb RUN --out {folder}"

@@ -47,9 +47,6 @@ def load(folder: Path, split: Split) -> PerturbedSets:
     Args:
         folder: a folder that :func:`build` wrote, on this machine or another.
         split: the validation split that the sets must have been built from.
-
-    Raises:
-        GratisError: a file is missing or was changed, or the sets were built from other images.
     """
     manifest = read_manifest(folder)
     if manifest.split != split_hash(split):
@@ -112,9 +109,6 @@ def made_from(folder: Path, baseline: nn.Module, epsilon: float, split: Split) -
         baseline: the model that must have been attacked.
         epsilon: the epsilon that it must have been attacked with.
         split: the validation split that the sets must have been built from.
-
-    Raises:
-        GratisError: the manifest is damaged.
     """
     if not (folder / MANIFEST).exists():
         return False

@@ -50,10 +50,25 @@ def test_a_moved_reproduction_finds_its_sets_beside_it(tmp_path):
     assert [result.transfer for result in again] == [before["transfer"]]
     # Sets of another place stay named as they were.
     shutil.copytree(tmp_path / "moved" / "perturbed", tmp_path / "sets")
-    evaluate_run(run, tmp_path / "sets")
-    assert RunFolder(run).sets_note.sets() == tmp_path / "sets"
+    RunFolder(run).sets_note.write(tmp_path / "sets")
     run.rename(tmp_path / "alone")
     assert RunFolder(tmp_path / "alone").sets_note.sets() == tmp_path / "sets"
+
+
+def test_measured_runs_whose_checkpoints_were_deleted_stay_finished(tmp_path):
+    baseline, rows = rows_of("digits", ["resnet18", "free"], [*TINY, "data.classes=3"])
+    before = reproduce(baseline, rows, tmp_path, 1)
+    for name in ("resnet18-seed0", "free-seed0"):
+        run = tmp_path / "runs" / name
+        for file in run.glob("checkpoint*"):
+            file.unlink()
+        shutil.rmtree(run / "evaluation")
+    files = sorted(tmp_path.rglob("*"))
+    assert reproduce(baseline, rows, tmp_path, 1) == before
+    assert sorted(tmp_path.rglob("*")) == files
+    changed, rows = rows_of("digits", ["free"], [*TINY, "data.classes=3", "evaluate.epsilon=0.1"])
+    with pytest.raises(GratisError, match=r"checkpoint.safetensors: no such checkpoint"):
+        reproduce(changed, rows, tmp_path, 1)
 
 
 def test_moved_data_is_named_anew(photos, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from gratis.run.recording import run_results, save_measurement, with_natural
 from gratis.run.sample_images import sample_images
 from gratis.run.sets import load_sets
 from gratis.torch_state import isolated
+from gratis.validation_sets.manifest import read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,9 @@ def evaluate_run(
     target = out or folder.evaluation_folder(_key(requested.evaluate, sets if other_sets else None))
     if RunFolder(target).recipe_file.exists():
         raise RunFolder(target).occupied()
+    if sets is not None:
+        # Before the folder is made, so that wrong sets leave nothing.
+        read_manifest(sets)
     make_folder(target)
     with RunFolder(target).locked():
         results = _measure_beside(path, requested, sets, data_root, RunFolder(target))

@@ -40,6 +40,8 @@ def fit_run(
 ) -> None:
     """Train ``recipe`` in the folder ``path``, which is locked already, unless it is trained.
 
+    A run with results whose checkpoint was deleted is not trained again.
+
     Args:
         recipe: what to train.
         path: the folder of the run.
@@ -62,7 +64,7 @@ def fit_run(
         folder.check(recipe)
         data = DataInfo.of(dataset)
         identity = recipe.identity(data)
-        if checkpoint.finished(folder.checkpoint, identity):
+        if checkpoint.finished(folder.checkpoint, identity) or folder.measured_only(data):
             folder.claim(recipe, data, None)
             return
         # Before the folder is claimed, so that wrong sets or a wrong backbone leave no files.

@@ -15,6 +15,7 @@ from gratis.regular_files import refuse_link, require_text
 from gratis.results import Frontier, Results, WeightsFile, frontier, sample_images
 from gratis.run.sets_note import SetsNote
 from gratis.settings import override, validate
+from gratis.training import checkpoint
 from gratis.training.identity import differences
 
 # The weights of a shared model, and its list of files.
@@ -118,6 +119,16 @@ class RunFolder:
     def data(self) -> DataInfo:
         """Return what the run's data was."""
         return DataInfo.read(self.data_file)
+
+    def measured_only(self, data: DataInfo) -> bool:
+        """Return whether the run on ``data`` has results, and its checkpoint was deleted.
+
+        Raises:
+            GratisError: a file is damaged.
+        """
+        if checkpoint.exists(self.checkpoint) or self.results() is None:
+            return False
+        return self.data() == data
 
     def image_settings(self) -> list[str]:
         """Return how the run's images are read, as overrides for the settings of other data."""

@@ -5,8 +5,10 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from gratis.data import Dataset
+from gratis.run.folder import RunFolder
 from gratis.run.loading import load_run
 from gratis.validation_sets import PerturbedSets, build, perturbed_sets
+from gratis.validation_sets.manifest import read_manifest
 
 # The noise of the frozen sets is independent of the run's seed.
 SETS_SEED = 0
@@ -24,10 +26,21 @@ def build_sets(baseline: Path, folder: Path, data_root: Path | None = None) -> N
 
 def ensure_sets(baseline: Path, folder: Path) -> None:
     """Make the sets in ``folder`` from the run ``baseline``, unless they were made from it."""
+    if _measured_on(RunFolder(baseline), folder):
+        return
     model, _, recipe, dataset = load_run(baseline)
     model.to(Fabric(accelerator="auto", devices=1).device)
     if not perturbed_sets.made_from(folder, model, recipe.evaluate.epsilon, dataset.validation):
         build_sets(baseline, folder)
+
+
+def _measured_on(baseline: RunFolder, folder: Path) -> bool:
+    """Return whether the results of ``baseline`` say that the sets are its own."""
+    return (
+        baseline.results() is not None
+        and baseline.sets_note.measured_on(folder)
+        and read_manifest(folder).epsilon == baseline.recipe().evaluate.epsilon
+    )
 
 
 def load_sets(

@@ -30,7 +30,9 @@ CLASSES, IMAGES = 50, 4
 # The command, with tiny models and batches.
 TINY = """
 import runpy
-from benchmarks import augmentation, free_pass, steps
+# Once, instead of in every process that is forked from this one.
+import kornia.augmentation
+from benchmarks import augmentation, free_pass, memory, steps
 from gratis.model import ModelSettings
 
 for changes in steps.MODELS.values():
@@ -38,6 +40,7 @@ for changes in steps.MODELS.values():
 for model in free_pass.MODELS:
     free_pass.MODELS[model] = ModelSettings(channels=(8, 8, 8, 8)), 2, 32
 augmentation.IMAGES = 2
+memory.STEPS = 1
 runpy.run_module("benchmarks", run_name="__main__")
 """
 

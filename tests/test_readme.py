@@ -106,7 +106,7 @@ def run_python(source, folder):
 def test_python_of_readme_trains_loads_and_evaluates(tmp_path):
     block = python_block(0)
     assert block.count('"2m"') == 1
-    printed = run_python(block.replace('"2m"', '"5s"'), tmp_path)
+    printed = run_python(block.replace('"2m"', '"2s"'), tmp_path)
     assert re.search(r"[\d.]+% clean, [\d.]+% under PGD-20", printed)
 
 

@@ -37,7 +37,7 @@ def test_the_public_api_runs_on_a_folder_of_photographs(pets, tmp_path):
     torch.save(torchvision.models.resnet18(num_classes=2).state_dict(), weights)
     model = ["--weights", weights, "--input-size", "32"]
     done = subprocess.run(
-        [sys.executable, EXAMPLE, "--data", f"folder:{pets}", "--budget", "5s", *model],
+        [sys.executable, EXAMPLE, "--data", f"folder:{pets}", "--budget", "2s", *model],
         cwd=tmp_path,
         env=os.environ
         # Without a GPU: its profile has pretrained weights.

@@ -1,8 +1,6 @@
 """``gratis reproduce`` with own data, an own recipe and several values."""
 
 import csv
-import subprocess
-import sys
 
 import numpy as np
 from PIL import Image
@@ -24,24 +22,15 @@ def write_list(folder):
     return path
 
 
-def reproduce(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "gratis.cli", "reproduce", *map(str, arguments)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_own_data_own_recipe_and_a_row_for_each_value(tmp_path):
+def test_own_data_own_recipe_and_a_row_for_each_value(tmp_path, works, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     listed = write_list(tmp_path)
     mine = tmp_path / "mine.yaml"
     mine.write_text("title: Mine\nadversary: {free: {epsilon: 3/255}}\nobjective: cross_entropy\n")
     values = "adversary.free.epsilon=1/255,2/255"
     # The profile is given, so that a machine with a GPU does the same.
     arguments = (mine, values, "--data", f"csv:{listed}", "--profile", "photos-cpu", *TINY)
-    done = reproduce(tmp_path, *arguments)
-    assert done.returncode == 0, done.stderr
+    printed = works("reproduce", *arguments)
     folder = tmp_path / "out" / "photos-cpu-digits"
     with (folder / "table.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -50,4 +39,4 @@ def test_own_data_own_recipe_and_a_row_for_each_value(tmp_path):
     assert "paper" not in (folder / "table.md").read_text()
     paired = (folder / "paired.md").read_text()
     assert "| Mine, epsilon 2/255 | Mine, epsilon 1/255 | 1 |" in paired
-    assert "out/photos-cpu-digits" in done.stdout
+    assert "out/photos-cpu-digits" in printed

@@ -1,6 +1,6 @@
 """Compares our attacks with other libraries: accuracies found and seconds taken.
 
-    uv run --group referees python -m benchmarks.attack_referees RUN... --images 1000
+    uv run --group referees python -m benchmarks.attack_referees RUN... --images 1000 --json FILE
 
 Each RUN is the folder of a trained run. torchattacks, foolbox and the Adversarial Robustness
 Toolbox (ART) attack the same images of the same model with the same epsilon, steps and step size.
@@ -24,6 +24,7 @@ import argparse
 import warnings
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -31,6 +32,8 @@ import torch
 from benchmarks.referees import agreement, autoattack, speed
 from benchmarks.referees.workload import AttackSetup
 from benchmarks.tables import table
+from gratis.json_files import write_json
+from gratis.run.machine import commit, device_name
 
 PARTS = ["agreement", "speed", "autoattack"]
 
@@ -58,6 +61,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--parts", nargs="+", choices=PARTS, default=PARTS[:2], help="tables to make"
     )
+    parser.add_argument("--json", type=Path, help="also write what is printed to this file")
     return parser.parse_args()
 
 
@@ -67,21 +71,26 @@ def main() -> None:
     warnings.simplefilter("ignore")
     epsilon = None if args.epsilon is None else float(args.epsilon)
     every = [AttackSetup(run, args.images, epsilon, args.threads) for run in args.runs]
-    print(f"{args.threads} thread(s), torch {torch.__version__}")
+    torch.set_num_threads(args.threads)
+    about = f"{device_name(torch.device('cpu'))}, torch {torch.__version__}"
+    print(about)
+    found: dict[str, list[dict[str, str]]] = {}
     if "agreement" in args.parts:
         epsilons = f"L2 epsilon {args.epsilon_l2:g}, step 2.5 epsilon / steps"
         print(f"\naccuracy in percent on at most {args.images} images, {epsilons}")
         lines = (agreement.agreement(each, args.epsilon_l2, args.batch) for each in every)
-        table(agreement.COLUMNS, (line for some in lines for line in some))
+        found["agreement"] = table(agreement.COLUMNS, chain.from_iterable(lines))
     if "speed" in args.parts:
         few = [replace(each, images=args.batch) for each in every]
         print(f"\nseconds of PGD-20 on {args.batch} images")
         lines = (speed.speed(each, args.rounds) for each in few)
-        table(speed.COLUMNS, (line for some in lines for line in some))
+        found["speed"] = table(speed.COLUMNS, chain.from_iterable(lines))
     if "autoattack" in args.parts:
         print(f"\nAutoAttack on at most {args.images} images")
-        every_line = (autoattack.autoattack(each, args.repeat, args.states) for each in every)
-        table(autoattack.COLUMNS, (line for some in every_line for line in some))
+        each_line = (autoattack.autoattack(each, args.repeat, args.states) for each in every)
+        found["autoattack"] = table(autoattack.COLUMNS, chain.from_iterable(each_line))
+    if args.json is not None:
+        write_json(args.json, {"about": about, "commit": commit(), **found})
 
 
 if __name__ == "__main__":

@@ -10,8 +10,12 @@ def spread(values: list[float], scale: float = 1, digits: int = 2) -> str:
     return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def table(columns: list[str], lines: Iterable[str]) -> None:
-    """Print a Markdown table, each line as soon as it is measured."""
+def table(columns: list[str], lines: Iterable[str]) -> list[dict[str, str]]:
+    """Print a Markdown table, each line as soon as it is measured; return its rows by column."""
     print(f"\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
+    rows = []
     for line in lines:
         print(line, flush=True)
+        cells = (cell.strip() for cell in line.strip("|").split("|"))
+        rows.append(dict(zip(columns, cells, strict=True)))
+    return rows

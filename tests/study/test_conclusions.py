@@ -90,6 +90,13 @@ def test_damaged_results_are_refused(study, measured, tmp_path):
         read_results(tmp_path)
 
 
+def test_a_note_is_beside_the_conclusion(study):
+    (claim,) = study().model_dump()["claims"]
+    noted = study(claims=[claim | {"note": "Other tables | disagree."}])
+    page = claims_page([noted], lambda name: [])
+    assert "**Not measured yet.**\n\nOther tables | disagree." in page.replace("\\|", "|")
+
+
 def test_the_papers_claims_one_by_one(study, measured):
     results = measured(a={"clean": LOW, "pgd": LOW}, b={"clean": HIGH, "pgd": HIGH})
     page = claims_page([study()], lambda name: [(results, "results/studies/digits/small")])

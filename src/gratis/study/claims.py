@@ -30,6 +30,7 @@ def _section(study: Study, found: Sequence[Found]) -> str:
             _conclusion(results, conclude(claim, study, results)) for results, _ in found
         ]
         lines += conclusions or ["**Not measured yet.**"]
+        lines += [plain(claim.note)] if claim.note else []
     lines += [f"[![{study.title}]({folder}/figure.png)]({folder}/study.md)" for _, folder in found]
     return "\n\n".join(lines)
 

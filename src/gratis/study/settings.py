@@ -44,9 +44,11 @@ class Claim(Settings):
     Attributes:
         paper: what the paper says, in our words.
         expects: what must be measured if the claim holds.
+        note: what measurements outside the study say of it.
     """
 
     paper: Line
+    note: Line | None = None
     expects: Annotated[tuple[Expectation, ...], Field(min_length=1)]
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gratis.errors import GratisError, printable
+from gratis.run.bundled import bundled_folder
 from gratis.run.folder import SHARED_MANIFEST
 
 PREFIX = "hub:"
@@ -22,12 +23,14 @@ def endpoint() -> str | None:
 def local_folder(target: str | Path) -> Path:
     """Return the folder of a run: ``target``, or where ``hub:USER/NAME`` was downloaded to.
 
+    The name of a bundled model is its folder, unless a file of that name exists.
+
     Downloaded files are in the cache of huggingface_hub, and are used from there if the hub cannot
     be reached. They are checked against their checksums every time.
     """
     name = str(target)
     if not name.startswith(PREFIX):
-        return Path(target)
+        return Path(target) if os.path.lexists(target) else bundled_folder(name) or Path(target)
     repository, _, revision = name.removeprefix(PREFIX).partition("@")
     from huggingface_hub import snapshot_download
 

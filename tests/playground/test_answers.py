@@ -1,0 +1,47 @@
+import re
+
+import pytest
+
+from gratis.errors import GratisError
+from gratis.playground.answers import NO_TARGET, OWN_ANSWER, Controls, attacked, first_errors_of
+
+STILL = (0.0, 0.0, 1.0, 0.0, 1.0, 0.0)
+
+
+def controls(file, method="PGD-10", size=38.0, label=OWN_ANSWER, norm="linf"):
+    name = None if file is None else str(file)
+    return Controls(name, label, method, norm, size, NO_TARGET, *STILL)
+
+
+def test_both_models_are_attacked_and_their_losses_are_in_one_table(pair, digit):
+    *_, shown = attacked(pair, controls(digit.file))
+    assert len(shown) == 3 * len(pair) + 1
+    losses = shown[-1]
+    assert set(losses["model"]) == {"natural", "robust"}
+    rise = losses.groupby("model")["loss"].agg(lambda values: values.iloc[-1] - values.iloc[0])
+    assert rise["natural"] > rise["robust"] > 0
+    for picture, change, answer in (shown[0:3], shown[3:6]):
+        assert f"Before the attack: {digit.label}<" in picture
+        assert "at most 38.0/255" in change
+        assert len(answer) == 5
+
+
+def test_without_an_image_nothing_is_shown(pair):
+    assert list(attacked(pair, controls(None))) == [["", "", None, "", "", None, None]]
+    assert first_errors_of(pair, controls(None)) == ""
+
+
+def test_the_sentence_names_the_size_of_the_first_errors(pair, digit):
+    assert "**robust** not up to 16.0/255" in first_errors_of(pair, controls(digit.file))
+    said = first_errors_of(pair, controls(digit.file, norm="l2"))
+    assert re.search(r"\*\*natural\*\* at a length of \d\.\d\d, ", said)
+    wrong = str((digit.label + 1) % 10)
+    said = first_errors_of(pair, controls(digit.file, label=wrong, norm="l2"))
+    assert "**robust** wrong without an attack" in said
+
+
+def test_what_is_no_image_is_one_line(pair, tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(GratisError, match="this is no readable image") as error:
+        list(attacked(pair, controls(tmp_path / "text.png")))
+    assert "\n" not in str(error.value)

@@ -44,7 +44,8 @@ def address(runs):
 
 @pytest.fixture(scope="module")
 def browser():
-    assert CHROMIUM, "install Debian's chromium"
+    if CHROMIUM is None:
+        pytest.skip("needs chromium")
     with playwright.sync_playwright() as library:
         chromium = library.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield chromium

@@ -48,7 +48,7 @@ def play(
         ),
     ] = None,
 ) -> None:
-    """Open a page on which you attack an image and watch what models answer.
+    """Open a page on which you attack an image and see what models answer.
 
     Needs the extra 'play'. The page is served by this machine; uploads are
     deleted at the end, and nothing is sent anywhere.

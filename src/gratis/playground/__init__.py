@@ -1,4 +1,4 @@
-"""A local page on which one attacks an image and watches what models answer."""
+"""A local page on which one attacks an image and sees what models answer."""
 
 from gratis.playground.models import PlaygroundModel, load_models
 from gratis.playground.page import build_page

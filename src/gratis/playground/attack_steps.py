@@ -1,4 +1,4 @@
-"""Attacks whose every step can be watched."""
+"""Attacks whose every step can be followed."""
 
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -86,7 +86,7 @@ def test_a_terminated_run_resumes_to_the_same_numbers(tmp_path, works):
         [*command, *long], env=environment, stderr=subprocess.PIPE, text=True
     )
     metrics = tmp_path / "b" / "metrics.jsonl"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)

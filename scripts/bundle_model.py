@@ -46,7 +46,7 @@ def main(run: Path, name: str, deltas: Path | None = None) -> None:
     _copy_log(run / "metrics.jsonl", folder / "metrics.jsonl")
     if deltas is not None:
         _write_deltas(deltas, folder / "deltas.safetensors", RunFolder(run))
-    print(results)  # noqa: T201
+    print(results)
 
 
 def _write_rounded(run: Path, folder: Path) -> None:
@@ -55,12 +55,16 @@ def _write_rounded(run: Path, folder: Path) -> None:
     folder.mkdir()
     shutil.copyfile(run / "recipe.yaml", folder / "recipe.yaml")
     info.write(folder / "data.json")
-    save_weights(folder / "checkpoint.safetensors", _rounded(model), position, recipe.identity(info))
+    save_weights(
+        folder / "checkpoint.safetensors", _rounded(model), position, recipe.identity(info)
+    )
 
 
 def _rounded(model: nn.Module) -> nn.Module:
     state = model.state_dict()
-    model.load_state_dict({k: v.bfloat16() if v.is_floating_point() else v for k, v in state.items()})
+    model.load_state_dict(
+        {k: v.bfloat16() if v.is_floating_point() else v for k, v in state.items()}
+    )
     return model
 
 

@@ -55,6 +55,15 @@ def test_a_bar_keeps_its_times(title, width, terminal):
     assert len(title[:6] + last.rstrip()) <= width
 
 
+def test_a_title_cannot_control_the_terminal(terminal):
+    out = terminal(80)
+    with progress.bar("run\x1b]8;;evil\x1b\\", 3) as shown:
+        shown.advance(1, "class \x1b[31mred")
+        shown._display.refresh()
+    assert "\x1b]8" not in out.getvalue() and "\x1b[31m" not in out.getvalue()
+    assert "\\x1b]8;;" in out.getvalue()
+
+
 def test_a_terminal_gets_no_lines(terminal, caplog):
     caplog.set_level(logging.INFO, "gratis")
     terminal(80)

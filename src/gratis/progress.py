@@ -23,6 +23,8 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from gratis.errors import printable
+
 Item = TypeVar("Item")
 
 logger = logging.getLogger(__name__)
@@ -49,7 +51,8 @@ class _Field(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         text = task.description if self._name == "description" else task.fields[self._name]
-        return Text(text, no_wrap=True, overflow="ellipsis")
+        # Strangers' names must not control the terminal.
+        return Text(printable(text), no_wrap=True, overflow="ellipsis")
 
 
 @contextmanager

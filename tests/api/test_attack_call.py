@@ -45,6 +45,52 @@ def test_options_reach_the_attack(images, labels):
     torch.testing.assert_close(one, whole[5:], rtol=0, atol=1e-5)
 
 
+class Normalising(torch.nn.Module):
+    """Normalises its images in place, as some published models do."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, images):
+        return self.net(images.sub_(0.5).div_(0.5).mul(0.5).add(0.5))
+
+
+def test_a_model_that_changes_its_images_in_place_is_attacked_like_any_other(images, labels):
+    net, before = digits_models.natural(), images[:50].clone()
+    found = gratis.attack(Normalising(net), images[:50], labels[:50], epsilon=EPSILON)
+    expected = gratis.attack(net, images[:50], labels[:50], epsilon=EPSILON)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    predicted = gratis.predict(Normalising(net), images[:50], attack="pgd", epsilon=EPSILON)
+    plain = gratis.predict(net, images[:50], attack="pgd", epsilon=EPSILON)
+    assert [(p.name, p.attacked.name) for p in predicted] == [
+        (p.name, p.attacked.name) for p in plain
+    ]
+    assert torch.equal(images[:50], before)
+
+
+def test_a_model_without_gradients_is_refused_in_one_line(images, labels):
+    net = digits_models.natural()
+    blind = torch.nn.Sequential(net, torch.nn.Softmax(1)).requires_grad_(True)
+    detached = Function(lambda x: net(x).detach())
+    bypassed = Function(lambda x: blind(x.detach()))
+    for model in (detached, bypassed):
+        for options in ({}, {"until_fooled": True}, {"loss": "margin"}):
+            with pytest.raises(GratisError, match="no gradient with respect to its images"):
+                gratis.attack(model, images[:3], labels[:3], epsilon=EPSILON, **options)
+        with pytest.raises(GratisError, match="no gradient with respect to its images"):
+            gratis.predict(model, images[:3], attack="fgsm", epsilon=EPSILON)
+
+
+class Function(torch.nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, images):
+        return self.function(images)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -23,7 +23,7 @@ def accuracy(net, settings, temperature):
         return float(is_right(net(attacked), labels).double().mean())
 
 
-@pytest.mark.parametrize("temperature", [1e-6, 1e-4, 1e2, 1e4, 1e6])
+@pytest.mark.parametrize("temperature", [1e-6, 1e-4, 4, 10, 20, 40, 1e2, 1e4, 1e6])
 @pytest.mark.parametrize("name", ATTACKS)
 @pytest.mark.parametrize("net", [digits_models.natural, digits_models.robust])
 def test_logits_of_any_scale_are_attacked_alike(net, name, temperature):
@@ -31,8 +31,15 @@ def test_logits_of_any_scale_are_attacked_alike(net, name, temperature):
     assert accuracy(net(), ATTACKS[name], temperature) <= usual + 0.03
 
 
+def test_the_loss_is_continuous_in_the_range_of_the_logits():
+    logits = torch.tensor([[0.0, 0.3, 1.0]], dtype=torch.float64)
+    ranges = torch.logspace(-30, 30, 60001, dtype=torch.float64)
+    loss = cross_entropy(logits * ranges[:, None], torch.zeros(len(ranges), dtype=torch.int64))
+    assert loss.isfinite().all() and loss.diff().abs().max() < 0.2
+
+
 def test_usual_logits_have_their_own_cross_entropy():
-    logits = torch.randn(100, 10, generator=torch.Generator().manual_seed(0)) * 20
+    logits = torch.randn(100, 10, generator=torch.Generator().manual_seed(0)) * 8
     labels = torch.arange(100) % 10
     found, expected = logits.clone().requires_grad_(), logits.clone().requires_grad_()
     loss = cross_entropy(found, labels)

@@ -4,6 +4,7 @@ import _thread
 import errno
 import os
 import resource
+import shutil
 import subprocess
 import sys
 
@@ -101,19 +102,39 @@ def test_one_thread_is_used_where_no_more_can_be_started(monkeypatch):
     assert limit_threads() is None
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser has no limit on processes")
-def test_a_limit_on_processes_does_not_end_the_command():
-    done = subprocess.run(
-        [sys.executable, "-m", "gratis.cli", "data", "digits"],
+# The superuser has no limit on processes: another user with access to the same files has.
+CAPABILITIES = "-all,+dac_override,+dac_read_search"
+AS_NOBODY = [
+    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    *(f"--inh-caps={CAPABILITIES}", f"--ambient-caps={CAPABILITIES}"),
+]
+
+
+def as_one_process(*arguments, cache):
+    """Run Python where it can start no other process, and no thread."""
+    environment = {k: v for k, v in os.environ.items() if k not in limits._VARIABLES}
+    return subprocess.run(
+        [*(AS_NOBODY if os.geteuid() == 0 else []), sys.executable, *arguments],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (1, 1)),
-        env={k: v for k, v in os.environ.items() if k not in limits._VARIABLES},
+        env=environment | {"GRATIS_CACHE": str(cache), "HOME": str(cache)},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
+
+
+@pytest.mark.skipif(
+    os.geteuid() == 0 and shutil.which("setpriv") is None, reason="setpriv is not installed"
+)
+def test_a_limit_on_processes_does_not_end_the_command(tmp_path):
+    thread = "import _thread; _thread.start_new_thread(print, ())"
+    refused = as_one_process("-c", thread, cache=tmp_path)
+    assert "can't start new thread" in refused.stderr
+    done = as_one_process("-m", "gratis.cli", "data", "digits", cache=tmp_path)
     assert done.returncode in (0, 2), done.stderr
     assert "Traceback" not in done.stderr
+    assert "threads can be started (ulimit -u): computing on one" in done.stderr
 
 
 def test_a_lack_of_memory_is_not_called_an_unwritable_file(tmp_path):

@@ -50,6 +50,15 @@ def test_a_list_gives_what_class_folders_of_its_images_give(tmp_path, listed, ph
         assert {image.tobytes() for image in own} == {image.tobytes() for image in theirs}
 
 
+def test_a_list_with_a_split_takes_no_fraction(tmp_path, listed, photos):
+    parts = ("train", "val")
+    split = [f"{line},{parts[number % 4 == 3]}" for number, line in enumerate(photos)]
+    path = listed("file,label,split", split)
+    read(path)
+    with pytest.raises(GratisError, match="split of its own"):
+        read(path, val_fraction=0.2)
+
+
 def test_the_same_images_are_held_out_when_others_are_added(listed, photos):
     few = read(listed(lines=photos[:16]), val_fraction=0.25)
     more = read(listed(lines=photos), val_fraction=0.25)

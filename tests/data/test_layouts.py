@@ -22,6 +22,11 @@ def test_the_validation_folder_has_many_names(pets, name):
     assert read(pets).fingerprint == expected
 
 
+def test_a_folder_with_a_split_takes_no_fraction(pets):
+    with pytest.raises(GratisError, match=r"split of its own \(the folders train and val\); leave"):
+        read(pets, val_fraction=0.2)
+
+
 def test_a_test_folder_is_not_read_beside_a_validation_folder(pets, noise):
     expected = read(pets).fingerprint
     noise(pets / "test" / "cat" / "a.png", 1)

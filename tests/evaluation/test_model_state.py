@@ -1,6 +1,7 @@
 """The key of a cache depends on everything that decides what a model computes."""
 
 import functools
+import importlib.metadata
 import logging
 import os
 import subprocess
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 from gratis.data.dataset import Split
-from gratis.evaluation import EvaluateSettings, measure
+from gratis.evaluation import EvaluateSettings, measure, source_files
 from gratis.evaluation.cache import CacheFolder
 from gratis.evaluation.model_state import model_state
 from gratis.validation_sets import build, load
@@ -189,6 +190,42 @@ def test_every_process_finds_the_same_and_edited_files_count(tmp_path):
     assert digest_in_a_process(tmp_path) == before and before.endswith("()\n")
     (tmp_path / "helper_for_test.py").write_text("def before(images): return images / 2")
     assert digest_in_a_process(tmp_path) != before
+
+
+IMPORTING = """
+import torch
+class Mine(torch.nn.Module):
+    def forward(self, images):
+        if len(images):
+            from helper_for_test import levels
+            return images * levels()
+def build():
+    Mine()(torch.ones(1))
+    return Mine()
+"""
+
+
+def test_modules_that_code_imports_when_it_runs_count(tmp_path):
+    (tmp_path / "mine_for_test.py").write_text(IMPORTING)
+    (tmp_path / "helper_for_test.py").write_text("def levels(): return 1")
+    before = digest_in_a_process(tmp_path)
+    assert digest_in_a_process(tmp_path) == before and before.endswith("()\n")
+    (tmp_path / "helper_for_test.py").write_text("def levels(): return 2")
+    assert digest_in_a_process(tmp_path) != before
+
+
+@pytest.mark.parametrize("package", ["torch", "torchvision", "timm", "onnxruntime"])
+def test_another_version_of_a_package_is_another_model(package, measured, monkeypatch):
+    assert measured(Guard(counted)) > 0
+    assert measured(Guard(counted)) == 0
+    version = importlib.metadata.version
+    found = lambda name: "0.0.1" if name == package else version(name)  # noqa: E731
+    monkeypatch.setattr(importlib.metadata, "version", found)
+    source_files._version.cache_clear()
+    try:
+        assert measured(Guard(counted)) > 0
+    finally:
+        source_files._version.cache_clear()
 
 
 @pytest.fixture

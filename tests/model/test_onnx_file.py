@@ -5,6 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+import gratis
+from gratis.digests import file_digest
 from gratis.errors import GratisError
 from gratis.model import Onnx, onnx_file
 
@@ -126,6 +128,26 @@ def test_external_weights_are_part_of_the_digest(tmp_path, images):
     assert str(first) != str(second)
     WEIGHT.tofile(tmp_path / "m.onnx.data")
     assert str(Onnx(path)) == str(first)
+
+
+def test_results_name_every_file_of_weights(tmp_path):
+    path = save(tmp_path / "m.onnx", location="m.onnx.data")
+    WEIGHT.tofile(tmp_path / "m.onnx.data")
+    found = gratis.evaluate(path, "digits", images=10, out=tmp_path / "out").weights
+    assert (found.file, found.sha256) == (str(path), file_digest(path))
+    assert found.external == {"m.onnx.data": file_digest(tmp_path / "m.onnx.data")}
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/hostname", "../other", "sub/../../other", "a\0b", "a" * 300]
+)
+def test_names_that_lead_elsewhere_are_no_files_of_weights(tmp_path, name):
+    (tmp_path / "other").write_text("private")
+    (tmp_path / "in").mkdir()
+    text = name.encode()
+    path = tmp_path / "in/m.onnx"
+    path.write_bytes(b"\x0a\x08location\x12" + varint(len(text)) + text)
+    assert onnx_file.external_weights(path) == {}
 
 
 @pytest.mark.parametrize("name", ["b.bin", "b" * 127, "b" * 128, "b" * 200])

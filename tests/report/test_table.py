@@ -142,6 +142,12 @@ def test_terminal_table_fits_and_keeps_every_number(results, result, width):
         assert expected in text
 
 
+def test_markup_is_shown_as_text(result):
+    title = "[link=https://evil.example]a[/] :skull: \\"
+    text = printed([result(title=title), result("other", title=title, pgd=0.5)], 200)
+    assert text.count("[link=https://evil.example]a[/]") == 2 and ":skull:" in text
+
+
 NARROW = {
     # The columns that are left out, in this order, and never broken.
     110: [],

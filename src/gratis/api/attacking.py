@@ -11,6 +11,7 @@ from gratis.attacks import attack as run
 from gratis.data.checks import check_images, check_numbers
 from gratis.errors import GratisError
 from gratis.evaluation.model_validation import model_logits
+from gratis.evaluation.own_images import with_own_images
 from gratis.model import classify_with
 from gratis.settings import validate
 from gratis.torch_state import full_precision
@@ -19,6 +20,8 @@ from gratis.torch_state import full_precision
 AttackName: TypeAlias = Literal["fgsm", "bim", "pgd"]
 
 _BATCH = 250
+# Images that show whether a model needs images of its own.
+_FEW = 2
 
 
 class AttackOptions(TypedDict, total=False):
@@ -69,7 +72,8 @@ def attack(
         (n, 3, height, width), detached.
 
     Raises:
-        GratisError: an argument is wrong, out of range or of the wrong shape.
+        GratisError: an argument is wrong, out of range or of the wrong shape, or the model has no
+            gradient with respect to its images.
     """
     settings = attack_settings(attack, {"epsilon": epsilon, **options})
     seed, batch_size = whole_number("seed", seed), whole_number("batch_size", batch_size, 1)
@@ -80,14 +84,13 @@ def attack(
     if not len(images):
         return images.clone()
     check_module(model)
-    parts = zip(*(each.split(batch_size) for each in (images, labels, numbers)), strict=True)
     with frozen(model), full_precision(images.device):
         _check_classes(labels, class_count(model, images))
-        found = [
-            run(classify_with(model), some, their, settings, seed, own)
-            for some, their, own in parts
-        ]
-    return torch.cat(found)
+    module = with_own_images(model, images[:_FEW], type(model).__name__)
+    parts = zip(*(each.split(batch_size) for each in (images, labels, numbers)), strict=True)
+    with frozen(module), full_precision(images.device):
+        classify = classify_with(module)
+        return torch.cat([run(classify, x, y, settings, seed, own) for x, y, own in parts])
 
 
 def attack_settings(name: object, options: dict[str, Any]) -> AttackSettings:
@@ -110,7 +113,9 @@ def class_count(model: nn.Module, images: Tensor) -> int:
     """
     name = type(model).__name__
     with torch.no_grad():
-        logits = model_logits(model, images[:1], name)
+        # A copy: some models change their images in place.
+        first = images[:1].clone(memory_format=torch.contiguous_format)
+        logits = model_logits(model, first, name)
     if logits.ndim != 2:
         raise GratisError(f"{name}: returns shape {tuple(logits.shape)}, not (n, classes)")
     return logits.shape[1]

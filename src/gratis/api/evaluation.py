@@ -33,6 +33,7 @@ from gratis.run import (
     refuse_other_classes,
 )
 from gratis.settings import override, validate
+from gratis.trust import takes_trust_code
 
 # Images with labels, in any supported form.
 Data = str | DataSettings | Dataset | Split | Tensor | ArrayLike | Iterable[Any]
@@ -53,6 +54,7 @@ class EvaluateOptions(TypedDict, total=False):
 
 
 @python_names
+@takes_trust_code
 def evaluate(
     model: nn.Module | ModelPath,
     data: Data | None = None,
@@ -67,6 +69,7 @@ def evaluate(
     sets: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
     reuse: bool = False,
+    trust_code: bool = False,
     **options: Unpack[EvaluateOptions],
 ) -> Results:
     """Measure a classifier: clean, geometric and attacked accuracy.
@@ -94,6 +97,8 @@ def evaluate(
         reuse: whether to use outcomes in ``out`` although the model holds objects whose state
             cannot be read, such as locks or extensions in C. Those of other models are always used
             again, if nothing that decides them has changed.
+        trust_code: whether to import the code that the recipe of a run names as its network.
+            Default: it is refused.
         options: ``suite`` (``paper``, ``transfer``, ``table``, ``standard``, ``autoattack`` or
             ``full``), ``epsilon``, ``epsilon_l2``, ``pgd_steps``, ``restarts``, ``epsilons``,
             ``batch_size``, ``images`` (how many to measure), ``examples``.
@@ -115,6 +120,8 @@ def evaluate(
                 "evaluate: weights, input_size and classes apply to named models only; load and "
                 "resize inside the module"
             )
+        if reuse and folder is None:
+            raise GratisError("evaluate: reuse applies where results are stored; name a folder out")
         settings = validate(EvaluateSettings, dict(options), "evaluate")
         dataset = _dataset(data, labels, model, root, skip_broken)
         name = type(model).__name__
@@ -125,9 +132,10 @@ def evaluate(
         raise GratisError("evaluate: classes applies to timm models only")
     changes = [override(f"evaluate.{key}", value) for key, value in options.items()]
     if source.kind == "run" and data is None:
-        if seed is not None or labels is not None or skip_broken:
+        if seed is not None or labels is not None or skip_broken or reuse:
             raise GratisError(
-                "evaluate: a run on its own data has its own seed, labels and skip_broken"
+                "evaluate: a run on its own data has its own seed, labels and skip_broken, and "
+                "uses its outcomes again; leave out seed, labels, skip_broken and reuse"
             )
         return evaluate_run(source.folder, perturbed, changes, data_root=root, out=folder)
     if isinstance(data, str | DataSettings) and labels is None:

@@ -8,15 +8,18 @@ from gratis.api.loading import source_of
 from gratis.errors import GratisError
 from gratis.exporters import Kind
 from gratis.run.exporting import export_run
+from gratis.trust import takes_trust_code
 
 
 @python_names
+@takes_trust_code
 def export(
     run: str | PathLike[str],
     out: str | PathLike[str] | None = None,
     *,
     to: Kind | None = None,
     data_root: str | PathLike[str] | None = None,
+    trust_code: bool = False,
 ) -> Path:
     """Write the classifier of a run as files that work without gratis.
 
@@ -32,6 +35,8 @@ def export(
             (``.safetensors``, with a Python file that loads it). Default: by the ending of
             ``out``.
         data_root: the folder that holds the run's data now. Default: where it was in training.
+        trust_code: whether to import the code that the recipe of a run names as its network.
+            Default: it is refused.
 
     Returns:
         The path written.

@@ -10,9 +10,11 @@ from gratis.api.training import default_folder
 from gratis.run import Adversary, Hardening, RunFolder, hardened_recipe
 from gratis.run import train as train_run
 from gratis.settings import overrides_of
+from gratis.trust import takes_trust_code
 
 
 @python_names
+@takes_trust_code
 def harden(
     model: ModelPath,
     *,
@@ -28,6 +30,7 @@ def harden(
     out: str | PathLike[str] | None = None,
     sets: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
+    trust_code: bool = False,
 ) -> RunFolder:
     """Make a trained model robust, and evaluate it before and after.
 
@@ -56,6 +59,8 @@ def harden(
         out: the folder of the run. Default: ``runs/harden-MODEL-DATA-seedN``.
         sets: a folder of perturbed validation sets to evaluate on.
         overrides: ``key=value``, such as ``"train.batch_size=32"``.
+        trust_code: whether to import the code that the recipe of a run names as its network.
+            Default: it is refused.
 
     Returns:
         The run's folder, which :func:`load` and :func:`evaluate` take as a model. Its subfolder

@@ -8,18 +8,21 @@ from torch import nn
 from gratis.api.arguments import optional_path, path_of, python_names, whole_number
 from gratis.errors import GratisError
 from gratis.run import ModelSource
+from gratis.trust import takes_trust_code
 
 # The folder of a run, an ONNX file, package.module:function, or a timm name with weights.
 ModelPath: TypeAlias = str | PathLike[str]
 
 
 @python_names
+@takes_trust_code
 def load(
     model: ModelPath,
     *,
     weights: ModelPath | None = None,
     classes: int | None = None,
     input_size: int | None = None,
+    trust_code: bool = False,
 ) -> nn.Module:
     """Return a trained model: images (n, 3, height, width) in [0, 1] to logits.
 
@@ -32,6 +35,8 @@ def load(
             tensors saved by torch, also inside a training checkpoint.
         classes: the number of classes of a timm model. Default: that of its weights.
         input_size: height and width in pixels that the network sees. Default: the images' own.
+        trust_code: whether to import the code that the recipe of a run names as its network.
+            Default: it is refused.
 
     Returns:
         The module, on the CPU and in evaluation mode. Normalisation and resizing are inside. That

@@ -19,11 +19,13 @@ from gratis.run.prediction import (
     to_best_device,
 )
 from gratis.torch_state import full_precision
+from gratis.trust import takes_trust_code
 
 Files = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
 @python_names
+@takes_trust_code
 def predict(
     model: nn.Module | ModelPath,
     images: Tensor | Files,
@@ -33,6 +35,7 @@ def predict(
     epsilon: float | str | None = None,
     size: int | None = None,
     white: float | None = None,
+    trust_code: bool = False,
 ) -> list[Prediction]:
     """Return the most probable classes of each image.
 
@@ -47,6 +50,8 @@ def predict(
         size: height and width in pixels that files are resized to, for a model that does not
             know those of its training.
         white: the value of white in files of more than 8 bits a channel. Default: as in training.
+        trust_code: whether to import the code that the recipe of a run names as its network.
+            Default: it is refused.
 
     Raises:
         GratisError: the model cannot be loaded, an image cannot be read, images have another

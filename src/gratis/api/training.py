@@ -11,9 +11,11 @@ from gratis.recipe import Recipe, resolve_by_default
 from gratis.run import RunFolder, start_overrides
 from gratis.run import train as train_run
 from gratis.settings import overrides_of
+from gratis.trust import takes_trust_code
 
 
 @python_names
+@takes_trust_code
 def train(
     recipe: str | PathLike[str] | Recipe,
     *,
@@ -26,6 +28,7 @@ def train(
     profile: str | PathLike[str] | None = None,
     weights: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
+    trust_code: bool = False,
 ) -> RunFolder:
     """Train a recipe and evaluate it; the same call continues an interrupted run.
 
@@ -47,6 +50,8 @@ def train(
         weights: what to start from: a file of weights of the recipe's backbone, or a run.
             Default: the recipe's.
         overrides: ``key=value``, such as ``"train.epochs=5"``.
+        trust_code: whether to import the code that the recipe of a run names as its network.
+            Default: it is refused.
 
     Returns:
         The run's folder, which :func:`load` and :func:`evaluate` take as a model.

@@ -18,7 +18,7 @@ from gratis.attacks.attack import AttackResult, attack, run_attack
 from gratis.attacks.losses import LOSSES, LossName, cross_entropy, is_right, margin
 from gratis.attacks.modes import channels_last, frozen, frozen_statistics
 from gratis.attacks.norms import BALLS, L2, Linf, LpBall, Norm
-from gratis.attacks.pgd import Classify, input_gradient, run_pgd
+from gratis.attacks.pgd import Classify, NoGradientError, input_gradient, run_pgd
 from gratis.attacks.settings import ATTACKS, AttackSettings
 from gratis.attacks.square import SquareSettings, square_attack
 
@@ -33,6 +33,7 @@ __all__ = [
     "Linf",
     "LossName",
     "LpBall",
+    "NoGradientError",
     "Norm",
     "SquareSettings",
     "attack",

@@ -10,24 +10,32 @@ from torch.nn import functional
 LossName = Literal["cross_entropy", "margin"]
 
 
-# The range of an image's logits within which cross entropy is that of the logits themselves, and
-# the range that others are scaled to.
-_SMALLEST, _LARGEST, _USUAL = 0.005, 500.0, 20.0
+# Between these ranges of an image's logits, cross entropy is that of the logits themselves. Larger
+# ones are scaled down to the upper bound. Smaller ones are scaled up, to a usual range near zero.
+_LOW, _HIGH, _USUAL = 0.05, 50.0, 20.0
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the cross entropy without label smoothing, (n,).
 
     Logits of an extreme range, from a temperature that a model applies, are scaled to a usual one:
-    their softmax would be one-hot or uniform, and hide the gradient from an attack.
+    their softmax would be one-hot or uniform, and hide the gradient from an attack. The loss is
+    continuous in the range.
     """
     # In half precision a confident softmax rounds to 1, and the gradient to zero.
     logits = logits.float()
-    spread = (logits.amax(1) - logits.amin(1)).detach()
-    extreme = (spread > _LARGEST) | ((spread < _SMALLEST) & (spread > 0))
-    # A factor of exactly 1 leaves the loss and the gradient of all other logits as they are.
-    factor = torch.where(extreme & spread.isfinite(), _USUAL / spread, torch.ones_like(spread))
+    factor = _scale((logits.amax(1) - logits.amin(1)).detach())
     return functional.cross_entropy(logits * factor[:, None], labels, reduction="none")
+
+
+def _scale(spread: Tensor) -> Tensor:
+    """Return the factor for logits of each range; exactly 1 for those in between."""
+    low = _USUAL * (_LOW / _USUAL) ** (spread / _LOW)
+    wanted = torch.where(spread < _LOW, low, spread.clamp(max=_HIGH))
+    scaled = (wanted != spread) & (spread > 0) & spread.isfinite()
+    # Tiny ranges would give an infinite factor.
+    factor = (wanted / spread).clamp(max=torch.finfo(spread.dtype).max)
+    return torch.where(scaled, factor, torch.ones_like(factor))
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:

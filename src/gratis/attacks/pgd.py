@@ -9,9 +9,14 @@ from torch import Tensor
 from gratis.attacks.losses import LOSSES, LossName
 from gratis.attacks.norms import BALLS
 from gratis.attacks.settings import AttackSettings
+from gratis.errors import GratisError
 
 # Maps images (n, 3, H, W) in [0, 1] to logits (n, classes); normalises and resizes inside.
 Classify: TypeAlias = Callable[[Tensor], Tensor]
+
+
+class NoGradientError(GratisError):
+    """A classifier has no gradient with respect to its images."""
 
 
 def run_pgd(
@@ -69,12 +74,24 @@ def loss_gradient(
 
     It works under ``torch.no_grad`` too. The gradient is 0 at pixels where it is not finite, so
     that an attack follows the others.
+
+    Raises:
+        NoGradientError: the logits do not depend on the images in a differentiable way.
     """
     with torch.enable_grad():
         inputs = images.detach().requires_grad_()
         logits = classify(inputs)
         # The sum, not the mean: an image's gradient must not depend on the batch size.
-        (gradient,) = torch.autograd.grad(LOSSES[loss](logits, labels).sum(), inputs)
+        total = LOSSES[loss](logits, labels).sum()
+        gradient = None
+        if total.requires_grad:
+            (gradient,) = torch.autograd.grad(total, inputs, allow_unused=True)
+    if gradient is None:
+        raise NoGradientError(
+            "the model has no gradient with respect to its images, which the attack needs; remove "
+            "operations without a gradient, such as detach or rounding to integers, and attack a "
+            "run itself, not its ONNX file"
+        )
     return gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0), logits.detach()
 
 

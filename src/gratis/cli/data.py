@@ -11,6 +11,7 @@ from gratis.cli.options import (
     DataOverrides,
     DataRoot,
     SkipBroken,
+    ValFraction,
     data_overrides,
 )
 from gratis.cli.output import print_json, print_lines
@@ -20,6 +21,7 @@ def data(
     name: Annotated[str, typer.Argument(metavar="NAME", help=DATA_NAMES)] = "digits",
     data_root: DataRoot = None,
     skip_broken: SkipBroken = False,
+    val_fraction: ValFraction = None,
     overrides: DataOverrides = None,
     as_json: AsJson = False,
 ) -> None:
@@ -29,7 +31,7 @@ def data(
     from gratis.data.info import DataInfo
     from gratis.recipe import resolve_data
 
-    settings = [*data_overrides(name, data_root, skip_broken), *(overrides or [])]
+    settings = [*data_overrides(name, data_root, skip_broken, val_fraction), *(overrides or [])]
     dataset = load(resolve_data(settings), check=True)
     if as_json:
         print_json(DataInfo.of(dataset).model_dump(mode="json"))

@@ -15,6 +15,8 @@ from gratis.cli.options import (
     ModelName,
     Sets,
     SkipBroken,
+    TrustCode,
+    ValFraction,
     data_overrides,
 )
 from gratis.cli.output import (
@@ -27,14 +29,17 @@ from gratis.cli.output import (
 )
 from gratis.errors import GratisError
 from gratis.settings import overrides_of
+from gratis.trust import takes_trust_code
 
 
+@takes_trust_code
 def evaluate(
     model: ModelName,
     overrides: EvaluationOverrides = None,
     data: DataName = None,
     data_root: DataRoot = None,
     skip_broken: SkipBroken = False,
+    val_fraction: ValFraction = None,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -83,6 +88,7 @@ def evaluate(
             metavar="FILE",
         ),
     ] = None,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure the clean, geometric and attacked accuracy of a run or of any other model.
@@ -96,7 +102,10 @@ def evaluate(
     from gratis.run import ModelSource, evaluate_run, evaluate_source, rescore_run
 
     if from_examples is not None:
-        given = (overrides, data, skip_broken, weights, input_size, sets, suite, out, reuse)
+        given = (
+            *(overrides, data, skip_broken, val_fraction, weights, input_size),
+            *(sets, suite, out, reuse),
+        )
         if any(given):
             raise GratisError("--from-examples: takes a run and --data-root, and no other option")
         print_lines(rescore_run(Path(model), from_examples, data_root))
@@ -104,9 +113,10 @@ def evaluate(
     source = ModelSource(model, weights, input_size)
     changes = [*overrides_of({"evaluate.suite": suite}), *(overrides or [])]
     if source.kind == "run" and data is None:
+        _refuse_of_others(skip_broken or val_fraction is not None, reuse)
         results = evaluate_run(source.folder, sets, changes, data_root=data_root, out=out)
     else:
-        on = data_overrides(data, data_root, skip_broken)
+        on = data_overrides(data, data_root, skip_broken, val_fraction)
         results = evaluate_source(source, [*on, *changes], sets, out, reuse)
     if as_json:
         print_json(results.model_dump(mode="json"))
@@ -116,12 +126,27 @@ def evaluate(
     print_checks(results)
 
 
+def _refuse_of_others(chooses_images: bool, reuse: bool) -> None:
+    """Refuse options that do not apply to a run on its own data."""
+    if chooses_images:
+        raise GratisError(
+            "--skip-broken-images and --val-fraction: a run on its own data reads the same images "
+            "as in training; leave them out, or name data with --data"
+        )
+    if reuse:
+        raise GratisError(
+            "--reuse: outcomes of a run on its own data are used again without it; leave it out"
+        )
+
+
+@takes_trust_code
 def perturb(
     baseline: Annotated[
         Path, typer.Argument(metavar="RUN", help="The run that the transfer sets attack.")
     ],
     out: Annotated[Path, typer.Option("--out", help="The folder for the sets.", metavar="DIR")],
     data_root: DataRoot = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """Make the perturbed validation sets of a baseline: geometric, transfer, fgsm_transfer."""
     from gratis.run import build_sets

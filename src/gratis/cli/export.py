@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
-from gratis.cli.options import DataRoot, RunPath
+from gratis.cli.options import DataRoot, RunPath, TrustCode
 from gratis.cli.output import print_folder
+from gratis.trust import takes_trust_code
 
 
+@takes_trust_code
 def export(
     run: RunPath,
     to: Annotated[
@@ -26,6 +28,7 @@ def export(
         ),
     ] = None,
     data_root: DataRoot = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """Write a trained model as files that work without gratis.
 

@@ -1,5 +1,6 @@
 """The command that makes a trained model robust: harden."""
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -12,14 +13,18 @@ from gratis.cli.options import (
     OnDivergence,
     Sets,
     SkipBroken,
+    TrustCode,
+    ValFraction,
 )
 from gratis.cli.output import print_run
 from gratis.settings import overrides_of
+from gratis.trust import takes_trust_code
 
 if TYPE_CHECKING:
-    from gratis.run import Adversary
+    from gratis.run import Adversary, RunFolder
 
 
+@takes_trust_code
 def harden(
     model: Annotated[
         str,
@@ -37,6 +42,7 @@ def harden(
     data: DataName = None,
     data_root: DataRoot = None,
     skip_broken: SkipBroken = False,
+    val_fraction: ValFraction = None,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -96,6 +102,7 @@ def harden(
     ] = None,
     sets: Sets = None,
     on_divergence: OnDivergence = None,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a trained model robust, and say what it costs in clean accuracy.
@@ -120,7 +127,8 @@ def harden(
     """
     from gratis.api.hardening import harden as harden_model
 
-    run = harden_model(
+    # Unwrapped, because errors here name options and not the arguments of Python.
+    run: RunFolder = inspect.unwrap(harden_model)(
         model,
         weights=weights,
         input_size=input_size,
@@ -135,7 +143,9 @@ def harden(
         out=out,
         sets=sets,
         overrides=[
-            *overrides_of({"train.on_divergence": on_divergence}),
+            *overrides_of(
+                {"train.on_divergence": on_divergence, "data.val_fraction": val_fraction}
+            ),
             *(overrides or []),
         ],
     )

@@ -18,7 +18,7 @@ class ConsoleHandler(logging.Handler):
         # Strangers' names must not control the terminal.
         # A full disk or a closed terminal must not end training.
         with contextlib.suppress(OSError):
-            console.print(printable(self.format(record)), markup=False, soft_wrap=True)
+            console.print(printable(self.format(record)), markup=False, emoji=False, soft_wrap=True)
 
 
 def show_messages(level: int = logging.INFO) -> None:

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from gratis.settings import overrides_of
+
 
 def _overrides(examples: str) -> Any:
     return typer.Argument(metavar="KEY=VALUE", help=f"Overrides, such as {examples}.")
@@ -36,6 +38,14 @@ SkipBroken = Annotated[
         "--skip-broken-images",
         help="Leave out images that cannot be read, and list them.",
         metavar=NO_TYPE,
+    ),
+]
+ValFraction = Annotated[
+    float | None,
+    typer.Option(
+        "--val-fraction",
+        help="The share of your own images to validate on, if they have no split. Default: 0.1.",
+        metavar="SHARE",
     ),
 ]
 PROFILE = (
@@ -77,14 +87,25 @@ StartWeights = Annotated[
         metavar="FILE",
     ),
 ]
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        help="Import the code that a run's recipe names as its network.",
+        metavar=NO_TYPE,
+    ),
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
 
 
-def data_overrides(name: str | None, root: Path | None, skip_broken: bool) -> list[str]:
-    """Return --data, --data-root and --skip-broken-images as overrides of the recipe."""
+def data_overrides(
+    name: str | None, root: Path | None, skip_broken: bool, val_fraction: float | None = None
+) -> list[str]:
+    """Return the options of a data set as overrides of the recipe."""
     from gratis.api import named_data
 
-    return named_data.data_overrides(name, root, skip_broken)
+    held_out = overrides_of({"data.val_fraction": val_fraction})
+    return [*named_data.data_overrides(name, root, skip_broken), *held_out]
 
 
 def start_overrides(weights: Path | None) -> list[str]:

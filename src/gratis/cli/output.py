@@ -60,8 +60,8 @@ def _print_hardened(results: "Results", folder: Path) -> None:
     if found.keep_clean is not None:
         why = f"the most robust that loses at most {found.keep_clean:g} points of clean accuracy"
     typer.echo(f"chosen: {found.chosen:.0%} of the hardened weights, {why} on held-out images")
-    typer.echo(f"the model before: {folder / 'natural'}")
-    typer.echo(what_changed(results))
+    print_lines(f"the model before: {printable(str(folder / 'natural'))}")
+    print_lines(what_changed(results))
 
 
 def print_runs(results: "list[Results]", folder: Path, files: str = "") -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gratis.cli.options import NO_TYPE, ModelName
+from gratis.cli.options import NO_TYPE, ModelName, TrustCode
 from gratis.cli.predictions import Print, print_csv, print_json, print_table
 from gratis.errors import GratisError
 from gratis.progress import track
+from gratis.trust import takes_trust_code
 
 if TYPE_CHECKING:
     from gratis.run.prediction import Prediction
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _INCOMPLETE = 1
 
 
+@takes_trust_code
 def predict(
     model: ModelName,
     images: Annotated[
@@ -61,6 +63,7 @@ def predict(
             help="The value of white in images of more than 8 bits, such as 4095.", metavar="VALUE"
         ),
     ] = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """Name the class of each image.
 

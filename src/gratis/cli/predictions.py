@@ -11,6 +11,8 @@ import typer
 from gratis.errors import printable
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from gratis.run.prediction import Prediction
 
 # Prints predictions; the title of the attack is None where there is none.
@@ -74,10 +76,11 @@ def _named(name: str, share: float) -> str:
     return f"{name} {share:.1%}"
 
 
-def _text(cell: str) -> str:
-    from rich.markup import escape
+def _text(cell: str) -> "Text":
+    """Return a cell as text and not as markup, which rich would obey."""
+    from rich.text import Text
 
-    return escape(printable(cell))
+    return Text(printable(cell))
 
 
 def _changed(found: "Prediction") -> str | None:

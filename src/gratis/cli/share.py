@@ -12,8 +12,12 @@ from gratis.cli.options import (
     RunPath,
     Sets,
     SkipBroken,
+    TrustCode,
     data_overrides,
 )
+from gratis.cli.output import print_lines
+from gratis.errors import GratisError, printable
+from gratis.trust import takes_trust_code
 
 if TYPE_CHECKING:
     from gratis.run.verification import Claim
@@ -63,6 +67,7 @@ def push(
     typer.echo(push_run(run, name, licence, private, images))
 
 
+@takes_trust_code
 def verify(
     model: Annotated[
         str,
@@ -75,6 +80,7 @@ def verify(
     data_root: DataRoot = None,
     skip_broken: SkipBroken = False,
     sets: Sets = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """Measure again what a shared model claims.
 
@@ -93,15 +99,17 @@ def verify(
     """
     from gratis.run.verification import verify as verify_claims
 
+    if skip_broken and data is None:
+        raise GratisError("--skip-broken-images: applies to other data; name it with --data")
     named = data_overrides(data, data_root, skip_broken) if data else []
     found = verify_claims(model, overrides or [], named, None if data else data_root, sets)
     for claim in found:
-        typer.echo(_line(claim))
+        print_lines(_line(claim))
     wrong = [claim.metric for claim in found if claim.holds is False]
     if wrong:
-        typer.echo(f"{model}: does not hold: {', '.join(wrong)}", err=True)
+        typer.echo(printable(f"{model}: does not hold: {', '.join(wrong)}"), err=True)
         raise typer.Exit(_FAILS)
-    typer.echo(f"{model}: every claim that was measured holds")
+    print_lines(f"{printable(model)}: every claim that was measured holds")
 
 
 def _line(claim: "Claim") -> str:

@@ -19,12 +19,17 @@ from gratis.cli.options import (
     Sets,
     SkipBroken,
     StartWeights,
+    TrustCode,
+    ValFraction,
     data_overrides,
+    start_overrides,
 )
 from gratis.cli.output import print_json, print_run, print_timing
 from gratis.settings import overrides_of
+from gratis.trust import takes_trust_code
 
 
+@takes_trust_code
 def train(
     recipe: RecipeName,
     overrides: Overrides = None,
@@ -49,6 +54,8 @@ def train(
     ] = None,
     on_divergence: OnDivergence = None,
     skip_broken: SkipBroken = False,
+    val_fraction: ValFraction = None,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a recipe and evaluate it.
@@ -64,18 +71,24 @@ def train(
     from gratis.recipe import resolve_by_default
     from gratis.run import train as train_recipe
 
-    named = overrides_of({"train.on_divergence": on_divergence, "train.budget": budget})
-    changes = [*data_overrides(data, data_root, skip_broken), *named, *(overrides or [])]
+    changes = [
+        *data_overrides(data, data_root, skip_broken, val_fraction),
+        *start_overrides(weights),
+        *overrides_of({"train.on_divergence": on_divergence, "train.budget": budget}),
+        *(overrides or []),
+    ]
     resolved = resolve_by_default(recipe, profile, changes)
     folder = out or default_folder(resolved)
     print_run(train_recipe(resolved, folder, sets), folder, as_json)
 
 
+@takes_trust_code
 def resume(
     run: RunPath,
     sets: Sets = None,
     data_root: DataRoot = None,
     on_divergence: OnDivergence = None,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Resume an interrupted run from its last checkpoint."""
@@ -94,6 +107,7 @@ def timing(
     profile: ProfileName = None,
     seconds: Annotated[float, typer.Option(help="How long to measure.", min=1)] = 20,
     skip_broken: SkipBroken = False,
+    val_fraction: ValFraction = None,
     as_json: AsJson = False,
 ) -> None:
     """Time each part of a training step; compare throughput with a bare forward/backward loop."""
@@ -101,7 +115,7 @@ def timing(
     from gratis.recipe import resolve_by_default
     from gratis.run import time_recipe
 
-    changes = [*data_overrides(data, data_root, skip_broken), *(overrides or [])]
+    changes = [*data_overrides(data, data_root, skip_broken, val_fraction), *(overrides or [])]
     resolved = resolve_by_default(recipe, profile, changes)
     found = time_recipe(resolved, seconds)
     if as_json:

@@ -33,6 +33,8 @@ def read(settings: DataSettings) -> Dataset:
         raise GratisError("the data source folder needs a path; write --data folder:PATH")
     root = settings.root.expanduser().resolve()
     layout = find_layout(root)
+    if layout.validation is not None:
+        settings.refuse_fraction(root, f"the folders {_describe_split(layout, 0)}")
     left_out: Counter[str] = Counter()
     classes, train, validation = _parts(root, layout, settings, left_out)
     details = {

@@ -33,6 +33,7 @@ def read(settings: DataSettings) -> Dataset:
     classes = first_classes(order_classes(path, labels, settings.class_names), settings)
     used = [row for row in rows if row.label in classes]
     if used and used[0].split:
+        settings.refuse_fraction(path, "a column split")
         train, validation, details = _by_column(path, used)
     else:
         train, validation = _held_out(path, used, settings.val_fraction)

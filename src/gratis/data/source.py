@@ -77,6 +77,16 @@ class DataSettings(Settings):
                 raise ValueError(f"{key} applies to {applies} only")
         return self
 
+    def refuse_fraction(self, root: Path, split: str) -> None:
+        """Refuse a ``val_fraction`` of data that has a split of its own.
+
+        Raises:
+            GratisError: it is not the default.
+        """
+        if self.val_fraction != type(self).model_fields["val_fraction"].default:
+            problem = f"has a split of its own ({split})"
+            raise file_error(root, problem, "leave out data.val_fraction (--val-fraction)")
+
     @property
     def label(self) -> str:
         """A short name of the data: that of a folder or list of the user's own, or the source's."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
@@ -22,6 +21,7 @@ from gratis.digests import digest
 from gratis.errors import file_error, printable
 from gratis.evaluation.evaluated_model import EvaluatedModel, Outcome
 from gratis.evaluation.model_state import model_state
+from gratis.evaluation.source_files import package_versions
 from gratis.evaluation.tasks import EvalTask
 from gratis.files import atomic_file
 from gratis.json_files import read_json, write_json
@@ -33,7 +33,12 @@ from gratis.validation_sets.manifest import split_hash
 logger = logging.getLogger(__name__)
 
 # To be raised whenever the same settings lead to other outcomes.
-_FORMAT = 5
+_FORMAT = 6
+# What computes the outcomes, besides gratis and what the model itself is made of.
+_PACKAGES = (
+    *("torch", "torchvision", "timm", "onnxruntime"),
+    *("kornia", "pyautoattack", "numpy", "scipy", "pillow"),
+)
 
 
 class TaskCache:
@@ -205,7 +210,7 @@ def _key(evaluated: EvaluatedModel, folder: CacheFolder) -> str:
     return json.dumps(
         [
             _FORMAT,
-            torch.__version__,
+            package_versions(_PACKAGES),
             evaluated.device.type,
             state.digest,
             secrets.token_hex() if once else "",

@@ -4,8 +4,11 @@ Weights, attributes of any kind, hooks, closures, global variables that its code
 itself and the files that it is in. Objects whose state cannot be read are named.
 """
 
+import contextlib
+import dis
 import enum
 import functools
+import importlib.util
 import pathlib
 import re
 import sys
@@ -72,8 +75,13 @@ class ModelState(NamedTuple):
 
 def model_state(model: nn.Module) -> ModelState:
     """Return what decides the outputs of ``model``."""
+    return state_of(model)
+
+
+def state_of(thing: Any) -> ModelState:
+    """Return what decides the behaviour of a model, a function or any other object."""
     reader = _Reader()
-    reader.read("model", model)
+    reader.read("model", thing)
     return ModelState(digest(reader.lines), tuple(reader.unknown))
 
 
@@ -216,13 +224,39 @@ def _constant(value: object) -> str:
 
 
 def _globals_of(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """Yield the global variables that a function reads, and attributes of modules among them."""
+    """Yield the global variables that a function reads, and the modules that it imports.
+
+    Of modules that are no library, their attributes among the names in the code too.
+    """
     names = set(_names(function.__code__))
-    for name in sorted(names & function.__globals__.keys()):
-        value = function.__globals__[name]
-        yield f"global {name}", value
-        if isinstance(value, types.ModuleType) and not is_library(value):
-            yield from ((f"{name}.{k}", vars(value)[k]) for k in sorted(names & vars(value).keys()))
+    variables = function.__globals__
+    for name in sorted(_imports(function.__code__, variables)):
+        yield from _with_attributes(f"import {name}", sys.modules.get(name, "not yet"), names)
+    for name in sorted(names & variables.keys()):
+        yield from _with_attributes(f"global {name}", variables[name], names)
+
+
+def _with_attributes(path: str, value: Any, names: set[str]) -> Iterator[tuple[str, Any]]:
+    yield path, value
+    if isinstance(value, types.ModuleType) and not is_library(value):
+        found = vars(value)
+        yield from ((f"{path}.{k}", found[k]) for k in sorted(names & found.keys()))
+
+
+def _imports(code: types.CodeType, variables: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the full names of the modules that code imports when it runs."""
+    instructions = list(dis.get_instructions(code))
+    for place, instruction in enumerate(instructions):
+        if instruction.opname != "IMPORT_NAME":
+            continue
+        level = instructions[place - 2].argval
+        package = variables.get("__package__") or ""
+        name = "." * (level if isinstance(level, int) else 0) + str(instruction.argval)
+        with contextlib.suppress(ImportError):
+            yield importlib.util.resolve_name(name, package)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _imports(constant, variables)
 
 
 def _names(code: types.CodeType) -> Iterator[str]:

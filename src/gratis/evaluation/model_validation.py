@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from gratis.attacks import frozen, input_gradient
+from gratis.attacks import NoGradientError, frozen, input_gradient
 from gratis.data.dataset import Dataset
 from gratis.errors import GratisError, printable
 from gratis.evaluation.evaluated_model import EvaluatedModel
@@ -193,10 +193,11 @@ def _refuse_without_gradient(
 ) -> None:
     try:
         input_gradient(evaluated.classify, images, labels)
-    except RuntimeError as error:
+    except (NoGradientError, RuntimeError) as error:
+        reason = "" if isinstance(error, NoGradientError) else f" ({error})"
         raise _refusal(
             name,
-            f"has no gradient with respect to its input ({error}); measure it with --suite "
+            f"has no gradient with respect to its input{reason}; measure it with --suite "
             "transfer, or remove the operations without a gradient, such as detach or rounding "
             "to integers",
         ) from error

@@ -1,9 +1,12 @@
 """The files that code comes from: those of libraries by version, those of the user by content."""
 
+import contextlib
 import functools
+import importlib.metadata
 import sys
 import sysconfig
 import types
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from gratis.digests import file_digest
@@ -32,12 +35,33 @@ def is_library(module: types.ModuleType | None) -> bool:
 def file_state(module: types.ModuleType) -> str:
     """Return the version of a library's module, or the digest of the file of the user's."""
     if is_library(module):
-        top = sys.modules.get(module.__name__.partition(".")[0])
-        return f"{module.__name__} {getattr(top, '__version__', '')}"
+        return f"{module.__name__} {_version(module.__name__.partition('.')[0])}"
     file = getattr(module, "__file__", None)
     if file is None or not Path(file).is_file():
         return module.__name__
     return f"{module.__name__} {_digest(file, Path(file).stat().st_mtime_ns)}"
+
+
+def package_versions(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
+    return {name: version for name in names if (version := _version(name))}
+
+
+@functools.cache
+def _version(name: str) -> str:
+    """Return the version of the package that a module belongs to; empty where there is none."""
+    if name in sys.stdlib_module_names:
+        return sys.version
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(name)
+    # Packages whose modules have another name; looking for them takes a moment.
+    found = [importlib.metadata.version(each) for each in _distributions().get(name, ())]
+    return " ".join(sorted(found)) or str(getattr(sys.modules.get(name), "__version__", ""))
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
 
 
 @functools.lru_cache(maxsize=1024)

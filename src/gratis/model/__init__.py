@@ -8,7 +8,7 @@ from gratis.model.functions import from_function
 from gratis.model.head import Head, HeadSettings, NoHead
 from gratis.model.inference import InferenceModel
 from gratis.model.networks import Architecture
-from gratis.model.onnx_file import Onnx
+from gratis.model.onnx_file import Onnx, external_weights
 from gratis.model.resizing import Resized, resized
 from gratis.model.settings import ModelSettings
 from gratis.model.start import load_start
@@ -29,6 +29,7 @@ __all__ = [
     "Resized",
     "Start",
     "classify_with",
+    "external_weights",
     "from_function",
     "from_timm",
     "load_all",

@@ -1,6 +1,5 @@
 """The network in an ONNX file."""
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -127,16 +126,33 @@ def _other_input(path: Path, shape: list[Any]) -> GratisError:
     return file_error(path, f"takes an input of {shown}", remedy)
 
 
-def _digest(path: Path) -> str:
-    """Return the digest of a file together with the files of its external weights."""
+def external_weights(path: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of an ONNX file's external weights, by its name.
+
+    Names of files that are not there are left out: bytes of weights may look like one.
+    """
     content = path.read_bytes()
     named = {_text(content, match.end()) for match in _LOCATION.finditer(content)}
-    parts = [hashlib.sha256(content).hexdigest()]
-    for name in sorted(named):
-        # onnxruntime has refused files in other folders.
-        beside = path.parent / name
-        parts.append(f"{name} {file_digest(beside) if beside.is_file() else 'missing'}")
-    return digest(parts)
+    beside = {name: path.parent / name for name in sorted(named) if ".." not in Path(name).parts}
+    return {
+        name: file_digest(file)
+        for name, file in beside.items()
+        # onnxruntime refuses files in other folders.
+        if not Path(name).is_absolute() and _is_file(file)
+    }
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # Too long, or with a zero byte.
+        return False
+
+
+def _digest(path: Path) -> str:
+    """Return the digest of a file together with the files of its external weights."""
+    external = [f"{name} {found}" for name, found in external_weights(path).items()]
+    return digest([file_digest(path), *external])
 
 
 def _text(content: bytes, start: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gratis.errors import GratisError
+from gratis.errors import GratisError, printable
 from gratis.json_files import read_json
 from gratis.report.paired import Correct
 from gratis.report.rows import WORST
@@ -146,7 +146,7 @@ def pair_table(pair: Pair) -> Table:
         cells = [found.metric, *numbers, change, str(found.only_a), str(found.only_b), p]
         rows.append(TableRow(list(map(Cell, cells))))
     columns = map(Cell, ("metric", "A", "B", "A - B", "only A", "only B", "p"))
-    title = f"A: {pair.a}\nB: {pair.b}"
+    title = f"A: {printable(pair.a)}\nB: {printable(pair.b)}"
     notes = (
         "Accuracies in percent; only A: images that A alone classifies correctly; p: exact McNemar "
         "test over the images, which says nothing about other seeds.",

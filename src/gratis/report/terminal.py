@@ -1,5 +1,6 @@
 """Tables for the terminal, with as many columns as fit its width."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from gratis.report.table import Cell, Table, TableRow
 if TYPE_CHECKING:
     import rich.table
     from rich.console import Console
+    from rich.text import Text
 
 
 def print_table(table: Table, console: "Console") -> None:
@@ -54,15 +56,16 @@ def terminal_table(table: Table) -> "rich.table.Table":
     from rich.table import Table as RichTable
 
     shown = RichTable(
-        title=_literal(table.title),
-        caption="\n".join(map(_literal, table.notes)),
+        # As text and not as markup, which rich would obey. It has none for an empty title.
+        title=_lines(table.title.split("\n"), "table.title") if table.title else None,
+        caption=_lines(table.notes, "table.caption") if table.notes else None,
         caption_justify="left",
         box=box.HORIZONTALS,
         padding=(0, 1, 0, 0),
     )
     for place, column in enumerate(table.columns):
         parts = [*column.text.split("_"), *filter(None, [column.small])]
-        header = "\n".join(map(_literal, parts))
+        header = _lines(parts)
         if place < table.left:
             shown.add_column(header, min_width=0 if place else 22, overflow="fold")
         else:
@@ -78,13 +81,24 @@ def _style(row: TableRow) -> str | None:
     return "bold" if row.strong else None
 
 
-def _terminal_cell(cell: Cell) -> str:
-    text = f"[bold red]{_literal(cell.text)}[/]" if cell.bad else _literal(cell.text)
-    return "\n".join([text, *(f"[dim]{_literal(t)}[/]" for t in (cell.margin, cell.small) if t)])
+def _terminal_cell(cell: Cell) -> "Text":
+    parts = [_text(cell.text, "bold red" if cell.bad else "")]
+    parts += [_text(part, "dim") for part in (cell.margin, cell.small) if part]
+    return _joined(parts)
 
 
-def _literal(text: str) -> str:
-    """Return ``text`` so that the terminal shows it as it is: no markup, no control characters."""
-    from rich.markup import escape
+def _lines(lines: Iterable[str], style: str = "") -> "Text":
+    return _joined(_text(line, style) for line in lines)
 
-    return escape(printable(text))
+
+def _joined(lines: Iterable["Text"]) -> "Text":
+    from rich.text import Text
+
+    return Text("\n").join(lines)
+
+
+def _text(line: str, style: str = "") -> "Text":
+    """Return ``line`` so that the terminal shows it as it is: no markup, no control characters."""
+    from rich.text import Text
+
+    return Text(printable(line), style)

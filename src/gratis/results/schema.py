@@ -86,10 +86,12 @@ class WeightsFile(Settings):
     Attributes:
         file: its path, or the name of weights that timm downloaded.
         sha256: the SHA-256 of its content, in hexadecimal; ``None`` if timm downloaded it.
+        external: the SHA-256 of each file beside it that an ONNX file keeps weights in, by name.
     """
 
     file: Line
     sha256: str | None = None
+    external: dict[Line, str] = Field(default_factory=dict)
 
 
 class Before(Settings):

@@ -10,6 +10,7 @@ from gratis.errors import GratisError, file_error
 from gratis.files import make_folder, write_text
 from gratis.json_files import read_json, write_json
 from gratis.locks import locked
+from gratis.model import Architecture
 from gratis.recipe import Recipe, read_recipe
 from gratis.regular_files import refuse_link, require_text
 from gratis.results import Frontier, Results, WeightsFile, frontier, sample_images
@@ -17,6 +18,7 @@ from gratis.run.sets_note import SetsNote
 from gratis.settings import override, validate
 from gratis.training import checkpoint
 from gratis.training.identity import differences
+from gratis.trust import is_code_trusted
 
 # The weights of a shared model, and its list of files.
 WEIGHTS, SHARED_MANIFEST = "model.safetensors", "gratis.json"
@@ -111,6 +113,17 @@ class RunFolder:
                 "with --weights",
             )
         return read_recipe(self.recipe_file)
+
+    def refuse_untrusted_code(self) -> None:
+        """Refuse a run whose recipe names code to import, unless the user trusts it.
+
+        Raises:
+            GratisError: its network is that of a function, or this is no run folder.
+        """
+        backbone = self.recipe().model.backbone
+        if Architecture(backbone).origin == "function" and not is_code_trusted():
+            problem = f"names code to import ({backbone})"
+            raise file_error(self.recipe_file, problem, "use --trust-code if you trust it")
 
     def frontier(self) -> Frontier:
         """Return the frontier of a hardened run."""

@@ -63,6 +63,7 @@ def load_run(
 
 
 def _load(folder: RunFolder, recipe: Recipe, info: DataInfo) -> tuple[Classifier, Position]:
+    folder.refuse_untrusted_code()
     # The checkpoint holds every weight: do not fetch pretrained ones only to replace them.
     identity = recipe.identity(info)
     with isolated():

@@ -16,6 +16,7 @@ from gratis.data.image_files import require_images
 from gratis.data.raw import BrokenImage
 from gratis.errors import GratisError, file_error
 from gratis.evaluation.evaluated_model import device_of
+from gratis.evaluation.own_images import OwnImages
 from gratis.model import classify_with
 from gratis.torch_state import full_precision
 
@@ -94,22 +95,18 @@ class Predictor:
         found = [self._prediction(row) for row in probabilities.cpu()]
         if self.attack is None:
             return found
-        settings, predicted = self.attack, probabilities.argmax(1)
-        try:
-            classify = classify_with(self.module)
-            changed = attack(classify, images, predicted, settings, 0, numbers)
-        except RuntimeError as error:
-            if "does not require grad" not in str(error):
-                raise
-            raise GratisError(
-                "attack: this model has no gradients; attack the run itself"
-            ) from None
+        predicted = probabilities.argmax(1)
+        changed = attack(self._classify, images, predicted, self.attack, 0, numbers)
         after = [self._prediction(row) for row in self._probabilities(changed).cpu()]
         return [p._replace(attacked=a) for p, a in zip(found, after, strict=True)]
 
     def _probabilities(self, images: Tensor) -> Tensor:
         with torch.no_grad():
-            return classify_with(self.module)(images).float().softmax(1)
+            return self._classify(images).float().softmax(1)
+
+    def _classify(self, images: Tensor) -> Tensor:
+        """Return the logits of images that stay as they are, whatever the model does to its own."""
+        return classify_with(OwnImages(self.module))(images)
 
     def _prediction(self, probabilities: Tensor) -> Prediction:
         names: Sequence[str] | None = getattr(self.module, "classes", None)

@@ -62,8 +62,8 @@ def stage(path: Path, name: str, licence: str, folder: Path, images: bool = Fals
         GratisError: the run is not finished, has no results or those of other settings, or cannot
             be shared.
     """
+    refuse_code(RunFolder(path).recipe(), path)
     classifier, position, recipe, info = load_classifier(path)
-    refuse_code(recipe, path)
     results = _own_results(RunFolder(path), recipe)
     shared = _without_paths(recipe)
     described = results.model_copy(

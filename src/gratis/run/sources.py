@@ -10,13 +10,15 @@ from typing import Literal
 from torch import nn
 
 from gratis.digests import file_digest
-from gratis.errors import GratisError
+from gratis.errors import GratisError, printable
+from gratis.evaluation.model_state import state_of
 from gratis.evaluation.suites import Suite
 from gratis.model import (
     Architecture,
     InferenceModel,
     Onnx,
     Resized,
+    external_weights,
     from_function,
     from_timm,
     load_all,
@@ -103,17 +105,21 @@ class ModelSource:
         if self.kind == "timm":
             file = file or Architecture(self.target).own_weights()
         if file is not None:
-            file = weights_file(file)
-            plan = plan._replace(weights=WeightsFile(file=str(file), sha256=file_digest(file)))
+            plan = plan._replace(weights=self._weights_file(weights_file(file)))
         return plan._replace(code=self._code())
 
+    def _weights_file(self, file: Path) -> WeightsFile:
+        external = external_weights(file) if self.kind == "onnx" else {}
+        names = {printable(name): found for name, found in external.items()}
+        return WeightsFile(file=str(file), sha256=file_digest(file), external=names)
+
     def _code(self) -> str:
-        """Return the digest of the file that a function is in."""
+        """Return the digest of a function: the file that it is in, and what its code leads to."""
         if self.kind != "function":
             return ""
-        module = sys.modules.get(self.target.partition(":")[0])
-        file = getattr(module, "__file__", None)
-        return "" if file is None else file_digest(Path(file))
+        name, _, attribute = self.target.partition(":")
+        module = sys.modules.get(name)
+        return state_of([module, getattr(module, attribute, None)]).digest
 
     def build(self, classes: int | None = None) -> nn.Module:
         """Return the model: images in [0, 1] to logits, in evaluation mode.

@@ -58,6 +58,7 @@ def start_overrides(weights: Path) -> list[str]:
     changes = {"pretrained": True, "weights": str(file.absolute())}
     folder = RunFolder(file.parent)
     if file.name == folder.checkpoint.name and folder.recipe_file.is_file():
+        folder.refuse_untrusted_code()
         own = folder.recipe().model.model_dump(mode="json")
         kept = ("backbone", "input_size", "channels", "stem", "head")
         changes |= {key: own[key] for key in kept}
@@ -67,6 +68,7 @@ def start_overrides(weights: Path) -> list[str]:
 
 
 def _of_run(folder: RunFolder, input_size: int | None) -> ModelSettings:
+    folder.refuse_untrusted_code()
     changes = {"pretrained": True, "weights": weights_file(folder.path).absolute()}
     if input_size is not None:
         changes["input_size"] = input_size

@@ -13,6 +13,7 @@ from gratis.run.fitting import fit_run
 from gratis.run.folder import RunFolder
 from gratis.run.hardening import fit_hardened
 from gratis.training.weights_file import State
+from gratis.trust import trusting_code
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ def train(
     if folder.results() is None:
         # Before training, which may take hours.
         require_libraries(recipe.evaluate)
-    with folder.locked():
+    # The folder has this recipe, which the user named.
+    with folder.locked(), trusting_code():
         if recipe.harden is None:
             fit_run(recipe, path, sets)
         else:
@@ -64,10 +66,11 @@ def resume(path: Path, sets: Path | None = None, overrides: Sequence[str] = ()) 
             "is not a run folder (it has no recipe.yaml)",
             "name a folder that 'gratis train' printed",
         )
+    folder.refuse_untrusted_code()
     return train(with_overrides(folder.recipe(), overrides), path, sets)
 
 
 def train_only(recipe: Recipe, path: Path) -> None:
     """Train ``recipe`` in the folder ``path`` without measuring it."""
-    with RunFolder(path).locked():
+    with RunFolder(path).locked(), trusting_code():
         fit_run(recipe, path)

@@ -23,6 +23,7 @@ from gratis.study.outcome import StudyResults, VariantResults
 from gratis.study.settings import Study
 from gratis.study.variants import named, pretraining_of, recipes_of
 from gratis.torch_state import full_precision, isolated
+from gratis.trust import trusting_code
 from gratis.validation_sets import load as load_sets
 from gratis.validation_sets.manifest import MANIFEST
 
@@ -93,7 +94,8 @@ def _measure(name: str, recipe: Recipe, path: Path, sets: Path) -> dict[str, flo
         values: dict[str, float] = kept["values"]
         return values
     logger.info(f"{path}: measuring {name}")
-    model, _, _, dataset = load_run(path)
+    with trusting_code():
+        model, _, _, dataset = load_run(path)
     device = Fabric(accelerator="auto", devices=1).device
     with isolated(device), full_precision(device), frozen(model.to(device)):
         run = MeasuredRun(

@@ -82,6 +82,15 @@ def test_a_model_without_gradients_is_refused_in_one_line(images, labels):
             gratis.predict(model, images[:3], attack="fgsm", epsilon=EPSILON)
 
 
+@pytest.mark.parametrize("adversary", [gratis.PGDAT, gratis.NFGSM, gratis.FGSMRS])
+def test_labels_of_no_class_are_refused_in_training_loops_too(adversary, images, labels):
+    net, few = digits_models.natural(), images[:3]
+    with pytest.raises(GratisError, match="labels: -1 is no class"):
+        next(iter(adversary(epsilon=0.1).replay(net, few, labels[:3] * 0 - 1, 0.0)))
+    with pytest.raises(GratisError, match="labels: 12 to 12 are not all among the 10 classes"):
+        next(iter(adversary(epsilon=0.1).replay(net, few, labels[:3] * 0 + 12, 0.0)))
+
+
 class Function(torch.nn.Module):
     def __init__(self, function):
         super().__init__()

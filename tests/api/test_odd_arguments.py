@@ -60,6 +60,7 @@ WRONG = {
         ({"seed": 1.5}, "seed: needs a whole number"),
         ({"seed": True}, "seed: needs a whole number"),
         ({"out": 5}, "out: needs a path, not 5"),
+        ({"out": ""}, "out: needs a path, not ''"),
         ({"sets": 5}, "sets: needs a path"),
         ({"model": 5}, "model: needs a path"),
         ({"model": "resnet18", "weights": 5}, "weights: needs a path"),

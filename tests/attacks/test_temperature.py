@@ -33,7 +33,7 @@ def test_logits_of_any_scale_are_attacked_alike(net, name, temperature):
 
 def test_the_loss_is_continuous_in_the_range_of_the_logits():
     logits = torch.tensor([[0.0, 0.3, 1.0]], dtype=torch.float64)
-    ranges = torch.logspace(-30, 30, 60001, dtype=torch.float64)
+    ranges = torch.logspace(-30, 30, 1_000_001, dtype=torch.float64)
     loss = cross_entropy(logits * ranges[:, None], torch.zeros(len(ranges), dtype=torch.int64))
     assert loss.isfinite().all() and loss.diff().abs().max() < 0.2
 

@@ -107,6 +107,8 @@ def test_a_model_that_normalises_twice_is_refused(expecting):
         (lambda logits: logits.softmax(1).half(), "returns probabilities"),
         (lambda logits: logits.sigmoid(), r"returns scores in \[0, 1\].*leave out the sigmoid"),
         (lambda logits: logits.sigmoid().half(), "leave out the sigmoid"),
+        (lambda logits: logits.tanh(), r"returns scores in \[-1, 1\].*leave out the tanh"),
+        (lambda logits: 2 * logits.sigmoid() - 1, "leave out the tanh"),
         (lambda logits: logits[:, :7], "returns 200x7 numbers.*each of the 10 classes"),
         (lambda logits: torch.cat([logits, logits], 1), "returns 200x20 numbers"),
         (lambda logits: logits.argmax(1), "returns 200 numbers"),
@@ -120,6 +122,21 @@ def test_a_model_that_normalises_twice_is_refused(expecting):
 def test_the_output_must_be_logits(after, message):
     with pytest.raises(GratisError, match=message):
         check(Behind(digits_models.natural(), after=after))
+
+
+@pytest.mark.parametrize("temperature", [1e-4, 0.02])
+def test_small_logits_are_no_scores(temperature):
+    check(Behind(digits_models.natural(), after=lambda logits: temperature * logits))
+
+
+def test_a_gradient_that_is_finite_nowhere_is_refused():
+    def with_root(change):
+        return lambda images: images + 0 * change(images).abs().sqrt()
+
+    with pytest.raises(GratisError, match="not finite at any pixel; add a small number inside"):
+        check(Behind(digits_models.natural(), with_root(lambda images: images - images)))
+    # At one value of the pixels alone.
+    check(Behind(digits_models.natural(), with_root(lambda images: images)))
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 250])

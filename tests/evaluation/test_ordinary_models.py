@@ -126,3 +126,15 @@ def test_a_model_for_larger_images_is_told_their_size_and_not_their_scale():
     message = str(caught.value)
     assert message.startswith("model: expects images of 16x16 px: its accuracy on 64 images is ")
     assert "resized from 8x8; resize inside the model, or use --input-size 16" in message
+
+
+def test_a_model_without_values_is_refused():
+    with pytest.raises(GratisError, match=r"has no values in 0\.weight \(device meta\); load its"):
+        refuse_lazy(digits_models.network().to("meta"), "model")
+
+
+def test_a_program_for_one_batch_size_is_told_so():
+    images = torch.rand(2, 3, 8, 8)
+    program = torch.export.export(digits_models.natural(), (images,)).module()
+    with pytest.raises(GratisError, match=r"for one batch size: export it with torch\.export\.Dim"):
+        validate_model(program, digits_models.digits(), "model", False, 250)

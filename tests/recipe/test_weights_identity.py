@@ -91,6 +91,14 @@ def test_no_other_key_of_a_trained_run_may_change(change):
         with_evaluation(resolve("free", "digits"), ["evaluate.pgd_steps=3", change])
 
 
+def test_data_that_moved_is_named_by_an_option():
+    recipe = resolve("free", "digits")
+    with pytest.raises(GratisError, match="where its data is now with --data-root DIR, or other"):
+        with_evaluation(recipe, ["data.root=/a"])
+    with pytest.raises(GratisError, match="train into a new folder"):
+        with_evaluation(recipe, ["data.root=/a", "seed=1"])
+
+
 def test_wrong_keys_of_the_evaluation_are_refused():
     with pytest.raises(GratisError, match="did you mean 'pgd_steps'"):
         with_evaluation(resolve("free", "digits"), ["evaluate.pgd_step=3"])

@@ -69,7 +69,8 @@ def path_of(name: str, value: object) -> Path:
     Raises:
         GratisError: it is no path.
     """
-    if not isinstance(value, str | PathLike):
+    # The empty text, such as that of a variable that is not set, would be the current folder.
+    if not isinstance(value, str | PathLike) or value == "":
         raise GratisError(f"{name}: needs a path, not {brief(value)}")
     return Path(fspath(value)).expanduser()
 

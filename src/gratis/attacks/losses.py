@@ -10,9 +10,9 @@ from torch.nn import functional
 LossName = Literal["cross_entropy", "margin"]
 
 
-# Between these ranges of an image's logits, cross entropy is that of the logits themselves. Larger
-# ones are scaled down to the upper bound. Smaller ones are scaled up, to a usual range near zero.
-_LOW, _HIGH, _USUAL = 0.05, 50.0, 20.0
+# The cross entropy of an image whose logits have a range from _LOW to _HIGH is that of these
+# logits. Larger ranges are scaled down to _HIGH. Smaller ones are scaled up: to _USUAL below _TINY.
+_TINY, _LOW, _HIGH, _USUAL = 0.004, 0.005, 50.0, 20.0
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -30,7 +30,9 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 def _scale(spread: Tensor) -> Tensor:
     """Return the factor for logits of each range; exactly 1 for those in between."""
-    low = _USUAL * (_LOW / _USUAL) ** (spread / _LOW)
+    # From 0 at _TINY to 1 at _LOW, so that the loss has no jump.
+    share = ((spread - _TINY) / (_LOW - _TINY)).clamp(min=0)
+    low = _USUAL * (_LOW / _USUAL) ** share
     wanted = torch.where(spread < _LOW, low, spread.clamp(max=_HIGH))
     scaled = (wanted != spread) & (spread > 0) & spread.isfinite()
     # Tiny ranges would give an infinite factor.

@@ -74,15 +74,25 @@ def loss_gradient(
 
     It works under ``torch.no_grad`` too. The gradient is 0 at pixels where it is not finite, so
     that an attack follows the others.
+    """
+    gradient, logits = raw_loss_gradient(classify, images, labels, loss)
+    return gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0), logits
+
+
+def raw_loss_gradient(
+    classify: Classify, images: Tensor, labels: Tensor, loss: LossName
+) -> tuple[Tensor, Tensor]:
+    """Return the gradient and the logits of :func:`loss_gradient`, also where not finite.
 
     Raises:
         NoGradientError: the logits do not depend on the images in a differentiable way.
+        GratisError: a label is not one of the classes.
     """
     with torch.enable_grad():
         inputs = images.detach().requires_grad_()
         logits = classify(inputs)
         # The sum, not the mean: an image's gradient must not depend on the batch size.
-        total = LOSSES[loss](logits, labels).sum()
+        total = _losses(logits, labels, loss).sum()
         gradient = None
         if total.requires_grad:
             (gradient,) = torch.autograd.grad(total, inputs, allow_unused=True)
@@ -92,7 +102,19 @@ def loss_gradient(
             "operations without a gradient, such as detach or rounding to integers, and attack a "
             "run itself, not its ONNX file"
         )
-    return gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0), logits.detach()
+    return gradient, logits.detach()
+
+
+def _losses(logits: Tensor, labels: Tensor, loss: LossName) -> Tensor:
+    try:
+        return LOSSES[loss](logits, labels)
+    except (IndexError, RuntimeError) as error:
+        # Not before: looking at the labels would make a GPU wait.
+        low, high = (int(value) for value in labels.aminmax())
+        if low >= 0 and high < logits.shape[1]:
+            raise
+        problem = f"{low} to {high} are not all among the {logits.shape[1]} classes of the model"
+        raise GratisError(f"labels: {problem}") from error
 
 
 def input_gradient(classify: Classify, images: Tensor, labels: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ def _print_hardened(results: "Results", folder: Path) -> None:
         why = f"the most robust that loses at most {found.keep_clean:g} points of clean accuracy"
     typer.echo(f"chosen: {found.chosen:.0%} of the hardened weights, {why} on held-out images")
     print_lines(f"the model before: {printable(str(folder / 'natural'))}")
-    print_lines(what_changed(results))
+    print_lines(what_changed(results) or "")
 
 
 def print_runs(results: "list[Results]", folder: Path, files: str = "") -> None:

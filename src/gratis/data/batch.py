@@ -58,6 +58,8 @@ class Batch:
         if not images.numel():
             raise GratisError(f"images: needs at least one, not shape {tuple(images.shape)}")
         check_numbers("labels", labels, len(images))
+        if labels.amin() < 0:
+            raise GratisError(f"labels: {int(labels.amin())} is no class; classes count from 0")
         if (indices is None) != (split_size is None):
             raise GratisError("indices and split_size: give both or neither")
         if indices is None:

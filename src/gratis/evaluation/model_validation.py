@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from gratis.attacks import NoGradientError, frozen, input_gradient
+from gratis.attacks import NoGradientError, frozen
+from gratis.attacks.pgd import raw_loss_gradient
 from gratis.data.dataset import Dataset
-from gratis.errors import GratisError, printable
+from gratis.evaluation.batch_dependence import refusal, refuse_batch_dependence
 from gratis.evaluation.evaluated_model import EvaluatedModel
 from gratis.evaluation.input_scale import refuse_other_scale
 from gratis.evaluation.input_size import refuse_other_size
-from gratis.model import logits_of
 from gratis.torch_state import full_precision, isolated
 
 # How torch names another number of channels.
@@ -24,13 +24,10 @@ _CHANNELS = re.compile(r"to have (\d+) channels, but got 3 channels")
 _IMAGES = 200
 # Rows of probabilities sum to 1 up to the rounding of half precision.
 _ROUNDING = 1e-3
-# The images that the model is also asked about one by one.
-_ALONE = 8
-# The change of an image's logits with the rest of its batch, as a share of their range, beyond the
-# rounding of half precision.
-_CHANGE = 0.01
-# The range of equal logits, as a share of their size.
-_EQUAL = 1e-4
+# A change of every pixel value that is small and not 0.
+_STEP = 0.002
+# The share of numbers nearly at -1 and 1, from which they are those of a tanh.
+_END, _SATURATED = 0.99, 0.25
 # The fewest numbers that are not all in [0, 1] by chance if they are logits.
 _MANY = 50
 
@@ -63,7 +60,7 @@ def validate_model(
         with torch.no_grad():
             outputs = [model_logits(model, part, name) for part in images.split(batch_size)]
             _refuse_output(outputs, len(dataset.classes), name, attacks)
-            _refuse_batch_dependence(model, images[:batch_size], outputs[0], name)
+            refuse_batch_dependence(model, images[:batch_size], outputs[0], name)
         if attacks:
             _refuse_without_gradient(evaluated, images[:1], labels[:1], name)
         refuse_other_size(evaluated, images, labels, name, batch_size)
@@ -71,7 +68,7 @@ def validate_model(
 
 
 def refuse_lazy(model: nn.Module, name: str) -> None:
-    """Refuse a model with parameters that its first batch would make.
+    """Refuse a model with parameters that its first batch would make, or that have no values.
 
     Raises:
         GratisError: it has such parameters.
@@ -79,7 +76,12 @@ def refuse_lazy(model: nn.Module, name: str) -> None:
     lazy = [key for key, value in model.named_parameters() if is_lazy(value)]
     if lazy:
         problem = f"has layers that are not initialised ({lazy[0]})"
-        raise _refusal(name, f"{problem}; run it on a batch of images first")
+        raise refusal(name, f"{problem}; run it on a batch of images first")
+    empty = [
+        key for key, value in (*model.named_parameters(), *model.named_buffers()) if value.is_meta
+    ]
+    if empty:
+        raise refusal(name, f"has no values in {empty[0]} (device meta); load its weights first")
 
 
 def model_logits(model: nn.Module, images: Tensor, name: str) -> Tensor:
@@ -93,13 +95,13 @@ def model_logits(model: nn.Module, images: Tensor, name: str) -> Tensor:
         output: Any = model(images)
     except torch.OutOfMemoryError as error:
         problem = f"runs out of memory on {len(images)} images of {shape}"
-        raise _refusal(name, f"{problem}; use a device with more memory") from error
+        raise refusal(name, f"{problem}; use a device with more memory") from error
     except Exception as error:
         problem = f"fails on images of {shape} ({type(error).__name__}: {error})"
-        raise _refusal(name, f"{problem}; {_remedy(model, str(error))}") from error
+        raise refusal(name, f"{problem}; {_remedy(model, str(error))}") from error
     logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
     if not isinstance(logits, Tensor):
-        raise _refusal(
+        raise refusal(
             name, f"returns {type(output).__name__}; return the logits, or an object with logits"
         )
     return logits
@@ -111,6 +113,8 @@ def _remedy(model: nn.Module, error: str) -> str:
     if kinds and "type" in error:
         kind = ", ".join(sorted(str(each).removeprefix("torch.") for each in kinds))
         return f"its weights are {kind}: pass model.float()"
+    if "size()[0]" in error:
+        return "it was exported for one batch size: export it with torch.export.Dim for the batch"
     if found := _CHANNELS.search(error):
         return f"it takes {found[1]} channels: take 3, and convert the images inside the model"
     return "resize inside the model, or use --input-size"
@@ -119,7 +123,7 @@ def _remedy(model: nn.Module, error: str) -> str:
 def _refuse_output(outputs: Sequence[Tensor], classes: int, name: str, attacks: bool) -> None:
     for logits in outputs:
         if logits.ndim != 2 or logits.shape[1] != classes:
-            raise _refusal(
+            raise refusal(
                 name,
                 f"returns {'x'.join(map(str, logits.shape))} numbers, not one for each image "
                 f"and each of the {classes} classes; use the data that it was trained on, or "
@@ -127,82 +131,47 @@ def _refuse_output(outputs: Sequence[Tensor], classes: int, name: str, attacks: 
             )
     logits = torch.cat(list(outputs))
     if not logits.isfinite().all():
-        raise _refusal(name, "returns numbers that are not finite; check its weights")
+        raise refusal(name, "returns numbers that are not finite; check its weights")
     # Probabilities do no harm where nothing needs their gradient.
-    if not attacks or ((logits < 0) | (logits > 1)).any():
-        return
-    if ((logits.sum(1) - 1).abs() <= _ROUNDING).all():
-        found, layer = "probabilities", "softmax"
-    elif logits.numel() >= _MANY:
-        found, layer = "scores in [0, 1]", "sigmoid"
-    else:
-        return
-    raise _refusal(
-        name, f"returns {found}, whose gradients vanish; return the logits: leave out the {layer}"
-    )
-
-
-def _refuse_batch_dependence(model: nn.Module, images: Tensor, logits: Tensor, name: str) -> None:
-    """Refuse a model whose logits for an image depend on the other images of its batch.
-
-    The model is asked about a few images in the batch that gave ``logits``, in a smaller one, and
-    one by one. A model that gives other logits each time is left to the sanity checks.
-    """
-    every = max(1, len(images) // _ALONE)
-    few, expected = images[::every][:_ALONE], logits[::every][:_ALONE]
-    remedy = "give batch norm its running statistics, and compute no mean over a batch"
-    try:
-        fewer, again = (logits_of(model(few)) for _ in range(2))
-        answers = [logits_of(model(image)) for image in few.split(1)]
-    except Exception as error:
-        problem = f"fails on smaller batches, down to one image ({type(error).__name__}: {error})"
-        raise _refusal(name, f"{problem}; take batches of any size, and {remedy}") from error
-    alone = _joined(answers, expected.shape[1], name)
-    if _change(fewer, again) > _CHANGE:
-        return
-    found = max(_change(expected, fewer), _change(expected, alone))
-    if found > _CHANGE:
-        raise _refusal(
+    if attacks and (found := _scores(logits)):
+        kind, layer = found
+        raise refusal(
             name,
-            "gives an image other logits when the rest of its batch is different (they change by "
-            f"{found:.0%} of their range); {remedy}",
+            f"returns {kind}, whose gradients vanish; return the logits: leave out the {layer}",
         )
 
 
-def _joined(answers: Sequence[Tensor], classes: int, name: str) -> Tensor:
-    """Return the logits of several batches of one image, (n, classes)."""
-    for logits in answers:
-        if logits.shape != (1, classes):
-            found = "x".join(map(str, logits.shape))
-            problem = f"returns {found} numbers for one image, where 1x{classes} are right"
-            raise _refusal(name, f"{problem}; keep the dimension of the batch, which squeeze drops")
-    return torch.cat(list(answers))
-
-
-def _change(logits: Tensor, other: Tensor) -> float:
-    """Return the largest change of the logits of an image, as a share of their range; a mean."""
-    logits, other = logits.double(), other.double()
-    # Logits that are all equal differ by rounding only.
-    least = (_EQUAL * logits.abs().amax(1)).clamp(min=torch.finfo(torch.float64).tiny)
-    spread = torch.maximum(logits.amax(1) - logits.amin(1), least)
-    return float(((logits - other).abs().amax(1) / spread).clamp(max=1).mean())
+def _scores(logits: Tensor) -> tuple[str, str] | None:
+    """Return what numbers are that no logits are, and the layer that makes them."""
+    if logits.abs().max() > 1:
+        return None
+    if (logits >= 0).all():
+        if ((logits.sum(1) - 1).abs() <= _ROUNDING).all():
+            return "probabilities", "softmax"
+        return ("scores in [0, 1]", "sigmoid") if logits.numel() >= _MANY else None
+    # Logits may be small, but do not gather at the ends.
+    at_the_ends = (logits.abs() >= _END).float().mean()
+    return ("scores in [-1, 1]", "tanh") if at_the_ends > _SATURATED else None
 
 
 def _refuse_without_gradient(
     evaluated: EvaluatedModel, images: Tensor, labels: Tensor, name: str
 ) -> None:
+    # Some gradients are not finite at a clean image only, such as those of a distance of 0.
+    both = torch.cat([images, (images + _STEP).clamp(max=1 - _STEP)])
     try:
-        input_gradient(evaluated.classify, images, labels)
+        gradient, _ = raw_loss_gradient(evaluated.classify, both, labels.repeat(2), "cross_entropy")
     except (NoGradientError, RuntimeError) as error:
         reason = "" if isinstance(error, NoGradientError) else f" ({error})"
-        raise _refusal(
+        raise refusal(
             name,
             f"has no gradient with respect to its input{reason}; measure it with --suite "
             "transfer, or remove the operations without a gradient, such as detach or rounding "
             "to integers",
         ) from error
-
-
-def _refusal(name: str, problem: str) -> GratisError:
-    """Return an error on one line, even if the model's own message has more."""
-    return GratisError(printable(f"{name}: {problem}"))
+    if not gradient.isfinite().any():
+        raise refusal(
+            name,
+            "has a gradient with respect to its input that is not finite at any pixel; add a small "
+            "number inside of square roots, norms and logarithms",
+        )

@@ -121,7 +121,10 @@ def with_evaluation(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
     """Return a trained recipe with ``evaluate.key=value`` overrides."""
     changed = with_overrides(recipe, overrides)
     if changed.model_copy(update={"evaluate": recipe.evaluate}) != recipe:
-        raise GratisError("a trained run can only change evaluate.* keys; train into a new folder")
+        remedy = "train into a new folder"
+        if changed.model_copy(update={"evaluate": recipe.evaluate, "data": recipe.data}) == recipe:
+            remedy = "name where its data is now with --data-root DIR, or other data with --data"
+        raise GratisError(f"a trained run can only change evaluate.* keys; {remedy}")
     return changed
 
 

@@ -111,6 +111,7 @@ class _Models:
     def measured(self, alpha: float) -> FrontierPoint:
         """Return the accuracies of the model at ``alpha``."""
         target = self._recipe.evaluate.epsilon
+        logger.info(f"frontier: the model with {alpha:.0%} of the hardened weights")
         curve = measure_curve(
             self.at(alpha),
             self.split,

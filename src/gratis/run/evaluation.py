@@ -67,7 +67,8 @@ def evaluate_run(
     make_folder(target)
     with RunFolder(target).locked():
         results = _measure_beside(path, requested, sets, data_root, RunFolder(target))
-    logger.info("results in %s", target)
+    if out is None:
+        logger.info("results in %s", target)
     return results
 
 

@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from gratis.cli.options import NO_TYPE
+from gratis.cli.options import NO_TYPE, TrustCode
 from gratis.cli.output import print_folder
 from gratis.errors import GratisError
+from gratis.trust import takes_trust_code
 
 
+@takes_trust_code
 def play(
     models: Annotated[
         list[str] | None,
@@ -47,6 +49,7 @@ def play(
             help="Write a folder that runs as a Hugging Face Space instead.", metavar="DIR"
         ),
     ] = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """Open a page on which you attack an image and see what models answer.
 

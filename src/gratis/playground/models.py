@@ -47,7 +47,8 @@ class PlaygroundModel:
 
     def logits(self, images: Tensor) -> Tensor:
         """Return the logits (n, classes) of images; they have a gradient if the images do."""
-        return classify_with(self.module)(images)
+        # A copy: some models change their images in place, or need them contiguous.
+        return classify_with(self.module)(images.clone(memory_format=torch.contiguous_format))
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Return the probability of each class, (n, classes), without a gradient."""

@@ -7,6 +7,7 @@ from gratis.api.arguments import listed, optional_path, python_names
 from gratis.api.loading import ModelPath, source_of
 from gratis.api.named_data import data_overrides
 from gratis.api.training import default_folder
+from gratis.attacks import Norm
 from gratis.run import Adversary, Hardening, RunFolder, hardened_recipe
 from gratis.run import train as train_run
 from gratis.settings import overrides_of
@@ -24,7 +25,8 @@ def harden(
     data_root: str | PathLike[str] | None = None,
     skip_broken: bool = False,
     budget: str | float | None = "20m",
-    epsilon: float | str = "4/255",
+    epsilon: float | str | None = None,
+    norm: Norm = "linf",
     adversary: Adversary = "free",
     keep_clean: float | None = None,
     out: str | PathLike[str] | None = None,
@@ -51,8 +53,10 @@ def harden(
         skip_broken: whether to leave out images that cannot be read. Default: they are an error.
         budget: how long training may take, such as ``"20m"``, or seconds. ``None`` trains for
             ``train.epochs``. Measuring comes on top.
-        epsilon: the L-infinity norm of the attack, in [0, 1] units of pixel value, such as
-            ``4 / 255`` or ``"4/255"``.
+        epsilon: the norm of the attack, in [0, 1] units of pixel value, such as ``4 / 255`` or
+            ``"4/255"``. Default: 4/255 in L-infinity, 0.5 in L2.
+        norm: ``linf`` or ``l2``, that of the attack. In L2, epsilon is the length of an image's
+            whole perturbation, and the evaluation measures both norms.
         adversary: ``free`` (scheduled free training) or ``n_fgsm`` (scheduled N-FGSM).
         keep_clean: the most points of held-out clean accuracy to give up; the most robust such
             model is chosen. Default: the model with the highest expected accuracy.
@@ -74,6 +78,7 @@ def harden(
         source=source_of(model, weights, input_size),
         data=data_overrides(data, optional_path("data_root", data_root), skip_broken),
         epsilon=epsilon,
+        norm=norm,
         adversary=adversary,
         keep_clean=keep_clean,
         overrides=[*overrides_of({"train.budget": budget}), *listed(overrides)],

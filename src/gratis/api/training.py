@@ -89,7 +89,7 @@ def _resolved(
                 "train: a Recipe takes no other settings except out and sets; change it with "
                 "gratis.recipe.with_overrides"
             )
-        return recipe.with_epsilon().with_data_size()
+        return recipe.with_norms().with_data_size()
     name = recipe if isinstance(recipe, str) else str(path_of("recipe", recipe))
     chosen = optional_path("profile", profile)
     return resolve_by_default(name, None if chosen is None else str(chosen), changes)

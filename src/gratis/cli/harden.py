@@ -21,6 +21,7 @@ from gratis.settings import overrides_of
 from gratis.trust import takes_trust_code
 
 if TYPE_CHECKING:
+    from gratis.attacks import Norm
     from gratis.run import Adversary, RunFolder
 
 
@@ -67,13 +68,21 @@ def harden(
         ),
     ] = "20m",
     epsilon: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="The largest change of a pixel value that the model shall survive, in [0, 1] "
-            "units.",
+            help="The largest change that the model shall survive, in [0, 1] units: of a pixel "
+            "value in L-infinity, of the whole image in L2. Default: 4/255 in L-infinity, 0.5 in "
+            "L2.",
             metavar="FRACTION",
         ),
-    ] = "4/255",
+    ] = None,
+    norm: Annotated[
+        str,
+        typer.Option(
+            help="The norm of --epsilon: linf, or l2, which is then measured besides L-infinity.",
+            metavar="linf|l2",
+        ),
+    ] = "linf",
     adversary: Annotated[
         str,
         typer.Option(
@@ -137,7 +146,8 @@ def harden(
         skip_broken=skip_broken,
         budget=budget,
         epsilon=epsilon,
-        # Its values are checked there.
+        # The values of norm and adversary are checked there.
+        norm=cast("Norm", norm),
         adversary=cast("Adversary", adversary),
         keep_clean=keep_clean,
         out=out,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gratis.attacks import AttackSettings, LossName, Norm
+from gratis.attacks import AttackSettings, LossName
 from gratis.evaluation.autoattack import COSTS, AutoAttack
 from gratis.evaluation.corruptions import KINDS, SEVERITIES, Corruption
 from gratis.evaluation.evaluated_model import ExampleFormat
@@ -31,6 +31,8 @@ class EvaluateSettings(Settings):
         suite: ``paper``, ``transfer``, ``table``, ``standard``, ``autoattack`` or ``full``.
         epsilon: the epsilon of every attack in L-infinity, in [0, 1] units of pixel value.
         epsilon_l2: the epsilon of the attacks in L2, in the same units.
+        l2: whether ``table`` and ``autoattack`` also attack in L2, as ``standard`` and ``full``
+            always do. In a recipe, the default is whether it trains in L2.
         pgd_steps: gradient steps of PGD.
         restarts: random starts of PGD; an image counts as fooled if one of them fools it.
             Default: 1 in ``table`` and ``autoattack``, 2 in the other suites.
@@ -48,6 +50,7 @@ class EvaluateSettings(Settings):
     suite: Suite = "table"
     epsilon: Epsilon = 8 / 255
     epsilon_l2: Annotated[Fraction, Field(ge=0)] = 0.5
+    l2: bool | None = None
     pgd_steps: Annotated[int, Field(ge=1)] = 20
     restarts: Annotated[int, Field(ge=1)] | None = None
     epsilons: tuple[Epsilon, ...] | None = None
@@ -86,6 +89,7 @@ def table(settings: EvaluateSettings) -> list[EvalTask]:
         _fgsm(settings),
         _standalone("pgd", "robust", pgd),
         _cascaded("pgd_margin", "robust", margin),
+        *(_in_l2(settings, pgd, margin) if settings.l2 else []),
         *_curve(settings),
     ]
 
@@ -105,8 +109,7 @@ def _white_box(settings: EvaluateSettings) -> list[EvalTask]:
         _standalone("bim", "robust", AttackSettings.bim(settings.epsilon)),
         _standalone("pgd", "robust", _pgd(settings)),
         _cascaded("pgd_margin", "robust", _pgd(settings, loss="margin")),
-        _standalone("pgd_l2", "robust_l2", _pgd(settings, norm="l2")),
-        _cascaded("pgd_l2_margin", "robust_l2", _pgd(settings, norm="l2", loss="margin")),
+        *_in_l2(settings, _pgd(settings), _pgd(settings, loss="margin")),
         *_curve(settings),
     ]
 
@@ -182,12 +185,20 @@ def _fgsm(settings: EvaluateSettings) -> EvalTask:
     return _standalone("fgsm", "robust", AttackSettings.fgsm(settings.epsilon))
 
 
-def _pgd(
-    settings: EvaluateSettings, norm: Norm = "linf", loss: LossName = "cross_entropy"
-) -> AttackSettings:
+def _in_l2(
+    settings: EvaluateSettings, pgd: AttackSettings, margin: AttackSettings
+) -> list[EvalTask]:
+    """Return two attacks in L-infinity as attacks in L2."""
+    changes = {"norm": "l2", "epsilon": settings.epsilon_l2}
+    return [
+        _standalone("pgd_l2", "robust_l2", pgd.model_copy(update=changes)),
+        _cascaded("pgd_l2_margin", "robust_l2", margin.model_copy(update=changes)),
+    ]
+
+
+def _pgd(settings: EvaluateSettings, loss: LossName = "cross_entropy") -> AttackSettings:
     return AttackSettings(
-        epsilon=settings.epsilon if norm == "linf" else settings.epsilon_l2,
-        norm=norm,
+        epsilon=settings.epsilon,
         steps=settings.pgd_steps,
         restarts=settings.restarts or 2,
         loss=loss,

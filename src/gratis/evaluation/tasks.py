@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gratis.attacks import AttackSettings, attack, run_attack
+from gratis.attacks import AttackSettings, Norm, attack, run_attack
 from gratis.data.batches import to_float
 from gratis.errors import GratisError
 from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch, Outcome
@@ -157,6 +157,10 @@ def optional_library(name: str) -> Any:
         raise GratisError(f"this suite needs {name}; {remedy}") from error
 
 
+def _in_words(norm: Norm, epsilon: float) -> str:
+    return f"{255 * epsilon:.6g}/255" if norm == "linf" else f"L2 {epsilon:.6g}"
+
+
 def epsilon_curve(name: str, settings: AttackSettings, epsilons: Sequence[float]) -> list[EvalTask]:
     """Return a task for each epsilon, the smallest first: accuracy against epsilon.
 
@@ -165,7 +169,7 @@ def epsilon_curve(name: str, settings: AttackSettings, epsilons: Sequence[float]
     """
     return [
         GradientAttack(
-            name=f"{name} {255 * epsilon:.6g}/255",
+            name=f"{name} {_in_words(settings.norm, epsilon)}",
             threat="curve",
             standalone=False,
             attack=settings.model_copy(update={"epsilon": epsilon, "until_fooled": True}),

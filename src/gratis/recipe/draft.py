@@ -7,6 +7,7 @@ from typing import Any
 from gratis.errors import GratisError
 from gratis.recipe.merging import merge
 from gratis.recipe.normalisation import Content, normalise
+from gratis.recipe.norms import in_new_norm, of_same_norm
 from gratis.recipe.overrides import Override, parse_overrides
 from gratis.settings import Kind, validate
 
@@ -21,14 +22,17 @@ class Draft:
     def __init__(self, content: Content) -> None:
         """Begin with the content of a file."""
         self.content, self._renamed = normalise(content)
+        self._before, self._given = self.content, Content()
 
     def resize(self, layer: Content) -> None:
         """Merge a layer of a profile, which adds no optional part."""
-        self.content = merge(self.content, self._normalise(layer), adds=False)
+        same_norm = of_same_norm(self.content, self._normalise(layer))
+        self.content = self._before = merge(self.content, same_norm, adds=False)
 
     def override(self, override: Override, *, adds: bool = True) -> bool:
         """Merge an override, and return whether there was a place for its key."""
         content = self._normalise(override.content, keep_null=override.value is None)
+        self._given = merge(self._given, content)
         if override.replaces:
             self.content = self.content | content
             return True
@@ -46,7 +50,8 @@ class Draft:
     def validated(self, kind: type[Kind], source: str) -> Kind:
         """Return the settings of ``kind``."""
         try:
-            return validate(kind, self.content, source)
+            content = in_new_norm(self._before, self._given, self.content)
+            return validate(kind, content, source)
         except GratisError as error:
             message = str(error)
             for present, written in self._renamed.items():

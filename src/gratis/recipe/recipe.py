@@ -107,11 +107,21 @@ class Recipe(Settings):
             )
         return self
 
-    def with_epsilon(self) -> "Recipe":
-        """Return the recipe with the epsilon that its adversary trains at.
+    def with_norms(self) -> "Recipe":
+        """Return the recipe with the epsilon that its adversary trains at, measured in its norms.
 
-        An adversary without an ``epsilon`` trains at that of the evaluation in its norm.
+        An adversary without an ``epsilon`` trains at that of the evaluation in its norm. What
+        trains in L2 is measured in L2 too, unless ``evaluate.l2`` is set.
         """
+        trained = self._with_epsilon()
+        settings = trained.adversary_settings
+        in_l2 = getattr(settings, "norm", None) == "l2" or hasattr(settings, "epsilon_l2")
+        if not in_l2 or self.evaluate.l2 is not None:
+            return trained
+        evaluate = self.evaluate.model_copy(update={"l2": True})
+        return trained.model_copy(update={"evaluate": evaluate})
+
+    def _with_epsilon(self) -> "Recipe":
         ((word, settings),) = self.adversary.chosen().items()
         in_l2, evaluated = getattr(settings, "norm", None) == "l2", self.evaluate
         epsilons = {

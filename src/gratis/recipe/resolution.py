@@ -139,7 +139,7 @@ def _resized(name: str, sizes: Profile | None) -> Draft:
 
 
 def _recipe(draft: Draft, source: str) -> Recipe:
-    return draft.validated(Recipe, source).with_epsilon().with_data_size()
+    return draft.validated(Recipe, source).with_norms().with_data_size()
 
 
 def _refuse_unknown(what: str, given: Iterable[str], known: Iterable[str]) -> None:

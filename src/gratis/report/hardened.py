@@ -20,8 +20,7 @@ def what_changed(results: Results) -> str | None:
     before = results.before
     if before is None:
         return None
-    attacks = {WORST: f"every attack of the suite “{results.suite}”"}
-    attacks["pgd"] = f"PGD-{results.pgd_steps}"
+    attacks, target = _attacks(results)
     values = {"clean": "", **attacks}
     pairs = {
         metric: (old, new)
@@ -29,15 +28,25 @@ def what_changed(results: Results) -> str | None:
         if None not in (old := getattr(before, metric), new := getattr(results, metric))
     }
     robust = next((metric for metric in attacks if metric in pairs), None)
-    epsilon = in_common([results], "epsilon")
     text = (
-        f"Hardened at epsilon {epsilon} in {results.seconds / 60:.1f} minutes of training: clean "
+        f"Hardened {target} in {results.seconds / 60:.1f} minutes of training: clean "
         f"accuracy {100 * before.clean:.1f}% before, {100 * results.clean:.1f}% after"
     )
     if robust is None:
         return f"{text}."
     old, new = pairs[robust]
     return f"{text}; under {attacks[robust]} {100 * old:.1f}% before, {100 * new:.1f}% after."
+
+
+def _attacks(results: Results) -> tuple[dict[str, str], str]:
+    """Return the attacks in the norm of the hardening by metric, and its target, as text."""
+    suite = f"of the suite “{results.suite}”"
+    adversary = results.resolved.get("adversary") or {}
+    if any(isinstance(body, dict) and body.get("norm") == "l2" for body in adversary.values()):
+        epsilon = results.resolved["evaluate"]["epsilon_l2"]
+        return {"robust_l2": f"every L2 attack {suite}"}, f"in L2 at epsilon {epsilon:g}"
+    attacks = {WORST: f"every attack {suite}", "pgd": f"PGD-{results.pgd_steps}"}
+    return attacks, f"at epsilon {in_common([results], 'epsilon')}"
 
 
 def frontier_chart(frontiers: Sequence[tuple[str, Frontier]]) -> Chart | None:

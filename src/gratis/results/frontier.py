@@ -9,7 +9,7 @@ from gratis.files import write_text
 from gratis.json_files import read_json
 from gratis.results.expected import expected_accuracy
 from gratis.results.schema import Accuracy
-from gratis.settings import Settings, validate
+from gratis.settings import Line, Settings, validate
 
 FILE = "frontier.json"
 
@@ -23,7 +23,7 @@ class FrontierPoint(Settings):
     """
 
     alpha: Annotated[float, Field(ge=0, le=1)]
-    curve: tuple[tuple[Annotated[float, Field(ge=0, le=1)], Accuracy], ...]
+    curve: tuple[tuple[Annotated[float, Field(ge=0)], Accuracy], ...]
 
     @property
     def clean(self) -> float:
@@ -48,6 +48,7 @@ class Frontier(Settings):
 
     Attributes:
         epsilon: the target, in [0, 1] units of pixel value.
+        norm: that of the target.
         pgd_steps: the gradient steps of PGD.
         images: the number of held-out training images.
         keep_clean: the most points of clean accuracy that the chosen model may lose; ``None``
@@ -56,7 +57,8 @@ class Frontier(Settings):
         chosen: the ``alpha`` of the chosen model.
     """
 
-    epsilon: Annotated[float, Field(ge=0, le=1)]
+    epsilon: Annotated[float, Field(ge=0)]
+    norm: Line = "linf"
     pgd_steps: int
     images: Annotated[int, Field(gt=0)]
     keep_clean: float | None = None
@@ -65,6 +67,8 @@ class Frontier(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.norm == "linf" and self.epsilon > 1:
+            raise ValueError(f"epsilon ({self.epsilon:g}) must be at most 1 in linf")
         alphas = [point.alpha for point in self.points]
         if alphas != sorted(set(alphas)) or alphas[:1] != [0] or self.chosen not in alphas:
             raise ValueError("needs points by rising alpha from 0, and the chosen one among them")

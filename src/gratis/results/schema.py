@@ -103,6 +103,7 @@ class Before(Settings):
     clean: Accuracy
     pgd: Accuracy | None = None
     robust: Accuracy | None = None
+    robust_l2: Accuracy | None = None
     expected: Accuracy | None = None
 
 

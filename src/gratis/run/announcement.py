@@ -42,8 +42,14 @@ def _training(recipe: Recipe, dataset: Dataset) -> str:
     batch = min(train.batch_size, len(dataset.train))
     return (
         f"training: {length} in batches of {batch}, {_epsilon(recipe)}; evaluation at "
-        f"{_of_255(recipe.evaluate.epsilon)} (evaluate.epsilon)"
+        f"{_of_255(recipe.evaluate.epsilon)} (evaluate.epsilon){_l2(recipe)}"
     )
+
+
+def _l2(recipe: Recipe) -> str:
+    if not recipe.evaluate.l2:
+        return ""
+    return f" and in L2 at {recipe.evaluate.epsilon_l2:g} (evaluate.epsilon_l2)"
 
 
 def _epsilon(recipe: Recipe) -> str:
@@ -52,6 +58,9 @@ def _epsilon(recipe: Recipe) -> str:
     if not isinstance(epsilon, Schedule):
         return f"adversary {word}"
     low, high = min(epsilon.bounds()), max(epsilon.bounds())
+    if getattr(settings, "norm", "linf") == "l2":
+        values = f"{high:g}" if math.isclose(low, high) else f"{low:g} to {high:g}"
+        return f"adversary {word} in L2 at epsilon {values}"
     values = _of_255(high) if math.isclose(low, high) else f"{255 * low:.3g} to {_of_255(high)}"
     return f"adversary {word} at epsilon {values}"
 

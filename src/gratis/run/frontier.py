@@ -5,12 +5,13 @@ without any training (Wortsman et al. 2022, "Robust fine-tuning of zero-shot mod
 """
 
 import logging
+from typing import NamedTuple, Self
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from gratis.attacks import AttackSettings
+from gratis.attacks import AttackSettings, Norm
 from gratis.data import Dataset, hold_out
 from gratis.evaluation.curve import measure_curve
 from gratis.evaluation.measure import evenly_spaced
@@ -43,7 +44,7 @@ def choose_model(folder: RunFolder, dataset: Dataset, natural: State, identity: 
     """Measure the frontier of a trained run, and write it and the weights of the chosen model.
 
     Nothing is measured twice: an interrupted measurement continues, and another ``keep_clean`` only
-    chooses again.
+    chooses again. Another epsilon of the evaluation is measured anew.
 
     Args:
         folder: the folder of the run, whose training is finished.
@@ -53,23 +54,16 @@ def choose_model(folder: RunFolder, dataset: Dataset, natural: State, identity: 
     """
     recipe = folder.recipe()
     assert recipe.harden is not None
-    keep_clean = recipe.harden.keep_clean
-    if folder.chosen.exists() and folder.frontier().keep_clean == keep_clean:
+    asked = _Asked.of(recipe)
+    if folder.chosen.exists() and asked.answered_by(folder.frontier()):
         return
     device = Fabric(accelerator="auto", devices=1).device
     with isolated(device):
         models = _Models(recipe, dataset, natural, folder, identity, device)
         points = tuple(models.measured(alpha) for alpha in ALPHAS)
-        best = choose(points, keep_clean)
+        best = choose(points, asked.keep_clean)
         chosen = models.at(best.alpha).state_dict()
-    found = Frontier(
-        epsilon=recipe.evaluate.epsilon,
-        pgd_steps=PGD_STEPS,
-        images=len(models.split),
-        keep_clean=keep_clean,
-        points=points,
-        chosen=best.alpha,
-    )
+    found = Frontier(**asked._asdict(), images=len(models.split), points=points, chosen=best.alpha)
     # Earlier results may be those of another choice, and after a kill the frontier must not stand
     # beside the weights of another one.
     folder.results_file.unlink(missing_ok=True)
@@ -77,6 +71,33 @@ def choose_model(folder: RunFolder, dataset: Dataset, natural: State, identity: 
     found.write(folder.frontier_file)
     weights_file.write(folder.chosen, chosen, identity)
     logger.info(_summary(found))
+
+
+class _Asked(NamedTuple):
+    """What a frontier is measured and chosen by, under the names of its fields."""
+
+    epsilon: float
+    norm: Norm
+    pgd_steps: int
+    keep_clean: float | None
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Self:
+        """Return what a recipe asks for: its norm is that of the training."""
+        assert recipe.harden is not None
+        norm: Norm = getattr(recipe.adversary_settings, "norm", "linf")
+        evaluate = recipe.evaluate
+        epsilon = evaluate.epsilon if norm == "linf" else evaluate.epsilon_l2
+        return cls(epsilon, norm, PGD_STEPS, recipe.harden.keep_clean)
+
+    @property
+    def attack(self) -> AttackSettings:
+        """The attack at the target."""
+        return AttackSettings(epsilon=self.epsilon, norm=self.norm, steps=self.pgd_steps)
+
+    def answered_by(self, found: Frontier) -> bool:
+        """Return whether a frontier has been measured and chosen by this."""
+        return all(getattr(found, name) == value for name, value in self._asdict().items())
 
 
 class _Models:
@@ -92,7 +113,7 @@ class _Models:
         device: torch.device,
     ) -> None:
         self._natural, self._dataset, self._folder = natural, dataset, folder
-        self._recipe = recipe
+        self._recipe, self._attack = recipe, _Asked.of(recipe).attack
         self._model: Classifier = build_model(recipe, dataset.classes)
         position = checkpoint.load_weights(folder.checkpoint, self._model, identity)
         self._hardened = {k: v.clone() for k, v in self._model.state_dict().items()}
@@ -110,12 +131,12 @@ class _Models:
 
     def measured(self, alpha: float) -> FrontierPoint:
         """Return the accuracies of the model at ``alpha``."""
-        target = self._recipe.evaluate.epsilon
+        target = self._attack.epsilon
         logger.info(f"frontier: the model with {alpha:.0%} of the hardened weights")
         curve = measure_curve(
             self.at(alpha),
             self.split,
-            AttackSettings.pgd(target, PGD_STEPS),
+            self._attack,
             tuple(share * target for share in _SHARES),
             self._recipe.seed,
             self._folder.frontier_cache,

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from gratis.attacks import BALLS
 from gratis.data import OWN_IMAGES, Dataset, Split
 from gratis.digests import tensors_digest
 from gratis.errors import GratisError, printable
@@ -24,6 +25,8 @@ RECIPES: dict[str, str] = {"free": "harden/free", "n_fgsm": "harden/n-fgsm"}
 
 # The share of the time for natural training, if the class layer is new.
 _NATURAL_SHARE = 0.3
+# The default target in each norm; in L2 that of the evaluation.
+_TARGETS: dict[str, float] = {"linf": 4 / 255, "l2": 0.5}
 # The epsilons of the curve of the evaluation, as shares of the target.
 _SHARES = (0.25, 0.5, 0.75, 1.0)
 # Held-out images of a class: at least five, and at most this share of the smallest class.
@@ -37,6 +40,8 @@ class Hardening(NamedTuple):
         source: the model.
         data: ``data.key=value``; empty for the data of a run.
         epsilon: the target of training and evaluation, in [0, 1] units of pixel value or as text.
+            ``None``: the default of the norm.
+        norm: the norm of the target.
         adversary: the word of the adversary.
         keep_clean: as :class:`gratis.recipe.HardenSettings`.
         overrides: ``key=value`` of any other key.
@@ -44,7 +49,8 @@ class Hardening(NamedTuple):
 
     source: ModelSource
     data: Sequence[str]
-    epsilon: float | str
+    epsilon: float | str | None
+    norm: str
     adversary: str
     keep_clean: float | None
     overrides: Sequence[str]
@@ -55,7 +61,9 @@ def hardened_recipe(asked: Hardening) -> tuple[Recipe, State]:
     source = asked.source
     if asked.adversary not in RECIPES:
         raise GratisError(f"adversary: choose from {', '.join(RECIPES)}, not {asked.adversary!r}")
-    _refuse_reserved(asked.overrides)
+    if asked.norm not in BALLS:
+        raise GratisError(f"norm: choose from {', '.join(BALLS)}, not {asked.norm!r}")
+    _refuse_reserved(asked)
     changes = [*_data(asked), *_epsilons(asked), *asked.overrides]
     recipe = resolve(RECIPES[asked.adversary], None, changes)
     dataset = load_once(recipe.data)
@@ -63,9 +71,10 @@ def hardened_recipe(asked: Hardening) -> tuple[Recipe, State]:
     return _completed(recipe, start, dataset, asked), start.state
 
 
-def _refuse_reserved(overrides: Sequence[str]) -> None:
-    for text in overrides:
-        if text.startswith(("model.", "model=", "harden.", "harden=", "adversary=")):
+def _refuse_reserved(asked: Hardening) -> None:
+    norm = f"adversary.{asked.adversary}.norm="
+    for text in asked.overrides:
+        if text.startswith(("model.", "model=", "harden.", "harden=", "adversary=", norm)):
             raise GratisError(f"{text}: hardening sets this key; see gratis harden --help")
 
 
@@ -89,18 +98,28 @@ def _data(asked: Hardening) -> list[str]:
 
 def _epsilons(asked: Hardening) -> list[str]:
     """Return the target as overrides of the training and of the evaluation."""
-    try:
-        epsilon = fraction(asked.epsilon)
-    except ValueError as error:
-        raise GratisError(f"epsilon: {error}") from error
-    if not isinstance(epsilon, int | float) or not 0 < epsilon <= 1:
-        raise GratisError(f"epsilon: must be above 0 and at most 1, such as 4/255, not {epsilon}")
+    epsilon, adversary = _target(asked), f"adversary.{asked.adversary}"
     schedule = _schedule(RECIPES[asked.adversary], asked.adversary, epsilon)
+    changes = [override(f"{adversary}.epsilon", schedule)]
+    if asked.norm == "l2":
+        return [*changes, f"{adversary}.norm=l2", override("evaluate.epsilon_l2", epsilon)]
     return [
-        override(f"adversary.{asked.adversary}.epsilon", schedule),
+        *changes,
         override("evaluate.epsilon", epsilon),
         override("evaluate.epsilons", [share * epsilon for share in _SHARES]),
     ]
+
+
+def _target(asked: Hardening) -> float:
+    try:
+        epsilon = fraction(_TARGETS[asked.norm] if asked.epsilon is None else asked.epsilon)
+    except ValueError as error:
+        raise GratisError(f"epsilon: {error}") from error
+    if not isinstance(epsilon, int | float) or not epsilon > 0:
+        raise GratisError(f"epsilon: must be above 0, not {epsilon}")
+    if asked.norm == "linf" and epsilon > 1:
+        raise GratisError(f"epsilon: must be above 0 and at most 1, such as 4/255, not {epsilon}")
+    return float(epsilon)
 
 
 def _schedule(name: str, adversary: str, epsilon: float) -> dict[str, dict[str, float]]:

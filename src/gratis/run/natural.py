@@ -7,10 +7,11 @@ from lightning_fabric import Fabric
 from gratis.data import Dataset
 from gratis.digests import tensors_digest
 from gratis.errors import file_error
-from gratis.evaluation import measure
+from gratis.evaluation import EvaluateSettings, measure
 from gratis.files import make_folder
 from gratis.model import InferenceModel
 from gratis.recipe import Recipe, parse_recipe
+from gratis.results import Results
 from gratis.run.build import build_model
 from gratis.run.evaluation import measure_run, still_holds
 from gratis.run.folder import RunFolder
@@ -66,12 +67,15 @@ def measure_natural(folder: RunFolder, recipe: Recipe, dataset: Dataset, sets: P
                 measure_run(natural.path, sets)
         return
     sets = sets or folder.sets_note.sets()
-    settings = recipe.evaluate.model_dump(mode="json")
-    unchanged = sets is None or natural.sets_note.measured_on(sets)
-    if found is None or found.resolved.get("evaluate") != settings or not unchanged:
+    on_these = sets is None or natural.sets_note.measured_on(sets)
+    if found is None or not on_these or _settings_of(found) != recipe.evaluate:
         make_folder(natural.path)
         with natural.locked():
             _measure_given(folder, natural, dataset, sets)
+
+
+def _settings_of(found: Results) -> EvaluateSettings:
+    return EvaluateSettings.model_validate(found.resolved["evaluate"])
 
 
 def _measure_given(

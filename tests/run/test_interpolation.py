@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from gratis.data import DataSettings, load, to_float
+from gratis.model import Classifier, DenoiserSettings, HeadSettings, ModelSettings
 from gratis.run.interpolation import estimate_statistics, interpolate
 
 
@@ -48,6 +49,34 @@ def test_statistics_are_those_of_natural_training_images(digits):
     parts = [part.var((0, 2, 3)) for part in features.split(100)]
     assert torch.allclose(model[1].running_var, torch.stack(parts).mean(0), atol=1e-5)
     assert not model.training and model[1].momentum == 0.1
+
+
+def test_the_statistics_behind_a_denoiser_are_those_of_denoised_images(digits):
+    torch.manual_seed(0)
+    settings = ModelSettings(
+        channels=(8, 8, 8, 8),
+        stem="small",
+        head=HeadSettings(layers=0, dropout=0),
+        denoiser=DenoiserSettings(width=4),
+    )
+    model, training = Classifier(settings, 10), np.arange(200)
+    estimate_statistics(model, digits, training)
+    seen = []
+    model.backbone.bn1.register_forward_hook(lambda module, inputs, _: seen.append(inputs[0]))
+    with torch.no_grad():
+        for part in to_float(digits.train.images[training], "cpu").split(100):
+            model.train()(part)
+            model.eval()(part)
+    batch_means = [features.mean((0, 2, 3)) for features in seen[::2]]
+    # The last two passes moved the statistics by a known share.
+    expected = torch.stack(batch_means).mean(0)
+    for mean in batch_means:
+        expected = 0.9 * expected + 0.1 * mean
+    assert torch.allclose(model.backbone.bn1.running_mean, expected, atol=1e-5)
+    plain = to_float(digits.train.images[training], "cpu").split(100)
+    with torch.no_grad():
+        unseen = torch.stack([model.backbone.conv1(part).mean((0, 2, 3)) for part in plain])
+    assert not torch.allclose(expected, unseen.mean(0), atol=1e-3)
 
 
 def test_held_out_images_do_not_enter_the_statistics(digits):

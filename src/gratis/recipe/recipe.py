@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, model_validator
 
 from gratis.adversary import AdversarySettings
+from gratis.attacks import Norm
 from gratis.augmentation import AugmentSettings
 from gratis.data import OWN_IMAGES, DataSettings
 from gratis.data.info import DataInfo
@@ -41,7 +42,7 @@ _MAY_CHANGE = {
 
 # Settings that checkpoints of earlier versions lack, by their key and the value at which a run is
 # trained as before.
-_ADDED = {"norm": '"linf"', "views": '"perturbed"'}
+_ADDED = {"norm": '"linf"', "views": '"perturbed"', "new_class_layer": "false"}
 
 
 def _plain_name(name: str) -> str:
@@ -114,8 +115,7 @@ class Recipe(Settings):
         trains in L2 is measured in L2 too, unless ``evaluate.l2`` is set.
         """
         trained = self._with_epsilon()
-        settings = trained.adversary_settings
-        in_l2 = getattr(settings, "norm", None) == "l2" or hasattr(settings, "epsilon_l2")
+        in_l2 = self.target[0] == "l2" or hasattr(trained.adversary_settings, "epsilon_l2")
         if not in_l2 or self.evaluate.l2 is not None:
             return trained
         evaluate = self.evaluate.model_copy(update={"l2": True})
@@ -136,6 +136,12 @@ class Recipe(Settings):
         return self.model_copy(
             update={"adversary": self.adversary.model_copy(update={word: trained})}
         )
+
+    @property
+    def target(self) -> tuple[Norm, float]:
+        """The norm that the recipe trains in, and the epsilon of the evaluation in it."""
+        norm: Norm = getattr(self.adversary_settings, "norm", "linf")
+        return norm, self.evaluate.epsilon if norm == "linf" else self.evaluate.epsilon_l2
 
     def from_scratch(self) -> "Recipe":
         """Return the recipe with random weights, which a checkpoint then replaces."""

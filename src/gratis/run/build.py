@@ -77,8 +77,9 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Overfittin
         kept = dataset.train.take(held_out)
         images = to_float(kept.images, fabric.device)
         labels = torch.from_numpy(kept.labels).to(fabric.device)
+        norm, epsilon = recipe.target
         monitor = OverfittingMonitor(
-            images, labels, recipe.evaluate.epsilon, recipe.seed, settings.batch_size
+            images, labels, epsilon, recipe.seed, settings.batch_size, norm
         )
     return Trainer(train_state, batches, settings, cost), monitor
 

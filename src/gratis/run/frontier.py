@@ -85,9 +85,7 @@ class _Asked(NamedTuple):
     def of(cls, recipe: Recipe) -> Self:
         """Return what a recipe asks for: its norm is that of the training."""
         assert recipe.harden is not None
-        norm: Norm = getattr(recipe.adversary_settings, "norm", "linf")
-        evaluate = recipe.evaluate
-        epsilon = evaluate.epsilon if norm == "linf" else evaluate.epsilon_l2
+        norm, epsilon = recipe.target
         return cls(epsilon, norm, PGD_STEPS, recipe.harden.keep_clean)
 
     @property

@@ -1,5 +1,6 @@
 """The recipe of a hardened run: a packaged recipe, completed by the model and the data."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -74,6 +75,8 @@ def hardened_recipe(asked: Hardening) -> tuple[Recipe, State]:
 def _refuse_reserved(asked: Hardening) -> None:
     norm = f"adversary.{asked.adversary}.norm="
     for text in asked.overrides:
+        if text.startswith("model.new_class_layer="):
+            continue
         if text.startswith(("model.", "model=", "harden.", "harden=", "adversary=", norm)):
             raise GratisError(f"{text}: hardening sets this key; see gratis harden --help")
 
@@ -115,10 +118,9 @@ def _target(asked: Hardening) -> float:
         epsilon = fraction(_TARGETS[asked.norm] if asked.epsilon is None else asked.epsilon)
     except ValueError as error:
         raise GratisError(f"epsilon: {error}") from error
-    if not isinstance(epsilon, int | float) or not epsilon > 0:
-        raise GratisError(f"epsilon: must be above 0, not {epsilon}")
-    if asked.norm == "linf" and epsilon > 1:
-        raise GratisError(f"epsilon: must be above 0 and at most 1, such as 4/255, not {epsilon}")
+    most, example = (1, " and at most 1, such as 4/255") if asked.norm == "linf" else (math.inf, "")
+    if not isinstance(epsilon, int | float) or not 0 < epsilon <= most or math.isinf(epsilon):
+        raise GratisError(f"epsilon: must be above 0{example}, not {epsilon}")
     return float(epsilon)
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gratis.attacks import AttackSettings, attack, frozen, is_right
+from gratis.attacks import AttackSettings, Norm, attack, frozen, is_right
 from gratis.model import logits_of
 
 PGD_STEPS = 5
@@ -20,23 +20,32 @@ class OverfittingMonitor:
     """
 
     def __init__(
-        self, images: Tensor, labels: Tensor, epsilon: float, seed: int, batch_size: int
+        self,
+        images: Tensor,
+        labels: Tensor,
+        epsilon: float,
+        seed: int,
+        batch_size: int,
+        norm: Norm = "linf",
     ) -> None:
         """Keep the held-out images.
 
         Args:
             images: (n, 3, height, width) in [0, 1].
             labels: (n,).
-            epsilon: the L-infinity norm of the attacks, in [0, 1] units of pixel value.
+            epsilon: the norm of the attacks, in [0, 1] units of pixel value.
             seed: the seed of the attacks' random starts.
             batch_size: the most images in a batch; halved when the device runs out of memory.
+            norm: that of the training.
         """
         self._held_out = images, labels, torch.arange(len(labels))
         self._seed, self._batch_size = seed, batch_size
         self.images, self.guessing = len(labels), float(labels.bincount().max() / len(labels))
         self._attacks = {
-            "fgsm": AttackSettings.fgsm(epsilon),
-            "pgd": AttackSettings.pgd(epsilon, steps=PGD_STEPS),
+            "fgsm": AttackSettings(
+                epsilon=epsilon, norm=norm, steps=1, step_size=epsilon, random_start=False
+            ),
+            "pgd": AttackSettings(epsilon=epsilon, norm=norm, steps=PGD_STEPS),
         }
 
     def __call__(self, model: nn.Module) -> dict[str, float]:

@@ -180,6 +180,7 @@ def test_verify_measures_the_claims(filled, within, tmp_path):
     assert [line[0] for line in lines] == ["clean", "geometric", "fgsm", "pgd", "robust"]
     # The same images, attacks and seeds.
     assert all(line[2] == line[4] for line in lines)
+    assert streams.out.startswith("measured on the same images\n")
     cache = tmp_path / "cache"
     assert not [path for path in cache.rglob("*") if path.name in ("evaluation", "geometric")]
 
@@ -192,12 +193,20 @@ def test_verify_finds_invented_results(shared, within):
     check(shared)
     code, streams = within("verify", shared, "evaluate.images=100")
     assert code == 1 and "does not hold: clean" in streams.err
+    assert "measured on other images than the claims, or fewer" in streams.out
+
+
+def test_verify_changes_no_setting_of_the_claims(shared):
+    with pytest.raises(GratisError, match=r"evaluate\.epsilon=0: .* takes evaluate\.images and"):
+        verify(shared, ["evaluate.epsilon=0"])
 
 
 def test_verify_measures_on_other_data_with_the_same_attacks(shared):
     found = verify(shared, ["evaluate.images=50"], ["data.name=digits"])
-    assert [claim.metric for claim in found] == ["clean", "geometric", "fgsm", "pgd", "robust"]
-    assert all(claim.measured is not None for claim in found)
+    names = [claim.metric for claim in found.claims]
+    assert names == ["clean", "geometric", "fgsm", "pgd", "robust"]
+    assert all(claim.measured is not None for claim in found.claims)
+    assert not found.same_images
 
 
 def test_an_evaluation_leaves_the_cache_as_it_is(filled, within, tmp_path):

@@ -34,9 +34,6 @@ _MEANINGS = {
 class Estimate:
     """An accuracy with its uncertainty, in percent.
 
-    The interval of a mean of accuracies (``expected``) is too wide, because Wilson's is that of a
-    share.
-
     Attributes:
         value: the accuracy, or its mean over several seeds.
         low: the lower bound of the 95% interval: Wilson's over the images of a single run, or
@@ -95,7 +92,7 @@ class Row:
         if len(values) < len(self.runs):
             return None
         if len(values) == 1:
-            return Estimate.of(values[0], self.first.n)
+            return Estimate.of(values[0], self.first.images_of(metric))
         mean, std = mean_and_std(values)
         low, high = t_interval(values)
         return Estimate(100 * mean, 100 * max(low, 0.0), 100 * min(high, 1.0), 100 * std)

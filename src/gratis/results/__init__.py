@@ -1,7 +1,7 @@
 """What an evaluation found: schema, measurement, sample images and statistics, without torch."""
 
 from gratis.results.examples import Examples
-from gratis.results.expected import expected_accuracy
+from gratis.results.expected import effective_images, expected_accuracy
 from gratis.results.frontier import Frontier, FrontierPoint, choose
 from gratis.results.measurement import Measurement
 from gratis.results.overfitting import overfitted, pgd_fell
@@ -18,6 +18,7 @@ from gratis.results.schema import (
 )
 from gratis.results.statistics import (
     clearly_above_chance,
+    difference,
     mcnemar,
     mean_and_std,
     paired_t_test,
@@ -44,6 +45,8 @@ __all__ = [
     "accuracy_curve",
     "choose",
     "clearly_above_chance",
+    "difference",
+    "effective_images",
     "expected_accuracy",
     "mcnemar",
     "mean_and_std",

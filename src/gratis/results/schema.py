@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from gratis.files import write_text
 from gratis.json_files import read_json
 from gratis.renames import present_names
+from gratis.results.expected import effective_images, expected_accuracy
 from gratis.results.overfitting import overfitted
 from gratis.results.task_settings import known_settings
 from gratis.settings import Line, Settings, validate
@@ -189,6 +190,15 @@ class Results(Settings, extra="ignore"):
     def curve(self) -> list[tuple[float, float]]:
         """Pairs of epsilon, in [0, 1] units, and accuracy under PGD; empty if not measured."""
         return accuracy_curve(self.clean, self.tasks)
+
+    def images_of(self, metric: str) -> int:
+        """Return how many images decide the uncertainty of a metric.
+
+        Those of ``expected``, which is no share, are as many as :func:`effective_images` says.
+        """
+        if metric != "expected" or expected_accuracy(self.curve, self.epsilon) is None:
+            return self.n
+        return effective_images(self.curve, self.epsilon, self.n)
 
     @property
     def external(self) -> bool:

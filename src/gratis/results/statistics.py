@@ -37,6 +37,26 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+def difference(first: tuple[float, int], second: tuple[float, int]) -> tuple[float, float]:
+    """Return the 95% interval of ``second - first`` for shares of different images.
+
+    It is method 10 of Newcombe (1998), which combines the Wilson intervals of both.
+
+    Args:
+        first: a share in [0, 1], and of how many images.
+        second: the same.
+
+    Raises:
+        ValueError: as :func:`wilson`.
+    """
+    (a, n), (b, m) = first, second
+    (a_low, a_high), (b_low, b_high) = wilson(a, n), wilson(b, m)
+    return (
+        b - a - math.hypot(b - b_low, a_high - a),
+        b - a + math.hypot(b_high - b, a - a_low),
+    )
+
+
 def mcnemar(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     """Return the p-value of the exact two-sided McNemar test (McNemar 1947).
 

@@ -5,10 +5,12 @@ import torch
 from safetensors.torch import load_file, save
 
 import gratis
+from gratis.data import to_float
 from gratis.errors import GratisError
 from gratis.exporters import ENDINGS, EXPORTERS, Content, kind_of
 from gratis.exporters.content import TOLERANCE
 from gratis.model.stored_facts import read_facts
+from gratis.run import load_run
 
 
 def test_denoiser_and_head_are_exported(paper_run, tmp_path):
@@ -51,7 +53,7 @@ def test_the_check_knows_its_tolerance(off):
         def forward(self, images):
             return images.mean((2, 3))
 
-    content = Content(Twice(), torch.rand(7, 3, 4, 4), {})
+    content = Content(Twice(), torch.rand(7, 3, 4, 4), None, {})
     if off == 0.5 * TOLERANCE:
         content.check(lambda images: images.mean((2, 3)) + off, "it")
     else:
@@ -85,8 +87,32 @@ def test_a_folder_with_other_files_is_kept(photo_run, tmp_path):
 def test_without_its_data_an_export_is_checked_on_random_images(photo_run, tmp_path, caplog):
     nowhere = tmp_path / "nowhere"
     nowhere.mkdir()
+    caplog.set_level("INFO")
     gratis.export(photo_run, tmp_path / "photos.safetensors", data_root=nowhere)
     assert "checked on random images" in caplog.text and str(nowhere) in caplog.text
+    assert "checked on 32 random images: logits within" in caplog.text
+    assert "the accuracy is not compared" in caplog.text
+
+
+def test_the_accuracy_on_validation_images_is_compared(photo_run, tmp_path, caplog):
+    caplog.set_level("INFO")
+    gratis.export(photo_run, tmp_path / "photos.safetensors")
+    split = load_run(photo_run.path)[3].validation
+    with torch.no_grad():
+        predicted = gratis.load(photo_run)(to_float(split.images, "cpu")).argmax(1).numpy()
+    accuracy = f"{(predicted == split.labels).mean():.1%}"
+    checked = f"checked on {len(split)} validation images: logits within "
+    assert checked in caplog.text and f"; accuracy {accuracy} like the model" in caplog.text
+
+
+def test_another_accuracy_is_told(caplog):
+    caplog.set_level("INFO")
+    first = torch.tensor([[0.5, 0.5 - 1e-6]])
+    images, labels = torch.zeros(1, 3, 4, 4), torch.tensor([0])
+    content = Content(torch.nn.Flatten(), images, labels, {})
+    content.__dict__["logits"] = first
+    content.check(lambda images: first.flip(1), "it")
+    assert "1 of 1 classes differ; accuracy 0.0%, the model 100.0%" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ def content(backbone, size):
     torch.manual_seed(0)
     settings = ModelSettings(backbone=backbone, input_size=size, head=HeadSettings(layers=0))
     model = InferenceModel(Classifier(settings, 3), ("a", "b", "c"), 24)
-    return Content(model.requires_grad_(False), torch.rand(3, 3, 24, 24), {"gratis.recipe": "x"})
+    return Content(
+        model.requires_grad_(False), torch.rand(3, 3, 24, 24), None, {"gratis.recipe": "x"}
+    )
 
 
 @pytest.mark.parametrize("kind", ["timm", "state-dict"])
@@ -34,7 +36,7 @@ def test_a_family_is_exported(backbone, kind, tmp_path):
 
 def test_no_image_is_inside_an_export(tmp_path):
     several = content("resnet18", 32)
-    several = Content(several.model, torch.rand(400, 3, 24, 24), several.facts)
+    several = Content(several.model, torch.rand(400, 3, 24, 24), None, several.facts)
     EXPORTERS["torch-export"](several, tmp_path / "model.pt2")
     weights = sum(4 * p.numel() for p in several.model.parameters())
     assert (tmp_path / "model.pt2").stat().st_size < weights + 1e6

@@ -25,13 +25,15 @@ class Content:
 
     Attributes:
         model: the classifier, on the CPU and in evaluation mode, in the contiguous memory format.
-        images: float (n, 3, size, size) in [0, 1], real images to check the export on.
+        images: float (n, 3, size, size) in [0, 1], the images to check the export on.
+        labels: int64 (n,), those of validation images; ``None`` for random ones.
         facts: what to store beside the weights, as text: class names, how images are prepared,
             measured accuracies.
     """
 
     model: InferenceModel
     images: Tensor
+    labels: Tensor | None
     facts: dict[str, str]
 
     @property
@@ -90,7 +92,17 @@ class Content:
                 f"{len(found)} classes; it was not written. This is an error of the exporter: "
                 "choose another kind"
             )
+        kind = "random" if self.labels is None else "validation"
         logger.info(
-            f"checked on {len(found)} images: logits within {largest:.1g}, "
-            f"{others} of {len(found)} classes differ"
+            f"checked on {len(found):,} {kind} images: logits within {largest:.1g}, "
+            f"{others} of {len(found):,} classes differ; {self._accuracies(found)}"
         )
+
+    def _accuracies(self, found: Tensor) -> str:
+        """Return what is known of the accuracy of an export with these logits, in words."""
+        if self.labels is None:
+            return "the accuracy is not compared, because the data is not at hand"
+        right = [int((each.argmax(1) == self.labels).sum()) for each in (found, self.logits)]
+        exported, own = (f"{count / len(found):.1%}" for count in right)
+        same = " like the model" if right[0] == right[1] else f", the model {own}"
+        return f"accuracy {exported}{same}"

@@ -72,7 +72,8 @@ def _content(path: Path, data_root: Path | None) -> Content:
         "gratis.input": f"float32 (n, 3, {info.size}, {info.size}), RGB in [0, 1]",
         "gratis.measured": json.dumps(_measured(RunFolder(path).results())),
     }
-    return Content(model, _images(path, data_root, info.size), facts.to_text() | described)
+    images, labels = _images(path, data_root, info.size)
+    return Content(model, images, labels, facts.to_text() | described)
 
 
 def _measured(results: Results | None) -> dict[str, object]:
@@ -84,15 +85,16 @@ def _measured(results: Results | None) -> dict[str, object]:
     return {field: value for field, value in values.items() if value is not None}
 
 
-def _images(path: Path, data_root: Path | None, size: int) -> Tensor:
-    """Return up to 1,000 validation images; random ones if the data is not there."""
+def _images(path: Path, data_root: Path | None, size: int) -> tuple[Tensor, Tensor | None]:
+    """Return up to 1,000 validation images with labels; random ones if the data is not there."""
     try:
         _, _, _, dataset = load_run(path, data_root)
     except GratisError as error:
         logger.warning(
             f"the export is checked on random images, since its data cannot be read: {error}"
         )
-        return torch.rand(32, 3, size, size, generator=torch.Generator().manual_seed(0))
-    images = dataset.validation.images
-    chosen = evenly_spaced(len(images), _CHECKED)
-    return to_float(images[chosen], "cpu").contiguous()
+        random = torch.rand(32, 3, size, size, generator=torch.Generator().manual_seed(0))
+        return random, None
+    split = dataset.validation
+    split = split.take(evenly_spaced(len(split), _CHECKED))
+    return to_float(split.images, "cpu").contiguous(), torch.from_numpy(split.labels)

@@ -85,7 +85,8 @@ def test_every_way_names_the_same_class(within, photo_run, exported, tiny_imagen
     code, streams = within("predict", photo_run.path, *files, "--json", "--quiet")
     assert code == 0
     assert [found["class"] for found in json.loads(streams.out)] == in_python
-    assert [found.name for found in gratis.predict(exported / "photos.onnx", files)] == in_python
+    for model in (exported / "photos.onnx", f"local-dir:{exported / 'photos'}"):
+        assert [found.name for found in gratis.predict(model, files)] == in_python
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", ALONE],
         input="\n".join(map(str, files)),

@@ -5,6 +5,7 @@ import logging
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from gratis.digests import file_digest
@@ -17,6 +18,7 @@ from gratis.model import (
     load_start,
     networks,
 )
+from gratis.model.stored_facts import StoredFacts
 
 PETS = ("cat", "dog", "hamster")
 PLAIN = HeadSettings(layers=0, dropout=0.0)
@@ -82,6 +84,33 @@ def test_another_number_of_classes_gives_a_new_class_layer_which_is_logged(tmp_p
     assert "the file has 10 classes, the data 3" in caplog.text
     own = network.state_dict()
     assert all(torch.equal(v, own[k]) for k, v in model.backbone.state_dict().items())
+
+
+def test_a_class_layer_that_fits_by_its_number_alone_is_kept_aloud(tmp_path, caplog):
+    network, path = trained(tmp_path)
+    with caplog.at_level(logging.INFO):
+        model, start = classifier(path)
+    assert start.head_kept
+    assert "its class layer of 3 classes is kept, though it has no names for them" in caplog.text
+    assert "model.new_class_layer=true replaces it" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        model, start = classifier(path, new_class_layer=True)
+    assert not start.head_kept and "(model.new_class_layer is true)" in caplog.text
+    assert not torch.equal(model.head.classes.weight, network.fc.weight)
+    assert torch.equal(model.backbone.conv1[0].weight, network.conv1[0].weight)
+
+
+@pytest.mark.parametrize(("names", "kept"), [(PETS[::-1], True), (("0", "1", "2"), False)])
+def test_the_names_in_a_file_that_gratis_exported_count(tmp_path, names, kept):
+    network, _ = trained(tmp_path)
+    metadata = StoredFacts(classes=names, image_size=8).to_text()
+    path = tmp_path / "w.safetensors"
+    save_file(network.state_dict(), path, metadata)
+    model, start = classifier(path)
+    assert start.head_kept is kept
+    if kept:
+        assert torch.equal(model.head.classes.weight, network.fc.weight.flip(0))
 
 
 def test_hidden_layers_have_no_place_for_another_class_layer(tmp_path, caplog):

@@ -50,6 +50,43 @@ def test_training_checkpoints_are_understood(tmp_path, content):
     assert is_state(read_weights(save(tmp_path / "w.pth", content)))
 
 
+# Entries that do not hold the weights, though their names say so.
+@pytest.mark.parametrize(
+    ("content", "taken"),
+    [
+        (
+            {"ema": {"decay": torch.tensor(0.999), "updates": torch.tensor(5)}, "model": STATE},
+            "model",
+        ),
+        ({"ema": {"conv1.bias": OTHER["conv1.bias"]}, "state_dict": STATE}, "state_dict"),
+        ({"model_ema": {"module": {"x": torch.ones(1)}}, "net": STATE}, "net"),
+        ({"weights": torch.ones(3), "state_dict": OTHER, "ema": STATE}, "ema"),
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_the_entry_that_holds_the_weights_is_taken_and_named(
+    tmp_path, caplog, content, taken, named
+):
+    caplog.set_level("INFO")
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1 = torch.nn.Linear(3, 2)
+
+    found = read_weights(save(tmp_path / "w.pth", content), Network if named else None)
+    assert is_state(found)
+    assert f"w.pth: the weights under {taken!r} are used, and not those under " in caplog.text
+
+
+def test_the_entry_of_the_right_shapes_is_taken(tmp_path):
+    larger = {f"layer{number}.weight": torch.ones(7, 7) for number in range(9)}
+    path = save(tmp_path / "w.pth", {"ema": larger, "model": {"module.0.weight": torch.ones(2, 3)}})
+    found = read_weights(path, lambda: torch.nn.Sequential(torch.nn.Linear(3, 2)))
+    assert list(found) == ["module.0.weight"]
+    assert set(read_weights(path)) == set(larger)
+
+
 def test_of_a_run_the_averaged_classifier_is_read(tmp_path):
     def named(prefix, amount):
         names = ("backbone.conv1.weight", "head.classes.weight", "denoiser.encoder.1.weight")

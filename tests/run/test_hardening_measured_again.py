@@ -88,3 +88,10 @@ def test_another_epsilon_of_the_evaluation_measures_everything_again(in_l2, natu
         assert results.resolved["evaluate"]["epsilon_l2"] == 0.2
         assert results.epsilon == pytest.approx(2 / 255)
     assert again.results().before.robust_l2 == measured[1].robust_l2
+
+
+def test_a_class_layer_that_fits_is_replaced_where_that_is_asked(natural, tmp_path):
+    run = harden(natural, tmp_path / "run", "model.new_class_layer=true", "train.epochs=2")
+    assert run.recipe().harden.natural_training is not None
+    assert not run.recipe().model.new_class_layer
+    assert (run.natural / "checkpoint.safetensors").is_file()

@@ -13,6 +13,7 @@ from gratis.errors import GratisError, file_error, printable
 from gratis.model.matching import Fit, Match, listed, match, refuse_misfit
 from gratis.model.networks import Architecture
 from gratis.model.resizing import resized
+from gratis.model.timm_facts import own_facts, preparation
 from gratis.model.weight_files import read_weights
 from gratis.torch_state import isolated
 
@@ -71,7 +72,12 @@ def from_timm(
     file = weights or architecture.own_weights()
     if file is None:
         raise GratisError(printable(f"{name}: no weights; name a local file of them (--weights)"))
-    state = read_weights(file)
+
+    def features() -> nn.Module:
+        with isolated():
+            return architecture.build(0)
+
+    state = read_weights(file, features)
     outputs = classes or _classes(state, layers, name, file)
     with isolated():
         network = architecture.build(outputs, input_size)
@@ -81,12 +87,19 @@ def from_timm(
     _load(network, state, file, f"{name} with {classes} classes" if classes else name)
     config: Any = network.pretrained_cfg
     size = input_size or trained or architecture.fixed_size
-    return Prepared(network, config["mean"], config["std"], size)
+    if size is None and own_facts(architecture) is not None:
+        # What gratis exported was trained on images resized to this size.
+        size = int(architecture.config["input_size"][-1])
+    prepared = Prepared(network, config["mean"], config["std"], size)
+    for key, value in preparation(architecture).items():
+        if key != "classes" or len(value) == outputs:
+            setattr(prepared, key, value)
+    return prepared
 
 
 def load_all(network: nn.Module, weights: Path, what: str) -> None:
     """Load a file with all weights of a network, which ``what`` describes in messages."""
-    _load(network, read_weights(weights), weights, what)
+    _load(network, read_weights(weights, lambda: network), weights, what)
 
 
 def _load(network: nn.Module, state: dict[str, Tensor], file: Path, what: str) -> None:

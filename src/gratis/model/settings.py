@@ -23,6 +23,7 @@ class ModelSettings(Settings):
         pretrained: start from pretrained weights: those in ``weights``, or else those of the
             folder, or else timm's, which are downloaded.
         weights: a local file with pretrained weights, or the folder of a run.
+        new_class_layer: train a new class layer even where that of the weights fits.
         input_size: the height and width in pixels of the backbone's input; ``None`` keeps those of
             the data, or those that a network of one size was made for.
         channels: the channels of a ResNet's four stages, to make it narrower.
@@ -36,6 +37,7 @@ class ModelSettings(Settings):
     backbone: str = "resnet18"
     pretrained: bool = False
     weights: Annotated[Path, AfterValidator(absolute)] | None = None
+    new_class_layer: bool = False
     input_size: Annotated[int, Field(ge=8)] | None = None
     channels: tuple[Channels, Channels, Channels, Channels] | None = None
     stem: Stem = "imagenet"

@@ -1,15 +1,19 @@
 """Files of weights, read without running any code that they contain."""
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from gratis.errors import file_error
+from gratis.errors import file_error, printable
+from gratis.model.stored_facts import read_facts
+
+logger = logging.getLogger(__name__)
 
 # The checkpoint of a run.
 CHECKPOINT = "checkpoint.safetensors"
@@ -35,20 +39,65 @@ _SAVE_TENSORS = (
 )
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+class _Candidate(NamedTuple):
+    """A state dict in a file: its dotted key, empty for the whole file, and its tensors."""
+
+    key: str
+    state: dict[str, Tensor]
+
+
+def read_weights(path: Path, network: Callable[[], nn.Module] | None = None) -> dict[str, Tensor]:
     """Return the state dict in a file, which may lie inside a training checkpoint.
 
     Args:
         path: ``.safetensors``, or tensors saved by torch: a state dict, or a dict that has one
-            under a usual key, such as ``state_dict``, ``model`` or ``ema``. If it has several, the
-            averaged weights count. Of a run's checkpoint, the weights of its classifier, averaged
+            under a usual key, such as ``state_dict``, ``model`` or ``ema``. If it has several,
+            that which fits the network best is taken, and of equal ones the averaged weights.
+            Which it is is logged. Of a run's checkpoint, the weights of its classifier, averaged
             where there is an average. A folder stands for the checkpoint of the run in it.
+        network: returns the network that the weights are for; called if the file has several
+            state dicts. Default: the largest fits best.
     """
     path = weights_file(path)
     content = _content(path)
-    for candidate in _state_dicts(content):
-        return _of_a_run(candidate)
-    raise file_error(path, "holds no state dict of tensors", _SAVE_TENSORS)
+    found = list(_state_dicts(content))
+    if not found:
+        raise file_error(path, "holds no state dict of tensors", _SAVE_TENSORS)
+    return _of_a_run(found[0].state if len(found) == 1 else _best(found, network, path))
+
+
+def _best(
+    found: list[_Candidate], network: Callable[[], nn.Module] | None, path: Path
+) -> dict[str, Tensor]:
+    """Return the state dict that fits a network best; of equal ones the first."""
+    wanted = {} if network is None else network().state_dict()
+    fitting = [_fitting(candidate.state, wanted) for candidate in found]
+    sizes = [sum(value.numel() for value in candidate.state.values()) for candidate in found]
+    scores = fitting if any(fitting) else sizes
+    taken = found[scores.index(max(scores))]
+    others = ", ".join(repr(each.key) for each in found if each is not taken)
+    text = f"{path}: the weights under {taken.key!r} are used, and not those under {others}"
+    logger.info(printable(text))
+    return taken.state
+
+
+def _fitting(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> int:
+    """Return how many tensors of a network a state dict has, whatever the prefix of its names."""
+    shapes = {
+        (name[place:], value.shape)
+        for name, value in state.items()
+        for place in (0, *(i + 1 for i, letter in enumerate(name) if letter == "."))
+    }
+    return sum((name, value.shape) in shapes for name, value in wanted.items())
+
+
+def stored_classes(path: Path) -> tuple[str, ...] | None:
+    """Return the names of the classes in the metadata of a file that gratis exported."""
+    if path.suffix != ".safetensors":
+        return None
+    with safe_open(path, "pt") as file:
+        facts = read_facts(file.metadata() or {})
+    return None if facts is None else facts.classes
 
 
 def weights_file(path: Path) -> Path:
@@ -79,20 +128,20 @@ def _content(path: Path) -> Any:
         ) from error
 
 
-def _state_dicts(content: Any, depth: int = 3) -> Iterator[dict[str, Tensor]]:
+def _state_dicts(content: Any, depth: int = 3, above: str = "") -> Iterator[_Candidate]:
     """Yield the state dicts in what a file holds, the preferred one first."""
     if not isinstance(content, Mapping):
         return
     if depth:
         for key in _WRAPPINGS:
-            yield from _state_dicts(content.get(key), depth - 1)
+            yield from _state_dicts(content.get(key), depth - 1, f"{above}{key}.")
     tensors = {
         name: value
         for name, value in content.items()
         if isinstance(name, str) and isinstance(value, Tensor)
     }
     if tensors:
-        yield tensors
+        yield _Candidate(above.removesuffix("."), tensors)
 
 
 def _of_a_run(state: dict[str, Tensor]) -> dict[str, Tensor]:

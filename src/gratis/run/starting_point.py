@@ -34,7 +34,8 @@ def starting_point(source: ModelSource, recipe: Recipe, classes: tuple[str, ...]
 
     Args:
         source: the model.
-        recipe: the seed of a new class layer, and the input size of a model that is no run.
+        recipe: the seed of a new class layer and whether there must be one, and the input size of
+            a model that is no run.
         classes: the names of the data's classes, in the order of the logits.
     """
     if source.kind == "onnx":
@@ -47,11 +48,13 @@ def starting_point(source: ModelSource, recipe: Recipe, classes: tuple[str, ...]
     size = None if is_run(source) else recipe.model.input_size
     target = str(source.folder) if is_run(source) else source.target
     settings = start_settings(target, source.weights, size)
-    settings = settings.model_copy(update={"freeze_backbone": False})
+    own = {"freeze_backbone": False, "new_class_layer": recipe.model.new_class_layer}
+    settings = settings.model_copy(update=own)
     model = build_model(recipe.model_copy(update={"model": settings}), classes)
     # The network of a function brings its own class layer.
     keeps_head = model.start is None or model.start.head_kept
-    untied = settings.model_copy(update={"pretrained": False, "weights": None})
+    loaded = {"pretrained": False, "weights": None, "new_class_layer": False}
+    untied = settings.model_copy(update=loaded)
     return StartingPoint(untied, model.state_dict(), keeps_head)
 
 

@@ -48,7 +48,14 @@ def test_commands_exist_and_the_index_shows_all_of_them():
     shown = {path: set(COMMAND.findall(path.read_text(encoding="utf-8"))) for path in PAGES}
     assert all(found <= commands for path, found in shown.items() if path.name != "LOG.md")
     assert shown[ROOT / "docs" / "README.md"] == commands
-    assert shown[ROOT / "README.md"] == {"reproduce", "harden", "train", "evaluate", "report"}
+    assert shown[ROOT / "README.md"] == {
+        "reproduce",
+        "harden",
+        "train",
+        "evaluate",
+        "report",
+        "play",
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

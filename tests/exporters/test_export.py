@@ -1,7 +1,9 @@
 """What each kind of export can express, what it refuses, and how its files are written."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save
 
 import gratis
@@ -160,3 +162,25 @@ def test_odd_metadata_is_ignored(metadata):
 def test_python_exports_runs_only():
     with pytest.raises(GratisError, match="only runs"):
         gratis.export("model.onnx", "other.onnx")
+
+
+def digit_folders(root, names):
+    """A folder of two images of 16 pixels for each of the names."""
+    for label, name in enumerate(names):
+        (root / name).mkdir(parents=True)
+        for number in range(2):
+            pixels = np.full((16, 16, 3), 20 * label + number, dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+    return f"folder:{root}"
+
+
+def test_an_exported_file_is_measured_on_images_as_in_training(paper_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRATIS_CACHE", str(tmp_path / "cache"))
+    gratis.export(paper_run, tmp_path / "digits.onnx")
+    digits = digit_folders(tmp_path / "digits", "0123456789")
+    found = gratis.evaluate(tmp_path / "digits.onnx", digits, out=tmp_path / "out")
+    assert found.image_size == 8
+    module = gratis.load(tmp_path / "digits.onnx")
+    assert gratis.evaluate(module, digits, suite="transfer").image_size == 8
+    with pytest.raises(GratisError, match=r"trained on other classes \('0' where the data has"):
+        gratis.evaluate(module, digit_folders(tmp_path / "letters", "abcdefghij"), suite="paper")

@@ -22,10 +22,10 @@ from gratis.errors import GratisError, printable
 from gratis.evaluation import EvaluateSettings
 from gratis.evaluation.evaluated_model import ExampleFormat, device_of
 from gratis.evaluation.suites import Suite
-from gratis.model import InferenceModel
 from gratis.results import Results
 from gratis.run import (
     EvaluationPlan,
+    as_in_training,
     evaluate_model,
     evaluate_run,
     evaluate_source,
@@ -151,14 +151,6 @@ def evaluate(
     return evaluate_model(module, source.described(plan), folder)
 
 
-def _as_in_training(model: nn.Module) -> dict[str, Any]:
-    """Return the settings of data by which images are read as those that a run was trained on."""
-    if not isinstance(model, InferenceModel):
-        return {}
-    values = {"size": model.image_size, "resize": model.resize, "white": model.white}
-    return {key: value for key, value in values.items() if value is not None}
-
-
 def _dataset(
     data: Data | None, labels: Any, model: nn.Module, root: Path | None, skip_broken: bool
 ) -> Dataset:
@@ -168,7 +160,7 @@ def _dataset(
             "images and labels"
         )
     if labels is None and isinstance(data, str | DataSettings):
-        chosen = _as_in_training(model) | _named(data, root, skip_broken)
+        chosen = as_in_training(model) | _named(data, root, skip_broken)
         found = load_once(validate(DataSettings, chosen, "data"))
         refuse_other_classes(model, found, type(model).__name__)
         return found

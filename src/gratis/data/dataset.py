@@ -89,7 +89,8 @@ class Dataset:
             f"  fingerprint {self.fingerprint[:16]}",
         ]
         if self.skipped:
-            lines.append(f"  left out    {len(self.skipped)} broken images:")
+            plural = "" if len(self.skipped) == 1 else "s"
+            lines.append(f"  left out    {len(self.skipped)} broken image{plural}:")
         return "\n".join([*lines, *(f"    {image}" for image in self.skipped)])
 
     @property

@@ -1,7 +1,12 @@
 """Workflows: train, harden, evaluate, reproduce."""
 
 from gratis.run.evaluation import evaluate_run, rescore_run
-from gratis.run.external import evaluate_model, evaluate_source, refuse_other_classes
+from gratis.run.external import (
+    as_in_training,
+    evaluate_model,
+    evaluate_source,
+    refuse_other_classes,
+)
 from gratis.run.folder import RunFolder
 from gratis.run.hardened_recipe import Adversary, Hardening, hardened_recipe
 from gratis.run.loading import load_classifier, load_once, load_run
@@ -20,6 +25,7 @@ __all__ = [
     "ModelSource",
     "RunFolder",
     "Timing",
+    "as_in_training",
     "build_sets",
     "correct_by_seed",
     "evaluate_model",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from lightning_fabric import Fabric
 from torch import nn
@@ -17,7 +18,7 @@ from gratis.evaluation.model_validation import refuse_lazy, validate_model
 from gratis.evaluation.own_images import with_own_images
 from gratis.evaluation.suites import FIXED
 from gratis.files import make_folder
-from gratis.model import InferenceModel
+from gratis.model import InferenceModel, Onnx
 from gratis.recipe import resolve_settings
 from gratis.results import Measurement, Results
 from gratis.run.folder import RunFolder
@@ -53,7 +54,8 @@ def evaluate_source(
     """Evaluate a model of any source on a named data set.
 
     Args:
-        source: the model. Of a run, the images are resized to those that it was trained on.
+        source: the model. Images are read as those that a run, or an export of one, was trained
+            on.
         overrides: ``data.key=value``, ``evaluate.key=value`` and ``seed=value``.
         sets: as for :class:`EvaluationPlan`.
         out: the folder for the results. Default: ``evaluations/NAME-DATA-KEY``, where the key tells
@@ -89,20 +91,40 @@ def _default_folder(source: ModelSource, asked: _Request, sets: Path | None) -> 
 
 
 def _image_settings(source: ModelSource) -> list[str]:
-    """Return how the images that a run was trained on were read, as overrides of the data's."""
-    return RunFolder(source.folder).image_settings() if source.kind == "run" else []
+    """Return how the images that a model was trained on were read, as overrides of the data's."""
+    if source.kind == "run":
+        return RunFolder(source.folder).image_settings()
+    if source.kind != "onnx":
+        return []
+    known = as_in_training(source.build())
+    if source.input_size is not None:
+        known |= {"size": source.input_size}
+    return [override(f"data.{key}", value) for key, value in known.items()]
+
+
+def as_in_training(model: nn.Module) -> dict[str, Any]:
+    """Return the settings of data by which images are read as those that a model was trained on.
+
+    Models of runs know them, and so do ONNX files that were exported from runs.
+    """
+    if not isinstance(model, InferenceModel | Onnx):
+        return {}
+    names = {"size": "image_size", "resize": "resize", "white": "white"}
+    values = {key: getattr(model, name, None) for key, name in names.items()}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def refuse_other_classes(model: nn.Module, dataset: Dataset, name: str) -> None:
     """Refuse to measure a trained classifier on other classes than its own."""
-    if not isinstance(model, InferenceModel) or model.classes == dataset.classes:
+    own = getattr(model, "classes", None) if isinstance(model, InferenceModel | Onnx) else None
+    if own is None or own == dataset.classes:
         return
-    pairs = zip(model.classes, dataset.classes, strict=False)
+    pairs = zip(own, dataset.classes, strict=False)
     first = next((pair for pair in pairs if pair[0] != pair[1]), None)
     differs = (
         f"{first[0]!r} where the data has {first[1]!r}"
         if first
-        else f"{len(model.classes)} of them, where the data has {len(dataset.classes)}"
+        else f"{len(own)} of them, where the data has {len(dataset.classes)}"
     )
     raise GratisError(
         f"{name}: was trained on other classes ({differs}); name data with the classes that it was "

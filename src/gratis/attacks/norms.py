@@ -42,13 +42,7 @@ class LpBall(ABC):
 
     @abstractmethod
     def random(self, shape: tuple[int, ...], epsilon: float, generator: torch.Generator) -> Tensor:
-        """Draw perturbations uniformly from the ball, on the generator's device.
-
-        Args:
-            shape: (n, 3, H, W).
-            epsilon: the size of the ball.
-            generator: the generator to draw from.
-        """
+        """Draw perturbations uniformly from the ball, on the generator's device."""
 
 
 class Linf(LpBall):

@@ -46,12 +46,7 @@ _HINTS: Mapping[str, Mapping[str, str]] = {
 
 
 def refuse_options_of_others(arguments: Sequence[str], known: Mapping[str, Sequence[str]]) -> None:
-    """Refuse an option that a command does not have, where another spelling means the same.
-
-    Args:
-        arguments: the command line, without the name of the program.
-        known: the options of every command.
-    """
+    """Refuse an option that a command does not have, where another spelling means the same."""
     command = next((word for word in arguments if not word.startswith("-")), "")
     for place, word in enumerate(arguments):
         option, equals, value = word.partition("=")

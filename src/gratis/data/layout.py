@@ -93,12 +93,7 @@ def hold_out_files(
 
 
 def held_out_names(names: Sequence[str], fraction: float) -> list[bool]:
-    """Return which of at least two images of a class to validate on: at least one, and not all.
-
-    Args:
-        names: what identifies each image; a hash of it decides.
-        fraction: how many of the images to validate on, in (0, 1).
-    """
+    """Return which of at least two images of a class to validate on: at least one, and not all."""
     drawn = {name: _uniform(name) for name in names}
     order = sorted(drawn, key=lambda name: drawn[name])
     count = sum(value < fraction for value in drawn.values())

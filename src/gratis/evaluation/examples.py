@@ -43,15 +43,7 @@ def collect(
 def rescore(
     model: nn.Module, split: Split, examples: Examples, path: Path, batch_size: int
 ) -> NDArray[np.bool_]:
-    """Return whether the model classifies each example correctly, (n,), in plain float32.
-
-    Args:
-        model: as for :func:`gratis.evaluation.measure`; left as it was.
-        split: the validation split that the examples were made from.
-        examples: the examples, loaded from ``path``.
-        path: their file, for messages.
-        batch_size: images at a time.
-    """
+    """Return whether the model classifies each example correctly, (n,), in plain float32."""
     n, shape = len(split), split.images.shape[1:]
     expected = shape if examples.images.dtype == np.uint8 else (shape[2], *shape[:2])
     index = examples.index

@@ -24,12 +24,7 @@ _BY_SQUARE = 0.02
 def further_attacks(
     correct: Mapping[str, Flags], included: Mapping[str, Flags]
 ) -> tuple[Check, ...]:
-    """Return the checks of the attacks in a cascade, of those that the suite has.
-
-    Args:
-        correct: whether the model is correct on each image, (n,), by task.
-        included: which images each task ran on, (n,).
-    """
+    """Return the checks of the attacks in a cascade, of those that the suite has."""
     checks = {"pgd_margin": margin_loss, "square": square}
     return tuple(
         check(correct["clean"], included[task], correct[task])

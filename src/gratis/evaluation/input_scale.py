@@ -37,16 +37,7 @@ def refuse_other_scale(
     name: str,
     batch_size: int,
 ) -> None:
-    """Refuse a model that is right much more often if its images are scaled otherwise.
-
-    Args:
-        evaluated: the model.
-        images: (n, 3, H, W) in [0, 1].
-        labels: (n,) class numbers.
-        train: the training images, for their mean and std.
-        name: the model's name, for messages.
-        batch_size: images at a time.
-    """
+    """Refuse a model that is right much more often if its images are scaled otherwise."""
 
     def correct(changed: Tensor) -> NDArray[np.bool_]:
         return correct_on(evaluated, changed, labels, batch_size)

@@ -19,15 +19,7 @@ _LARGEST, _SMALLEST = 256, 8
 def refuse_other_size(
     evaluated: EvaluatedModel, images: Tensor, labels: Tensor, name: str, batch_size: int
 ) -> None:
-    """Refuse a model that guesses on its images, and is right much more often on resized ones.
-
-    Args:
-        evaluated: the model.
-        images: (n, 3, H, W) in [0, 1].
-        labels: (n,) class numbers.
-        name: the model's name, for messages.
-        batch_size: images at a time.
-    """
+    """Refuse a model that guesses on its images, and is right much more often on resized ones."""
     every = max(1, len(images) // _IMAGES)
     images, labels = images[::every][:_IMAGES], labels[::every][:_IMAGES]
     plain = correct_on(evaluated, images, labels, batch_size)

@@ -37,13 +37,6 @@ def validate_model(
 ) -> None:
     """Refuse a model that does not map images in [0, 1] to logits.
 
-    Args:
-        model: the model, on the device of its parameters; left as it was.
-        dataset: the data that it is to be measured on.
-        name: the model's name, for messages.
-        attacks: whether the model must have an input gradient.
-        batch_size: images at a time.
-
     Raises:
         GratisError: the model fails on the images; it returns something other than one logit for
             each class, or probabilities; its logits for an image depend on the rest of the batch;

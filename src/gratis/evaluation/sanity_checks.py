@@ -54,12 +54,6 @@ def run_checks(
     """Return the sanity checks of a model on the images at ``index``.
 
     A model that is no better than guessing gets two checks: that one, and ``repeatable``.
-
-    Args:
-        evaluated: the model, frozen, and its split.
-        index: the indices of a few measured images in the split.
-        epsilon: the epsilon of the attacks in L-infinity, in [0, 1] units of pixel value.
-        batch_size: images at a time.
     """
     evidence = gather(evaluated, index, epsilon, batch_size)
     weak = too_weak(evidence)

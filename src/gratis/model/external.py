@@ -33,14 +33,7 @@ class Prepared(nn.Module):
         std: Sequence[float],
         input_size: int | None,
     ) -> None:
-        """Wrap ``network``.
-
-        Args:
-            network: maps normalised images to logits.
-            mean: what to subtract from each channel.
-            std: what to divide each channel by.
-            input_size: height and width in pixels to resize to; ``None`` keeps those of the images.
-        """
+        """Wrap ``network``."""
         super().__init__()
         self.network, self.input_size = network, input_size
         for name, values in (("mean", mean), ("std", std)):

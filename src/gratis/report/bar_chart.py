@@ -46,10 +46,6 @@ def figure1(results: Sequence[Results], path: Path) -> None:
     Error bars are 95% Wilson intervals for one seed, standard deviations for several. The
     paper's values for ``geometric`` and ``fgsm_transfer`` are diamonds, with the number (or
     n/a) at the right, if it has one for any of the rows.
-
-    Args:
-        results: at least one run.
-        path: the PNG to write.
     """
     rows, notes = group(results), figure1_notes(results)
     with charts.style():

@@ -49,14 +49,7 @@ class Chart:
 
     @classmethod
     def of(cls, name: str, text: str, figure: "Figure", narrow: "Figure | None" = None) -> "Chart":
-        """Return the chart that figures show, drawn inside :func:`style`.
-
-        Args:
-            name: a name that no other chart of the page has.
-            text: the alternative text.
-            figure: the figure, from :func:`new_figure`.
-            narrow: the figure for a narrow screen.
-        """
+        """Return the chart that figures show, drawn inside :func:`style`."""
         small = None if narrow is None else _as_svg(narrow, f"{name}-narrow", text)
         return cls(name, text, _as_svg(figure, name, text), as_png(figure), small)
 

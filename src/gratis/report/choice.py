@@ -15,14 +15,7 @@ _NAMED = 10
 
 
 def choices(rows: Sequence[Row], runs: Sequence[Run], metric: str, attack: str) -> list[str]:
-    """Return sentences on which of several models to choose, and on what to beware of.
-
-    Args:
-        rows: the rows, measured alike.
-        runs: their runs.
-        metric: the metric of the strongest attack that all rows have.
-        attack: that attack, in words.
-    """
+    """Return sentences on which of several models to choose, and on what to beware of."""
     found = [_front(rows, metric, attack)] if len(rows) > 1 else []
     return [*found, _guessing(rows), *_never_right(runs)]
 

@@ -50,11 +50,7 @@ def _attacks(results: Results) -> tuple[dict[str, str], str]:
 
 
 def frontier_chart(frontiers: Sequence[tuple[str, Frontier]]) -> Chart | None:
-    """Return clean against robust accuracy of each run's models; ``None`` without any run.
-
-    Args:
-        frontiers: the title and the frontier of each hardened run.
-    """
+    """Return clean against robust accuracy of each run's models; ``None`` without any run."""
     if not frontiers:
         return None
     text = "Clean against robust accuracy between the natural and the hardened model"

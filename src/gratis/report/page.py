@@ -34,11 +34,6 @@ def write_page(found: Found, chosen: Sequence[Run], folder: Path) -> None:
     """Write ``report.html``, ``report.md`` and the latter's ``images`` into ``folder``.
 
     All files appear at once, or none; an earlier report in the folder is replaced.
-
-    Args:
-        found: the runs, from :func:`gratis.report.read_runs`.
-        chosen: the runs whose classes and sample images the page shows.
-        folder: the folder of the page.
     """
     content = _content(found, chosen)
     with atomic_folder(folder, replaces=_CONTENT) as partial:

@@ -121,12 +121,7 @@ def paired_to_markdown(comparisons: Sequence[Comparison]) -> str:
 
 
 def explain(several: Collection[bool], which: str) -> str:
-    """Return the line above a table of comparisons: what ±, the brackets and p mean.
-
-    Args:
-        several: for each kind of comparison in the table, whether it is over several seeds.
-        which: what is subtracted from what.
-    """
+    """Return the line above a table of comparisons: what ±, the brackets and p mean."""
     texts = [text for number, text in _EXPLAINED.items() if number in several]
     return " ".join([f"{which}, on the same images, in points.", *texts])
 

@@ -11,12 +11,7 @@ OVERFITTING = "catastrophic overfitting"
 
 
 def failed_checks(runs: Sequence[Run], seeds: bool) -> list[str]:
-    """Return the remark on runs that failed sanity checks; none if all passed.
-
-    Args:
-        runs: all runs.
-        seeds: whether to name a run with its seed.
-    """
+    """Return the remark on runs that failed sanity checks; none if all passed."""
     failed = [
         f"{_named(run, seeds)} failed {', '.join(c.name for c in run.results.failed_checks)}"
         for run in runs
@@ -35,10 +30,6 @@ def overfitting(runs: Sequence[Run], seeds: bool) -> list[str]:
     passes a model without any defence. For the other runs that were trained under attack, the
     accuracies of the table decide (:func:`gratis.results.overfitted`). A model whose PGD accuracy
     never fell in training is not robust yet.
-
-    Args:
-        runs: all runs.
-        seeds: whether to name a run with its seed.
     """
     trained = [run for run in runs if not run.results.external]
     attacked = [run for run in trained if _attacked_in_training(run.results)]

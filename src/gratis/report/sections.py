@@ -70,9 +70,7 @@ class SuiteTables(NamedTuple):
 def suite_tables(results: Results, seconds: Mapping[str, float]) -> SuiteTables | None:
     """Return the tasks of an evaluation; ``None`` if the results table has them all.
 
-    Args:
-        results: the results.
-        seconds: the duration of each task, by name; without any there is no such column.
+    ``seconds`` are the duration of each task; without any there is no such column.
     """
     if not {task.name for task in results.tasks} - {*METRICS, _MARGIN}:
         return None

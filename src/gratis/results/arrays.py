@@ -31,13 +31,7 @@ def save_arrays(
 
 
 def load_arrays(path: Path, problem: str, remedy: str) -> Arrays:
-    """Read what :func:`save_arrays` wrote.
-
-    Args:
-        path: the file.
-        problem: what the error message says of a file that is damaged.
-        remedy: what the error message advises.
-    """
+    """Read what :func:`save_arrays` wrote."""
     try:
         require_readable(path)
         with safe_open(path, "numpy") as file:

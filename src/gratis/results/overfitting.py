@@ -32,12 +32,6 @@ def overfitted(
 
 
 def pgd_fell(before: Iterable[float], pgd: float, images: int) -> bool:
-    """Return whether PGD accuracy is less than half of the best before, beyond noise.
-
-    Args:
-        before: the accuracies so far, in [0, 1].
-        pgd: the accuracy now.
-        images: the number of images of each accuracy.
-    """
+    """Return whether PGD accuracy is less than half of the best before, beyond noise."""
     best = max(before, default=0.0)
     return pgd < best / 2 and wilson(pgd, images)[1] < wilson(best, images)[0]

@@ -33,14 +33,7 @@ class _Measured(Settings):
 
 
 def refuse_other_settings(folder: Path, recipe: Recipe, results: Results, remedy: str) -> None:
-    """Refuse results that were measured with other settings than those of the recipe.
-
-    Args:
-        folder: the folder of both.
-        recipe: the recipe.
-        results: the results.
-        remedy: what to do about it.
-    """
+    """Refuse results that were measured with other settings than those of the recipe."""
     path = folder / "results.json"
     resolved = results.resolved
     found = {key: resolved[key] for key in _Measured.model_fields if key in resolved}

@@ -36,10 +36,6 @@ def build_model(recipe: Recipe, classes: Sequence[str]) -> Classifier:
     """Return the classifier of a recipe before training.
 
     Its weights are those that the recipe starts from, and otherwise drawn from the recipe's seed.
-
-    Args:
-        recipe: the model, and the seed.
-        classes: the names of the classes.
     """
     with isolated():
         torch.default_generator.manual_seed(derive(recipe.seed, "model"))

@@ -28,12 +28,6 @@ def training_flops(recipe: Recipe, size: int, classes: int, passes: float) -> fl
     gradient, in attack steps and in the denoiser. Element-wise operations, the optimizer, the
     augmentation and the measurements of the monitor are not counted. The count is that of the
     plain network, so that it is the same on every machine.
-
-    Args:
-        recipe: the resolved recipe.
-        size: the height and width of the data's images.
-        classes: the number of classes.
-        passes: the passes of the run.
     """
     untrained = recipe.model.model_copy(update={"pretrained": False})
     with isolated():

@@ -45,12 +45,6 @@ def choose_model(folder: RunFolder, dataset: Dataset, natural: State, identity: 
 
     Nothing is measured twice: an interrupted measurement continues, and another ``keep_clean`` only
     chooses again. Another epsilon of the evaluation is measured anew.
-
-    Args:
-        folder: the folder of the run, whose training is finished.
-        dataset: its data.
-        natural: the weights of the natural model.
-        identity: that of the run.
     """
     recipe = folder.recipe()
     assert recipe.harden is not None

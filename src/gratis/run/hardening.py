@@ -19,13 +19,8 @@ def fit_hardened(recipe: Recipe, path: Path, sets: Path | None, start: State | N
     """Harden a model in the folder ``path``, which is locked already, and choose from its frontier.
 
     First comes the natural training, if the recipe has one, then training under attack, the
-    frontier, and the evaluation of the natural model. What is finished is not done again.
-
-    Args:
-        recipe: a recipe with ``harden``.
-        path: the folder of the run.
-        sets: the folder of perturbed validation sets that the run will be measured on.
-        start: the weights to start from. Default: those in the folder.
+    frontier, and the evaluation of the natural model. What is finished is not done again. Training
+    starts from the weights in ``start``, or else from those in the folder.
 
     Raises:
         GratisError: as :func:`gratis.run.fitting.fit_run`, or there are no weights to start from.

@@ -34,11 +34,6 @@ def estimate_statistics(model: nn.Module, dataset: Dataset, training: Indices) -
 
     The statistics of an interpolated model are not on the line between those of its ends. A model
     without batch norm stays as it is.
-
-    Args:
-        model: on its device; left in its mode.
-        dataset: the data.
-        training: the training images that are not held out.
     """
     device = next(model.parameters()).device
     chosen = training[evenly_spaced(len(training), _IMAGES)]

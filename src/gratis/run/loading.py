@@ -48,9 +48,7 @@ def load_run(
 ) -> tuple[Classifier, Position, Recipe, Dataset]:
     """Return the trained classifier of a run, its position, its recipe and its data.
 
-    Args:
-        path: the folder of the run.
-        data_root: the folder that holds the data now. Default: where it was in training.
+    ``data_root`` is the folder that holds the data now. Default: where it was in training.
     """
     folder = RunFolder(path)
     recipe = folder.recipe()

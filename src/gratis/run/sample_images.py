@@ -35,14 +35,6 @@ def sample_images(
     They are the first measured image of up to six evenly spaced classes, so that all models on the
     same data show the same images. The attack is the suite's own PGD, or that of the suite
     ``table``; a model without gradients has no adversarial pictures.
-
-    Args:
-        model: the evaluated model, on its device. It is left as it was.
-        dataset: the data set that it was measured on.
-        sets: the perturbed sets that it was measured on.
-        settings: the settings of the evaluation.
-        seed: the seed of the evaluation.
-        measured: int64 (n,), the positions of the measured images in the validation split.
     """
     labels = dataset.validation.labels
     _, first = np.unique(labels[measured], return_index=True)

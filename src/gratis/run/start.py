@@ -50,9 +50,6 @@ def start_overrides(weights: Path) -> list[str]:
 
     A run's classifier is taken whole, but for its denoiser, which only some recipes train. Other
     weights are those of a backbone that is not changed; the recipe names it.
-
-    Args:
-        weights: a file of weights (:func:`gratis.model.read_weights`), or the folder of a run.
     """
     file = weights_file(weights.expanduser())
     changes = {"pretrained": True, "weights": str(file.absolute())}

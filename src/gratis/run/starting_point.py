@@ -30,14 +30,7 @@ class StartingPoint(NamedTuple):
 
 
 def starting_point(source: ModelSource, recipe: Recipe, classes: tuple[str, ...]) -> StartingPoint:
-    """Return a trained model as the beginning of a run on data with these classes.
-
-    Args:
-        source: the model.
-        recipe: the seed of a new class layer and whether there must be one, and the input size of
-            a model that is no run.
-        classes: the names of the data's classes, in the order of the logits.
-    """
+    """Return a trained model as the beginning of a run on data with these classes."""
     if source.kind == "onnx":
         raise GratisError(
             f"{source.target}: an ONNX file has no gradients; name the model that it was made from"

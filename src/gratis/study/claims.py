@@ -12,12 +12,7 @@ Found = tuple[StudyResults, str]
 
 
 def claims_page(studies: Sequence[Study], found: Callable[[str], Sequence[Found]]) -> str:
-    """Return the sections of the page, one for each claim of each study.
-
-    Args:
-        studies: the studies.
-        found: the results of a study by its name: one for each profile that it was run on.
-    """
+    """Return the sections of the page, one for each claim of each study."""
     return "\n\n".join(_section(study, found(study.name)) for study in studies if study.claims)
 
 

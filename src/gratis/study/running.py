@@ -37,14 +37,6 @@ def run_study(
 
     Runs are in ``out/runs``, where studies of the same profile share them, and the perturbed sets
     in ``out/perturbed``. What is finished is not repeated, so that the same call resumes a study.
-
-    Args:
-        study: the study.
-        profile: the profile that resizes the recipes.
-        out: the folder of all studies of this profile.
-        seeds: the number of seeds.
-        overrides: ``key=value`` for every variant.
-        command: the command that repeats the study, for its page.
     """
     recipes = recipes_of(study, profile, overrides)
     for recipe in recipes.values():

@@ -14,13 +14,7 @@ _EPSILON = "epsilon"
 
 
 def recipes_of(study: Study, profile: str, overrides: Sequence[str] = ()) -> dict[str, Recipe]:
-    """Return the recipe of every variant, resized by a profile.
-
-    Args:
-        study: the study.
-        profile: a packaged profile, or the user's own.
-        overrides: ``key=value`` for all variants; they replace what the study sets.
-    """
+    """Return the recipe of every variant, resized by a profile."""
     before = pretraining_of(study, profile, overrides)
     return {
         name: named(

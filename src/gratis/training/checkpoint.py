@@ -36,13 +36,6 @@ def save(
 ) -> None:
     """Write a checkpoint atomically; the previous one is kept beside it.
 
-    Args:
-        path: the file.
-        train_state: weights, optimizer, adversary and average.
-        position: how far the run has come.
-        metrics: the means that are not in the log yet.
-        identity: what must be the same when the checkpoint is loaded.
-
     Raises:
         GratisError: the file cannot be written.
         Divergence: a tensor is not finite. The previous checkpoint stays.

@@ -38,9 +38,8 @@ class Pacing:
     def after_step(self, elapsed: float, ending: float) -> bool:
         """Plan again if the pace requires it; return whether there is a new plan.
 
-        Args:
-            elapsed: the seconds of the run so far.
-            ending: the seconds that saving the last checkpoint will take.
+        ``elapsed`` are the seconds of the run so far, ``ending`` those that it takes to save the
+        last checkpoint.
         """
         trainer, position = self._trainer, self._trainer.position
         if trainer.settings.budget is None:

@@ -22,13 +22,7 @@ class RollbackPoints:
     """The two checkpoints in the folder of a run that a rollback may go back to."""
 
     def __init__(self, folder: Path, planned: float, passes_per_step: float) -> None:
-        """Choose the positions.
-
-        Args:
-            folder: the folder of the run.
-            planned: the passes of the whole run, as first planned; infinite if unknown.
-            passes_per_step: the passes of a step on a full batch.
-        """
+        """Choose the positions in a run of ``planned`` passes; infinite if not known yet."""
         self._newest = folder / "checkpoint.rollback.safetensors"
         # The last one in which the monitor found no overfitting.
         self._robust = folder / "checkpoint.robust.safetensors"

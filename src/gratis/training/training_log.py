@@ -49,10 +49,6 @@ class TrainingLog:
 
         It is due every ``monitor_every_epochs`` epochs and at the end of training.
 
-        Args:
-            epoch_before: the epoch before the last step.
-            progress_bar: the bar of the run.
-
         Returns:
             Whether a checkpoint must be saved, because the monitor has found no overfitting and
             a later rollback goes back to here.

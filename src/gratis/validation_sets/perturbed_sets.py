@@ -42,12 +42,7 @@ class PerturbedSets:
 
 
 def load(folder: Path, split: Split) -> PerturbedSets:
-    """Open the sets in ``folder`` after checking every hash.
-
-    Args:
-        folder: a folder that :func:`build` wrote, on this machine or another.
-        split: the validation split that the sets must have been built from.
-    """
+    """Open the sets in ``folder`` after checking every hash."""
     manifest = read_manifest(folder)
     if manifest.split != split_hash(split):
         problem = "was made from another validation split"
@@ -103,12 +98,6 @@ def made_from(folder: Path, baseline: nn.Module, epsilon: float, split: Split) -
     """Return whether the sets in ``folder`` were built from these weights and images.
 
     Only the manifest is read; :func:`load` checks the arrays. Without a manifest the answer is no.
-
-    Args:
-        folder: a folder that :func:`build` may have written.
-        baseline: the model that must have been attacked.
-        epsilon: the epsilon that it must have been attacked with.
-        split: the validation split that the sets must have been built from.
     """
     if not (folder / MANIFEST).exists():
         return False

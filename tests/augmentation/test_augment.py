@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gratis.augmentation import Augment, AugmentSettings, resample
+from gratis.augmentation import Augment, AugmentSettings
+from gratis.augmentation.augment import _sample, lines
 from gratis.augmentation.colour import colour_maps, map_colours, mean_grey
 from gratis.errors import GratisError
 from gratis.seeds import generator
@@ -19,6 +20,10 @@ with warnings.catch_warnings():
 
 IDENTITY = {"rotation": 0, "scale": (1, 1), "shift": 0, "crop": 1, "flip": 0}
 PLAIN = {"hue": 0, "saturation": 0, "brightness": 0, "contrast": 0}
+
+
+def resample(images, affines):
+    return _sample(images, *lines(affines, *images.shape[2:]))
 
 
 def only(**changed):

@@ -9,7 +9,7 @@ from gratis.run import dependent_settings, precision
 from gratis.run.dependent_settings import resolve_dependent
 from gratis.run.folder import RunFolder
 from gratis.run.loading import load_once
-from gratis.run.precision import fastest_precision
+from gratis.run.machine import fastest_precision
 from gratis.run.training import train_only
 
 SMALL = ["train.epochs=0.1", "train.batch_size=64", "model.channels=[4, 4, 4, 4]"]

@@ -10,10 +10,9 @@ from lightning_fabric import Fabric
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gratis.api.arguments import optional_path, python_names, whole_number
+from gratis.api.arguments import named_data, optional_path, python_names, whole_number
 from gratis.api.attacking import class_count
 from gratis.api.loading import ModelPath, source_of
-from gratis.api.named_data import named_data
 from gratis.attacks import frozen
 from gratis.data import Dataset, DataSettings, Split, to_float
 from gratis.data.arrays import dataset_from_split, split_from_arrays, split_from_batches

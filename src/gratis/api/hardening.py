@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from os import PathLike
 
-from gratis.api.arguments import listed, optional_path, python_names
+from gratis.api.arguments import data_overrides, listed, optional_path, python_names
 from gratis.api.loading import ModelPath, source_of
-from gratis.api.named_data import data_overrides
 from gratis.api.training import default_folder
 from gratis.attacks import Norm
 from gratis.run import Adversary, Hardening, RunFolder, hardened_recipe

@@ -10,14 +10,14 @@ To add an attack:
 * another norm is a subclass of :class:`LpBall` in ``norms.py``, listed in ``BALLS``;
 * another loss is a function in ``losses.py``, listed in ``LOSSES``;
 * an attack without gradient steps, or for evaluations only, is an
-  :class:`~gratis.evaluation.tasks.EvalTask` in a file of its own in ``gratis/evaluation``, such as
-  ``square.py``, listed in ``suites.py``.
+  :class:`~gratis.evaluation.tasks.EvalTask` in a file in ``gratis/evaluation``, such as
+  ``worst_of_k.py``, listed in ``suites.py``.
 """
 
 from gratis.attacks.attack import AttackResult, attack, run_attack
 from gratis.attacks.losses import LOSSES, LossName, cross_entropy, is_right, margin
 from gratis.attacks.modes import channels_last, frozen, frozen_statistics
-from gratis.attacks.norms import BALLS, L2, Linf, LpBall, Norm
+from gratis.attacks.norms import BALLS, LpBall, Norm
 from gratis.attacks.pgd import Classify, NoGradientError, input_gradient, run_pgd
 from gratis.attacks.settings import ATTACKS, AttackSettings
 from gratis.attacks.square import SquareSettings, square_attack
@@ -25,12 +25,10 @@ from gratis.attacks.square import SquareSettings, square_attack
 __all__ = [
     "ATTACKS",
     "BALLS",
-    "L2",
     "LOSSES",
     "AttackResult",
     "AttackSettings",
     "Classify",
-    "Linf",
     "LossName",
     "LpBall",
     "NoGradientError",

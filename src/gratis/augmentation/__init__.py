@@ -3,7 +3,7 @@
 Images are float (n, 3, H, W) in [0, 1]. One image never affects another.
 """
 
-from gratis.augmentation.augment import Augment, AugmentSettings, resample
+from gratis.augmentation.augment import Augment, AugmentSettings
 from gratis.augmentation.warp import inverse, warp
 
-__all__ = ["Augment", "AugmentSettings", "inverse", "resample", "warp"]
+__all__ = ["Augment", "AugmentSettings", "inverse", "warp"]

@@ -164,19 +164,6 @@ class Augment:
         return torch.cat([linear, moved[:, None]], dim=1).permute(2, 0, 1).contiguous()
 
 
-def resample(images: Tensor, affines: Tensor) -> Tensor:
-    """Warp each image by its own affine map, bilinearly, with black outside.
-
-    Args:
-        images: (n, 3, H, W) in [0, 1].
-        affines: (n, 2, 3), from normalised output coordinates to input coordinates.
-
-    Returns:
-        (n, 3, H, W) in [0, 1].
-    """
-    return _sample(images, *lines(affines, *images.shape[2:]))
-
-
 def lines(affines: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Return the two terms of every view's grid, (n, 2, 1, width) and (n, 2, height, 1)."""
     across = affines[:, :, :1] * _centres(width, affines) + affines[:, :, 2:]

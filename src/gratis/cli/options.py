@@ -102,10 +102,10 @@ def data_overrides(
     name: str | None, root: Path | None, skip_broken: bool, val_fraction: float | None = None
 ) -> list[str]:
     """Return the options of a data set as overrides of the recipe."""
-    from gratis.api import named_data
+    from gratis.api import arguments
 
     held_out = overrides_of({"data.val_fraction": val_fraction})
-    return [*named_data.data_overrides(name, root, skip_broken), *held_out]
+    return [*arguments.data_overrides(name, root, skip_broken), *held_out]
 
 
 def start_overrides(weights: Path | None) -> list[str]:

@@ -32,7 +32,7 @@ def list_runs(
 
     found = listed(folder)
     if as_json:
-        print_json([run.as_json() for run in found])
+        print_json([asdict(run) for run in found])
     elif found:
         print_table(listing_table(found))
     else:
@@ -49,7 +49,7 @@ def compare(
 
     pair = compare_two(a, b)
     if as_json:
-        print_json(pair.as_json())
+        print_json(asdict(pair))
         return
     print_table(pair_table(pair))
     typer.echo(printable(pair.conclusion))

@@ -14,7 +14,7 @@ from gratis.data.batch import Batch
 from gratis.data.batches import Batches, to_float
 from gratis.data.dataset import Dataset, Split
 from gratis.data.held_out import hold_out
-from gratis.data.images import Preparation, Resize, read_image
+from gratis.data.images import Preparation, read_image
 from gratis.data.source import OWN_IMAGES, DataSettings, from_argument, load, sources
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "DataSettings",
     "Dataset",
     "Preparation",
-    "Resize",
     "Split",
     "from_argument",
     "hold_out",

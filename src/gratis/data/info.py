@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AliasChoices, Field
+from pydantic import Field
 
 from gratis.data.dataset import Dataset
 from gratis.errors import printable
@@ -27,8 +27,7 @@ class DataInfo(Settings):
     name: Line
     classes: Annotated[tuple[Line, ...], Field(min_length=2)]
     size: Annotated[int, Field(gt=0)]
-    # Earlier versions wrote the other name.
-    flippable: bool = Field(validation_alias=AliasChoices("flippable", "mirrors"))
+    flippable: bool
     train_images: Annotated[int, Field(gt=0)]
     validation_images: Annotated[int, Field(gt=0)]
     fingerprint: str

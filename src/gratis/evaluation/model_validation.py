@@ -14,8 +14,11 @@ from gratis.attacks.pgd import raw_loss_gradient
 from gratis.data.dataset import Dataset
 from gratis.evaluation.batch_dependence import refusal, refuse_batch_dependence
 from gratis.evaluation.evaluated_model import EvaluatedModel
-from gratis.evaluation.input_scale import refuse_other_scale
-from gratis.evaluation.input_size import refuse_other_size
+from gratis.evaluation.other_inputs import (
+    LabelledImages,
+    refuse_other_scale,
+    refuse_other_size,
+)
 from gratis.torch_state import full_precision, isolated
 
 # How torch names another number of channels.
@@ -56,8 +59,9 @@ def validate_model(
             refuse_batch_dependence(model, images[:batch_size], outputs[0], name)
         if attacks:
             _refuse_without_gradient(evaluated, images[:1], labels[:1], name)
-        refuse_other_size(evaluated, images, labels, name, batch_size)
-        refuse_other_scale(evaluated, images, labels, dataset.train, name, batch_size)
+        given = LabelledImages(evaluated, images, labels, batch_size)
+        refuse_other_size(given, name)
+        refuse_other_scale(given, dataset.train, name)
 
 
 def refuse_lazy(model: nn.Module, name: str) -> None:

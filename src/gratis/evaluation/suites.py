@@ -10,8 +10,8 @@ from gratis.attacks import AttackSettings, LossName
 from gratis.evaluation.autoattack import COSTS, AutoAttack
 from gratis.evaluation.corruptions import KINDS, SEVERITIES, Corruption
 from gratis.evaluation.evaluated_model import ExampleFormat
-from gratis.evaluation.square import SquareAttack
 from gratis.evaluation.tasks import EvalTask, FixedSet, GradientAttack, Threat, epsilon_curve
+from gratis.evaluation.verified_attack import SquareAttack
 from gratis.evaluation.worst_of_k import WorstOfK
 from gratis.settings import Fraction, Settings
 

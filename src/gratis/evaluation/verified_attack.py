@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gratis.attacks import SquareSettings, square_attack
 from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch, Outcome
 from gratis.evaluation.tasks import EvalTask
 
@@ -38,3 +39,28 @@ class VerifiedAttack(EvalTask):
         adversarial = evaluated.as_stored(batch, adversarial, "linf", self.epsilon)
         fooled = evaluated.is_fooled(batch, adversarial, "linf", self.epsilon)
         return evaluated.outcome(fooled, adversarial, "linf")
+
+
+class SquareAttack(VerifiedAttack):
+    """Square Attack (Andriushchenko et al. 2020) with few queries; it needs no gradient.
+
+    AutoAttack makes 5,000. A few hundred fool images whose gradient the model hides.
+
+    Attributes:
+        queries: the number of random squares.
+    """
+
+    queries: int = 200
+
+    @property
+    def cost(self) -> float:
+        """One pass for the first point and one for each query of an image that survives."""
+        return 1 + self.queries
+
+    def attacked(self, evaluated: EvaluatedModel, batch: ImageBatch) -> Tensor:
+        """Return the images that fool the model; the others are unchanged."""
+        how = SquareSettings(epsilon=self.epsilon, queries=self.queries)
+        found, fooled = square_attack(
+            evaluated.classify, *batch[:2], how, evaluated.seed, batch.indices
+        )
+        return found.where(fooled[:, None, None, None], batch.images)

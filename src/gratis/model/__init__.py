@@ -1,6 +1,6 @@
 """Classifiers: the library's own, and external ones."""
 
-from gratis.model.classifier import Classifier, Output, Start, classify_with, logits_of
+from gratis.model.classifier import Classifier, Output, classify_with, logits_of
 from gratis.model.cost import passes_per_image
 from gratis.model.denoiser import Denoiser, DenoiserSettings
 from gratis.model.external import from_timm, load_all
@@ -27,7 +27,6 @@ __all__ = [
     "Onnx",
     "Output",
     "Resized",
-    "Start",
     "classify_with",
     "external_weights",
     "from_function",

@@ -13,7 +13,7 @@ from gratis.model import Output
 from gratis.objective.base import Term, TermSettings
 from gratis.settings import discover
 
-__all__ = ["TERMS", "Objective", "Output", "Term", "TermSettings"]
+__all__ = ["TERMS", "Objective", "Term", "TermSettings"]
 
 TERMS: dict[str, type[TermSettings]] = discover(
     __name__,

@@ -3,10 +3,10 @@
 from gratis.report.bar_chart import figure1
 from gratis.report.gallery import choose
 from gratis.report.hardened import what_changed
-from gratis.report.listing import Listed, list_runs, listing_table
+from gratis.report.listing import list_runs, listing_table
 from gratis.report.model_card import CardFacts, claims, model_card
 from gratis.report.page import write_page
-from gratis.report.pair import Pair, compare_two, pair_table
+from gratis.report.pair import compare_two, pair_table
 from gratis.report.paired import (
     Comparison,
     Paired,
@@ -19,8 +19,8 @@ from gratis.report.paired import (
 )
 from gratis.report.results_csv import to_csv
 from gratis.report.results_table import header, narrow_table, to_markdown, write_tables
-from gratis.report.rows import Estimate, Row, group
-from gratis.report.runs import Found, Run, read_runs
+from gratis.report.rows import Row, group
+from gratis.report.runs import read_runs
 from gratis.report.sections import checks_table, remedies, suite_tables
 from gratis.report.table import (
     Cell,
@@ -36,13 +36,8 @@ __all__ = [
     "CardFacts",
     "Cell",
     "Comparison",
-    "Estimate",
-    "Found",
-    "Listed",
-    "Pair",
     "Paired",
     "Row",
-    "Run",
     "Table",
     "TableRow",
     "as_p",

@@ -26,7 +26,7 @@ def pareto_front(rows: Sequence[Row], metric: str) -> list[Row]:
     A row beats another if it is at least as accurate with and without the attack, and more
     accurate in one of them.
     """
-    points = {id(row): (_value(row, "clean"), _value(row, metric)) for row in rows}
+    points = {id(row): (row.value("clean"), row.value(metric)) for row in rows}
     return sorted(
         (row for row in rows if not any(_beats(points[id(o)], points[id(row)]) for o in rows)),
         key=lambda row: points[id(row)],
@@ -40,7 +40,7 @@ def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 def _front(rows: Sequence[Row], metric: str, attack: str) -> str:
     named = [
-        f"“{row.first.title}” ({_value(row, 'clean'):.1f}% clean, {_value(row, metric):.1f}% "
+        f"“{row.first.title}” ({row.value('clean'):.1f}% clean, {row.value(metric):.1f}% "
         f"attacked{', failed sanity checks' if DOUBTFUL in row.mark else ''})"
         for row in pareto_front(rows, metric)
     ]
@@ -91,9 +91,3 @@ def _never_right(runs: Sequence[Run]) -> list[str]:
 def _few(names: Sequence[str]) -> str:
     more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
     return ", ".join([*names[:_NAMED], *more])
-
-
-def _value(row: Row, metric: str) -> float:
-    estimate = row.estimate(metric)
-    assert estimate is not None
-    return estimate.value

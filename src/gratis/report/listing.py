@@ -3,10 +3,9 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -44,10 +43,6 @@ class Listed:
     clean: float | None
     robust: float | None
     changed: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the fields."""
-        return asdict(self)
 
 
 def list_runs(folder: Path) -> list[Listed]:

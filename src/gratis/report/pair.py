@@ -1,8 +1,7 @@
 """Two models on the same images: which is more accurate, and is that beyond chance?"""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -58,10 +57,6 @@ class Pair:
     n: int
     metrics: tuple[PairedMetric, ...]
     conclusion: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the fields."""
-        return asdict(self)
 
 
 def compare_two(a: Path, b: Path) -> Pair:

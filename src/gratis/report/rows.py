@@ -97,6 +97,12 @@ class Row:
         low, high = t_interval(values)
         return Estimate(100 * mean, 100 * max(low, 0.0), 100 * min(high, 1.0), 100 * std)
 
+    def value(self, metric: str) -> float:
+        """Return a metric that every run has, in percent."""
+        estimate = self.estimate(metric)
+        assert estimate is not None
+        return estimate.value
+
     def paper(self, metric: str) -> float | None:
         """Return the paper's value of a metric, in percent; ``None`` on other data than its own."""
         if any((run.data, run.classes) != PAPERS_DATA for run in self.runs):

@@ -51,7 +51,7 @@ def ranked(rows: Sequence[Row]) -> list[Row]:
     """
     equal = [r for r in rows if not (r.first.reference or r.first.external)] or list(rows)
     metric = strongest(rows)
-    return sorted(equal, key=lambda row: _value(row, metric), reverse=True)
+    return sorted(equal, key=lambda row: row.value(metric), reverse=True)
 
 
 def summarise(rows: Sequence[Row], runs: Sequence[Run], images: int | None) -> Summary:
@@ -78,7 +78,7 @@ def summarise(rows: Sequence[Row], runs: Sequence[Run], images: int | None) -> S
     headline = _headline(first, others, strongest(rows), runs, images)
     if len(hardened) == 1:
         headline = f"{hardened.pop()} {headline}"
-    robust = bool(others) and _value(first, strongest(rows)) > 0
+    robust = bool(others) and first.value(strongest(rows)) > 0
     return Summary(headline, [*hardened, *remarks], first.first.recipe if robust else None)
 
 
@@ -123,7 +123,7 @@ def _headline(
         f"correctly (95% interval {found.low:.1f} to {found.high:.1f}{seeds})"
     )
     doubtful = DOUBTFUL in best.mark
-    clean = f"Without an attack its accuracy is {_value(best, 'clean'):.1f}%."
+    clean = f"Without an attack its accuracy is {best.value('clean'):.1f}%."
     clean += " But it failed sanity checks." if doubtful else ""
     if not others:
         return f"“{best.first.title}”: {correct}. {clean}"
@@ -135,7 +135,7 @@ def _headline(
     place = f"“{best.first.title}” {place} of {1 + len(others)} models"
     if p is not None and p >= _SIGNIFICANT:
         place += ", but the lead is not significant"
-    lead = f"{_value(best, metric) - _value(others[0], metric):.1f} points more than the next"
+    lead = f"{best.value(metric) - others[0].value(metric):.1f} points more than the next"
     return f"{place}: {correct}, {lead}, “{others[0].first.title}”{_as_text(test)}. {clean}"
 
 
@@ -179,7 +179,7 @@ def _outside(rows: Sequence[Row]) -> list[str]:
             cost = "; its training cost is unknown"
         remarks.append(
             f"Outside the comparison at equal compute, “{row.first.title}” has an accuracy of "
-            f"{_value(row, metric):.1f}%{cost}."
+            f"{row.value(metric):.1f}%{cost}."
         )
     return remarks
 
@@ -199,9 +199,3 @@ def _images(results: Results, images: int | None) -> str:
         return f"the {results.n:,} validation images"
     whole = "" if images is None else f" of the {images:,}"
     return f"a subset of {results.n:,}{whole} validation images"
-
-
-def _value(row: Row, metric: str) -> float:
-    estimate = row.estimate(metric)
-    assert estimate is not None
-    return estimate.value

@@ -9,7 +9,7 @@ from gratis.run.external import (
 )
 from gratis.run.folder import RunFolder
 from gratis.run.hardened_recipe import Adversary, Hardening, hardened_recipe
-from gratis.run.loading import load_classifier, load_once, load_run
+from gratis.run.loading import load_once, load_run
 from gratis.run.plan import EvaluationPlan
 from gratis.run.reproduction import correct_by_seed, make_sets, reproduce, rows_of, run_path
 from gratis.run.sets import build_sets
@@ -32,7 +32,6 @@ __all__ = [
     "evaluate_run",
     "evaluate_source",
     "hardened_recipe",
-    "load_classifier",
     "load_once",
     "load_run",
     "make_sets",

@@ -5,7 +5,7 @@ import logging
 from gratis.augmentation import AugmentSettings
 from gratis.data import Dataset
 from gratis.recipe import Recipe
-from gratis.run.precision import fastest_precision
+from gratis.run.machine import fastest_precision
 from gratis.training import TrainSettings
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 
 from gratis.data.cache import CACHE_REMEDY, cache_folder
-from gratis.run.machine import commit, device_name, versions
-from gratis.run.precision import fastest_precision
+from gratis.run.machine import commit, device_name, fastest_precision, versions
 
 # Optional packages, by the extra that installs them and what they are for.
 _EXTRAS = {

@@ -1,12 +1,18 @@
-"""The device, versions and commit of a run."""
+"""The device of a run and its fastest precision; versions and commit."""
 
 import platform
 import subprocess
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import torch
 
+Precision = Literal["32-true", "bf16-mixed"]
+
+# Not public in torch, and missing in some versions.
+_CPU_PROBES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 PACKAGES = ("gratis", "torch", "torchvision", "timm", "numpy", "lightning-fabric")
 
 
@@ -16,6 +22,20 @@ def device_name(device: torch.device) -> str:
         return str(torch.cuda.get_device_name(device))
     threads = torch.get_num_threads()
     return f"{_processor()}, {threads} thread{'' if threads == 1 else 's'}"
+
+
+def fastest_precision() -> Precision:
+    """Return ``bf16-mixed`` if the device computes with bfloat16 in hardware."""
+    if torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = any(_probe(name) for name in _CPU_PROBES)
+    return "bf16-mixed" if native else "32-true"
+
+
+def _probe(name: str) -> bool:
+    probe: Callable[[], bool] = getattr(torch.cpu, name, lambda: False)
+    return probe()
 
 
 def versions() -> dict[str, str]:

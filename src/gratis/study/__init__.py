@@ -7,10 +7,9 @@ from gratis.study.claims import claims_page
 from gratis.study.outcome import StudyResults, read_results
 from gratis.study.page import study_page, write_study
 from gratis.study.running import run_study
-from gratis.study.settings import Study, load_study
+from gratis.study.settings import load_study
 
 __all__ = [
-    "Study",
     "StudyResults",
     "claims_page",
     "load_study",

@@ -1,12 +1,11 @@
 """The page of a study: conclusions, figure, and the tables of values and differences."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from gratis.files import make_folder, write_text
 from gratis.report import (
     Cell,
-    Paired,
     Table,
     TableRow,
     count,
@@ -70,7 +69,9 @@ def _values(study: Study, results: StudyResults) -> str:
         cells += [_value(of.values.get(metric)) for metric in metrics]
         flops = [Cell("n/a" if of.flops is None else count(of.flops))] if counted else []
         rows.append(TableRow([*cells, Cell(count(of.passes)), *flops, Cell(f"{of.seconds:.0f}")]))
-    return markdown_table(Table(_columns(["variant", "seeds", *metrics, *costs]), rows))
+    return markdown_table(
+        Table([Cell(name) for name in ("variant", "seeds", *metrics, *costs)], rows)
+    )
 
 
 def _differences(study: Study, results: StudyResults) -> str:
@@ -81,13 +82,12 @@ def _differences(study: Study, results: StudyResults) -> str:
             continue
         lines = [results.compare(name, control, metric) for metric in metrics]
         titles = [Cell(study.title_of(name)), Cell(study.title_of(control))]
-        rows.append(TableRow([*titles, *map(_difference, lines)]))
-    return markdown_table(Table(_columns(["variant", "minus", *metrics]), rows, 2))
-
-
-def _columns(names: Sequence[str]) -> list[Cell]:
-    make: Callable[[str], Cell] = Cell
-    return [make(name) for name in names]
+        rows.append(
+            TableRow(
+                [*titles, *(Cell("n/a") if line is None else paired_cell(line) for line in lines)]
+            )
+        )
+    return markdown_table(Table([Cell(name) for name in ("variant", "minus", *metrics)], rows, 2))
 
 
 def _value(values: Sequence[float] | None) -> Cell:
@@ -95,10 +95,6 @@ def _value(values: Sequence[float] | None) -> Cell:
         return Cell("n/a")
     mean, std = mean_and_std(values)
     return Cell(f"{mean:.1f}", f"±{std:.1f}" if len(values) > 1 else "")
-
-
-def _difference(line: Paired | None) -> Cell:
-    return Cell("n/a") if line is None else paired_cell(line)
 
 
 def _margins(several: bool) -> str:

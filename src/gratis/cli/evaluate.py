@@ -7,7 +7,6 @@ import typer
 
 from gratis.cli.names import refuse_typos
 from gratis.cli.options import (
-    NO_TYPE,
     AsJson,
     DataName,
     DataRoot,
@@ -18,6 +17,8 @@ from gratis.cli.options import (
     TrustCode,
     ValFraction,
     data_overrides,
+    flag,
+    option,
 )
 from gratis.cli.output import (
     print_checks,
@@ -42,10 +43,9 @@ def evaluate(
     val_fraction: ValFraction = None,
     weights: Annotated[
         Path | None,
-        typer.Option(
-            help="The weights of a timm model, or of a function's network: .pt, .pth or "
-            ".safetensors.",
-            metavar="FILE",
+        option(
+            "The weights of a timm model, or of a function's network: .pt, .pth or .safetensors.",
+            "FILE",
         ),
     ] = None,
     input_size: Annotated[
@@ -59,34 +59,27 @@ def evaluate(
     sets: Sets = None,
     suite: Annotated[
         str | None,
-        typer.Option(
-            help="paper, transfer, table, standard, autoattack or full; see docs/attacks.md.",
-            metavar="NAME",
+        option(
+            "paper, transfer, table, standard, autoattack or full; see docs/attacks.md.", "NAME"
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            help="The folder for the results. Default: the folder of the run, or evaluations/NAME.",
-            metavar="DIR",
+        option(
+            "The folder for the results. Default: the folder of the run, or evaluations/NAME.",
+            "DIR",
         ),
     ] = None,
     reuse: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--reuse",
-            help="Use stored outcomes even if the model holds objects whose state cannot be read.",
-            metavar=NO_TYPE,
+            "Use stored outcomes even if the model holds objects whose state cannot be read.",
         ),
     ] = False,
     from_examples: Annotated[
         Path | None,
-        typer.Option(
-            "--from-examples",
-            help="Skip the attacks; classify the stored adversarial examples in this file.",
-            metavar="FILE",
-        ),
+        option("Skip the attacks; classify the stored adversarial examples in this file.", "FILE"),
     ] = None,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
@@ -144,7 +137,7 @@ def perturb(
     baseline: Annotated[
         Path, typer.Argument(metavar="RUN", help="The run that the transfer sets attack.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="The folder for the sets.", metavar="DIR")],
+    out: Annotated[Path, option("The folder for the sets.", "DIR")],
     data_root: DataRoot = None,
     trust_code: TrustCode = False,
 ) -> None:

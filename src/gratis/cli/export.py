@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gratis.cli.options import DataRoot, RunPath, TrustCode
+from gratis.cli.options import DataRoot, RunPath, TrustCode, option
 from gratis.cli.output import print_folder
 from gratis.trust import takes_trust_code
 
@@ -15,17 +15,11 @@ def export(
     run: RunPath,
     to: Annotated[
         str | None,
-        typer.Option(
-            help="onnx, timm, torch-export or state-dict. Default: by the ending of --out.",
-            metavar="KIND",
-        ),
+        option("onnx, timm, torch-export or state-dict. Default: by the ending of --out.", "KIND"),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="The file or folder to write. Default: the run's name, in this folder.",
-            metavar="PATH",
-        ),
+        option("The file or folder to write. Default: the run's name, in this folder.", "PATH"),
     ] = None,
     data_root: DataRoot = None,
     trust_code: TrustCode = False,

@@ -15,6 +15,7 @@ from gratis.cli.options import (
     SkipBroken,
     TrustCode,
     ValFraction,
+    option,
 )
 from gratis.cli.output import print_run
 from gratis.settings import overrides_of
@@ -46,10 +47,9 @@ def harden(
     val_fraction: ValFraction = None,
     weights: Annotated[
         Path | None,
-        typer.Option(
-            help="The local weights of a timm model, such as a state dict of torchvision's "
-            "resnet18.",
-            metavar="FILE",
+        option(
+            "The local weights of a timm model, such as a state dict of torchvision's resnet18.",
+            "FILE",
         ),
     ] = None,
     input_size: Annotated[
@@ -62,9 +62,8 @@ def harden(
     ] = None,
     budget: Annotated[
         str,
-        typer.Option(
-            help="How long training may take, such as 90s, 20m or 1.5h. Measuring comes on top.",
-            metavar="TIME",
+        option(
+            "How long training may take, such as 90s, 20m or 1.5h. Measuring comes on top.", "TIME"
         ),
     ] = "20m",
     epsilon: Annotated[
@@ -85,29 +84,25 @@ def harden(
     ] = "linf",
     adversary: Annotated[
         str,
-        typer.Option(
-            help="free: scheduled free training; n_fgsm: scheduled N-FGSM, which takes two passes "
+        option(
+            "free: scheduled free training; n_fgsm: scheduled N-FGSM, which takes two passes "
             "per image.",
-            metavar="free|n_fgsm",
+            "free|n_fgsm",
         ),
     ] = "free",
     keep_clean: Annotated[
         float | None,
-        typer.Option(
-            help="Choose the most robust model that loses at most so many points of clean "
+        option(
+            "Choose the most robust model that loses at most so many points of clean "
             "accuracy, such as 2. Default: the best mean over all epsilons.",
-            metavar="POINTS",
+            "POINTS",
             min=0,
             max=100,
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            help="The folder of the run. Default: runs/harden-MODEL-DATA-seedN.",
-            metavar="RUN",
-        ),
+        option("The folder of the run. Default: runs/harden-MODEL-DATA-seedN.", "RUN"),
     ] = None,
     sets: Sets = None,
     on_divergence: OnDivergence = None,

@@ -7,6 +7,19 @@ import typer
 
 from gratis.settings import overrides_of
 
+# Flags take no value: without it, their help shows the type <bool>.
+NO_TYPE = ""
+
+
+def option(help: str, metavar: str, *names: str, **more: Any) -> Any:
+    """Return an option; without ``names`` it has that of the argument."""
+    return typer.Option(*names, help=help, metavar=metavar, **more)
+
+
+def flag(name: str, help: str) -> Any:
+    """Return an option that takes no value."""
+    return typer.Option(name, help=help, metavar=NO_TYPE)
+
 
 def _overrides(examples: str) -> Any:
     return typer.Argument(metavar="KEY=VALUE", help=f"Overrides, such as {examples}.")
@@ -24,21 +37,15 @@ RecipeName = Annotated[
     typer.Argument(metavar="RECIPE", help="A name from 'gratis recipes ls', or your own .yaml."),
 ]
 DATA_NAMES = "digits, tiny-imagenet, cifar10, cifar100, folder:PATH or csv:FILE."
-DataName = Annotated[str | None, typer.Option("--data", help=DATA_NAMES, metavar="NAME")]
+DataName = Annotated[str | None, option(DATA_NAMES, "NAME", "--data")]
 DataRoot = Annotated[
     Path | None,
-    typer.Option("--data-root", help="The folder that holds the data set.", metavar="DIR"),
+    option("The folder that holds the data set.", "DIR", "--data-root"),
 ]
-# Flags take no value: without it, their help shows the type <bool>.
-NO_TYPE = ""
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", metavar=NO_TYPE)]
+AsJson = Annotated[bool, flag("--json", "Print JSON.")]
 SkipBroken = Annotated[
     bool,
-    typer.Option(
-        "--skip-broken-images",
-        help="Leave out images that cannot be read, and list them.",
-        metavar=NO_TYPE,
-    ),
+    flag("--skip-broken-images", "Leave out images that cannot be read, and list them."),
 ]
 ValFraction = Annotated[
     float | None,
@@ -52,22 +59,18 @@ PROFILE = (
     "Sizes for a data set and machine: digits, tiny-imagenet-small, tiny-imagenet, "
     "tiny-imagenet-scratch, photos-cpu, record, record-small, or your own .yaml."
 )
-ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help=PROFILE)]
+ProfileName = Annotated[str | None, option(PROFILE, "NAME", "--profile")]
 Sets = Annotated[
     Path | None,
-    typer.Option(
-        "--sets",
-        help="A folder of perturbed validation sets, from 'gratis perturb'.",
-        metavar="DIR",
-    ),
+    option("A folder of perturbed validation sets, from 'gratis perturb'.", "DIR", "--sets"),
 ]
 OnDivergence = Annotated[
     str | None,
-    typer.Option(
-        "--on-divergence",
-        help="When the loss explodes or is not finite: 'rollback' to the last checkpoint and "
+    option(
+        "When the loss explodes or is not finite: 'rollback' to the last checkpoint and "
         "halve the learning rate, up to three times (default), or 'stop'.",
-        metavar="stop|rollback",
+        "stop|rollback",
+        "--on-divergence",
     ),
 ]
 ModelName = Annotated[
@@ -81,10 +84,10 @@ ModelName = Annotated[
 ]
 StartWeights = Annotated[
     Path | None,
-    typer.Option(
+    option(
+        "Start from these weights: .pt, .pth or .safetensors, or the folder of a run.",
+        "FILE",
         "--weights",
-        help="Start from these weights: .pt, .pth or .safetensors, or the folder of a run.",
-        metavar="FILE",
     ),
 ]
 TrustCode = Annotated[

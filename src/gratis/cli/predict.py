@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gratis.cli.options import NO_TYPE, ModelName, TrustCode
+from gratis.cli.options import ModelName, TrustCode, flag, option
 from gratis.cli.predictions import Print, print_csv, print_json, print_table
 from gratis.errors import GratisError
 from gratis.progress import track
@@ -29,39 +29,33 @@ def predict(
             metavar="IMAGE...", help="Image files, folders of them, or - for a list on stdin."
         ),
     ],
-    top: Annotated[int, typer.Option(help="How many classes to show.", min=1, metavar="N")] = 5,
+    top: Annotated[int, option("How many classes to show.", "N", min=1)] = 5,
     attack: Annotated[
         str | None,
-        typer.Option(
-            help="Also show what an attack makes of each image: fgsm, bim or pgd.", metavar="NAME"
-        ),
+        option("Also show what an attack makes of each image: fgsm, bim or pgd.", "NAME"),
     ] = None,
     epsilon: Annotated[
         str | None,
-        typer.Option(help="The size of the attack, such as 4/255.", metavar="FRACTION"),
+        option("The size of the attack, such as 4/255.", "FRACTION"),
     ] = None,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print CSV, one line per image.", metavar=NO_TYPE)
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.", metavar=NO_TYPE)] = False,
+    as_csv: Annotated[bool, flag("--csv", "Print CSV, one line per image.")] = False,
+    as_json: Annotated[bool, flag("--json", "Print JSON.")] = False,
     weights: Annotated[
         Path | None,
-        typer.Option(help="The local weights of a timm model.", metavar="FILE"),
+        option("The local weights of a timm model.", "FILE"),
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(
-            help="Height and width that images are resized to, for a model that does not know "
+        option(
+            "Height and width that images are resized to, for a model that does not know "
             "those of its training.",
+            "PIXELS",
             min=4,
-            metavar="PIXELS",
         ),
     ] = None,
     white: Annotated[
         float | None,
-        typer.Option(
-            help="The value of white in images of more than 8 bits, such as 4095.", metavar="VALUE"
-        ),
+        option("The value of white in images of more than 8 bits, such as 4095.", "VALUE"),
     ] = None,
     trust_code: TrustCode = False,
 ) -> None:

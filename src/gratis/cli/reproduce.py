@@ -7,13 +7,14 @@ import typer
 
 from gratis.cli.names import refuse_typos
 from gratis.cli.options import (
-    NO_TYPE,
     DataName,
     DataRoot,
     OnDivergence,
     ProfileName,
     SkipBroken,
     data_overrides,
+    flag,
+    option,
 )
 from gratis.cli.output import print_folder, print_runs, write_report
 from gratis.settings import overrides_of
@@ -33,11 +34,10 @@ def reproduce(
     data_root: DataRoot = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            help="The folder for runs, sets and tables. Default: out/PROFILE, or "
+        option(
+            "The folder for runs, sets and tables. Default: out/PROFILE, or "
             "out/PROFILE-DATA with --data.",
-            metavar="DIR",
+            "DIR",
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds of each row.", min=1)] = 1,
@@ -77,18 +77,14 @@ def report(
             metavar="RUN", help="Folders of runs, of evaluations, or of several of them."
         ),
     ],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="The folder for the report.", metavar="DIR")
-    ] = None,
+    out: Annotated[Path | None, option("The folder for the report.", "DIR")] = None,
     show: Annotated[
         list[str] | None,
-        typer.Option(help="Show images of this recipe; repeatable.", metavar="RECIPE"),
+        option("Show images of this recipe; repeatable.", "RECIPE"),
     ] = None,
     images: Annotated[
         bool,
-        typer.Option(
-            "--images/--no-images", help="Whether to show images and classes.", metavar=NO_TYPE
-        ),
+        flag("--images/--no-images", "Whether to show images and classes."),
     ] = True,
 ) -> None:
     """Write a report on evaluations: report.html as a single file, and report.md with images.

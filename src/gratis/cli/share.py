@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gratis.cli.options import (
-    NO_TYPE,
     DataName,
     DataRoot,
     EvaluationOverrides,
@@ -14,6 +13,8 @@ from gratis.cli.options import (
     SkipBroken,
     TrustCode,
     data_overrides,
+    flag,
+    option,
 )
 from gratis.cli.output import print_lines
 from gratis.errors import GratisError, printable
@@ -31,20 +32,12 @@ def push(
     name: Annotated[str, typer.Argument(metavar="USER/NAME", help="The name on the hub.")],
     licence: Annotated[
         str,
-        typer.Option(
-            "--licence", help="The licence of the weights, such as apache-2.0.", metavar="NAME"
-        ),
+        option("The licence of the weights, such as apache-2.0.", "NAME"),
     ] = "unknown",
-    private: Annotated[
-        bool, typer.Option("--private", help="Make a new repository private.", metavar=NO_TYPE)
-    ] = False,
+    private: Annotated[bool, flag("--private", "Make a new repository private.")] = False,
     images: Annotated[
         bool,
-        typer.Option(
-            "--images",
-            help="Show validation images in the report: they become public.",
-            metavar=NO_TYPE,
-        ),
+        flag("--images", "Show validation images in the report: they become public."),
     ] = False,
 ) -> None:
     """Share a measured run on the Hugging Face hub.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gratis.cli.options import PROFILE, DataRoot, SkipBroken, data_overrides
+from gratis.cli.options import PROFILE, DataRoot, SkipBroken, data_overrides, option
 from gratis.cli.output import print_lines
 
 _LIST = "ls"
@@ -19,17 +19,11 @@ def study(
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="Overrides for every variant."),
     ] = None,
-    profile: Annotated[
-        str, typer.Option("--profile", metavar="NAME", help=PROFILE)
-    ] = "tiny-imagenet-small",
+    profile: Annotated[str, option(PROFILE, "NAME")] = "tiny-imagenet-small",
     data_root: DataRoot = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            metavar="DIR",
-            help="The folder for the runs of all studies. Default: out/studies/PROFILE.",
-        ),
+        option("The folder for the runs of all studies. Default: out/studies/PROFILE.", "DIR"),
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds of each variant.", min=1)] = 3,
     skip_broken: SkipBroken = False,

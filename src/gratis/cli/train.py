@@ -22,6 +22,7 @@ from gratis.cli.options import (
     TrustCode,
     ValFraction,
     data_overrides,
+    option,
     start_overrides,
 )
 from gratis.cli.output import print_json, print_run, print_timing
@@ -39,17 +40,15 @@ def train(
     weights: StartWeights = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", help="The folder of the run. Default: runs/RECIPE-DATA-seedN.", metavar="RUN"
-        ),
+        option("The folder of the run. Default: runs/RECIPE-DATA-seedN.", "RUN"),
     ] = None,
     sets: Sets = None,
     budget: Annotated[
         str | None,
-        typer.Option(
-            help="How long training takes, such as 90s, 20m, 1.5h or 2gpuh, instead of epochs; the "
+        option(
+            "How long training takes, such as 90s, 20m, 1.5h or 2gpuh, instead of epochs; the "
             "evaluation comes on top.",
-            metavar="TIME",
+            "TIME",
         ),
     ] = None,
     on_divergence: OnDivergence = None,

@@ -89,11 +89,7 @@ class MultiNormFreeAT(Adversary):
     def describe(self, t: float) -> dict[str, float]:
         """Return epsilon in both norms, and replays, at ``t``."""
         s = self.settings
-        return {
-            "epsilon": s.epsilon(t),
-            "epsilon_l2": s.epsilon_l2(t),
-            "replays": self.replays(t),
-        }
+        return {"epsilon": s.epsilon(t), "epsilon_l2": s.epsilon_l2(t), "replays": self.replays(t)}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the state of both adversaries, the number of draws, and the current batch's."""

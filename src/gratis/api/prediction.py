@@ -11,13 +11,7 @@ from gratis.api.loading import ModelPath, load
 from gratis.attacks import AttackSettings, frozen
 from gratis.data.checks import check_images
 from gratis.errors import GratisError
-from gratis.run.prediction import (
-    Prediction,
-    Predictor,
-    image_files,
-    preparation_of,
-    to_best_device,
-)
+from gratis.run.prediction import Prediction, Predictor, image_files, preparation_of, to_best_device
 from gratis.torch_state import full_precision
 from gratis.trust import takes_trust_code
 

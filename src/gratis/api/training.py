@@ -4,13 +4,7 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-from gratis.api.arguments import (
-    data_overrides,
-    listed,
-    optional_path,
-    path_of,
-    python_names,
-)
+from gratis.api.arguments import data_overrides, listed, optional_path, path_of, python_names
 from gratis.errors import GratisError
 from gratis.recipe import Recipe, resolve_by_default
 from gratis.run import RunFolder, start_overrides

@@ -101,8 +101,7 @@ def harden(
         ),
     ] = None,
     out: Annotated[
-        Path | None,
-        option("The folder of the run. Default: runs/harden-MODEL-DATA-seedN.", "RUN"),
+        Path | None, option("The folder of the run. Default: runs/harden-MODEL-DATA-seedN.", "RUN")
     ] = None,
     sets: Sets = None,
     on_divergence: OnDivergence = None,

@@ -39,13 +39,11 @@ RecipeName = Annotated[
 DATA_NAMES = "digits, tiny-imagenet, cifar10, cifar100, folder:PATH or csv:FILE."
 DataName = Annotated[str | None, option(DATA_NAMES, "NAME", "--data")]
 DataRoot = Annotated[
-    Path | None,
-    option("The folder that holds the data set.", "DIR", "--data-root"),
+    Path | None, option("The folder that holds the data set.", "DIR", "--data-root")
 ]
 AsJson = Annotated[bool, flag("--json", "Print JSON.")]
 SkipBroken = Annotated[
-    bool,
-    flag("--skip-broken-images", "Leave out images that cannot be read, and list them."),
+    bool, flag("--skip-broken-images", "Leave out images that cannot be read, and list them.")
 ]
 ValFraction = Annotated[
     float | None,

@@ -35,15 +35,11 @@ def predict(
         option("Also show what an attack makes of each image: fgsm, bim or pgd.", "NAME"),
     ] = None,
     epsilon: Annotated[
-        str | None,
-        option("The size of the attack, such as 4/255.", "FRACTION"),
+        str | None, option("The size of the attack, such as 4/255.", "FRACTION")
     ] = None,
     as_csv: Annotated[bool, flag("--csv", "Print CSV, one line per image.")] = False,
     as_json: Annotated[bool, flag("--json", "Print JSON.")] = False,
-    weights: Annotated[
-        Path | None,
-        option("The local weights of a timm model.", "FILE"),
-    ] = None,
+    weights: Annotated[Path | None, option("The local weights of a timm model.", "FILE")] = None,
     size: Annotated[
         int | None,
         option(

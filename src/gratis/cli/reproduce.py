@@ -79,12 +79,10 @@ def report(
     ],
     out: Annotated[Path | None, option("The folder for the report.", "DIR")] = None,
     show: Annotated[
-        list[str] | None,
-        option("Show images of this recipe; repeatable.", "RECIPE"),
+        list[str] | None, option("Show images of this recipe; repeatable.", "RECIPE")
     ] = None,
     images: Annotated[
-        bool,
-        flag("--images/--no-images", "Whether to show images and classes."),
+        bool, flag("--images/--no-images", "Whether to show images and classes.")
     ] = True,
 ) -> None:
     """Write a report on evaluations: report.html as a single file, and report.md with images.

@@ -31,13 +31,11 @@ def push(
     run: RunPath,
     name: Annotated[str, typer.Argument(metavar="USER/NAME", help="The name on the hub.")],
     licence: Annotated[
-        str,
-        option("The licence of the weights, such as apache-2.0.", "NAME"),
+        str, option("The licence of the weights, such as apache-2.0.", "NAME")
     ] = "unknown",
     private: Annotated[bool, flag("--private", "Make a new repository private.")] = False,
     images: Annotated[
-        bool,
-        flag("--images", "Show validation images in the report: they become public."),
+        bool, flag("--images", "Show validation images in the report: they become public.")
     ] = False,
 ) -> None:
     """Share a measured run on the Hugging Face hub.

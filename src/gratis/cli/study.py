@@ -16,8 +16,7 @@ def study(
         str, typer.Argument(metavar="NAME|ls", help="A study from 'gratis study ls', or a .yaml.")
     ],
     overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Overrides for every variant."),
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides for every variant.")
     ] = None,
     profile: Annotated[str, option(PROFILE, "NAME")] = "tiny-imagenet-small",
     data_root: DataRoot = None,

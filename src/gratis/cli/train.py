@@ -39,8 +39,7 @@ def train(
     profile: ProfileName = None,
     weights: StartWeights = None,
     out: Annotated[
-        Path | None,
-        option("The folder of the run. Default: runs/RECIPE-DATA-seedN.", "RUN"),
+        Path | None, option("The folder of the run. Default: runs/RECIPE-DATA-seedN.", "RUN")
     ] = None,
     sets: Sets = None,
     budget: Annotated[

@@ -7,13 +7,7 @@ from pathlib import Path
 from gratis.data.class_order import order_classes
 from gratis.data.dataset import Dataset, few, refuse_few_classes
 from gratis.data.image_files import describe_left_out, has_images, require_images
-from gratis.data.layout import (
-    Layout,
-    describe_held_out,
-    find_layout,
-    hold_out_files,
-    subfolders,
-)
+from gratis.data.layout import Layout, describe_held_out, find_layout, hold_out_files, subfolders
 from gratis.data.own_images import Part, decode_own
 from gratis.data.source import DataSettings, first_classes
 from gratis.errors import GratisError, file_error, printable

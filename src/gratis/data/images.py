@@ -53,8 +53,7 @@ def image_split(
     """Return a split whose image i is the file ``files[i]``, as :func:`read_image` reads it."""
     preparation = Preparation(size, resize, white)
     return RawSplit(
-        np.asarray(labels, dtype=np.int64),
-        lambda index: preparation.read(Path(files[index][0])),
+        np.asarray(labels, dtype=np.int64), lambda index: preparation.read(Path(files[index][0]))
     )
 
 

@@ -158,10 +158,7 @@ class EvaluationCache:
         return TaskCache(stem, len(self._evaluated.split))
 
     def checks(
-        self,
-        index: NDArray[np.int64],
-        epsilon: float,
-        compute: Callable[[], tuple[Check, ...]],
+        self, index: NDArray[np.int64], epsilon: float, compute: Callable[[], tuple[Check, ...]]
     ) -> tuple[Check, ...]:
         """Return the sanity checks on the images at ``index``, computed if they are not on disk."""
         stem = self._stem("sanity checks", f"{epsilon!r} {index.tolist()}")

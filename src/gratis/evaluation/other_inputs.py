@@ -108,13 +108,13 @@ def refuse_other_scale(given: LabelledImages, train: Split, name: str) -> None:
         if given.is_better(normalised, plain, tests):
             raise GratisError(
                 f"{title} expects normalised images: {_gain(plain, normalised)} if they are "
-                f"scaled to {words}; normalise inside the model, which gets images in [0, 1]",
+                f"scaled to {words}; normalise inside the model, which gets images in [0, 1]"
             )
         undone = given.correct(images * std + mean)
         if given.is_better(undone, plain, tests):
             raise GratisError(
                 f"{title} normalises twice: {_gain(plain, undone)} if the scaling to {words} "
-                "is undone first; normalise once",
+                "is undone first; normalise once"
             )
 
 

@@ -75,10 +75,7 @@ def too_weak(evidence: Evidence) -> Check | None:
     return Check(
         name="better than guessing",
         passed=False,
-        figures={
-            "accuracy without an attack": accuracy,
-            "accuracy of guessing": evidence.guessing,
-        },
+        figures={"accuracy without an attack": accuracy, "accuracy of guessing": evidence.guessing},
         rule="fails if the accuracy is not significantly above that of always naming the most "
         "frequent class",
         advice="the model is too weak to judge: no accuracy under attack means anything yet, and "

@@ -22,14 +22,7 @@ from gratis.report.results_table import header, narrow_table, to_markdown, write
 from gratis.report.rows import Row, group
 from gratis.report.runs import read_runs
 from gratis.report.sections import checks_table, remedies, suite_tables
-from gratis.report.table import (
-    Cell,
-    Table,
-    TableRow,
-    count,
-    markdown_table,
-    plain,
-)
+from gratis.report.table import Cell, Table, TableRow, count, markdown_table, plain
 from gratis.report.terminal import print_table
 
 __all__ = [

@@ -31,14 +31,10 @@ _DPI = 200
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart for both kinds of page.
+    """A chart for both kinds of page: SVG for HTML, PNG for Markdown.
 
-    Attributes:
-        name: the stem of the file name.
-        text: the alternative text.
-        svg: the chart for the HTML page.
-        png: the content of the image file.
-        narrow: the SVG for a narrow screen, if it differs.
+    ``name`` is the stem of the file, ``text`` the alternative text, and ``narrow`` the SVG for a
+    narrow screen, if it differs.
     """
 
     name: str

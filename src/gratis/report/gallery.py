@@ -51,10 +51,7 @@ def _most_telling(rows: Sequence[Row]) -> list[str]:
 class ClassRanking(NamedTuple):
     """Some classes under a heading, the most robust first.
 
-    Attributes:
-        heading: the heading.
-        table: a row for each class.
-        bars: the clean and the attacked accuracy of each class, in percent.
+    ``bars`` are the clean and the attacked accuracy of each class, in percent.
     """
 
     heading: str

@@ -31,13 +31,8 @@ _TASK = "image-classification"
 class CardFacts:
     """What a card says beside the results.
 
-    Attributes:
-        name: ``USER/NAME`` on the hub.
-        licence: the identifier of the licence, such as ``apache-2.0``.
-        recipe: the recipe, as YAML.
-        classes: the name of each class.
-        weights: the SHA-256 of the file of weights.
-        version: the version of gratis.
+    ``licence`` is an identifier such as ``apache-2.0``, ``recipe`` is YAML, and ``weights`` is the
+    SHA-256 of the file of weights.
     """
 
     name: str

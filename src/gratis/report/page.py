@@ -16,12 +16,7 @@ from gratis.report.line_charts import epsilon_chart, training_chart
 from gratis.report.results_table import METRIC_MEANINGS, header, narrow_table
 from gratis.report.rows import WORST, Row, group
 from gratis.report.runs import Found, Run
-from gratis.report.sections import (
-    checks_table,
-    remedies,
-    runs_table,
-    suite_tables,
-)
+from gratis.report.sections import checks_table, remedies, runs_table, suite_tables
 from gratis.report.summary import attack_name, differing, ranked, strongest, summarise
 from gratis.report.table import Table, fence, markdown_table, plain, visible
 from gratis.yaml_files import dump_yaml

@@ -21,15 +21,9 @@ _SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class PairedMetric:
-    """Two models in one metric; accuracies are in [0, 1].
+    """Two models in one metric, with the p-value of the exact McNemar test.
 
-    Attributes:
-        metric: the metric.
-        a: the accuracy of the first model.
-        b: that of the second.
-        only_a: how many images only the first classifies correctly.
-        only_b: how many images only the second does.
-        p: the p-value of the exact McNemar test.
+    Accuracies are in [0, 1]; ``only_a`` counts images that only the first classifies correctly.
     """
 
     metric: str
@@ -42,14 +36,9 @@ class PairedMetric:
 
 @dataclass(frozen=True)
 class Pair:
-    """A comparison of two models.
+    """A comparison of the models in two folders on ``n`` images, by metric.
 
-    Attributes:
-        a: the folder of the first.
-        b: that of the second.
-        n: the number of images.
-        metrics: every metric that both have.
-        conclusion: the result in the strongest common attack, as a sentence.
+    ``conclusion`` is the result in the strongest common attack, as a sentence.
     """
 
     a: str

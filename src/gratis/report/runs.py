@@ -25,14 +25,8 @@ _RECIPE, _RESULTS = "recipe.yaml", "results.json"
 class Run:
     """An evaluated run or external model, read from its folder.
 
-    Attributes:
-        path: the folder.
-        results: the results.
-        measurement: which images are classified correctly, by metric.
-        log: the JSON-lines log of training.
-        seconds: the duration of each task, by name, where known.
-        sample_images: the sample images; ``None`` if none are stored.
-        frontier: the frontier of a hardened run.
+    ``measurement`` has the images that are classified correctly, by metric, and ``seconds`` the
+    duration of each task, by name, where known.
     """
 
     path: Path

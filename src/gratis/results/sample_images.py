@@ -72,11 +72,7 @@ class SampleImage:
 class SampleImages:
     """The sample images of one evaluation, with the labels of the whole validation split.
 
-    Attributes:
-        classes: the names of the classes.
-        labels: int64 (N,), the class number of every validation image.
-        attack: the attack behind the adversarial pictures; ``None`` if there are none.
-        images: the sample images.
+    ``attack`` made the adversarial pictures; it is ``None`` if there are none.
     """
 
     classes: Sequence[str]

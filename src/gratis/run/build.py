@@ -156,11 +156,7 @@ def _build_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=0.0, fused=True)
     return torch.optim.SGD(
-        groups,
-        lr=0.0,
-        momentum=settings.momentum,
-        nesterov=settings.momentum > 0,
-        fused=True,
+        groups, lr=0.0, momentum=settings.momentum, nesterov=settings.momentum > 0, fused=True
     )
 
 

@@ -27,10 +27,7 @@ _CHECKED = 1000
 
 
 def export_run(
-    path: Path,
-    out: Path | None = None,
-    kind: str | None = None,
-    data_root: Path | None = None,
+    path: Path, out: Path | None = None, kind: str | None = None, data_root: Path | None = None
 ) -> Path:
     """Write the classifier of a run as files that work without gratis, and check them.
 

@@ -19,11 +19,7 @@ from gratis.training.checkpoint import save_weights
 
 
 def push_run(
-    path: Path,
-    name: str,
-    licence: str = "unknown",
-    private: bool = False,
-    images: bool = False,
+    path: Path, name: str, licence: str = "unknown", private: bool = False, images: bool = False
 ) -> str:
     """Upload a measured run to the hub, and return its address there.
 

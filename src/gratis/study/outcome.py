@@ -18,12 +18,8 @@ FILE = "study.json"
 class VariantResults(Settings):
     """What was measured of one variant.
 
-    Attributes:
-        recipe: the name of its runs.
-        passes: the passes of a run.
-        flops: the floating-point operations of its training.
-        seconds: the mean time of its training.
-        values: for every metric the value of each seed: accuracies in percent.
+    ``passes`` and ``flops`` are those of one run, ``seconds`` is a mean over the runs. ``values``
+    has the value of each seed for every metric: accuracies in percent.
     """
 
     recipe: Line
@@ -34,17 +30,9 @@ class VariantResults(Settings):
 
 
 class StudyResults(Settings):
-    """What a study measured.
+    """What a study measured, with seeds from 0 to ``seeds - 1``.
 
-    Attributes:
-        study: the name of the study.
-        profile: the profile.
-        command: the command that measured it.
-        header: data, attacks and device.
-        seeds: the number of seeds, 0 to ``seeds - 1``.
-        variants: the variants by name.
-        commit: the commit of the package, if it is known.
-        versions: of the libraries.
+    ``header`` names data, attacks and device, ``command`` is what measured it.
     """
 
     study: Line

@@ -4,16 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gratis.files import make_folder, write_text
-from gratis.report import (
-    Cell,
-    Table,
-    TableRow,
-    count,
-    explain,
-    markdown_table,
-    paired_cell,
-    plain,
-)
+from gratis.report import Cell, Table, TableRow, count, explain, markdown_table, paired_cell, plain
 from gratis.results import mean_and_std
 from gratis.study.conclusion import conclude
 from gratis.study.figure import draw

@@ -108,11 +108,7 @@ def save_weights(path: Path, module: nn.Module, position: Position, identity: Id
 
 
 def _metadata(position: Position, identity: Identity) -> dict[str, str]:
-    return {
-        "format": FORMAT,
-        "position": to_json(position),
-        "identity": json.dumps(dict(identity)),
-    }
+    return {"format": FORMAT, "position": to_json(position), "identity": json.dumps(dict(identity))}
 
 
 def _read(

@@ -12,13 +12,7 @@ import torch
 from gratis.errors import GratisError, Interrupted
 from gratis.progress import Bar, bar
 from gratis.training import checkpoint
-from gratis.training.divergence import (
-    Divergence,
-    Rollback,
-    rate_factor,
-    refuse_rollback,
-    rollbacks,
-)
+from gratis.training.divergence import Divergence, Rollback, rate_factor, refuse_rollback, rollbacks
 from gratis.training.identity import Identity
 from gratis.training.monitor import OverfittingMonitor
 from gratis.training.pacing import Pacing
@@ -62,11 +56,7 @@ class _Fit:
     """The state of one process that trains a run."""
 
     def __init__(
-        self,
-        trainer: Trainer,
-        folder: Path,
-        identity: Identity,
-        monitor: OverfittingMonitor | None,
+        self, trainer: Trainer, folder: Path, identity: Identity, monitor: OverfittingMonitor | None
     ) -> None:
         self._trainer, self._identity = trainer, identity
         self._path = folder / "checkpoint.safetensors"

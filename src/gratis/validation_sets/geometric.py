@@ -40,15 +40,8 @@ class Geometry(Settings):
 class Noise(NamedTuple):
     """The geometric noise of one image.
 
-    Attributes:
-        angle: the rotation in degrees.
-        scale: the zoom factor.
-        shift: (right, down) as shares of the image's width and height.
-        mirrored: whether the image is flipped horizontally.
-        hue: the change of hue in turns of the colour wheel.
-        saturation: a factor.
-        brightness: a factor.
-        contrast: a factor.
+    ``angle`` is in degrees, ``shift`` (right, down) in shares of the image's width and height, and
+    ``hue`` in turns of the colour wheel; the others are factors.
     """
 
     angle: float

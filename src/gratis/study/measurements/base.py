@@ -15,16 +15,10 @@ from gratis.validation_sets import PerturbedSets
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """A trained model with everything that a measurement may need.
+    """A trained model in evaluation mode, with everything that a measurement may need.
 
-    Attributes:
-        model: the model in evaluation mode.
-        dataset: its data.
-        sets: the perturbed validation sets.
-        epsilon: the L-infinity bound of attacks, in [0, 1] units of pixel value.
-        seed: the seed of the run.
-        batch_size: the number of images at a time.
-        path: the folder of the run.
+    ``epsilon`` is the L-infinity bound of attacks, in [0, 1] units of pixel value; ``seed`` and
+    ``path`` are those of the run.
     """
 
     model: nn.Module

@@ -19,12 +19,7 @@ def write_json(path: Path, content: object) -> None:
 
 
 def read_json(path: Path, remedy: str = "delete this file and run again") -> Any:
-    """Return the content of a JSON file; if it is damaged, the message ends with ``remedy``.
-
-    Raises:
-        GratisError: the file is missing, cannot be read, is not JSON, is nested more deeply than
-            any file of gratis, or has more than 16 MiB.
-    """
+    """Return the content of a JSON file; if it is damaged, the message ends with ``remedy``."""
     try:
         content = json.loads(read_limited(path, _LARGEST))
         if _depth(content) > _DEEPEST:

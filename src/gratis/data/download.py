@@ -29,10 +29,6 @@ def download(url: str, md5: str, path: Path) -> None:
     """Fetch ``url`` to ``path`` atomically, with a progress bar, unless ``path`` exists.
 
     What has arrived is kept in ``<path>.partial``; the next call asks only for the rest.
-
-    Raises:
-        GratisError: the server cannot be reached, keeps breaking off, or sends a file whose MD5 sum
-            is not ``md5``; or ``path`` cannot be written.
     """
     if path.is_file():
         return

@@ -19,10 +19,6 @@ def read(settings: DataSettings) -> Dataset:
     Files are relative to the folder of the list. The classes are the labels, in the order of those
     of image folders. A column such as ``split`` says which images are for training and which for
     validation (``test`` where none are); without it some are held out by a hash of their names.
-
-    Raises:
-        GratisError: the list cannot be read, lacks a column, or names an image twice or none; or
-            an image is missing or broken.
     """
     if settings.root is None:
         raise GratisError("the data source csv needs a file; write --data csv:FILE")

@@ -37,10 +37,6 @@ def decode_once(raw: RawDataset) -> Dataset:
     """Return ``raw`` as memory-mapped arrays, from the store or decoded into it.
 
     A damaged store is decoded again, with a warning. Images left out are logged.
-
-    Raises:
-        GratisError: an image is broken and not to be left out, or all images of a class are; or
-            the cache folder cannot be written.
     """
     folder = cache_folder() / "decoded" / f"{raw.name}-{raw.size}px-{raw.key()}"
     dataset = _find(folder, raw)

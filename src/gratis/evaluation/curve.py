@@ -41,10 +41,6 @@ def measure_curve(
         epsilons: positive, in [0, 1] units of pixel value.
         seed: the seed of random starts.
         folder: where to store the outcomes; the same call continues from there.
-
-    Raises:
-        GratisError: ``folder`` is damaged or cannot be written, or a single image does not fit
-            the device's memory.
     """
     device, index = device_of(model), np.arange(len(split), dtype=np.int64)
     clean = FixedSet(name="clean")

@@ -23,10 +23,6 @@ def write_onnx(content: Content, path: Path) -> None:
     """Write an ONNX file whose input is ``images`` and whose output is ``logits``.
 
     The batch size is dynamic. ``content.facts`` become the metadata.
-
-    Raises:
-        GratisError: a package is missing, the model cannot be expressed, or the file computes
-            something else in onnxruntime.
     """
     _require(path)
     with atomic_file(path) as temporary:

@@ -22,12 +22,7 @@ _INSTEAD = "export it as onnx or torch-export"
 
 
 def write_timm(content: Content, path: Path) -> None:
-    """Write a folder with ``config.json`` and ``model.safetensors``.
-
-    Raises:
-        GratisError: timm has no such network, the folder holds something else, or timm computes
-            something else with it.
-    """
+    """Write a folder with ``config.json`` and ``model.safetensors``."""
     _refuse_inexpressible(content, path)
     with atomic_folder(path, replaces=frozenset({CONFIG, WEIGHTS})) as folder:
         layer = _class_layer(content, path)

@@ -113,12 +113,7 @@ class Fit:
 
 
 def refuse_misfit(found: Match, network: nn.Module, path: Path, fit: Fit) -> None:
-    """Refuse weights of another architecture, and tensors that are no trained weights.
-
-    Raises:
-        GratisError: a tensor has another shape or is no plain tensor of numbers, or more tensors
-            are missing or have no place than ``fit`` tolerates.
-    """
+    """Refuse weights of another architecture, and tensors that are no trained weights."""
     wanted = network.state_dict()
     problem = f"does not fit {fit.network}"
     for name, value in found.tensors.items():

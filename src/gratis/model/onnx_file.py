@@ -41,10 +41,6 @@ class Onnx(nn.Module):
             path: the file.
             input_size: height and width in pixels to resize images to. Default: what the file
                 fixes, or else those of the images.
-
-        Raises:
-            GratisError: onnxruntime is not installed or cannot read the file, or its input is no
-                batch of images of three channels.
         """
         super().__init__()
         self._session = _session(path)

@@ -49,12 +49,7 @@ class Pair:
 
 
 def compare_two(a: Path, b: Path) -> Pair:
-    """Compare two runs or evaluations, image by image.
-
-    Raises:
-        GratisError: a folder is not that of one measured run or evaluation, or they were measured
-            on other images or with another epsilon.
-    """
+    """Compare two runs or evaluations, image by image."""
     first, second = _one(a), _one(b)
     _refuse_unlike(first, second)
     one, other = first.measurement.correct, second.measurement.correct

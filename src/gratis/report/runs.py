@@ -61,10 +61,6 @@ def read_runs(folders: Sequence[Path]) -> Found:
     Args:
         folders: folders of runs (with ``recipe.yaml``), of evaluations (with ``results.json``), or
             of several of them, such as the output of ``gratis reproduce``.
-
-    Raises:
-        GratisError: a folder holds none of these, a named run has no results or a damaged file,
-            or no run has results.
     """
     runs: dict[Path, Run] = {}
     unmeasured: list[Path] = []

@@ -5,7 +5,7 @@ import torch
 
 from gratis.augmentation import AugmentSettings
 from gratis.recipe import resolve
-from gratis.run import dependent_settings, precision
+from gratis.run import dependent_settings, machine
 from gratis.run.dependent_settings import resolve_dependent
 from gratis.run.folder import RunFolder
 from gratis.run.loading import load_once
@@ -73,10 +73,10 @@ def test_a_recipe_is_resolved_once_for_data_and_device(monkeypatch, caplog):
 )
 def test_a_processor_with_bfloat16_in_hardware_uses_it(supported, word, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    for name in precision._CPU_PROBES:
+    for name in machine._CPU_PROBES:
         monkeypatch.setattr(torch.cpu, name, lambda name=name: name in supported, raising=False)
     assert fastest_precision() == word
-    for name in precision._CPU_PROBES:  # as in another version of torch
+    for name in machine._CPU_PROBES:  # as in another version of torch
         monkeypatch.delattr(torch.cpu, name)
     assert fastest_precision() == "32-true"
 

@@ -40,7 +40,7 @@ def train(
         data_root: the folder that holds the data set.
         skip_broken: whether to leave out images that cannot be read. Default: they are an error.
         budget: how long training takes, such as ``"20m"``, or seconds; the number of epochs
-            follows, and the evaluation comes on top. Default: the recipe's epochs.
+            follows; the evaluation takes additional time. Default: the recipe's epochs.
         out: the folder of the run. Default: ``runs/RECIPE-DATA-seedN``.
         sets: a folder of perturbed validation sets to evaluate on. Default: only the geometric
             set is made.

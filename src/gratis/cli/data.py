@@ -25,7 +25,7 @@ def data(
     overrides: DataOverrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Download, check and decode a data set, and describe it."""
+    """Download, check and decode a data set, and print a summary."""
     refuse_typos(data=name)
     from gratis.data import load
     from gratis.data.info import DataInfo

@@ -74,7 +74,8 @@ def evaluate(
         bool,
         flag(
             "--reuse",
-            "Use stored outcomes even if the model holds objects whose state cannot be read.",
+            "Use stored outcomes even if parts of the model cannot be compared with those that "
+            "were measured.",
         ),
     ] = False,
     from_examples: Annotated[
@@ -135,7 +136,10 @@ def _refuse_of_others(chooses_images: bool, reuse: bool) -> None:
 @takes_trust_code
 def perturb(
     baseline: Annotated[
-        Path, typer.Argument(metavar="RUN", help="The run that the transfer sets attack.")
+        Path,
+        typer.Argument(
+            metavar="RUN", help="The run whose model the attacks of the transfer sets are made on."
+        ),
     ],
     out: Annotated[Path, option("The folder for the sets.", "DIR")],
     data_root: DataRoot = None,

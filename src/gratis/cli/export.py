@@ -15,7 +15,9 @@ def export(
     run: RunPath,
     to: Annotated[
         str | None,
-        option("onnx, timm, torch-export or state-dict. Default: by the ending of --out.", "KIND"),
+        option(
+            "onnx, timm, torch-export or state-dict. Default: from the ending of --out.", "KIND"
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -31,9 +33,9 @@ def export(
     safetensors file, and a short Python file that loads it.
 
     The model takes images in [0, 1]. Resizing to the network's input and
-    normalisation are inside, except for timm. Class names and measured
-    accuracies are stored too. What was written is read back and compared with
-    the model on validation images.
+    normalisation are part of the files, except for timm. Class names and
+    measured accuracies are stored too. The files are read back, and their
+    outputs compared with the model's on validation images.
 
     For example:
 

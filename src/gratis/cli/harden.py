@@ -63,7 +63,9 @@ def harden(
     budget: Annotated[
         str,
         option(
-            "How long training may take, such as 90s, 20m or 1.5h. Measuring comes on top.", "TIME"
+            "How long training may take, such as 90s, 20m or 1.5h. Measuring takes additional "
+            "time.",
+            "TIME",
         ),
     ] = "20m",
     epsilon: Annotated[
@@ -93,8 +95,8 @@ def harden(
     keep_clean: Annotated[
         float | None,
         option(
-            "Choose the most robust model that loses at most so many points of clean "
-            "accuracy, such as 2. Default: the best mean over all epsilons.",
+            "Choose the most robust model that loses at most this many points of clean "
+            "accuracy, such as 2. Default: the model with the best mean over all epsilons.",
             "POINTS",
             min=0,
             max=100,
@@ -108,13 +110,13 @@ def harden(
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a trained model robust, and say what it costs in clean accuracy.
+    """Make a trained model robust, and report the clean accuracy that it loses.
 
-    1. If the data has other classes than the model, a new class layer and the
-    model train naturally, for 30% of the budget.
+    1. If the data has other classes than the model, the model gets a new class
+    layer and trains naturally, for 30% of the budget.
 
-    2. The model trains under attack: epsilon grows from 0, and so does the
-    number of replays.
+    2. The model trains under attack. Epsilon grows from 0, and the number of
+    replays from 1.
 
     3. The models between the natural and the hardened one are measured on
     held-out training images. The best is chosen; with --keep-clean, the most
@@ -124,9 +126,10 @@ def harden(
 
     Example: gratis harden resnet18 --weights pets.pt --data folder:pets
 
-    The run is a model for all other commands; its subfolder 'natural' has the
-    model before. Run the same command again, or 'gratis resume RUN', to continue
-    an interrupted run. Another --keep-clean chooses again without training.
+    All other commands take the run as a model; its subfolder 'natural' holds the
+    model before hardening. Run the same command again, or 'gratis resume RUN', to
+    continue an interrupted run. With another --keep-clean, the command chooses
+    again without training.
     """
     from gratis.api.hardening import harden as harden_model
 

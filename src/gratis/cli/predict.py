@@ -32,7 +32,7 @@ def predict(
     top: Annotated[int, option("How many classes to show.", "N", min=1)] = 5,
     attack: Annotated[
         str | None,
-        option("Also show what an attack makes of each image: fgsm, bim or pgd.", "NAME"),
+        option("Also classify each image under an attack: fgsm, bim or pgd.", "NAME"),
     ] = None,
     epsilon: Annotated[
         str | None, option("The size of the attack, such as 4/255.", "FRACTION")
@@ -43,8 +43,8 @@ def predict(
     size: Annotated[
         int | None,
         option(
-            "Height and width that images are resized to, for a model that does not know "
-            "those of its training.",
+            "Height and width that images are resized to, for a model that does not store "
+            "those that it was trained on.",
             "PIXELS",
             min=4,
         ),
@@ -55,7 +55,7 @@ def predict(
     ] = None,
     trust_code: TrustCode = False,
 ) -> None:
-    """Name the class of each image.
+    """Classify images.
 
     Images of any size and mode are prepared exactly as in training: turned
     upright, converted to RGB, cropped and resized. An attack tries to change

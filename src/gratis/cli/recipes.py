@@ -10,12 +10,12 @@ from gratis.cli.options import Overrides, ProfileName, RecipeName
 from gratis.cli.output import print_lines
 from gratis.errors import GratisError
 
-recipes_app = App(help="List, show and copy recipes: one for each row of the table.")
+recipes_app = App(help="List, show and copy recipes (the configurations of training).")
 
 
 @recipes_app.command("ls")
 def list_recipes() -> None:
-    """List the recipes in the order of the table, and the profiles."""
+    """List the recipes, in the order of the paper's table, and the profiles."""
     from gratis.packaged import describe
 
     print_lines(describe())
@@ -38,7 +38,7 @@ def copy_recipe(
     recipe: RecipeName,
     to: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, ending in .yaml.")],
 ) -> None:
-    """Copy a recipe to a file of your own."""
+    """Copy a recipe to your own file."""
     from gratis.files import write_text
     from gratis.packaged import recipe_path
     from gratis.recipe.defaults import default_profile

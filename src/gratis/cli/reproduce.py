@@ -24,9 +24,9 @@ def reproduce(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="ROW|KEY=VALUE",
-            help="Only these rows, or your own .yaml; overrides for every row that has the key. "
-            "KEY=VALUE,VALUE makes a row for each value.",
+            metavar="RECIPE|KEY=VALUE",
+            help="Only these recipes (names or your own .yaml), and overrides for every recipe "
+            "that has the key. KEY=VALUE,VALUE makes a row of the table for each value.",
         ),
     ] = None,
     profile: ProfileName = None,
@@ -40,16 +40,17 @@ def reproduce(
             "DIR",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds of each row.", min=1)] = 1,
-    only: Annotated[list[str] | None, typer.Option(help="Only this row; repeatable.")] = None,
+    seeds: Annotated[int, typer.Option(help="The number of seeds for each recipe.", min=1)] = 1,
+    only: Annotated[list[str] | None, typer.Option(help="Only this recipe; repeatable.")] = None,
     on_divergence: OnDivergence = None,
     skip_broken: SkipBroken = False,
 ) -> None:
     """Reproduce the paper's Table 1 and Figure 1, plus the measurements missing there.
 
-    --data applies all rows to data of your own; the default of --profile is then that of 'gratis
-    train'. Trains every row, evaluates all of them on the same perturbed sets, and writes table.md,
-    table.csv, paired.md, results.json and figure1.png. Run the same command again to resume.
+    The command trains every recipe, evaluates all models on the same perturbed sets, and writes
+    table.md, table.csv, paired.md, results.json and figure1.png. Run it again to resume.
+
+    The default of --profile is 'digits'; with --data it is that of 'gratis train'.
     """
     refuse_typos(profile=profile, data=data)
     from gratis.recipe import default_profile
@@ -74,7 +75,7 @@ def report(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN", help="Folders of runs, of evaluations, or of several of them."
+            metavar="RUN", help="Folders of runs or evaluations, or folders that contain them."
         ),
     ],
     out: Annotated[Path | None, option("The folder for the report.", "DIR")] = None,
@@ -82,13 +83,13 @@ def report(
         list[str] | None, option("Show images of this recipe; repeatable.", "RECIPE")
     ] = None,
     images: Annotated[
-        bool, flag("--images/--no-images", "Whether to show images and classes.")
+        bool, flag("--images/--no-images", "Whether to show images and the accuracy of each class.")
     ] = True,
 ) -> None:
     """Write a report on evaluations: report.html as a single file, and report.md with images.
 
-    It goes to DIR, or into the folder 'report' of the first RUN. Without --show it has images of
-    the most robust recipe, the baseline and the first recipe with a denoiser.
+    The files go to DIR, by default the folder 'report' in the first RUN. Without --show, the report
+    has images of the most robust recipe, the baseline and the first recipe with a denoiser.
     """
     from gratis.regular_files import refuse_link
     from gratis.report import choose, read_runs, write_page

@@ -35,15 +35,15 @@ def push(
     ] = "unknown",
     private: Annotated[bool, flag("--private", "Make a new repository private.")] = False,
     images: Annotated[
-        bool, flag("--images", "Show validation images in the report: they become public.")
+        bool, flag("--images", "Show validation images in the report. They become public.")
     ] = False,
 ) -> None:
     """Share a measured run on the Hugging Face hub.
 
-    It uploads the weights as safetensors, the recipe, the results, the class
-    names, a model card made from the results, and the report. Folders of this
-    machine are left out, and so are your images: with --images the report shows
-    some validation images, and they become public. Log in first with: hf auth login
+    The command uploads the weights as safetensors, the recipe, the results, the
+    class names, a model card made from the results, and the report. It uploads
+    no paths of this machine and none of your images, unless --images adds some
+    validation images to the report. Log in first with: hf auth login
 
     The environment variable HF_ENDPOINT names another hub.
 
@@ -63,7 +63,7 @@ def verify(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", help="hub:USER/NAME, the folder of a shared model, or of a run."
+            metavar="MODEL", help="hub:USER/NAME, or the folder of a shared model or of a run."
         ),
     ],
     overrides: EvaluationOverrides = None,
@@ -73,7 +73,7 @@ def verify(
     sets: Sets = None,
     trust_code: TrustCode = False,
 ) -> None:
-    """Measure again what a shared model claims.
+    """Check the accuracies that a shared model claims.
 
     First every file is compared with its checksum, and the card with the
     results. Then the model is measured on this machine, with the settings and
@@ -84,7 +84,8 @@ def verify(
     others, or with fewer (evaluate.images), both accuracies are samples, and a
     claim holds if the 95% interval of their difference includes zero.
 
-    The exit code is 1 if a claim does not hold, and 2 if a file is not intact.
+    The exit code is 1 if a claim does not hold, and 2 if a file is missing or was
+    changed.
 
     For example:
 

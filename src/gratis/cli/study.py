@@ -24,12 +24,12 @@ def study(
         Path | None,
         option("The folder for the runs of all studies. Default: out/studies/PROFILE.", "DIR"),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds of each variant.", min=1)] = 3,
+    seeds: Annotated[int, typer.Option(help="The number of seeds for each variant.", min=1)] = 3,
     skip_broken: SkipBroken = False,
 ) -> None:
     """Test one claim of the paper: train a few variants with several seeds, and compare them.
 
-    Writes study.md with the conclusion, study.json and figure.png. Run the same command again to
+    The command writes study.md with the conclusion, study.json and figure.png. Run it again to
     resume. 'gratis study ls' lists the studies.
     """
     from gratis.packaged import describe_studies

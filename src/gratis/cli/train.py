@@ -45,8 +45,8 @@ def train(
     budget: Annotated[
         str | None,
         option(
-            "How long training takes, such as 90s, 20m, 1.5h or 2gpuh, instead of epochs; the "
-            "evaluation comes on top.",
+            "How long training takes, such as 90s, 20m, 1.5h or 2gpuh, instead of epochs. The "
+            "evaluation takes additional time.",
             "TIME",
         ),
     ] = None,
@@ -56,11 +56,12 @@ def train(
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a recipe and evaluate it.
+    """Train a recipe and evaluate the model.
 
-    Default of --profile: 'digits' for the data set digits, and 'record' for the recipes record/*.
-    Without a GPU, 'photos-cpu' for your own images and 'tiny-imagenet-cpu' for other data; with
-    one, 'tiny-imagenet'. A .yaml file of your own is used as it is.
+    A packaged recipe gets the sizes of a profile. Default of --profile: 'digits' for the data set
+    digits, and 'record' for the recipes record/*. For other data it is 'tiny-imagenet' with a GPU;
+    without one, 'photos-cpu' for your own images and 'tiny-imagenet-cpu' for the rest. Your own
+    .yaml file is used as it is.
 
     Run the same command again to resume an interrupted run.
     """

@@ -15,10 +15,10 @@ from gratis.data.dataset import Split
 from gratis.errors import GratisError
 from gratis.evaluation.cache import CacheFolder, EvaluationCache
 from gratis.evaluation.cascade import Cascade, halved
+from gratis.evaluation.contiguous import OnContiguousCopies
 from gratis.evaluation.evaluated_model import EvaluatedModel, FixedImages, device_of
 from gratis.evaluation.examples import collect
 from gratis.evaluation.further_attacks import further_attacks
-from gratis.evaluation.own_images import OwnImages
 from gratis.evaluation.sanity_checks import IMAGES, run_checks
 from gratis.evaluation.suites import CHECKED, EvaluateSettings, require_libraries, tasks_of
 from gratis.locks import locked
@@ -75,7 +75,7 @@ def measure(
             stack.enter_context(locked(folder.path))
         for context in (isolated(device_of(model)), frozen(model)):
             stack.enter_context(context)
-        if not isinstance(model, OwnImages):
+        if not isinstance(model, OnContiguousCopies):
             stack.enter_context(channels_last(model))
         return _measure(evaluated, settings, folder)
 

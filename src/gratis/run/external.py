@@ -13,9 +13,9 @@ from gratis.digests import digest
 from gratis.errors import GratisError
 from gratis.evaluation import EvaluateSettings, measure, require_libraries
 from gratis.evaluation.cache import CacheFolder
+from gratis.evaluation.contiguous import on_contiguous_copies
 from gratis.evaluation.evaluated_model import device_of
 from gratis.evaluation.model_validation import refuse_lazy, validate_model
-from gratis.evaluation.own_images import with_own_images
 from gratis.evaluation.suites import FIXED
 from gratis.files import make_folder
 from gratis.model import InferenceModel, Onnx
@@ -32,7 +32,7 @@ from gratis.settings import Settings, override
 from gratis.torch_state import isolated
 from gratis.validation_sets import PerturbedSets
 
-# Images that show whether a model needs images of its own.
+# Images that show whether a model needs contiguous copies.
 _FEW = 2
 
 
@@ -152,7 +152,7 @@ def evaluate_model(model: nn.Module, plan: EvaluationPlan, out: Path | None = No
     attacks = settings.suite not in FIXED
     refuse_lazy(model, plan.name)
     few = to_float(plan.dataset.validation.images[:_FEW], device_of(model))
-    given, model = model, with_own_images(model, few, plan.name)
+    given, model = model, on_contiguous_copies(model, few, plan.name)
     validate_model(model, plan.dataset, plan.name, attacks, settings.batch_size)
     if out is None:
         with TemporaryDirectory() as temporary:

@@ -115,7 +115,7 @@ def _log_time(recipe: Recipe, trainer: Trainer) -> None:
     if recipe.train.budget is not None:
         logger.info(
             f"trained for {trainer.position.elapsed:.1f} s of {recipe.train.budget:g} s, "
-            f"{trainer.epoch:.3g} epochs; the evaluation comes on top"
+            f"{trainer.epoch:.3g} epochs; the evaluation takes additional time"
         )
 
 

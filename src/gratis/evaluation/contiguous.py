@@ -13,7 +13,7 @@ from gratis.torch_state import full_precision, isolated
 logger = logging.getLogger(__name__)
 
 
-class OwnImages(nn.Module):
+class OnContiguousCopies(nn.Module):
     """A model that gets a contiguous copy of every batch, which it may change."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -26,8 +26,8 @@ class OwnImages(nn.Module):
         return self.model(images.clone(memory_format=torch.contiguous_format))
 
 
-def with_own_images(model: nn.Module, images: Tensor, name: str) -> nn.Module:
-    """Return a model that can be attacked: ``model``, or in an :class:`OwnImages` if that helps.
+def on_contiguous_copies(model: nn.Module, images: Tensor, name: str) -> nn.Module:
+    """Return ``model``, or with :class:`OnContiguousCopies` around it if that makes attacks work.
 
     Images are channels last, and attacks need their gradient. Some ordinary models fail on them:
     they call ``view``, or change their input in place.
@@ -37,7 +37,7 @@ def with_own_images(model: nn.Module, images: Tensor, name: str) -> nn.Module:
         images: a few images (n, 3, height, width), channels last, on the model's device.
         name: the model's name, for the log.
     """
-    wrapped = OwnImages(model)
+    wrapped = OnContiguousCopies(model)
     with isolated(images.device), frozen(model), full_precision(images.device):
         with channels_last(model):
             problem = _problem(model, images)

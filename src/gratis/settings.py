@@ -130,7 +130,7 @@ def override(key: str, value: object) -> str:
         # JSON is YAML, whatever characters a path contains.
         return f"{key}={json.dumps(value, default=_plain)}"
     except TypeError as error:
-        raise GratisError(f"{key}: {brief(value)} is no value of a setting") from error
+        raise GratisError(f"{key}: {brief(value)} is not a value of a setting") from error
 
 
 def overrides_of(values: Mapping[str, object]) -> list[str]:

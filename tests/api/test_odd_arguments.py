@@ -77,7 +77,7 @@ WRONG = {
         ({"out": 5}, "out: needs a path"),
         ({"profile": 5}, "profile: needs a path"),
         ({"budget": np.float32(-1)}, "train.budget: input should be greater than 0"),
-        ({"budget": object()}, "train.budget: .* is no value of a setting"),
+        ({"budget": object()}, "train.budget: .* is not a value of a setting"),
         ({"overrides": "train.epochs=1"}, r"overrides: needs a list, such as \['train.epochs=1'\]"),
     ],
     "load": [

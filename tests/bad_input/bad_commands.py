@@ -43,7 +43,7 @@ def copy_broken(workspace: Workspace) -> list[str]:
 CASES = [
     command("an unknown recipe", ["train", "fre"], "did you mean 'free'"),
     command("an unknown profile", ["reproduce", "--profile", "digit"], "did you mean 'digits'"),
-    command("an unknown row", ["reproduce", "--only", "fre"], "no row 'fre'"),
+    command("an unknown recipe to reproduce", ["reproduce", "--only", "fre"], "no recipe 'fre'"),
     command("an unknown data set", ["data", "digit"], "did you mean 'digits'"),
     command("a data folder without a path", ["data", "folder:"], "folder:PATH"),
     command(
@@ -56,9 +56,9 @@ CASES = [
     ),
     command("a missing run", ["resume", "nowhere"], "nowhere", "not a run folder"),
     command(
-        "an override that no row has",
+        "an override that no recipe has",
         ["reproduce", "adversary.patch.size=1"],
-        "no row has this key",
+        "no recipe has this key",
     ),
     override("an unknown key", "train.epoch=3", "did you mean 'epochs'"),
     override("a key without a value", "epochs", "key=value"),

@@ -159,7 +159,7 @@ CASES = [
         "a torch.save file that runs a command",
         "w.pth",
         lambda workspace, path: torch.save({"a": Trap(workspace.canary)}, path),
-        "holds more than tensors",
+        "holds other objects than tensors",
     ),
     weights(
         "weights of another backbone",

@@ -104,6 +104,8 @@ CASES = [
     profile(
         "a profile with an unknown key", "title: t\nby_recipes: {}\n", "sizes.yaml", "'by_recipe'"
     ),
-    profile("a profile with an unknown row", "title: t\nleave_out: [fre]\n", "'fre'"),
-    profile("a profile that renames a row to a path", "title: t\nall: {name: /tmp/x}\n", "name: "),
+    profile("a profile with an unknown recipe", "title: t\nleave_out: [fre]\n", "'fre'"),
+    profile(
+        "a profile that renames a recipe to a path", "title: t\nall: {name: /tmp/x}\n", "name: "
+    ),
 ]

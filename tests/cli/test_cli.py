@@ -127,7 +127,7 @@ def test_wrong_recipes_and_keys(refused, tmp_path):
     complaint = refused("train", "free", "adversary.free.epsilon=-1", "train.epoch=3", "a=1")
     for part in ("3 problems", "adversary.free.epsilon", "did you mean 'epochs'", "a: unknown key"):
         assert part in complaint
-    assert "no row 'fre'" in refused("reproduce", "--only", "fre", "--out", tmp_path / "none")
+    assert "no recipe 'fre'" in refused("reproduce", "--only", "fre", "--out", tmp_path / "none")
     assert "key=value" in refused("train", "free", "epochs")
     assert not (tmp_path / "none").exists()
 

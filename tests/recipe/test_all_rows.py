@@ -53,7 +53,7 @@ def test_an_override_that_no_row_has_is_refused(own):
     others = [name for name in recipe_names() if not name.startswith("pgd")]
     without = [name for name in recipe_names() if name not in others]
     profile = own(dump_yaml({"title": "t", "leave_out": without}))
-    with pytest.raises(GratisError, match=r"adversary\.pgd\.steps=2: no row has this key"):
+    with pytest.raises(GratisError, match=r"adversary\.pgd\.steps=2: no recipe has this key"):
         resolve_rows(profile, ["train.epochs=2", "adversary.pgd.steps=2"])
     with pytest.raises(GratisError, match=r"train\.epoch: unknown key; did you mean 'epochs'"):
         resolve_rows("digits", ["train.epoch=2"])
@@ -62,7 +62,7 @@ def test_an_override_that_no_row_has_is_refused(own):
 
 
 def test_a_profile_cannot_leave_out_what_is_not_there(own):
-    with pytest.raises(GratisError, match="no row to leave out 'fre'; did you mean 'free'"):
+    with pytest.raises(GratisError, match="no recipe to leave out 'fre'; did you mean 'free'"):
         resolve_rows(own("title: t\nleave_out: [fre]"))
 
 
@@ -70,7 +70,7 @@ def test_rows_are_chosen_by_name():
     rows = resolve_rows("digits")
     assert choose_rows(rows, []) == rows
     assert [row.name for row in choose_rows(rows, ["free", "augmented"])] == ["augmented", "free"]
-    with pytest.raises(GratisError, match="no row 'fre'; did you mean 'free'"):
+    with pytest.raises(GratisError, match="no recipe 'fre'; did you mean 'free'"):
         choose_rows(rows, ["augmented", "fre"])
 
 
@@ -135,5 +135,5 @@ def test_a_recipe_of_ones_own_is_a_row(tmp_path):
     varied = resolve_rows("digits", ["adversary.free.epsilon=1/255,2/255"], [str(path)])
     assert len(choose_rows(varied, [str(path)])) == 2
     path.write_text("name: free\ntitle: Mine\n")
-    with pytest.raises(GratisError, match="there is another row 'free'; set another name in it"):
+    with pytest.raises(GratisError, match="there is another recipe 'free'; set another name in it"):
         resolve_rows("digits", [], [str(path)])

@@ -171,7 +171,7 @@ def test_errors_name_the_word_that_was_written(refused, override, problem):
 
 
 def test_errors_of_all_rows_name_the_override_as_it_was_written():
-    with pytest.raises(GratisError, match=r"^adversary\.fgsm\.noise=1: no row has this key"):
+    with pytest.raises(GratisError, match=r"^adversary\.fgsm\.noise=1: no recipe has this key"):
         resolve_rows("tiny-imagenet", ["adversary=natural", "adversary.fgsm.noise=1"])
 
 

@@ -293,7 +293,7 @@ def test_a_profile_without_a_baseline_is_refused(tmp_path):
     profile = tmp_path / "mine.yaml"
     baselines = [row.name for row in resolve_rows("digits") if row.baseline]
     profile.write_text(f"title: t\nleave_out: {baselines}\n")
-    with pytest.raises(GratisError, match="needs one baseline row, not 0"):
+    with pytest.raises(GratisError, match="needs one recipe with baseline: true, not 0"):
         rows_of(str(profile), [], [])
 
 

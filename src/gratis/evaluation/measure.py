@@ -157,7 +157,7 @@ def _refuse_mismatch(split: Split, sets: PerturbedSets, settings: EvaluateSettin
         )
     if sets.transfer is not None and sets.manifest.epsilon != settings.epsilon:
         raise GratisError(
-            f"epsilon is {settings.epsilon:g}, but the perturbed sets were attacked with "
+            f"epsilon is {settings.epsilon:g}, but the perturbed sets were made with "
             f"{sets.manifest.epsilon:g}; use the same, or build the sets again: gratis perturb"
         )
 

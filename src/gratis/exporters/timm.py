@@ -35,7 +35,7 @@ def write_timm(content: Content, path: Path) -> None:
     if content.input_size != size:
         logger.info(
             f"{path}: resize images to {size} pixels before timm's transform, as in training; from "
-            "larger ones the transform makes others"
+            "larger images the transform makes other inputs"
         )
 
 

@@ -35,7 +35,7 @@ _WRAPPINGS = (
     "weights",
 )
 _SAVE_TENSORS = (
-    "save its tensors alone, where it was made: torch.save(model.state_dict(), 'weights.pt')"
+    "save only its tensors, where it was made: torch.save(model.state_dict(), 'weights.pt')"
 )
 
 
@@ -124,7 +124,7 @@ def _content(path: Path) -> Any:
     except Exception as error:
         # weights_only raises an UnpicklingError for anything but plain tensors.
         raise file_error(
-            path, "holds more than tensors and is not loaded", _SAVE_TENSORS
+            path, "holds other objects than tensors and is not loaded", _SAVE_TENSORS
         ) from error
 
 

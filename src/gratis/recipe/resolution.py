@@ -55,19 +55,19 @@ def resolve_rows(
     names = {row_name(name): name for name in recipe_names(sizes.recipes)}
     if not names:
         raise GratisError(f"profile {profile}: recipes: no packaged recipes in {sizes.recipes!r}")
-    _refuse_unknown("row to leave out", sizes.leave_out, names)
-    _refuse_unknown("row to resize", sizes.by_recipe, names)
+    _refuse_unknown("recipe to leave out", sizes.leave_out, names)
+    _refuse_unknown("recipe to resize", sizes.by_recipe, names)
     drafts = {r: _resized(n, sizes) for r, n in names.items() if r not in sizes.leave_out}
     for path in own:
         if (name := own_row_name(path)) in drafts:
-            raise GratisError(f"{path}: there is another row {name!r}; set another name in it")
+            raise GratisError(f"{path}: there is another recipe {name!r}; set another name in it")
         drafts[name] = _resized(path, sizes)
     for text in with_one_length(overrides):
         first, *others = with_each_value(text)
         if others:
             drafts = vary(drafts, [first, *others])
         elif not any([draft.override(first, adds=False) for draft in drafts.values()]):
-            raise GratisError(f"{first.text}: no row has this key")
+            raise GratisError(f"{first.text}: no recipe has this key")
     return [_recipe(draft, f"recipe {row}") for row, draft in drafts.items()]
 
 
@@ -78,7 +78,7 @@ def choose_rows(rows: Sequence[Recipe], only: Sequence[str]) -> list[Recipe]:
     row before an override gave it several values stands for all of them.
     """
     only = [own_row_name(n) if is_file(n) else row_name(current(n)) for n in only]
-    _refuse_unknown("row", only, [name for row in rows for name in _names(row)])
+    _refuse_unknown("recipe", only, [name for row in rows for name in _names(row)])
     return [row for row in rows if not only or not _names(row).isdisjoint(only)]
 
 

@@ -49,7 +49,7 @@ def vary(drafts: dict[str, Draft], overrides: list[Override]) -> dict[str, Draft
             _rename(each, name, override, first)
             varied[_named(name, override)] = each
     if varied.keys() == drafts.keys():
-        raise GratisError(f"{overrides[0].text}: no row has this key")
+        raise GratisError(f"{overrides[0].text}: no recipe has this key")
     return varied
 
 

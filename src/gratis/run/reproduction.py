@@ -39,7 +39,9 @@ def rows_of(
     rows = resolve_rows(profile, overrides, own)
     baselines = [row.model_copy(update={"seed": 0}) for row in rows if row.baseline]
     if len(baselines) != 1:
-        raise GratisError(f"profile {profile}: needs one baseline row, not {len(baselines)}")
+        raise GratisError(
+            f"profile {profile}: needs one recipe with baseline: true, not {len(baselines)}"
+        )
     return baselines[0], choose_rows(rows, only)
 
 

@@ -36,7 +36,7 @@ def push_run(
 
     name = name.removeprefix(PREFIX)
     if name.count("/") != 1:
-        raise GratisError(f"{name}: is no name on the hub; write USER/NAME")
+        raise GratisError(f"{name}: is not a name on the hub; write USER/NAME")
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         stage(path, name, licence, folder, images)

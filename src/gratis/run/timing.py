@@ -96,7 +96,7 @@ def _compare(trainer: Trainer, deadline: float) -> list[tuple[float, float]]:
     if left > 4 * slowest:
         _throughput(trainer, bare, 0.0)
     elif left < 3 * slowest:
-        logger.info(f"a step takes {slowest:.0f} s: the least to measure is three more of them")
+        logger.info(f"a step takes {slowest:.0f} s: three more are measured, the fewest possible")
     part = (deadline - time.perf_counter()) / (2 * _ROUNDS + 1)
     until, took = deadline - max(part, slowest), 0.0
     pairs: list[tuple[float, float]] = []

@@ -55,7 +55,7 @@ def load(folder: Path, split: Split) -> PerturbedSets:
             problem = "does not fit the validation split"
             raise file_error(paths[name], problem, rebuild(folder))
     if not np.array_equal(arrays["labels"], split.labels):
-        raise file_error(paths["labels"], "are not the validation split's", rebuild(folder))
+        raise file_error(paths["labels"], "are not those of the validation split", rebuild(folder))
     return PerturbedSets(
         geometric=arrays["geometric"],
         transfer=arrays.get("transfer"),

@@ -46,13 +46,9 @@ def atomic_folder(
     """Yield an empty temporary folder; it becomes ``folder`` if the block succeeds.
 
     If the block fails, ``folder`` is unchanged. A symbolic link at ``folder`` is replaced, not
-    followed. Temporary folders that killed processes left behind are removed first.
-
-    Args:
-        folder: the folder to create.
-        remedy: the end of the error message if ``folder`` cannot be written.
-        replaces: the names that an existing ``folder`` may hold and still be replaced. By default
-            an existing ``folder`` is kept, and the new one is discarded.
+    followed. Temporary folders that killed processes left behind are removed first. An existing
+    ``folder`` that holds no other names than ``replaces`` is replaced; by default it is kept, and
+    the new one is discarded. ``remedy`` ends the error message if ``folder`` cannot be written.
     """
     # Not resolved: a link must be replaced, not followed.
     folder = Path(os.path.abspath(folder))

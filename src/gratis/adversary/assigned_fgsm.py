@@ -77,10 +77,8 @@ class AssignedFGSM(Adversary):
 def assigned_rows(labels: Tensor, source: Source) -> Tensor:
     """Return for every row the row whose delta it gets, int64 (n,): a permutation of the rows.
 
-    Args:
-        labels: int64 (n,).
-        source: ``same`` is the row itself; ``same_class`` the next row of its class;
-            ``other_class`` a row of another class, unless one class has over half of the rows.
+    ``same`` is the row itself; ``same_class`` the next row of its class; ``other_class`` a row of
+    another class, unless one class has over half of the rows.
     """
     rows = torch.arange(len(labels), device=labels.device)
     if source == "same":

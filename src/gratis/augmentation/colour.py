@@ -22,21 +22,12 @@ def mean_grey(images: Tensor) -> Tensor:
 def colour_maps(
     grey: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the map of the colours of each image: the four changes in order of the arguments.
+    """Return linear maps (n, 3, 3) and offsets (n, 1, 1) for :func:`map_colours`.
 
-    Brightness multiplies. Contrast blends with the mean grey of the image, saturation with the
-    grey of each pixel; a factor of 0 leaves only the grey. Grey is Rec. 601 luma, as in
-    torchvision. Hue rotates the chroma plane of YIQ. Nothing is clipped.
-
-    Args:
-        grey: (n,) the mean luma of each image.
-        brightness: (n,) factors; 1 changes nothing.
-        contrast: (n,) factors; 1 changes nothing.
-        saturation: (n,) factors; 1 changes nothing.
-        hue: (n,) in turns; 0 changes nothing.
-
-    Returns:
-        Linear maps (n, 3, 3) and offsets (n, 1, 1) for :func:`map_colours`.
+    They make the four changes in order of the arguments, which are (n,). Brightness multiplies.
+    Contrast blends with ``grey``, the mean luma of the image, saturation with the grey of each
+    pixel; a factor of 1 changes nothing, and one of 0 leaves only the grey. Grey is Rec. 601 luma,
+    as in torchvision. Hue rotates the chroma plane of YIQ, in turns. Nothing is clipped.
     """
     basis, _ = _constants(grey.device, grey.dtype)
     gain, angle = brightness * contrast, 2 * torch.pi * hue

@@ -9,14 +9,10 @@ from gratis.augmentation.augment import lines
 def warp(deltas: Tensor, affines: Tensor) -> tuple[Tensor, Tensor]:
     """Warp each image's delta by its own affine map: every pixel takes its nearest neighbour's.
 
-    Args:
-        deltas: (n, 3, H, W), of any type.
-        affines: (n, 2, 3), from normalised output coordinates to input coordinates, as
-            ``affine_grid`` has them with ``align_corners=False``.
-
-    Returns:
-        The warped deltas (n, 3, H, W), which are 0 where the map leads outside of the input, and
-        a mask (n, 1, H, W) that is true where it does not.
+    ``deltas`` are (n, 3, H, W) of any type, and ``affines`` (n, 2, 3) map normalised output to
+    input coordinates, as ``affine_grid`` has them with ``align_corners=False``. Returns the warped
+    deltas, which are 0 where the map leads outside of the input, and a mask (n, 1, H, W) that is
+    true where it does not.
     """
     # Nearest, not bilinear: deltas of free training are plus or minus epsilon nearly everywhere,
     # and the mean of neighbours with different signs would shrink them.

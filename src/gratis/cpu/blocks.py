@@ -37,13 +37,10 @@ class Blocks(NamedTuple):
         return cls(select, block // stride, first)
 
     def kernel(self, weight: Tensor) -> Tensor:
-        """Return the weight of the convolution that computes the blocks.
+        """Return the weight of the convolution that computes the blocks, in channels last.
 
-        Args:
-            weight: (out, channels, kernel, kernel).
-
-        Returns:
-            (channels * block * block, out, taps, taps), in channels last.
+        ``weight`` is (out, channels, kernel, kernel); the result is (channels * block * block, out,
+        taps, taps).
         """
         select = self.select.to(weight)
         kernel = torch.einsum("oiyx,ajy,bkx->iabojk", weight, select, select).flatten(0, 2)

@@ -22,20 +22,13 @@ GRADIENT_TOLERANCE = 1e-2
 
 
 def folded(model: nn.Module, images: Tensor) -> nn.Module:
-    """Return a copy of ``model`` that is cheaper to attack.
+    """Return a frozen copy of ``model``, in evaluation mode, that is cheaper to attack.
 
-    A convolution and the batch norm directly after it become one convolution; which layers are
-    such pairs is observed in one pass. On a CPU, the first convolution is a :class:`QuickStem`, and
-    the convolutions are packed where that is possible. The copy is used only if it gives the logits
-    and the input gradients of the model.
-
-    Args:
-        model: a model in evaluation mode with constant parameters; left as it was.
-        images: (n, 3, height, width) in [0, 1], to run the model on.
-
-    Returns:
-        The copy, with frozen parameters; ``model`` itself if nothing can be changed, if it cannot
-        be copied or run without its norms, or if its logits are not the same every time.
+    A convolution and the batch norm directly after it become one convolution; which layers are such
+    pairs is observed in one pass over ``images`` (n, 3, height, width) in [0, 1]. On a CPU, the
+    first convolution is a :class:`QuickStem`, and the convolutions are packed where that is
+    possible. The copy is used only if it gives the logits and the input gradients of the model.
+    Otherwise ``model`` itself is returned, which is left as it was.
     """
     # Where packing fails, the other changes may still work.
     for pack in (True, False) if any(map(is_packable, model.modules())) else (False,):

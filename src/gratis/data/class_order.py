@@ -39,12 +39,9 @@ def _natural_key(name: str) -> list[tuple[int, int, str]]:
 def order_classes(root: Path, found: Iterable[str], names: Path | None) -> list[str]:
     """Return the classes in the order of their labels.
 
-    Args:
-        root: the folder of the data, for messages.
-        found: the names of the class folders.
-        names: a file of class names (:func:`read_class_names`), which may name more classes than
-            are found. Default: the natural order, with a warning if it is not the alphabetical
-            one.
+    ``names`` is a file of class names (:func:`read_class_names`), which may name more classes than
+    are found. Without it, the order is the natural one, with a warning if that is not the
+    alphabetical one. ``root`` is for messages.
     """
     if names is None:
         natural = natural_order(found)

@@ -102,10 +102,8 @@ class Dataset:
 def checked_split(where: str, split: Split, classes: int | None = None) -> Split:
     """Return a split as arrays, with int64 labels.
 
-    Args:
-        where: the name of the split, for messages.
-        split: arrays, or what NumPy turns into arrays without a copy, such as tensors on the CPU.
-        classes: the number of classes, where it is known.
+    ``split`` holds arrays, or what NumPy turns into arrays without a copy, such as tensors on the
+    CPU. ``where`` names it in messages.
 
     Raises:
         GratisError: the images are not uint8 (n, height, width, 3), or the labels are not whole

@@ -13,15 +13,8 @@ Indices = NDArray[np.int64]
 def hold_out(split: Split, per_class: int = 5, seed: int = 0) -> tuple[Indices, Indices]:
     """Return the sorted indices of ``split`` to train on, and those held out for model selection.
 
-    Args:
-        split: the training images.
-        per_class: the number of images of each class to hold out; half of them if a class has
-            fewer than twice as many.
-        seed: the seed of the draw. It is not the seed of a run: every run holds out the same
-            images.
-
-    Raises:
-        ValueError: ``per_class`` is negative.
+    ``per_class`` images of each class are held out, or half of them if a class has fewer than twice
+    as many. ``seed`` is not the seed of a run: every run holds out the same images.
     """
     if per_class < 0:
         raise ValueError(f"cannot hold out {per_class} images per class")

@@ -65,12 +65,6 @@ def read_image(
     Transparent images are drawn on white. Greys of more than 8 bits are scaled to 8 bits
     (:func:`gratis.data.deep_greys.eight_bit_grey`).
 
-    Args:
-        path: the file.
-        size: height and width of the result, in pixels.
-        resize: as for :func:`resized`.
-        white: the value of white in greys of more than 8 bits.
-
     Raises:
         BrokenImage: the file is missing, truncated, not an image of a known format, has more than
             89 million pixels, or its white is not known.
@@ -118,12 +112,9 @@ def _decode(path: Path, size: int, resize: Resize, white: float | None) -> Pixel
 def resized(image: Image.Image, size: int, resize: Resize = "crop") -> Image.Image:
     """Return ``image`` as a square of ``size`` pixels (bilinear, antialiased).
 
-    Args:
-        image: of any size.
-        size: height and width of the result.
-        resize: ``crop`` scales the shorter side to ``size`` and keeps the centre of the longer
-            one; ``pad`` scales the longer side and adds black bars; ``squash`` scales both sides
-            and changes the proportions.
+    ``crop`` scales the shorter side to ``size`` and keeps the centre of the longer one; ``pad``
+    scales the longer side and adds black bars; ``squash`` scales both sides and changes the
+    proportions.
     """
     if image.size == (size, size):
         return image

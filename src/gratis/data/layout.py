@@ -71,16 +71,11 @@ def subfolders(folder: Path) -> list[Path]:
 def hold_out_files(
     folder: Path, name: str, files: list[Stamp], fraction: float
 ) -> tuple[list[Stamp], list[Stamp]]:
-    """Return the images of a class to train on, and those to validate on.
+    """Return the images of the class ``name`` to train on, and those to validate on.
 
-    A hash of an image's path below the folder of its class decides, so that an image stays where
-    it is when others are added. At least one image is in each part.
-
-    Args:
-        folder: the folder of the class.
-        name: the name of the class.
-        files: the images in ``folder``.
-        fraction: how many of the images to validate on, in (0, 1]; 1 puts all of them into both.
+    A hash of an image's path below the folder of its class decides, so that an image stays where it
+    is when others are added. At least one image is in each part. ``fraction`` is the share to
+    validate on, in (0, 1]; 1 puts all images into both.
     """
     if fraction == 1:
         return files, files

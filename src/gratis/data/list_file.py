@@ -39,12 +39,10 @@ class Row(NamedTuple):
 
 
 def read_rows(path: Path, columns: tuple[str, str] | None) -> list[Row]:
-    """Return the images that a list names, in its order.
+    """Return the images that a CSV file names, in its order.
 
-    Args:
-        path: a CSV file whose first line names the columns; the delimiter may be a comma, a
-            semicolon, a tab or a bar.
-        columns: the names of the columns of files and of labels. Default: those with usual names.
+    Its first line names the columns; the delimiter may be a comma, a semicolon, a tab or a bar.
+    ``columns`` names those of files and of labels, by default those with usual names.
     """
     lines = _lines(path)
     header = lines[0][1] if lines else []

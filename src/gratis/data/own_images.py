@@ -42,17 +42,11 @@ def decode_own(
     details: Mapping[str, str],
     warn: bool,
 ) -> Dataset:
-    """Return a data set of image files; log what was read.
+    """Return a data set of image files with ``classes`` by label; log what was read.
 
     The default of ``settings.size`` is the median of the images' shorter sides, at most 224 pixels.
-
-    Args:
-        settings: the settings of the data.
-        root: the folder or file that names the images.
-        classes: the names of the classes, by label.
-        parts: the images for training and for validation.
-        details: what else to say of the images, each with a title; empty texts are left out.
-        warn: whether the log is a warning.
+    ``parts`` are the images for training and for validation. ``details`` are further lines of the
+    log, each with a title; empty ones are left out. ``warn`` makes the log a warning.
     """
     train, validation = parts
     sizes = sample_sizes(train.files)

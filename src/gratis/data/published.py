@@ -28,10 +28,8 @@ class PublishedArchive:
 def locate(published: PublishedArchive, root: Path | None) -> Path:
     """Return the unpacked folder of a published data set.
 
-    Args:
-        published: the archive.
-        root: the unpacked folder; a folder that holds it, or that holds the archive, which is
-            unpacked there; or the archive. By default, the cache, where it is downloaded to.
+    ``root`` is that folder; a folder that holds it, or that holds the archive, which is unpacked
+    there; or the archive. By default the archive is downloaded to the cache.
     """
     where = _where(published, root)
     for folder in (where, where / published.folder):

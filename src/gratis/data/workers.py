@@ -19,16 +19,10 @@ def parallel_map(
 ) -> Iterator[Iterator[Result]]:
     """Yield an iterator over ``work(0)``, ``work(1)``, ... ``work(tasks - 1)``, in this order.
 
-    Processes exist on Linux only. If they cannot be started, threads do the work; if these cannot
-    be started either, the caller's thread does it. Processes are killed when the block ends, and
-    when this process ends in any way.
-
-    Args:
-        work: a function of the task's number. Large results of a process belong into shared
-            memory, since they are copied otherwise.
-        tasks: the number of tasks.
-        ahead: the number of tasks that may be started before their result is read.
-        processes: whether to use processes; if not, threads.
+    At most ``ahead`` tasks are started before their result is read. Processes exist on Linux only.
+    If they cannot be started, threads do the work; if these cannot be started either, the caller's
+    thread does it. Processes are killed when the block ends, and when this process ends in any way.
+    Large results of a process belong into shared memory, since they are copied otherwise.
     """
     workers = max(1, min(cores(), tasks))
     forked = Processes(work, workers if processes else 0)

@@ -30,12 +30,8 @@ def on_contiguous_copies(model: nn.Module, images: Tensor, name: str) -> nn.Modu
     """Return ``model``, or with :class:`OnContiguousCopies` around it if that makes attacks work.
 
     Images are channels last, and attacks need their gradient. Some ordinary models fail on them:
-    they call ``view``, or change their input in place.
-
-    Args:
-        model: the model, in any mode; left as it was.
-        images: a few images (n, 3, height, width), channels last, on the model's device.
-        name: the model's name, for the log.
+    they call ``view``, or change their input in place. A few ``images`` are tried, on the model's
+    device; the model is left as it was.
     """
     wrapped = OnContiguousCopies(model)
     with isolated(images.device), frozen(model), full_precision(images.device):

@@ -74,16 +74,10 @@ class Corruption(EvalTask):
 
 
 def corrupt(kind: Kind, severity: int, images: Tensor, draws: Tensor) -> Tensor:
-    """Return corrupted images.
+    """Return images (n, 3, H, W) under a corruption of severity 1 to 5, clipped to [0, 1].
 
-    Args:
-        kind: one of :data:`KINDS`.
-        severity: from 1 to 5.
-        images: (n, 3, H, W) in [0, 1].
-        draws: uniform in [0, 1): (n, 3, H, W) for noise, (n, 1) for the other kinds.
-
-    Returns:
-        (n, 3, H, W), clipped to [0, 1].
+    ``kind`` is one of :data:`KINDS`. ``draws`` are uniform in [0, 1): (n, 3, H, W) for noise, (n,
+    1) for the other kinds.
     """
     strength = STRENGTHS[kind][severity - 1]
     corrupted = _CORRUPT[kind](images, strength, draws.to(images))

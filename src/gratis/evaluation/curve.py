@@ -30,17 +30,9 @@ def measure_curve(
 ) -> tuple[tuple[float, float], ...]:
     """Return pairs of epsilon and accuracy in [0, 1], from epsilon 0, which is no attack.
 
-    An image that is fooled within an epsilon counts as fooled within the larger ones. The model is
-    left as it was.
-
-    Args:
-        model: maps images (n, 3, height, width) in [0, 1] to logits, or to an object with
-            ``logits``; on its device.
-        split: the images.
-        attack: the attack; its epsilon is replaced.
-        epsilons: positive, in [0, 1] units of pixel value.
-        seed: the seed of random starts.
-        folder: where to store the outcomes; the same call continues from there.
+    The epsilon of ``attack`` is replaced by each of ``epsilons``. An image that is fooled within an
+    epsilon counts as fooled within the larger ones. The model is left as it was. Outcomes are
+    stored in ``folder``, where the same call continues.
     """
     device, index = device_of(model), np.arange(len(split), dtype=np.int64)
     clean = FixedSet(name="clean")

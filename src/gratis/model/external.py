@@ -50,15 +50,12 @@ class Prepared(nn.Module):
 def from_timm(
     name: str, weights: Path | None, classes: int | None = None, input_size: int | None = None
 ) -> Prepared:
-    """Return a timm model with its own normalisation and the weights in a local file.
+    """Return a timm model with its own normalisation and weights.
 
-    Args:
-        name: a name in ``timm.list_models()``, ``local-dir:PATH`` or ``hf-hub:USER/NAME``.
-        weights: a file of weights (:func:`gratis.model.read_weights`). Default: those that a
-            folder or a name on the hub has.
-        classes: the number of classes. Default: that of the weights.
-        input_size: the height and width in pixels of the network's input. Default: those of the
-            images, or those that the position embeddings of its weights are for.
+    ``name`` is one in ``timm.list_models()``, ``local-dir:PATH`` or ``hf-hub:USER/NAME``. The last
+    two have weights; ``weights`` names a file of others (:func:`gratis.model.read_weights`). The
+    default of ``classes`` is the number in the weights, that of ``input_size`` the size of the
+    images, or that which the position embeddings of the weights are for.
     """
     architecture = Architecture(name)
     layers = class_layers(architecture.config)

@@ -55,16 +55,10 @@ class Contrastive(Term):
 def siamese(first: Tensor, second: Tensor, labels: Tensor, margin: float) -> Tensor:
     """Return the contrastive loss of Hadsell et al. (2006, equation 4).
 
-    It is half the mean squared distance of the positives plus half the mean of
-    max(0, margin - distance)^2 of the negatives. The positives are the two views of an image. The
-    negatives are the first view of an image and the second view of the next one in the batch, if
-    their labels differ.
-
-    Args:
-        first: unit vectors (n, d), the embeddings of the first views.
-        second: unit vectors (n, d), the embeddings of the second views.
-        labels: int64 (n,).
-        margin: the distance beyond which negatives add nothing.
+    It is half the mean squared distance of the positives plus half the mean of max(0, margin -
+    distance)^2 of the negatives. The positives are the two views of an image, ``first`` and
+    ``second``, unit vectors (n, d). The negatives are the first view of an image and the second
+    view of the next one in the batch, if their labels differ.
     """
     positive = (first - second).square().sum(dim=1)
     differ = labels != labels.roll(-1)

@@ -19,7 +19,7 @@ def resolve_by_default(recipe: str, profile: str | None, changes: Sequence[str])
 
 
 def default_profile(recipe: str, changes: Sequence[str]) -> str | None:
-    """Return the profile for a packaged recipe's data and this machine.
+    """Return the profile for a packaged recipe, its data (in ``changes``) and this machine.
 
     - A recipe file has no profile: it is used as it is.
     - A recipe in a folder, such as ``record/free``, has the profile of that folder, if any.
@@ -27,10 +27,6 @@ def default_profile(recipe: str, changes: Sequence[str]) -> str | None:
     - Without a GPU, your own images have ``photos-cpu``, and all other data has
       ``tiny-imagenet-cpu``: small images and a narrow network, trained from scratch.
     - With one, all data has ``tiny-imagenet``: pretrained weights, 224 px.
-
-    Args:
-        recipe: the name of a packaged recipe, or a path that ends in .yaml.
-        changes: ``key=value``; ``data.name`` decides.
     """
     if recipe.endswith((".yaml", ".yml")):
         return None

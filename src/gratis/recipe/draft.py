@@ -75,16 +75,11 @@ def _marked(value: Any) -> Any:
 
 
 def merge(base: Content, over: Content, *, adds: bool = True, path: str = "") -> Content:
-    """Return ``base`` with ``over`` written into it, key by key.
+    """Return ``base`` with ``over`` written into it, key by key; a schedule is replaced as a whole.
 
-    A schedule is one value and is replaced as a whole.
-
-    Args:
-        base: the content to change; it stays as it is.
-        over: the content to write.
-        adds: whether ``over`` may add an adversary, a term of the objective, an augmentation or a
-            denoiser that ``base`` lacks.
-        path: the dotted path of ``base`` with a final dot; empty at the top.
+    ``adds`` says whether ``over`` may add an adversary, a term of the objective, an augmentation or
+    a denoiser that ``base`` lacks. ``path`` is the dotted path of ``base`` with a final dot; empty
+    at the top.
     """
     merged = dict(base)
     for key, value in over.items():

@@ -14,14 +14,9 @@ CHOICES = ("adversary", "objective")
 def normalise(content: Content, keep_null: bool = False) -> tuple[Content, dict[str, str]]:
     """Return ``content`` with every choice as a mapping, and under present names only.
 
-    Values of the wrong type stay as they are, for the validation to refuse.
-
-    Args:
-        content: what a YAML file or an override holds.
-        keep_null: whether a word with null is a choice to remove, instead of the word's defaults.
-
-    Returns:
-        The content, and for every renamed key its present dotted path and the written one.
+    Values of the wrong type stay as they are, for the validation to refuse. With ``keep_null`` a
+    word with null is a choice to remove, instead of the word's defaults. Also returns, for every
+    renamed key, its present dotted path and the written one.
     """
     renamed: dict[str, str] = {}
     choices = {

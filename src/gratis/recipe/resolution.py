@@ -30,11 +30,9 @@ def read_recipe(path: Path) -> Recipe:
 def resolve(name: str, profile: str | None = None, overrides: Iterable[str] = ()) -> Recipe:
     """Return recipe ``name``, resized by ``profile``, with ``key=value`` overrides.
 
-    Args:
-        name: a packaged recipe, or the user's own: a path that ends in .yaml.
-        profile: a packaged profile, or the user's own; ``None`` leaves the recipe's sizes.
-        overrides: such as ``train.epochs=5``; the last one wins. ``train.epochs`` replaces the
-            recipe's budget of time.
+    Both are packaged ones or paths that end in .yaml; without a profile the recipe keeps its sizes.
+    Of several overrides of a key the last one wins. ``train.epochs`` replaces the recipe's budget
+    of time.
     """
     draft = _resized(name, None if profile is None else load_profile(profile))
     return _recipe(draft.override_all(with_one_length(overrides)), f"recipe {name}")
@@ -43,13 +41,11 @@ def resolve(name: str, profile: str | None = None, overrides: Iterable[str] = ()
 def resolve_rows(
     profile: str, overrides: Sequence[str] = (), own: Sequence[str] = ()
 ) -> list[Recipe]:
-    """Return all rows of a profile, in the table's order, and then recipes of the user's own.
+    """Return all rows of a profile, in the table's order, and then the user's ``own`` recipes.
 
-    Args:
-        profile: a packaged profile, or the user's own.
-        overrides: each changes the rows that have its key. As a profile, it adds no optional part.
-            Several values, separated by commas, give a row for each (:func:`vary`).
-        own: paths that end in .yaml, resized as the other rows are.
+    An override changes the rows that have its key; as a profile, it adds no optional part. Several
+    values, separated by commas, give a row for each (:func:`vary`). ``own`` are paths that end in
+    .yaml, resized as the other rows are.
     """
     sizes = load_profile(profile)
     names = {row_name(name): name for name in recipe_names(sizes.recipes)}

@@ -66,10 +66,7 @@ def compare(
 ) -> list[Paired]:
     """Compare two recipes in each of the metrics that all their runs have.
 
-    Args:
-        a: the first recipe's runs, by seed.
-        b: the second's. Seeds that only one of them has are left out.
-        metrics: the metrics to compare.
+    ``a`` and ``b`` are their runs by seed. Seeds that only one of them has are left out.
     """
     seeds = sorted(a.keys() & b.keys())
     if not seeds:

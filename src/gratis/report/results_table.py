@@ -102,11 +102,8 @@ def narrow_table(
 ) -> Table:
     """Return the table with several values in a cell, for the terminal and the page.
 
-    Args:
-        results: the runs.
-        intervals: whether to give both bounds of the 95% intervals instead of ±, and leave out
-            metrics that no row has.
-        best: the recipe of the row to emphasise.
+    ``intervals`` gives both bounds of the 95% intervals instead of ±, and leaves out metrics that
+    no row has. ``best`` is the recipe of the row to emphasise.
     """
     rows = group(results)
     metrics = [

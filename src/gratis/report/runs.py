@@ -56,11 +56,9 @@ def setting(results: Results, *path: str) -> Any:
 def read_runs(folders: Sequence[Path]) -> Found:
     """Read evaluated runs and external models.
 
-    Runs of one recipe that differ in more than the seed get their folder in their title.
-
-    Args:
-        folders: folders of runs (with ``recipe.yaml``), of evaluations (with ``results.json``), or
-            of several of them, such as the output of ``gratis reproduce``.
+    ``folders`` are those of runs (with ``recipe.yaml``), of evaluations (with ``results.json``), or
+    of several of them. Runs of one recipe that differ in more than the seed get their folder in
+    their title.
     """
     runs: dict[Path, Run] = {}
     unmeasured: list[Path] = []

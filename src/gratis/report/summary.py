@@ -55,12 +55,9 @@ def ranked(rows: Sequence[Row]) -> list[Row]:
 
 
 def summarise(rows: Sequence[Row], runs: Sequence[Run], images: int | None) -> Summary:
-    """Return the summary on the rows.
+    """Return the summary on the rows, which group ``runs``.
 
-    Args:
-        rows: all rows.
-        runs: the runs that the rows group.
-        images: the size of the validation split; ``None`` where it is unknown.
+    ``images`` is the size of the validation split; ``None`` where it is unknown.
     """
     seeds = len(runs) > len(rows)
     hardened = _hardened(runs)

@@ -10,17 +10,11 @@ _ROUNDING = 1e-5
 
 
 def expected_accuracy(curve: Sequence[tuple[float, float]], epsilon: float) -> float | None:
-    """Return the mean accuracy over epsilons that are uniform in [0, ``epsilon``].
+    """Return the mean accuracy in [0, 1] over epsilons that are uniform in [0, ``epsilon``].
 
-    The accuracy between two measured epsilons is interpolated linearly. One number thus covers
-    natural images, weak and strong attacks (Epsilon-Scheduling, arXiv 2509.23325).
-
-    Args:
-        curve: pairs of epsilon and accuracy, by rising epsilon from 0.
-        epsilon: the target, in the units of the curve.
-
-    Returns:
-        The mean in [0, 1]; ``None`` if the curve ends before the target.
+    ``curve`` has pairs of epsilon and accuracy, by rising epsilon from 0, and is interpolated
+    linearly; ``None`` if it ends before ``epsilon``. One number thus covers natural images, weak
+    and strong attacks (Epsilon-Scheduling, arXiv 2509.23325).
     """
     if not curve or curve[-1][0] < epsilon * (1 - _ROUNDING):
         return None

@@ -92,12 +92,10 @@ class Frontier(Settings):
 
 
 def choose(points: tuple[FrontierPoint, ...], keep_clean: float | None) -> FrontierPoint:
-    """Return the model with the highest expected accuracy, or the most robust that may be chosen.
+    """Return the model with the highest expected accuracy.
 
-    Args:
-        points: the models, the natural one first.
-        keep_clean: the most points of clean accuracy that a model may lose against the natural
-            one; the model with the highest PGD accuracy is then chosen.
+    With ``keep_clean`` it is the one with the highest PGD accuracy of those that lose at most so
+    many points of clean accuracy against the natural one, which is the first point.
     """
     if keep_clean is None:
         return max(points, key=lambda point: (point.expected, point.clean))

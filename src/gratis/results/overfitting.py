@@ -11,15 +11,10 @@ def overfitted(
     """Return whether a model survives single-step attacks only (Wong, Rice and Kolter 2020).
 
     The rule: PGD accuracy is more than 15 points below FGSM accuracy and less than half of it,
-    their 95% intervals do not overlap, and the accuracy without an attack is clearly above chance.
-    A model that is only becoming robust can have this sign too; see :func:`pgd_fell`.
-
-    Args:
-        clean: the accuracy without an attack, in [0, 1].
-        fgsm: the accuracy under FGSM.
-        pgd: the accuracy under PGD. Without one of the three the answer is no.
-        images: the number of images of each accuracy.
-        guessing: the accuracy of always naming the most frequent class.
+    their 95% intervals do not overlap, and the accuracy without an attack is clearly above
+    ``guessing``, the accuracy of always naming the most frequent class. Without one of the
+    accuracies the answer is no. A model that is only becoming robust can have this sign too; see
+    :func:`pgd_fell`.
     """
     if clean is None or fgsm is None or pgd is None:
         return False

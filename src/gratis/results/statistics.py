@@ -15,19 +15,9 @@ _ROUNDING = 1e-9
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """Return the 95% Wilson score interval of a share (Wilson 1927).
+    """Return the 95% Wilson score interval (Wilson 1927) of a share in [0, 1] of ``n`` images.
 
     The interval lies within [0, 1], and is not empty at a share of 0 or 1.
-
-    Args:
-        share: the share of the images that are classified correctly, in [0, 1].
-        n: the number of images, at least 1.
-
-    Returns:
-        The lower and the upper bound, in [0, 1].
-
-    Raises:
-        ValueError: the share or ``n`` is out of range.
     """
     from scipy.stats import binomtest
 
@@ -60,19 +50,9 @@ def difference(first: tuple[float, int], second: tuple[float, int]) -> tuple[flo
 def mcnemar(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     """Return the p-value of the exact two-sided McNemar test (McNemar 1947).
 
-    The null hypothesis is that two models have the same accuracy. The test uses the images that
-    exactly one of the models classifies correctly.
-
-    Args:
-        a: (n,), whether the first model is correct on each image.
-        b: (n,), the same for the second model, on the same images in the same order.
-
-    Returns:
-        The probability, in [0, 1], of a split at least as uneven if both are equally accurate;
-        0 where it is too small for a float.
-
-    Raises:
-        ValueError: the shapes differ.
+    The null hypothesis is that two models have the same accuracy. ``a`` and ``b`` (n,) say whether
+    each is correct on the same images. The test uses the images that exactly one of the models
+    classifies correctly. p is 0 where it is too small for a float.
     """
     from scipy.stats import binomtest
 
@@ -86,14 +66,9 @@ def clearly_above_chance(share: float, n: int, guessing: float, times: int = 3) 
     """Return whether an accuracy cannot be that of a model which knows nothing of the images.
 
     Such a model often names two or three classes only. Its accuracy then depends on which, and
-    beats guessing by more than the noise of ``n`` images. So the accuracy must be significantly
-    above guessing, and also ``times`` as high, or half way to 1 where that is less.
-
-    Args:
-        share: the accuracy, in [0, 1].
-        n: the number of images, at least 1.
-        guessing: the accuracy of always naming the most frequent class, in [0, 1].
-        times: how many times ``guessing`` the accuracy must be.
+    beats ``guessing`` (always naming the most frequent class) by more than the noise of ``n``
+    images. So the accuracy must be significantly above guessing, and also ``times`` as high, or
+    half way to 1 where that is less.
     """
     return share > min(times * guessing, (1 + guessing) / 2) and wilson(share, n)[0] > guessing
 
@@ -121,17 +96,11 @@ class SeedTest(NamedTuple):
 
 
 def paired_t_test(differences: Sequence[float]) -> SeedTest:
-    """Return the two-sided paired t-test (Student 1908) of two recipes over their seeds.
+    """Return the two-sided paired t-test (Student 1908) of two recipes' differences by seed.
 
     The test is paired, not Welch's: two runs of one seed share validation images, order of the
     images and, where their networks are alike, initial weights. The paired test holds whether or
     not that correlates them; Welch's assumes that it does not.
-
-    Args:
-        differences: the difference between the two recipes for each seed, at least two.
-
-    Raises:
-        ValueError: there are fewer than two differences.
     """
     from scipy.stats import ttest_1samp
 

@@ -18,10 +18,7 @@ def resolve_dependent(recipe: Recipe, dataset: Dataset, started: Recipe | None =
     - ``train.precision`` is not ``auto``;
     - ``train.epochs`` make at least ``train.min_passes`` passes.
 
-    Args:
-        recipe: as the user gives it.
-        dataset: the data to train on.
-        started: the resolved recipe of a run that has started, whose choices stay.
+    The choices of ``started``, the resolved recipe of a run that has started, stay.
     """
     augment, train = _without_flips(recipe.augment, dataset), recipe.train
     choices = {"precision": _precision(train, started), "epochs": _epochs(train, dataset)}

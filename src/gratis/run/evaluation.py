@@ -32,21 +32,12 @@ def evaluate_run(
 ) -> Results:
     """Evaluate the run in the folder ``path`` on its own data.
 
-    Without ``overrides`` and ``out`` the results become the run's own, ``results.json``. With
-    other settings, or other sets than the run has, they are written to a folder of their own below
-    ``evaluations``, or to ``out``, and the run's own results stay as they are.
-
-    Args:
-        path: the folder of the run.
-        sets: the perturbed validation sets. Default: those that the run was measured on before;
-            without any, the geometric set is made, which skips the transfer metrics.
-        overrides: ``evaluate.key=value``.
-        data_root: the folder that holds the data now. Default: where it was in training.
-        out: the folder for the results.
-
-    Raises:
-        GratisError: as :func:`gratis.run.load_run`; the sets do not fit the data or have changed;
-            or another process works in the folder.
+    Without ``overrides`` (``evaluate.key=value``) and ``out`` the results become the run's own,
+    ``results.json``. With other settings, or other sets than the run has, they are written to a
+    folder of their own below ``evaluations``, or to ``out``, and the run's own results stay as they
+    are. The default of ``sets`` is those that the run was measured on before; without any, the
+    geometric set is made, which skips the transfer metrics. ``data_root`` is the folder that holds
+    the data now.
     """
     # Read before a lock is put into the folder, which may be no run.
     folder = RunFolder(path)

@@ -31,21 +31,7 @@ def export_run(
 ) -> Path:
     """Write the classifier of a run as files that work without gratis, and check them.
 
-    Args:
-        path: the folder of the run, or ``hub:USER/NAME``.
-        out: the file or folder to write. Default: the run's name with the ending of ``kind``, in
-            the current folder.
-        kind: ``onnx``, ``timm``, ``torch-export`` or ``state-dict``. Default: by the ending of
-            ``out``.
-        data_root: the folder that holds the run's data now, whose validation images the export is
-            checked on. Default: where it was in training.
-
-    Returns:
-        The path written.
-
-    Raises:
-        GratisError: ``path`` is no run, the kind cannot express the model, a package is missing,
-            or the file cannot be written or computes something else.
+    The arguments are those of :func:`gratis.export`; ``path`` may be ``hub:USER/NAME``.
     """
     target = Path(f"{path.resolve().name}{ENDINGS.get(kind or '', '')}") if out is None else out
     chosen = kind_of(target, kind)

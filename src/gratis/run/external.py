@@ -135,17 +135,7 @@ def refuse_other_classes(model: nn.Module, dataset: Dataset, name: str) -> None:
 def evaluate_model(model: nn.Module, plan: EvaluationPlan, out: Path | None = None) -> Results:
     """Evaluate a module where its parameters are, and return what a run's evaluation returns.
 
-    Args:
-        model: maps images (n, 3, height, width) in [0, 1] to logits, or to an object with
-            ``logits``.
-        plan: what it is evaluated on, and how.
-        out: a folder for the results, where an interrupted evaluation continues. Default: nothing
-            is kept.
-
-    Raises:
-        GratisError: the model cannot be measured
-            (:func:`gratis.evaluation.model_validation.validate_model`), ``out`` is the folder of a
-            run, or as :func:`gratis.evaluation.measure`.
+    An interrupted evaluation continues from the folder ``out``; by default nothing is kept.
     """
     settings = plan.settings
     require_libraries(settings)

@@ -123,10 +123,8 @@ def preparation_of(
 ) -> Preparation:
     """Return how image files are prepared for a model: as in its training.
 
-    Args:
-        module: the model; that of a run or of an export knows how.
-        size: height and width in pixels, for a model that does not know.
-        white: the value of white in greys of more than 8 bits. Default: as in training.
+    ``size`` is the height and width for a model that does not know its own, ``white`` the value of
+    white in greys of more than 8 bits, by default as in training.
     """
     known: int | None = getattr(module, "image_size", None)
     if known is not None and size is not None:

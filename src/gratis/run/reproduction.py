@@ -30,10 +30,8 @@ def rows_of(
 ) -> tuple[Recipe, list[Recipe]]:
     """Return a profile's seed-0 baseline, and its rows in the table's order, or ``only`` those.
 
-    Args:
-        profile: a packaged profile, or the user's own.
-        only: names of rows, and paths of recipes of the user's own.
-        overrides: ``key=value``, or ``key=value,value`` for a row for each value.
+    ``only`` has names of rows and paths of the user's own recipes. An override ``key=value,value``
+    gives a row for each value.
     """
     own = list(dict.fromkeys(name for name in only if is_file(name)))
     rows = resolve_rows(profile, overrides, own)

@@ -21,16 +21,10 @@ from gratis.training.checkpoint import save_weights
 def push_run(
     path: Path, name: str, licence: str = "unknown", private: bool = False, images: bool = False
 ) -> str:
-    """Upload a measured run to the hub, and return its address there.
+    """Upload a measured run to the hub as ``USER/NAME``, and return its address there.
 
-    An earlier version of the model stays in the repository's history.
-
-    Args:
-        path: the folder of the run.
-        name: ``USER/NAME`` on the hub; the repository is created if it does not exist.
-        licence: the identifier of the licence, such as ``apache-2.0``.
-        private: whether a new repository is private.
-        images: whether the report shows validation images, which are then uploaded too.
+    The repository is created if it does not exist; an earlier version of the model stays in its
+    history. ``images`` uploads a report with validation images in it.
     """
     from huggingface_hub import HfApi
 

@@ -23,18 +23,14 @@ def train(
 ) -> Results:
     """Train ``recipe`` in the folder ``path``, or resume it there, and measure it.
 
-    A run that is already trained or measured is not trained or measured again.
-
-    Args:
-        recipe: what to train.
-        path: the folder of the run.
-        sets: the folder of perturbed validation sets to measure on. Default: the ``geometric``
-            set is made, which skips the transfer metrics.
-        start: the weights that a hardened run starts from. Default: those in its folder.
+    A run that is already trained or measured is not trained or measured again. It is measured on
+    the perturbed ``sets``; without them the ``geometric`` set is made, which skips the transfer
+    metrics. ``start`` are the weights that a hardened run starts from, by default those in its
+    folder.
 
     Raises:
-        GratisError: data, model or folder are wrong, a library that the suite needs is missing,
-            or another process works in the folder.
+        GratisError: data, model or folder are wrong, a library that the suite needs is missing, or
+            another process works in the folder.
         Interrupted: the user stopped the run.
     """
     folder = RunFolder(path)

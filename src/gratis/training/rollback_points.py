@@ -37,15 +37,12 @@ class RollbackPoints:
     def save(self, write: Callable[[Path], None], to: Path, *, robust: bool = False) -> None:
         """Save the current state to go back to, and as the run's newest checkpoint ``to``.
 
-        Args:
-            write: writes the current state to a file.
-            to: the newest checkpoint. It is replaced last: a process that is killed in between
-                continues from before this position, and saves it again.
-            robust: whether to go back to this state also after catastrophic overfitting.
+        ``to`` is replaced last: a process that is killed in between continues from before this
+        position, and saves it again. ``robust`` says whether to go back to this state also after
+        catastrophic overfitting.
 
         Raises:
             Divergence: the state is not finite.
-            GratisError: the folder cannot be written.
         """
         write(self._newest)
         # Of these one is enough; each may be large.

@@ -46,17 +46,9 @@ def build(
 
     The folder appears complete or not at all, and replaces earlier sets. The same arguments on the
     same machine give the same bytes; the caller's autocast, inference mode and default dtype make
-    no difference.
-
-    Args:
-        folder: the folder of the sets.
-        split: the validation split.
-        flippable: whether a mirrored image still shows its class; if not, no image is mirrored.
-        baseline: maps images (n, 3, height, width) in [0, 1] to logits, or to an object with
-            ``logits``, on the device of its parameters; left as it was. ``None`` builds only
-            ``geometric``.
-        epsilon: the epsilon of FGSM in L-infinity, in [0, 1] units of pixel value.
-        seed: the seed of the geometric noise.
+    no difference. No image is mirrored unless ``flippable``: a mirrored image still shows its
+    class. Without a ``baseline`` only ``geometric`` is built. ``epsilon`` is that of FGSM in
+    L-infinity, in [0, 1] units of pixel value; ``seed`` that of the geometric noise.
     """
     geometry = Geometry() if flippable else Geometry(mirror_probability=0.0)
     with atomic_folder(folder, replaces=_CONTENT) as partial:

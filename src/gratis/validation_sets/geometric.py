@@ -77,17 +77,11 @@ def draw(geometry: Geometry, seed: int, index: int) -> Noise:
 def noisy(
     images: NDArray[np.uint8], geometry: Geometry, seed: int, first: int
 ) -> NDArray[np.uint8]:
-    """Return images under geometric noise.
+    """Return images, uint8 (n, height, width, 3), under geometric noise.
 
-    Args:
-        images: uint8 of shape (n, height, width, 3).
-        geometry: the ranges of the noise.
-        seed: the seed of the noise.
-        first: the index of the first image in its split; the others follow it.
-
-    Returns:
-        uint8 of the same shape. The noise of an image depends on ``seed`` and its index alone. The
-        caller's autocast and default dtype make no difference.
+    ``first`` is the index of the first image in its split; the others follow it. The noise of an
+    image depends on ``seed`` and its index alone. The caller's autocast and default dtype make no
+    difference.
     """
     noises = (draw(geometry, seed, first + row) for row in range(len(images)))
     with isolated(), one_thread(), torch.device("cpu"):

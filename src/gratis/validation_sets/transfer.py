@@ -12,18 +12,10 @@ from gratis.model import logits_of
 
 
 def attacked(baseline: nn.Module, batch: Split, epsilon: float) -> NDArray[np.uint8]:
-    """Return FGSM images made with the baseline's gradient, at the images' own resolution.
+    """Return FGSM images made with the baseline's gradient, uint8, at the images' own resolution.
 
-    Wrap the call in :func:`gratis.attacks.frozen`.
-
-    Args:
-        baseline: maps images (n, 3, height, width) in [0, 1] to logits, or to an object with
-            ``logits``; the attack runs on the device of its parameters.
-        batch: the images to attack, with their true labels.
-        epsilon: the epsilon in L-infinity, in [0, 1] units of pixel value.
-
-    Returns:
-        uint8 of the shape of ``batch.images``, within epsilon.
+    ``epsilon`` is the L-infinity norm in [0, 1] units of pixel value. The attack runs on the device
+    of the baseline's parameters. Wrap the call in :func:`gratis.attacks.frozen`.
     """
     device = next(baseline.parameters()).device
     adversarial = attack(
@@ -40,13 +32,8 @@ def quantise(
 ) -> NDArray[np.uint8]:
     """Return adversarial images as uint8, still within ``epsilon`` of ``images``.
 
-    Args:
-        images: uint8 of shape (n, height, width, 3), before the attack.
-        adversarial: float of shape (n, 3, height, width) in [0, 1], after it.
-        epsilon: the epsilon in L-infinity, in [0, 1] units of pixel value.
-
-    Returns:
-        uint8 of the shape of ``images``; every change is rounded towards zero.
+    ``images`` are uint8 (n, height, width, 3), ``adversarial`` is float (n, 3, height, width) in
+    [0, 1]. Every change is rounded towards zero.
     """
     after = adversarial.detach().permute(0, 2, 3, 1).cpu().double().numpy() * 255
     delta = after - images

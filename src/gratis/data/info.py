@@ -12,25 +12,15 @@ from gratis.settings import Line, Settings, validate
 
 
 class DataInfo(Settings):
-    """Facts about a data set.
-
-    Attributes:
-        name: the name of its source.
-        classes: the name of each class, in the order of the model's outputs.
-        size: height and width of every image, in pixels.
-        flippable: whether a mirrored image still shows its class.
-        train_images: the number of training images.
-        validation_images: the number of validation images.
-        fingerprint: a hash of every pixel and label.
-    """
+    """Facts about a data set: classes in the order of the model's outputs, numbers of images."""
 
     name: Line
     classes: Annotated[tuple[Line, ...], Field(min_length=2)]
-    size: Annotated[int, Field(gt=0)]
-    flippable: bool
+    size: Annotated[int, Field(gt=0)]  # height and width of every image, in pixels
+    flippable: bool  # a mirrored image still shows its class
     train_images: Annotated[int, Field(gt=0)]
     validation_images: Annotated[int, Field(gt=0)]
-    fingerprint: str
+    fingerprint: str  # a hash of every pixel and label
 
     @classmethod
     def of(cls, dataset: Dataset) -> Self:

@@ -71,7 +71,7 @@ def require_libraries(settings: EvaluateSettings) -> None:
 
 
 def paper(settings: EvaluateSettings) -> list[EvalTask]:
-    """Return the metrics that the paper reports; no attack uses the model's settings gradient."""
+    """Return the metrics that the paper reports; no attack uses the model's own gradient."""
     return [FixedSet(name=name) for name in ("clean", "geometric", "fgsm_transfer")]
 
 

@@ -1,4 +1,4 @@
-"""Keep the memory that a step frees for the next step, which needs it again.
+"""Keep the memory that a step frees, because the next step needs it again.
 
 glibc returns large blocks to the system as soon as they are freed, and the next step pays for
 every page again. The setting is one of the whole process, so only the command line makes it.

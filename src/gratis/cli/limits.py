@@ -1,4 +1,4 @@
-"""Limits on memory, processes and threads: what they look like, and how to live with them."""
+"""Limits on memory, processes and threads: how they show, and how gratis works within them."""
 
 import _thread
 import errno

@@ -1,4 +1,4 @@
-"""Refuse unknown names at once, before torch is imported."""
+"""Refuse unknown names before torch is imported, which takes seconds."""
 
 from gratis.errors import GratisError, printable
 from gratis.settings import did_you_mean

@@ -1,4 +1,4 @@
-"""Worker processes that cannot hold each other or their parent up, however they end.
+"""Worker processes that end with their parent and never block each other.
 
 Each has a connection of its own, and no queue, lock or thread is shared, unlike in the pools of the
 standard library: there, a worker that is killed at the wrong moment leaves the others waiting.

@@ -1,4 +1,4 @@
-"""The denoising autoencoder that stands before the classifier."""
+"""The denoising autoencoder in front of the classifier."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Networks that a function of the user's returns."""
+"""Networks that a user's function returns."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""Recipes: the YAML of a row, profiles that resize rows, and overrides."""
+"""Recipes: their YAML, the profiles that resize them, and overrides."""
 
 from gratis.recipe.defaults import default_profile, resolve_by_default
 from gratis.recipe.harden import HardenSettings

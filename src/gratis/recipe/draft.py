@@ -1,4 +1,4 @@
-"""The one path from YAML to settings: normalise each layer, merge it, validate the whole."""
+"""From YAML to settings: each layer is normalised and merged, and the result validated."""
 
 import re
 from collections.abc import Iterable

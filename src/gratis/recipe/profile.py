@@ -1,4 +1,4 @@
-"""Profiles: what resizes every row for a data set and a machine."""
+"""Profiles: the sizes of all recipes for a data set and a machine."""
 
 from typing import Annotated, Any
 

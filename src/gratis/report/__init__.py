@@ -6,7 +6,6 @@ from gratis.report.hardened import what_changed
 from gratis.report.listing import list_runs, listing_table
 from gratis.report.model_card import CardFacts, claims, model_card
 from gratis.report.page import write_page
-from gratis.report.pair import compare_two, pair_table
 from gratis.report.paired import (
     Comparison,
     Paired,
@@ -24,6 +23,7 @@ from gratis.report.runs import read_runs
 from gratis.report.sections import checks_table, remedies, suite_tables
 from gratis.report.table import Cell, Table, TableRow, count, markdown_table, plain
 from gratis.report.terminal import print_table
+from gratis.report.two_models import compare_two, pair_table
 
 __all__ = [
     "CardFacts",

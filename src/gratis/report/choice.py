@@ -1,4 +1,4 @@
-"""Which model to choose: those that none beats, those no better than guessing, blind classes."""
+"""Which model to choose: the Pareto frontier, models that only guess, classes never right."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The settings of a task that reports read from stored results."""
+"""The settings of evaluation tasks, as reports read them from stored results."""
 
 from typing import Annotated, Any, Self
 

@@ -1,4 +1,4 @@
-"""Models between two: weights on the straight line from one to the other."""
+"""Interpolation between two models: weighted averages of their weights."""
 
 from collections.abc import Iterator, Mapping
 

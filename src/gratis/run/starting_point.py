@@ -1,4 +1,4 @@
-"""A trained model as the beginning of a run: its network, its weights, its class layer."""
+"""The trained model that hardening starts from: its network, its weights, its class layer."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Compile the network in training mode."""
+"""Compile the network for training steps."""
 
 import logging
 import warnings

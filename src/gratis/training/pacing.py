@@ -1,4 +1,4 @@
-"""Plan the passes of a run again and again, so that it uses up its budget of time."""
+"""Adjust the planned passes of a run to its pace, so that it uses its time budget."""
 
 import logging
 import math

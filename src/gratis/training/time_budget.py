@@ -1,4 +1,4 @@
-"""A budget of time: how it is written, and how a run uses it up.
+"""A time budget: how it is written, and how many passes use it up.
 
 With a budget, the number of passes follows from the pace of the run itself. Its first steps are at
 progress 0, until their pace gives the first plan. The plan is corrected, in both directions, where

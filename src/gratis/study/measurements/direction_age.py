@@ -1,4 +1,4 @@
-"""What a cached delta is worth against its age, for an adversary that caches one for each image.
+"""How well a cached delta still attacks, by its age, for an adversary that caches one per image.
 
 The age is counted from the batch in which the delta was last updated to the end of training, and
 given as a share of a traversal of the data. The model sees the same views as in that batch. If

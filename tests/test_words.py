@@ -79,6 +79,7 @@ PHRASES = {
     r"\bbuilds_on\b|\bversus:": "compare_with",
     r"\b(?:monitor_every|log_every|checkpoint_minutes)\b": "the name with its unit",
     r"\bharden\.adapt\b|\bin_parts\b": "natural_training, micro-batches",
+    r"\b(?:comes?|came) on top\b|\bwhoever\b": "takes additional time, if",
 }
 OLD_KEYS = [
     "builds_on",

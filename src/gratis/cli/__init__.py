@@ -1,6 +1,6 @@
 """The command line.
 
-Importing this package imports next to nothing: an interrupt during the imports of a command must
+Importing this package imports very little: an interrupt during the imports of a command must
 find :func:`main` running, which ends without a traceback.
 """
 

@@ -41,7 +41,7 @@ class Batch:
         indices: Tensor | None = None,
         split_size: int | None = None,
     ) -> "Batch":
-        """Return a batch whose views are its images, for a training loop of one's own.
+        """Return a batch whose views are its images, for your own training loop.
 
         Args:
             images: float (n, 3, height, width) in [0, 1], not normalised.

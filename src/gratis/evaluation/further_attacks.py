@@ -53,7 +53,7 @@ def margin_loss(clean: Flags, before: Flags, after: Flags) -> Check:
 
 
 def square(clean: Flags, before: Flags, after: Flags) -> Check:
-    """Check that a search without gradients adds next to nothing to attacks with gradients."""
+    """Check that a search without gradients fools few images that attacks with gradients do not."""
     fooled = before & ~after
     return Check(
         name="square against gradients",

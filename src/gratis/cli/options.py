@@ -55,7 +55,7 @@ ValFraction = Annotated[
 ]
 PROFILE = (
     "Sizes for a data set and machine: digits, tiny-imagenet-small, tiny-imagenet, "
-    "tiny-imagenet-scratch, photos-cpu, record, record-small, or your own .yaml."
+    "tiny-imagenet-scratch, tiny-imagenet-cpu, photos-cpu, record, record-small, or your own .yaml."
 )
 ProfileName = Annotated[str | None, option(PROFILE, "NAME", "--profile")]
 Sets = Annotated[

@@ -1,12 +1,14 @@
 """Evaluate a run: its own results, and evaluations with other settings beside it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lightning_fabric import Fabric
 
 from gratis.digests import digest
+from gratis.errors import GratisError
 from gratis.evaluation import EvaluateSettings, measure, require_libraries, rescore
 from gratis.files import make_folder
 from gratis.recipe import Recipe, with_evaluation
@@ -17,7 +19,6 @@ from gratis.run.recording import run_results, save_measurement, with_natural
 from gratis.run.sample_images import sample_images
 from gratis.run.sets import load_sets
 from gratis.torch_state import isolated
-from gratis.validation_sets.manifest import read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -52,15 +53,25 @@ def evaluate_run(
     target = out or folder.evaluation_folder(_key(requested.evaluate, sets if other_sets else None))
     if RunFolder(target).recipe_file.exists():
         raise RunFolder(target).occupied()
-    if sets is not None:
-        # Before the folder is made, so that wrong sets leave nothing.
-        read_manifest(sets)
-    make_folder(target)
-    with RunFolder(target).locked():
+    with _made(target), RunFolder(target).locked():
         results = _measure_beside(path, requested, sets, data_root, RunFolder(target))
     if out is None:
         logger.info("results in %s", target)
     return results
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make ``folder``, and remove it again if the block fails before it holds anything."""
+    new = [path for path in (folder, folder.parent) if not path.exists()]
+    make_folder(folder)
+    try:
+        yield
+    except GratisError:
+        for path in new:
+            with suppress(OSError):  # it holds something
+                path.rmdir()
+        raise
 
 
 def measure_run(path: Path, sets: Path | None = None, data_root: Path | None = None) -> Results:

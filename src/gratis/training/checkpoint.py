@@ -18,7 +18,7 @@ from gratis.training import checkpoint_file
 from gratis.training.checkpoint_file import exists as exists
 from gratis.training.divergence import Divergence
 from gratis.training.identity import Identity, differences
-from gratis.training.position import Position, from_json, to_json
+from gratis.training.position import Position, from_json, to_json, unknown_event
 from gratis.training.step import TrainState
 
 FORMAT = "3"
@@ -122,6 +122,9 @@ def _read(
         saved = {present_path(key): value for key, value in saved.items()}
         position = from_json(metadata["position"])
     except (KeyError, ValidationError) as error:
+        if kind := unknown_event(metadata.get("position", "")):
+            problem = f"has an event of another version of gratis ({kind!r})"
+            raise file_error(path, problem, "continue with the version that wrote it") from error
         raise file_error(
             path, "is damaged or not a checkpoint", checkpoint_file.TRAIN_AGAIN
         ) from error

@@ -1,11 +1,13 @@
 """The position of a run: how far it has come, as a checkpoint stores it."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
+from gratis.settings import brief
 from gratis.training.divergence import Rollback
 from gratis.training.micro_batching import MicroBatching
 from gratis.training.time_budget import NewPlan
@@ -67,3 +69,13 @@ def from_json(text: str) -> Position:
         ValidationError: it is damaged, or has an event of another version.
     """
     return _POSITION.validate_json(text)
+
+
+def unknown_event(position: str) -> str | None:
+    """Return the kind of the first event that this version does not know, if there is one."""
+    known = {"rollback", "budget", "memory"}
+    with suppress(ValueError, AttributeError, TypeError, LookupError, RecursionError):
+        for event in json.loads(position)["events"]:
+            if isinstance(kind := event.get("kind"), str) and kind not in known:
+                return brief(kind).strip("'")
+    return None

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from gratis.cli.options import DataRoot, RunPath, TrustCode, option
 from gratis.cli.output import print_folder
 from gratis.trust import takes_trust_code

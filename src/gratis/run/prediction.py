@@ -15,8 +15,8 @@ from gratis.data.deep_greys import UnknownWhite
 from gratis.data.image_files import require_images
 from gratis.data.raw import BrokenImage
 from gratis.errors import GratisError, file_error
+from gratis.evaluation.contiguous import OnContiguousCopies
 from gratis.evaluation.evaluated_model import device_of
-from gratis.evaluation.own_images import OwnImages
 from gratis.model import classify_with
 from gratis.torch_state import full_precision
 
@@ -106,7 +106,7 @@ class Predictor:
 
     def _classify(self, images: Tensor) -> Tensor:
         """Return the logits of images that stay as they are, whatever the model does to its own."""
-        return classify_with(OwnImages(self.module))(images)
+        return classify_with(OnContiguousCopies(self.module))(images)
 
     def _prediction(self, probabilities: Tensor) -> Prediction:
         names: Sequence[str] | None = getattr(self.module, "classes", None)

@@ -51,7 +51,7 @@ def harden(
         data_root: the folder that holds the data set.
         skip_broken: whether to leave out images that cannot be read. Default: they are an error.
         budget: how long training may take, such as ``"20m"``, or seconds. ``None`` trains for
-            ``train.epochs``. Measuring comes on top.
+            ``train.epochs``. Measuring takes additional time.
         epsilon: the norm of the attack, in [0, 1] units of pixel value, such as ``4 / 255`` or
             ``"4/255"``. Default: 4/255 in L-infinity, 0.5 in L2.
         norm: ``linf`` or ``l2``, that of the attack. In L2, epsilon is the length of an image's

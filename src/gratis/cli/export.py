@@ -19,7 +19,7 @@ def export(
     ] = None,
     out: Annotated[
         Path | None,
-        option("The file or folder to write. Default: the run's name, in this folder.", "PATH"),
+        option("The file or folder to write. Default, with --to: the run's name.", "PATH"),
     ] = None,
     data_root: DataRoot = None,
     trust_code: TrustCode = False,

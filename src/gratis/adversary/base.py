@@ -56,7 +56,9 @@ class Adversary(ABC):
         """
 
     def observe(self, batch: Batch, t: float) -> None:  # noqa: B027  most adversaries keep nothing
-        """Read the gradient of the images that :meth:`perturb` returned, after the backward pass.
+        """Move the perturbation, after the backward pass, along the gradient of the images.
+
+        The images are those that :meth:`perturb` returned.
 
         Raises:
             GratisError: the adversary needs that gradient and there is none.

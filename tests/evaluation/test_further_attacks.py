@@ -61,11 +61,11 @@ def sets(tmp_path_factory):
     return load(folder, split)
 
 
-@pytest.mark.parametrize(("factor", "signs"), [(1, set()), (15, {MARGIN})])
-def test_the_table_warns_of_saturated_logits(factor, signs, sets):
+@pytest.mark.parametrize("factor", [1, 15])
+def test_a_temperature_does_not_hide_a_natural_model(factor, sets):
     split = digits_models.digits().validation
     found = measure(
         Times(factor), split, sets, EvaluateSettings(epsilon=EPSILON, images=200, pgd_steps=10), 0
     )
-    assert {check.name for check in found.checks} == signs
-    assert all(not check.passed for check in found.checks)
+    assert not found.checks
+    assert found.accuracies["pgd"] < 0.2

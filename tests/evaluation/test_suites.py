@@ -132,7 +132,7 @@ def test_refuses_sets_of_another_size_or_epsilon():
     fewer = Split(SPLIT.images[:5], LABELS[:5])
     with pytest.raises(GratisError, match="10 images and the validation split 5"):
         measure(Threshold(), fewer, SETS, EvaluateSettings(), 0)
-    with pytest.raises(GratisError, match="were attacked with"):
+    with pytest.raises(GratisError, match="sets were made with"):
         measure(Threshold(), SPLIT, SETS, EvaluateSettings(epsilon="4/255"), 0)
 
 

@@ -46,7 +46,7 @@ def margin_loss(clean: Flags, before: Flags, after: Flags) -> Check:
         },
         rule="fails if PGD on the margin loss fools significantly more than a third of the images "
         f"that survive the attacks before it, and than {_AT_LEAST:.0%} of the correct images",
-        advice="cross entropy hides the gradient, as saturated logits do; quote the accuracy under "
+        advice="cross entropy hides the gradient; quote the accuracy under "
         "all attacks (robust), and attack with AutoAttack",
         images=int(clean.sum()),
     )

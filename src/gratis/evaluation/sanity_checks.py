@@ -35,10 +35,6 @@ IMAGES = 200
 # Of the range of the logits; batches and devices round a thousand times less.
 _UNSTEADY = 1e-3
 
-_SATURATED = (
-    "cross entropy is saturated; divide the logits by a constant, and trust the margin loss and "
-    "AutoAttack only"
-)
 _CUT_OFF = (
     "logits are cut off, so an attack cannot tell how far beyond the limit they are; return them "
     "as they are before the clamp"
@@ -101,8 +97,8 @@ def gradient(evidence: Evidence) -> Check:
     """Check that the input gradients are large enough to follow."""
     low = {name: at_least(flags) for name, flags in evidence.vanished.items()}
     advice = f"{MASKED} through a smooth approximation of the step that has no gradient (BPDA)"
-    if low["margin"] <= ODD:
-        advice = _CUT_OFF if low["logit"] > ODD else _SATURATED
+    if low["margin"] <= ODD < low["logit"]:
+        advice = _CUT_OFF
     return Check(
         name="gradient",
         passed=max(low.values()) <= ODD,

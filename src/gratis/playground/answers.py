@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import gradio as gr
 import pandas as pd
 from torch import Tensor
 
@@ -100,7 +101,9 @@ def attacked(models: list[PlaygroundModel], controls: Controls) -> Iterator[list
                 perturbation(images, step.images),
                 top_five(model, step.images),
             ]
-            yield [*(value for each in shown for value in each), _loss_table(losses)]
+            # The chart does not follow two changes at once: it is drawn with the last model.
+            chart = _loss_table(losses) if len(losses) == len(models) else gr.skip()
+            yield [*(value for each in shown for value in each), chart]
 
 
 def first_errors_of(models: list[PlaygroundModel], controls: Controls) -> str:

@@ -4,11 +4,8 @@ Weights, attributes of any kind, hooks, closures, global variables that its code
 itself and the files that it is in. Objects whose state cannot be read are named.
 """
 
-import contextlib
-import dis
 import enum
 import functools
-import importlib.util
 import pathlib
 import re
 import sys
@@ -22,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from gratis.digests import digest, tensors_digest
+from gratis.evaluation.code_state import bytecode, globals_of
 from gratis.evaluation.source_files import file_state, is_library
 from gratis.model import Onnx
 
@@ -142,8 +140,8 @@ class _Reader:
             yield from ((f".{k}", v) for k, v in _members(value))
             yield from ((".base", base) for base in value.__bases__)
         elif isinstance(value, types.FunctionType):
-            self.lines.append(_bytecode(value.__code__))
-            yield from _globals_of(value)
+            self.lines.append(bytecode(value.__code__))
+            yield from globals_of(value)
 
     def _object(self, path: str, value: Any) -> Iterator[tuple[str, Any]]:
         """Yield the state of any other object."""
@@ -208,59 +206,3 @@ def _members(kind: type) -> Iterator[tuple[str, Any]]:
             continue
         if not name.startswith("_abc"):
             yield name, value
-
-
-def _bytecode(code: types.CodeType) -> str:
-    """Return everything about compiled code but its place in a file."""
-    constants = [
-        _bytecode(c) if isinstance(c, types.CodeType) else _constant(c) for c in code.co_consts
-    ]
-    return digest([code.co_code.hex(), *constants, repr(code.co_names), repr(code.co_freevars)])
-
-
-def _constant(value: object) -> str:
-    # The order of a set of texts differs between processes.
-    return repr(sorted(map(repr, value)) if isinstance(value, frozenset) else value)
-
-
-def _globals_of(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """Yield the global variables that a function reads, and the modules that it imports.
-
-    Of modules that are no library, their attributes among the names in the code too.
-    """
-    names = set(_names(function.__code__))
-    variables = function.__globals__
-    for name in sorted(_imports(function.__code__, variables)):
-        yield from _with_attributes(f"import {name}", sys.modules.get(name, "not yet"), names)
-    for name in sorted(names & variables.keys()):
-        yield from _with_attributes(f"global {name}", variables[name], names)
-
-
-def _with_attributes(path: str, value: Any, names: set[str]) -> Iterator[tuple[str, Any]]:
-    yield path, value
-    if isinstance(value, types.ModuleType) and not is_library(value):
-        found = vars(value)
-        yield from ((f"{path}.{k}", found[k]) for k in sorted(names & found.keys()))
-
-
-def _imports(code: types.CodeType, variables: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the full names of the modules that code imports when it runs."""
-    instructions = list(dis.get_instructions(code))
-    for place, instruction in enumerate(instructions):
-        if instruction.opname != "IMPORT_NAME":
-            continue
-        level = instructions[place - 2].argval
-        package = variables.get("__package__") or ""
-        name = "." * (level if isinstance(level, int) else 0) + str(instruction.argval)
-        with contextlib.suppress(ImportError):
-            yield importlib.util.resolve_name(name, package)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _imports(constant, variables)
-
-
-def _names(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names(constant)

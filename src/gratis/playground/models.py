@@ -1,6 +1,6 @@
 """The models of the playground: each prepares an image file itself and answers for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -72,10 +72,7 @@ def load_models(targets: list[str], size: int | None = None) -> list[PlaygroundM
     if len({model.classes for model in models}) > 1:
         raise GratisError(f"{targets[1]}: has other classes than {targets[0]}")
     if len({model.name for model in models}) < len(models):
-        models = [
-            PlaygroundModel(target, m.module, m.preparation, m.classes, m.folder)
-            for target, m in zip(targets, models, strict=True)
-        ]
+        models = [replace(m, name=target) for target, m in zip(targets, models, strict=True)]
     return models
 
 

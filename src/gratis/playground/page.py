@@ -24,7 +24,7 @@ TITLE = "gratis: how robust is a classifier?"
 _INTRODUCTION = f"""# {TITLE}
 Choose an image and move **epsilon**, the most that a pixel value may change. The attack searches
 for the change that misleads each model most. A natural model errs after changes that nobody sees;
-a robust one withstands more.
+a robust one usually withstands more.
 """
 _COLORS = ("#c44e52", "#4c72b0")
 _NORMS = [("L-infinity: every pixel value", "linf"), ("L2: length of the change", "l2")]

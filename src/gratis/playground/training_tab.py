@@ -113,7 +113,8 @@ def _draw_deltas(folder: Path) -> None:
     shown = stored_deltas(folder)
     if not shown:
         return
-    gr.Markdown("### Delta while training: grey is no change; full scale is epsilon of that moment")
+    gr.Markdown("### Delta of one position in the batch")
+    gr.Markdown("Grey is no change, full scale the largest value at that time.")
     with gr.Row():
         for epoch, pixels in shown:
             gr.HTML(figure(pixels, f"epoch {epoch:.1f}"))

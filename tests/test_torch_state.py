@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 import torch
 
-from gratis.torch_state import full_precision, isolated, one_thread
+from gratis.torch_state import fresh_torch_state, full_precision, one_thread
 
 CPU = torch.device("cpu")
 
@@ -48,7 +48,7 @@ def caller(request):
 @pytest.mark.parametrize("device", [CPU, "cpu"])
 def test_isolated_is_a_fresh_process_and_restores_the_callers(caller, device):
     before = state()
-    with pytest.raises(RuntimeError, match="stop"), isolated(device):
+    with pytest.raises(RuntimeError, match="stop"), fresh_torch_state(device):
         assert state()[:4] == (False, False, True, torch.float32)
         product = torch.rand(4, 4) @ torch.rand(4, 4)
         assert (product.dtype, product.device) == (torch.float32, CPU)
@@ -62,7 +62,7 @@ def test_draws_in_an_isolated_block_start_from_the_callers_state():
     torch.manual_seed(5)
     wanted = torch.rand(3)
     torch.manual_seed(5)
-    with isolated():
+    with fresh_torch_state():
         assert torch.equal(torch.rand(3), wanted)
     assert torch.equal(torch.rand(3), wanted)
 

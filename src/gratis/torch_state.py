@@ -10,7 +10,7 @@ _DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu")
 
 
 @contextmanager
-def isolated(device: torch.device | str = "cpu") -> Iterator[None]:
+def fresh_torch_state(device: torch.device | str = "cpu") -> Iterator[None]:
     """Compute as in a fresh process while the block runs.
 
     Autocast and inference mode are off, gradients are recorded, float32 is the default dtype and

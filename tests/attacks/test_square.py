@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import digits_models
-from gratis.attacks import SquareSettings, frozen, is_right, square_attack
+from gratis.attacks import SquareSettings, frozen, is_correct, square_attack
 from gratis.attacks.square import _side
 from gratis.data import to_float
 
@@ -18,7 +18,7 @@ HOW = SquareSettings(epsilon=0.1, queries=60)
 def attacked(toy):
     net, images, labels = toy
     with frozen(net):
-        right = is_right(net(images), labels)
+        right = is_correct(net(images), labels)
         yield net, images[right], labels[right]
 
 
@@ -30,7 +30,7 @@ def test_images_stay_within_epsilon_and_range_and_fool_as_claimed(attacked):
     assert found.min() >= 0 and found.max() <= 1
     assert torch.equal(images, before) and not found.requires_grad
     assert 0 < fooled.sum() < len(labels)
-    assert torch.equal(fooled, ~is_right(net(found), labels))
+    assert torch.equal(fooled, ~is_correct(net(found), labels))
 
 
 def test_an_image_is_attacked_alike_alone_and_in_any_batch(attacked):
@@ -116,7 +116,7 @@ def test_it_finds_as_much_as_the_official_code(model):
     net, split = model(), digits_models.digits().validation
     images, labels = to_float(split.images, "cpu"), torch.from_numpy(split.labels)
     with frozen(net):
-        right = is_right(net(images), labels).nonzero().squeeze(1)[:200]
+        right = is_correct(net(images), labels).nonzero().squeeze(1)[:200]
         images, labels = images[right], labels[right]
         _, fooled = square_attack(
             net, images, labels, SquareSettings(epsilon=digits_models.EPSILON, queries=200)
@@ -128,7 +128,7 @@ def test_it_finds_as_much_as_the_official_code(model):
         with torch.random.fork_rng():
             torch.manual_seed(0)
             _, adversarial = theirs.attack_single_run(images, labels)
-        official = ~is_right(net(adversarial), labels)
+        official = ~is_correct(net(adversarial), labels)
     ours, share = fooled.float().mean().item(), official.float().mean().item()
     assert 0.05 < share < 0.9
     assert abs(ours - share) < 3 * math.sqrt(2 * share * (1 - share) / len(labels))

@@ -5,7 +5,7 @@ import torch
 
 import digits_models
 from digits_models import EPSILON
-from gratis.attacks import AttackSettings, attack, cross_entropy, frozen, is_right
+from gratis.attacks import AttackSettings, attack, cross_entropy, frozen, is_correct
 from gratis.data import to_float
 
 ATTACKS = {
@@ -20,7 +20,7 @@ def accuracy(net, settings, temperature):
     images, labels = to_float(split.images[:200], "cpu"), torch.from_numpy(split.labels[:200])
     with frozen(net):
         attacked = attack(lambda x: temperature * net(x), images, labels, settings)
-        return float(is_right(net(attacked), labels).double().mean())
+        return float(is_correct(net(attacked), labels).double().mean())
 
 
 @pytest.mark.parametrize("temperature", [1e-6, 1e-4, 4, 10, 20, 40, 1e2, 1e4, 1e6])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import digits_models
-from gratis.attacks import frozen, is_right
+from gratis.attacks import frozen, is_correct
 from gratis.evaluation.directional_derivatives import agreement, loss_changes
 from gratis.evaluation.evaluated_model import EvaluatedModel
 
@@ -149,7 +149,7 @@ def agreement_of(net):
     evaluated = EvaluatedModel(net, split, {}, 0)
     batch = evaluated.batch_at(np.arange(120))
     with frozen(net):
-        right = is_right(net(batch.images), batch.labels).nonzero().squeeze(1)
+        right = is_correct(net(batch.images), batch.labels).nonzero().squeeze(1)
         return agreement(loss_changes(evaluated, batch.take(right)))
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 import digits_models
 from digits_models import EPSILON
-from gratis.attacks import AttackSettings, attack, frozen, input_gradient, is_right, run_attack
+from gratis.attacks import AttackSettings, attack, frozen, input_gradient, is_correct, run_attack
 from gratis.data import to_float
 from gratis.evaluation import EvaluateSettings, measure
 from gratis.evaluation.autoattack import AutoAttack
@@ -68,7 +68,7 @@ def first_class():
 @pytest.mark.parametrize("value", NOT_FINITE)
 def test_logits_that_are_not_finite_are_never_right(value):
     logits = torch.tensor([[2.0, 1.0], [value, 1.0], [2.0, value]])
-    assert is_right(logits, torch.zeros(3, dtype=torch.int64)).tolist() == [True, False, False]
+    assert is_correct(logits, torch.zeros(3, dtype=torch.int64)).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("until_fooled", [False, True])
@@ -128,4 +128,4 @@ def test_a_gradient_that_is_not_finite_somewhere_is_followed_elsewhere(value, no
             assert input_gradient(model, images, labels).isfinite().all()
     zero, broken = (attack(model, images, labels, settings) for model in models)
     assert torch.equal(zero, broken) and broken.isfinite().all()
-    assert not is_right(net(broken), labels).all()
+    assert not is_correct(net(broken), labels).all()

@@ -13,8 +13,8 @@ from gratis.attacks import frozen
 from gratis.evaluation import EvaluateSettings, measure
 from gratis.evaluation.attack_comparisons import noise, single_step, transfer
 from gratis.evaluation.evaluated_model import EvaluatedModel, FixedImages
-from gratis.evaluation.evidence import Evidence
 from gratis.evaluation.measure import evenly_spaced
+from gratis.evaluation.sanity_attacks import SanityAttacks
 from gratis.evaluation.sanity_checks import CHECKS, IMAGES, run_checks, too_weak
 from gratis.validation_sets import build, load
 from gratis.validation_sets.transfer import attacked
@@ -144,7 +144,7 @@ def evidence(n=100, **fooled):
     flags = {name: np.arange(n) < count for name, count in counts.items()}
     never = np.zeros(n, dtype=bool)
     vanished = {"cross entropy": never, "margin": never, "logit": never}
-    return Evidence(n + 10, 0.1, 0.0, vanished, flags, np.ones((3, 2, n, 4)))
+    return SanityAttacks(n + 10, 0.1, 0.0, vanished, flags, np.ones((3, 2, n, 4)))
 
 
 @pytest.mark.parametrize(

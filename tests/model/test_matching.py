@@ -9,9 +9,9 @@ import torchvision
 from timm.layers import resample_abs_pos_embed
 
 from gratis.errors import GratisError
-from gratis.model.matching import Fit, match, refuse_misfit
+from gratis.model.matching import LoadLimits, match, refuse_misfit
 
-FIT = Fit("the backbone", "use another", class_layers=("fc.",))
+FIT = LoadLimits("the backbone", "use another", class_layers=("fc.",))
 
 
 def network(seed=0, name="resnet18", classes=0, **options):
@@ -128,7 +128,7 @@ def test_a_few_missing_tensors_are_tolerated_and_many_are_refused():
     fewer = {k: v for k, v in state.items() if k not in names[: tenth + 1]}
     with pytest.raises(GratisError, match=rf"lacks {tenth + 1} of its {len(state)} tensors"):
         load(network(2), fewer)
-    strict = Fit("the backbone", "use another", tolerated=0)
+    strict = LoadLimits("the backbone", "use another", tolerated=0)
     with pytest.raises(GratisError, match=r"lacks 1 of its .* tensors \(conv1\.weight\); use"):
         load(network(2), {k: v for k, v in state.items() if k != "conv1.weight"}, strict)
 

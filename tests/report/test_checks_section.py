@@ -6,8 +6,8 @@ from itertools import count
 import numpy as np
 import pytest
 
-from gratis.evaluation.evidence import Evidence
 from gratis.evaluation.further_attacks import further_attacks
+from gratis.evaluation.sanity_attacks import SanityAttacks
 from gratis.evaluation.sanity_checks import CHECKS, too_weak
 from gratis.report import group, read_runs, write_page
 from gratis.report.remarks import OVERFITTING
@@ -39,7 +39,7 @@ def test_every_check_has_a_description():
     attacks = ("noise", "fgsm", "few", "many", "huge", "transfer")
     flags = dict.fromkeys(attacks, none)
     vanished = {"margin": none, "logit": none}
-    seen = Evidence(4, 1.0, 0.0, vanished, flags, np.ones((3, 2, len(none), 4)))
+    seen = SanityAttacks(4, 1.0, 0.0, vanished, flags, np.ones((3, 2, len(none), 4)))
     names = {check(seen).name for check in (too_weak, *CHECKS)}
     tasks = dict.fromkeys(("clean", "pgd_margin", "square"), none)
     names |= {check.name for check in further_attacks(tasks, tasks)}

@@ -19,9 +19,9 @@ from gratis.run import (
     ModelSource,
     build,
     fitting,
+    initial_model_settings,
+    initial_weight_overrides,
     load_once,
-    start_overrides,
-    start_settings,
     training,
 )
 from gratis.run.folder import RunFolder
@@ -53,7 +53,7 @@ def model_of(settings, classes=DIGITS):
 def test_a_recipe_starts_from_a_run_whole(run, named):
     start = run if named == "folder" else run / "checkpoint.safetensors"
     # The profile's channels and head are those of another network.
-    recipe = resolve("free", "digits", [*start_overrides(start), "data.classes=3"])
+    recipe = resolve("free", "digits", [*initial_weight_overrides(start), "data.classes=3"])
     model = build.build_model(recipe, DIGITS[:3])
     assert model.start.head_kept
     assert model.start.sha256 == file_digest(run / "checkpoint.safetensors")
@@ -71,7 +71,7 @@ def test_a_checkpoint_that_a_recipe_names_fits_the_same_network(run):
 
 
 def test_of_a_run_with_other_classes_the_class_layer_is_new(run, caplog):
-    recipe = resolve("free", "digits", start_overrides(run))
+    recipe = resolve("free", "digits", initial_weight_overrides(run))
     model = build.build_model(recipe, DIGITS)
     assert not model.start.head_kept
     assert "its class layer is dropped and a new one trained" in caplog.text
@@ -102,13 +102,13 @@ def test_training_from_a_run_is_noted_and_survives_its_loss(run, tmp_path, monke
 
 
 def test_a_run_gives_the_settings_of_its_model(run):
-    settings = start_settings(str(run))
+    settings = initial_model_settings(str(run))
     assert settings == RunFolder(run).recipe().model.model_copy(
         update={"pretrained": True, "weights": run / "checkpoint.safetensors"}
     )
-    assert start_settings(str(run), input_size=16).input_size == 16
+    assert initial_model_settings(str(run), input_size=16).input_size == 16
     with pytest.raises(GratisError, match="has its own weights; leave out --weights"):
-        start_settings(str(run), weights=Path("w.pth"))
+        initial_model_settings(str(run), weights=Path("w.pth"))
 
 
 @pytest.mark.parametrize("name", ["test_vit", "test_convnext", "test_resnet"])
@@ -118,7 +118,7 @@ def test_a_timm_model_with_weights_computes_what_it_did(name, tmp_path):
     options = {"img_size": size} if name == "test_vit" else {}
     network = timm.create_model(name, num_classes=10, **options).eval()
     torch.save(network.state_dict(), tmp_path / "w.pth")
-    settings = start_settings(name, tmp_path / "w.pth", size)
+    settings = initial_model_settings(name, tmp_path / "w.pth", size)
     assert settings.head == HeadSettings(layers=0, dropout=0.0)
     images = torch.rand(2, 3, 8, 8)
     evaluated = ModelSource(name, tmp_path / "w.pth", size).build(10)
@@ -157,7 +157,7 @@ def function(tmp_path, monkeypatch):
 
 
 def test_the_network_of_a_function_is_trained_as_it_is(function, tmp_path):
-    settings = start_settings(function)
+    settings = initial_model_settings(function)
     assert not settings.pretrained
     model = model_of(settings)
     images = torch.rand(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
@@ -171,7 +171,7 @@ def test_the_network_of_a_function_is_trained_as_it_is(function, tmp_path):
 def test_weights_are_loaded_into_the_network_of_a_function(function, tmp_path):
     state = {"1.weight": torch.ones(10, 192), "1.bias": torch.zeros(10)}
     torch.save({"net": state}, tmp_path / "w.pth")
-    trained = model_of(start_settings(function, tmp_path / "w.pth"))
+    trained = model_of(initial_model_settings(function, tmp_path / "w.pth"))
     assert trained.start.head_kept and trained.backbone[1].weight.eq(1).all()
     measured = ModelSource(function, tmp_path / "w.pth").build()
     assert measured[1].weight.eq(1).all()
@@ -214,4 +214,4 @@ def test_what_does_not_apply_is_refused(run, target, changes, message):
 
 def test_a_name_of_nothing_says_what_a_model_may_be():
     with pytest.raises(GratisError, match="timm has no model 'resnett18'; did you mean"):
-        start_settings("resnett18")
+        initial_model_settings("resnett18")

@@ -8,7 +8,7 @@ from gratis.data import Batches
 from gratis.model import Classifier
 from gratis.recipe import resolve
 from gratis.run import time_recipe, timing
-from gratis.training.metrics import Averages
+from gratis.training.metrics import RunningMeans
 from gratis.training.trainer import Trainer
 
 TINY = ["model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3", "train.epochs=0.1"]
@@ -27,9 +27,9 @@ def test_every_part_of_a_step_is_reported(name, monkeypatch):
 
     monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     monkeypatch.setattr(Classifier, "forward", slow)
-    before = Batches.__getitem__, Averages.add
+    before = Batches.__getitem__, RunningMeans.add
     found = time_recipe(resolve(name, "digits", TINY), seconds=0.1)
-    assert (Batches.__getitem__, Averages.add) == before
+    assert (Batches.__getitem__, RunningMeans.add) == before
     parts = found.milliseconds
     assert parts.keys() == PARTS
     # The three attack steps of pgd are the adversary's.

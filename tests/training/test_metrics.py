@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gratis.errors import GratisError
-from gratis.training.metrics import Averages, JsonLinesLog
+from gratis.training.metrics import JsonLinesLog, RunningMeans
 
 
 def scalars(**values):
@@ -12,7 +12,7 @@ def scalars(**values):
 
 
 def test_means_are_those_since_the_last_reading():
-    averages = Averages()
+    averages = RunningMeans()
     averages.add(scalars(loss=1.0, accuracy=0.5), 16, 8)
     averages.add(scalars(loss=2.0, accuracy=1.0), 16, 8)
     means = averages.read()
@@ -25,7 +25,7 @@ def test_means_are_those_since_the_last_reading():
 def test_the_throughput_counts_from_the_last_reading(monkeypatch):
     clock = iter([0.0, 10.0, 10.0, 12.0, 12.0])
     monkeypatch.setattr("gratis.training.metrics.time.perf_counter", lambda: next(clock))
-    averages = Averages()
+    averages = RunningMeans()
     averages.add(scalars(loss=1.0), 300, 100)
     first = averages.read()
     assert (first["passes_per_second"], first["images_per_second"]) == (30, 10)
@@ -35,7 +35,7 @@ def test_the_throughput_counts_from_the_last_reading(monkeypatch):
 
 
 def test_the_state_holds_what_is_not_read_yet():
-    averages, other = Averages(), Averages()
+    averages, other = RunningMeans(), RunningMeans()
     averages.add(scalars(loss=1.0), 8, 8)
     other.load_state_dict(averages.state_dict())
     for one in (averages, other):
@@ -46,7 +46,7 @@ def test_the_state_holds_what_is_not_read_yet():
 def test_the_throughput_after_a_rollback_is_that_of_the_steps_since(monkeypatch):
     clock = iter([0.0, 10.0, 20.0, 22.0, 22.0])
     monkeypatch.setattr("gratis.training.metrics.time.perf_counter", lambda: next(clock))
-    averages = Averages()
+    averages = RunningMeans()
     averages.add(scalars(loss=1.0), 300, 100)
     saved = averages.state_dict()
     averages.add(scalars(loss=9.0), 300, 100)
@@ -56,8 +56,8 @@ def test_the_throughput_after_a_rollback_is_that_of_the_steps_since(monkeypatch)
 
 
 def test_an_empty_state_can_be_loaded():
-    averages = Averages()
-    averages.load_state_dict(Averages().state_dict())
+    averages = RunningMeans()
+    averages.load_state_dict(RunningMeans().state_dict())
     averages.add(scalars(loss=4.0), 8, 8)
     assert averages.read()["loss"] == 4.0
 

@@ -32,7 +32,7 @@ from gratis.run import (
     refuse_other_classes,
 )
 from gratis.settings import override, validate
-from gratis.trust import takes_trust_code
+from gratis.trusted_code import takes_trust_code
 
 # Images with labels, in any supported form.
 Data = str | DataSettings | Dataset | Split | Tensor | ArrayLike | Iterable[Any]

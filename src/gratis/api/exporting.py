@@ -8,7 +8,7 @@ from gratis.api.loading import source_of
 from gratis.errors import GratisError
 from gratis.exporters import Kind
 from gratis.run.exporting import export_run
-from gratis.trust import takes_trust_code
+from gratis.trusted_code import takes_trust_code
 
 
 @python_names

@@ -10,7 +10,7 @@ from gratis.attacks import Norm
 from gratis.run import Adversary, Hardening, RunFolder, hardened_recipe
 from gratis.run import train as train_run
 from gratis.settings import overrides_of
-from gratis.trust import takes_trust_code
+from gratis.trusted_code import takes_trust_code
 
 
 @python_names

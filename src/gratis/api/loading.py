@@ -8,7 +8,7 @@ from torch import nn
 from gratis.api.arguments import optional_path, path_of, python_names, whole_number
 from gratis.errors import GratisError
 from gratis.run import ModelSource
-from gratis.trust import takes_trust_code
+from gratis.trusted_code import takes_trust_code
 
 # The folder of a run, an ONNX file, package.module:function, or a timm name with weights.
 ModelPath: TypeAlias = str | PathLike[str]

@@ -13,7 +13,7 @@ from gratis.data.checks import check_images
 from gratis.errors import GratisError
 from gratis.run.prediction import Prediction, Predictor, image_files, preparation_of, to_best_device
 from gratis.torch_state import full_precision
-from gratis.trust import takes_trust_code
+from gratis.trusted_code import takes_trust_code
 
 Files = str | PathLike[str] | Sequence[str | PathLike[str]]
 

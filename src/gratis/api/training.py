@@ -7,10 +7,10 @@ from pathlib import Path
 from gratis.api.arguments import data_overrides, listed, optional_path, path_of, python_names
 from gratis.errors import GratisError
 from gratis.recipe import Recipe, resolve_by_default
-from gratis.run import RunFolder, start_overrides
+from gratis.run import RunFolder, initial_weight_overrides
 from gratis.run import train as train_run
 from gratis.settings import overrides_of
-from gratis.trust import takes_trust_code
+from gratis.trusted_code import takes_trust_code
 
 
 @python_names
@@ -62,7 +62,7 @@ def train(
     start = optional_path("weights", weights)
     changes = [
         *data_overrides(data, optional_path("data_root", data_root), skip_broken),
-        *([] if start is None else start_overrides(start)),
+        *([] if start is None else initial_weight_overrides(start)),
         *overrides_of({"train.budget": budget}),
         *listed(overrides),
     ]

@@ -15,8 +15,8 @@ To add an attack:
 """
 
 from gratis.attacks.attack import AttackResult, attack, run_attack
-from gratis.attacks.losses import LOSSES, LossName, cross_entropy, is_right, margin
-from gratis.attacks.modes import channels_last, frozen, frozen_statistics
+from gratis.attacks.losses import LOSSES, LossName, cross_entropy, is_correct, margin
+from gratis.attacks.module_contexts import channels_last, frozen, frozen_statistics
 from gratis.attacks.norms import BALLS, LpBall, Norm
 from gratis.attacks.pgd import Classify, NoGradientError, input_gradient, run_pgd
 from gratis.attacks.settings import ATTACKS, AttackSettings
@@ -40,7 +40,7 @@ __all__ = [
     "frozen",
     "frozen_statistics",
     "input_gradient",
-    "is_right",
+    "is_correct",
     "margin",
     "run_attack",
     "run_pgd",

@@ -5,12 +5,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gratis.attacks.losses import LOSSES, is_right
+from gratis.attacks.losses import LOSSES, is_correct
 from gratis.attacks.norms import BALLS
 from gratis.attacks.pgd import Classify, loss_gradient, pgd_start, pgd_step, run_pgd
 from gratis.attacks.settings import AttackSettings
 from gratis.seeds import generator
-from gratis.torch_state import isolated
+from gratis.torch_state import fresh_torch_state
 
 
 class AttackResult(NamedTuple):
@@ -56,7 +56,7 @@ def attack(
     if settings.restarts > 1 or settings.until_fooled:
         return run_attack(classify, images, labels, settings, seed, indices).images
     # There is nothing to choose from, so the logits of the last point are not needed.
-    with isolated(images.device):
+    with fresh_torch_state(images.device):
         images, labels = _recordable(images), _recordable(labels)
         start = _start(images, settings, seed, 0, _indices(labels, indices))
         return run_pgd(classify, images, labels, settings, start)
@@ -75,7 +75,7 @@ def run_attack(
     The arguments are those of :func:`attack`. Later restarts attack only the images that earlier
     ones have not fooled.
     """
-    with isolated(images.device):
+    with fresh_torch_state(images.device):
         images, labels = _recordable(images), _recordable(labels)
         indices = _indices(labels, indices)
         best = AttackResult(
@@ -109,7 +109,7 @@ def _to_the_end(
     with torch.no_grad():
         logits = classify(adversarial)
     loss = LOSSES[settings.loss](logits, labels)
-    return AttackResult(adversarial, loss, ~is_right(logits, labels))
+    return AttackResult(adversarial, loss, ~is_correct(logits, labels))
 
 
 def _until_fooled(
@@ -133,7 +133,7 @@ def _until_fooled(
     rows = torch.arange(len(labels), device=labels.device)
     for _ in range(settings.steps):
         gradient, logits = loss_gradient(classify, adversarial, labels, settings.loss)
-        survives = is_right(logits, labels)
+        survives = is_correct(logits, labels)
         if not survives.all():
             found.images[rows[~survives]] = adversarial[~survives]
             left = survives.nonzero().squeeze(1)
@@ -148,7 +148,7 @@ def _until_fooled(
         logits = classify(adversarial)
     found.images[rows] = adversarial
     found.loss[rows] = LOSSES[settings.loss](logits, labels)
-    found.fooled[rows] = ~is_right(logits, labels)
+    found.fooled[rows] = ~is_correct(logits, labels)
     return found
 
 

@@ -52,7 +52,7 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     return wrong - right
 
 
-def is_right(logits: Tensor, labels: Tensor) -> Tensor:
+def is_correct(logits: Tensor, labels: Tensor) -> Tensor:
     """Return whether the highest logit of each image is that of its label, (n,).
 
     Logits that are not finite are no answer, so they are never right.

@@ -11,11 +11,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gratis.attacks.losses import is_right, margin
+from gratis.attacks.losses import is_correct, margin
 from gratis.attacks.pgd import Classify
 from gratis.seeds import generator
 from gratis.settings import Fraction, Settings
-from gratis.torch_state import isolated
+from gratis.torch_state import fresh_torch_state
 
 # The share of the pixels that the first squares cover. It is halved after these numbers of queries
 # of 10,000, and at the same progress of a shorter search (section 3 and appendix B of the paper).
@@ -75,7 +75,7 @@ def square_attack(
         seed: the seed of the draws.
         indices: (n,) the number of each image in its data set. Default: 0 to n - 1.
     """
-    with isolated(images.device), torch.no_grad():
+    with fresh_torch_state(images.device), torch.no_grad():
         images, best = images.clone(), images.clone()
         if indices is None:
             indices = torch.arange(len(labels), device="cpu")
@@ -90,7 +90,7 @@ def square_attack(
             if query:
                 found = _recoloured(images[rows], best[rows], draws, query - 1, settings.epsilon)
             logits = classify(found)
-            loss, right = margin(logits, labels[rows]), is_right(logits, labels[rows])
+            loss, right = margin(logits, labels[rows]), is_correct(logits, labels[rows])
             better = ~right | (loss >= highest[rows])
             best[rows[better]], highest[rows[better]] = found[better], loss[better]
             fooled[rows[~right]] = True

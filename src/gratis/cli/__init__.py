@@ -7,14 +7,14 @@ find :func:`main` running, which ends without a traceback.
 import sys
 
 from gratis.cli.interrupts import quiet_interrupts
-from gratis.cli.streams import Surviving, is_reader_gone, surviving_streams
+from gratis.cli.streams import FaultTolerantStream, fault_tolerant_streams, is_reader_gone
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line; an error that the user can fix is one line and exit code 2."""
-    with surviving_streams() as output, quiet_interrupts():
+    with fault_tolerant_streams() as output, quiet_interrupts():
         from gratis.cli.running import run
 
         code = run()
@@ -24,7 +24,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def _complain_of(output: Surviving) -> int:
+def _complain_of(output: FaultTolerantStream) -> int:
     """Say that results could not be printed, which are all that some commands make."""
     reason = getattr(output.error, "strerror", None) or output.error
     sys.stderr.write(f"error: standard output cannot be written ({reason})\n")

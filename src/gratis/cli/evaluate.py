@@ -30,7 +30,7 @@ from gratis.cli.output import (
 )
 from gratis.errors import GratisError
 from gratis.settings import overrides_of
-from gratis.trust import takes_trust_code
+from gratis.trusted_code import takes_trust_code
 
 
 @takes_trust_code

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from gratis.cli.options import DataRoot, RunPath, TrustCode, option
 from gratis.cli.output import print_folder
-from gratis.trust import takes_trust_code
+from gratis.trusted_code import takes_trust_code
 
 
 @takes_trust_code

@@ -19,7 +19,7 @@ from gratis.cli.options import (
 )
 from gratis.cli.output import print_run
 from gratis.settings import overrides_of
-from gratis.trust import takes_trust_code
+from gratis.trusted_code import takes_trust_code
 
 if TYPE_CHECKING:
     from gratis.attacks import Norm

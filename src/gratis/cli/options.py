@@ -109,10 +109,10 @@ def data_overrides(
     return [*arguments.data_overrides(name, root, skip_broken), *held_out]
 
 
-def start_overrides(weights: Path | None) -> list[str]:
+def initial_weight_overrides(weights: Path | None) -> list[str]:
     """Return --weights as overrides of the recipe."""
     if weights is None:
         return []
-    from gratis.run import start_overrides
+    from gratis.run import initial_weight_overrides
 
-    return start_overrides(weights)
+    return initial_weight_overrides(weights)

@@ -10,7 +10,7 @@ import typer
 from gratis.cli.options import NO_TYPE, TrustCode
 from gratis.cli.output import print_folder
 from gratis.errors import GratisError
-from gratis.trust import takes_trust_code
+from gratis.trusted_code import takes_trust_code
 
 
 @takes_trust_code

@@ -11,7 +11,7 @@ from gratis.cli.options import ModelName, TrustCode, flag, option
 from gratis.cli.predictions import Print, print_csv, print_json, print_table
 from gratis.errors import GratisError
 from gratis.progress import track
-from gratis.trust import takes_trust_code
+from gratis.trusted_code import takes_trust_code
 
 if TYPE_CHECKING:
     from gratis.run.prediction import Prediction

@@ -18,7 +18,7 @@ from gratis.cli.options import (
 )
 from gratis.cli.output import print_lines
 from gratis.errors import GratisError, printable
-from gratis.trust import takes_trust_code
+from gratis.trusted_code import takes_trust_code
 
 if TYPE_CHECKING:
     from gratis.run.verification import Claim

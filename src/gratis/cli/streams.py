@@ -13,7 +13,7 @@ from typing import Any, TextIO
 _STANDARD = (0, 1, 2)
 
 
-class Surviving:
+class FaultTolerantStream:
     """A text stream that drops what cannot be written.
 
     Attributes:
@@ -61,7 +61,7 @@ class Surviving:
 
 
 @contextmanager
-def surviving_streams() -> Iterator[Surviving]:
+def fault_tolerant_streams() -> Iterator[FaultTolerantStream]:
     """Replace standard output and error while the block runs; yield standard output.
 
     Descriptors that are closed are opened on the null device. Otherwise the next file that is
@@ -71,7 +71,7 @@ def surviving_streams() -> Iterator[Surviving]:
         with suppress(OSError):
             _open_if_closed(number)
     before = sys.stdout, sys.stderr
-    out, err = (Surviving(stream or _null()) for stream in before)
+    out, err = (FaultTolerantStream(stream or _null()) for stream in before)
     sys.stdout, sys.stderr = out, err
     try:
         yield out

@@ -22,12 +22,12 @@ from gratis.cli.options import (
     TrustCode,
     ValFraction,
     data_overrides,
+    initial_weight_overrides,
     option,
-    start_overrides,
 )
 from gratis.cli.output import print_json, print_run, print_timing
 from gratis.settings import overrides_of
-from gratis.trust import takes_trust_code
+from gratis.trusted_code import takes_trust_code
 
 
 @takes_trust_code
@@ -72,7 +72,7 @@ def train(
 
     changes = [
         *data_overrides(data, data_root, skip_broken, val_fraction),
-        *start_overrides(weights),
+        *initial_weight_overrides(weights),
         *overrides_of({"train.on_divergence": on_divergence, "train.budget": budget}),
         *(overrides or []),
     ]

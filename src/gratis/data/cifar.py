@@ -13,7 +13,7 @@ from PIL import Image
 
 from gratis.data.dataset import Dataset
 from gratis.data.images import resized
-from gratis.data.published import PublishedArchive, locate
+from gratis.data.published_archive import PublishedArchive, locate
 from gratis.data.raw import Pixels, RawDataset, RawSplit, stamp
 from gratis.data.source import DataSettings, first_classes
 from gratis.data.store import decode_once

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from gratis.data.deep_greys import UnknownWhite, eight_bit_grey, is_deep, refuse_dark_colours
+from gratis.data.bit_depth import UnknownWhiteLevel, has_16_bits, refuse_dark_colours, to_8_bit_grey
 from gratis.data.image_files import FORMATS, is_heic
 from gratis.data.raw import BrokenImage, Pixels, RawSplit, Stamp
 from gratis.errors import file_error
@@ -63,7 +63,7 @@ def read_image(
     """Return an image file as uint8 RGB of shape (size, size, 3), upright.
 
     Transparent images are drawn on white. Greys of more than 8 bits are scaled to 8 bits
-    (:func:`gratis.data.deep_greys.eight_bit_grey`).
+    (:func:`gratis.data.bit_depth.to_8_bit_grey`).
 
     Raises:
         BrokenImage: the file is missing, truncated, not an image of a known format, has more than
@@ -73,7 +73,7 @@ def read_image(
     _prepare_pillow()
     try:
         return _decode(path, size, resize, white)
-    except UnknownWhite as error:
+    except UnknownWhiteLevel as error:
         remedy = (
             "say which value is white, such as data.white=4095 for 12 bits, data.white=65535 for "
             "dark images of 16 bits or data.white=1 for floats, or convert it to 8 bits"
@@ -99,11 +99,11 @@ def _decode(path: Path, size: int, resize: Resize, white: float | None) -> Pixel
     with Image.open(path, formats=FORMATS) as image:
         if image.width * image.height > _MAX_PIXELS:
             raise Image.DecompressionBombError
-        deep, scaled = is_deep(image), image.format == "PPM"
+        deep, scaled = has_16_bits(image), image.format == "PPM"
         image.load()
         upright = _upright(image)
     if upright.mode.startswith(("I", "F")):
-        upright = eight_bit_grey(upright, white, scaled)
+        upright = to_8_bit_grey(upright, white, scaled)
     elif deep:
         refuse_dark_colours(upright, white)
     return np.asarray(resized(_rgb(upright), size, resize))

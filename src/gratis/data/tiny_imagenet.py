@@ -7,7 +7,7 @@ from pathlib import Path
 from gratis.data.dataset import Dataset, few
 from gratis.data.image_files import find_images, labelled_images
 from gratis.data.images import image_split
-from gratis.data.published import PublishedArchive, locate
+from gratis.data.published_archive import PublishedArchive, locate
 from gratis.data.raw import RawDataset, Stamp, stamp
 from gratis.data.source import DataSettings, first_classes
 from gratis.data.store import decode_once

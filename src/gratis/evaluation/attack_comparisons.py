@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from gratis.evaluation.evidence import DRAWS, FEW, HUGE, MANY, Evidence, Flags
+from gratis.evaluation.sanity_attacks import DRAWS, FEW, HUGE, MANY, Flags, SanityAttacks
 from gratis.results import Check
 from gratis.results.statistics import mcnemar, wilson
 
@@ -13,32 +13,32 @@ ODD = 0.05
 MASKED = "the gradients are masked; do not quote this accuracy, and attack"
 
 
-def single_step(evidence: Evidence) -> Check:
+def single_step(attacks: SanityAttacks) -> Check:
     """Check that FGSM fools no more images than PGD, which can make the same step."""
     return _not_stronger(
-        evidence,
+        attacks,
         "fgsm against pgd",
         ("fgsm", "many"),
         f"{MASKED} with more restarts, a smaller step, the margin loss and AutoAttack",
     )
 
 
-def iterations(evidence: Evidence) -> Check:
+def iterations(attacks: SanityAttacks) -> Check:
     """Check that a few steps of PGD fool no more images than many."""
     return _not_stronger(
-        evidence,
+        attacks,
         "more steps",
         ("few", "many"),
         f"{MASKED} with other step sizes, the margin loss and AutoAttack",
     )
 
 
-def transfer(evidence: Evidence) -> Check | None:
+def transfer(attacks: SanityAttacks) -> Check | None:
     """Check that FGSM on another model fools no more images than PGD; ``None`` without that set."""
-    if "transfer" not in evidence.fooled:
+    if "transfer" not in attacks.fooled:
         return None
     return _not_stronger(
-        evidence,
+        attacks,
         "transfer against white box",
         ("transfer", "many"),
         f"{MASKED} through a substitute: the gradients of an undefended model fool this one more "
@@ -46,9 +46,9 @@ def transfer(evidence: Evidence) -> Check | None:
     )
 
 
-def noise(evidence: Evidence) -> Check:
+def noise(attacks: SanityAttacks) -> Check:
     """Check that random noise fools fewer images than the attack."""
-    drawn, attacked = evidence.fooled["noise"], evidence.fooled["many"]
+    drawn, attacked = attacks.fooled["noise"], attacks.fooled["many"]
     noise_works, some_survive = at_least(drawn) > ODD, at_least(~attacked) > ODD
     as_strong = noise_works and some_survive and drawn.sum() >= attacked.sum()
     return Check(
@@ -62,13 +62,13 @@ def noise(evidence: Evidence) -> Check:
         f"many where significantly more than {ODD:.0%} are fooled by noise and survive PGD; PGD "
         "starts from noise",
         advice=f"{MASKED} without gradients (Square, in the suites standard, autoattack and full)",
-        images=evidence.correct,
+        images=attacks.correct,
     )
 
 
-def huge_epsilon(evidence: Evidence) -> Check:
+def huge_epsilon(attacks: SanityAttacks) -> Check:
     """Check that no image survives an epsilon within which it can be turned into a grey one."""
-    survivors = ~evidence.fooled["huge"]
+    survivors = ~attacks.fooled["huge"]
     return Check(
         name="huge epsilon",
         passed=at_least(survivors) <= ODD,
@@ -77,7 +77,7 @@ def huge_epsilon(evidence: Evidence) -> Check:
         f"epsilon {HUGE:g}, which can turn every image into any other of half the contrast",
         advice=f"{MASKED} with the margin loss, without gradients (Square), or through a smooth "
         "approximation of the operation that stops the gradient (BPDA)",
-        images=evidence.correct,
+        images=attacks.correct,
     )
 
 
@@ -91,18 +91,18 @@ _Attack = Literal["fgsm", "few", "many", "transfer"]
 
 
 def _not_stronger(
-    evidence: Evidence, name: str, pair: tuple[_Attack, _Attack], advice: str
+    attacks: SanityAttacks, name: str, pair: tuple[_Attack, _Attack], advice: str
 ) -> Check:
     """Check that the first attack of a pair does not fool more images than the second."""
-    weak, strong = (evidence.fooled[attack] for attack in pair)
+    weak, strong = (attacks.fooled[attack] for attack in pair)
     return Check(
         name=name,
         passed=not significantly_more(weak, strong),
-        figures={_FIGURES[attack]: share(evidence.fooled[attack]) for attack in pair},
+        figures={_FIGURES[attack]: share(attacks.fooled[attack]) for attack in pair},
         rule=f"fails if the first fools more images than the second, p < {P_VALUE:g} in a paired "
         "test on the same images",
         advice=advice,
-        images=evidence.correct,
+        images=attacks.correct,
     )
 
 

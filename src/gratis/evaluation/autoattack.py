@@ -11,7 +11,7 @@ from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch
 from gratis.evaluation.tasks import optional_library
 from gratis.evaluation.verified_attack import VerifiedAttack
 from gratis.seeds import derive
-from gratis.torch_state import isolated
+from gratis.torch_state import fresh_torch_state
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class AutoAttack(VerifiedAttack):
         targets = min(MOST_TARGETS, evaluated.class_count() - 1)
         official.apgd_targeted.n_target_classes = official.fab.n_target_classes = targets
         # The library seeds torch's global generators.
-        with isolated(evaluated.device):
+        with fresh_torch_state(evaluated.device):
             adversarial: Tensor = official.run_standard_evaluation(
                 batch.images.contiguous(), batch.labels, batch_size=len(batch.labels)
             )[0].detach()

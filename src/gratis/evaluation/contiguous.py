@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gratis.attacks import channels_last, frozen
 from gratis.model import logits_of
-from gratis.torch_state import full_precision, isolated
+from gratis.torch_state import fresh_torch_state, full_precision
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def on_contiguous_copies(model: nn.Module, images: Tensor, name: str) -> nn.Modu
     device; the model is left as it was.
     """
     wrapped = OnContiguousCopies(model)
-    with isolated(images.device), frozen(model), full_precision(images.device):
+    with fresh_torch_state(images.device), frozen(model), full_precision(images.device):
         with channels_last(model):
             problem = _problem(model, images)
         if problem is None or _problem(wrapped, images) is not None:

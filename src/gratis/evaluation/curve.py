@@ -15,7 +15,7 @@ from gratis.evaluation.evaluated_model import EvaluatedModel, FixedImages, devic
 from gratis.evaluation.measure import FOLDED
 from gratis.evaluation.tasks import FixedSet, epsilon_curve
 from gratis.progress import bar
-from gratis.torch_state import full_precision, isolated
+from gratis.torch_state import fresh_torch_state, full_precision
 
 _BATCH = 100
 
@@ -37,7 +37,7 @@ def measure_curve(
     device, index = device_of(model), np.arange(len(split), dtype=np.int64)
     clean = FixedSet(name="clean")
     tasks = [clean, *epsilon_curve("pgd", attack, epsilons)]
-    with isolated(device), frozen(model), channels_last(model):
+    with fresh_torch_state(device), frozen(model), channels_last(model):
         evaluated = EvaluatedModel(model, split, {"clean": FixedImages(split.images, "")}, seed)
         with torch.no_grad(), full_precision(device):
             copied = folded(model, evaluated.batch_at(index[:FOLDED]).images)

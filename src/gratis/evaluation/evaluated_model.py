@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gratis.attacks import BALLS, Norm, is_right
+from gratis.attacks import BALLS, Norm, is_correct
 from gratis.data.batches import to_float
 from gratis.data.dataset import Split
 from gratis.model import logits_of
@@ -111,7 +111,7 @@ class EvaluatedModel:
         if len(labels) == 0:  # Some layers fail on an empty batch.
             return labels.bool()
         with torch.no_grad(), full_precision(self.device):
-            return is_right(logits_of(self.model(images)), labels)
+            return is_correct(logits_of(self.model(images)), labels)
 
     def as_stored(
         self, batch: ImageBatch, adversarial: Tensor, norm: Norm, epsilon: float

@@ -14,7 +14,7 @@ from gratis.data.dataset import Split
 from gratis.errors import GratisError, file_error
 from gratis.evaluation.evaluated_model import EvaluatedModel
 from gratis.results import Examples
-from gratis.torch_state import isolated
+from gratis.torch_state import fresh_torch_state
 
 _OTHER = "evaluate the run that the examples were made for"
 
@@ -55,7 +55,7 @@ def rescore(
         raise file_error(path, "was made from another validation split", _OTHER)
     evaluated = EvaluatedModel(model, split, {}, seed=0)
     correct = np.empty(len(index), dtype=np.bool_)
-    with isolated(evaluated.device), frozen(model):
+    with fresh_torch_state(evaluated.device), frozen(model):
         for start in range(0, len(index), batch_size):
             rows = slice(start, start + batch_size)
             batch = evaluated.batch_at(index[rows])

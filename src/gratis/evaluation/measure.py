@@ -25,7 +25,7 @@ from gratis.locks import locked
 from gratis.progress import bar
 from gratis.results import Check
 from gratis.results.measurement import Measurement
-from gratis.torch_state import full_precision, isolated
+from gratis.torch_state import fresh_torch_state, full_precision
 from gratis.validation_sets.perturbed_sets import PerturbedSets
 
 # The number of images on which the cheaper copy of a model must agree with it.
@@ -73,7 +73,7 @@ def measure(
     with ExitStack() as stack:
         if folder is not None:
             stack.enter_context(locked(folder.path))
-        for context in (isolated(device_of(model)), frozen(model)):
+        for context in (fresh_torch_state(device_of(model)), frozen(model)):
             stack.enter_context(context)
         if not isinstance(model, OnContiguousCopies):
             stack.enter_context(channels_last(model))

@@ -14,12 +14,12 @@ from gratis.attacks.pgd import raw_loss_gradient
 from gratis.data.dataset import Dataset
 from gratis.evaluation.batch_dependence import refusal, refuse_batch_dependence
 from gratis.evaluation.evaluated_model import EvaluatedModel
-from gratis.evaluation.other_inputs import (
+from gratis.evaluation.input_mismatch import (
     LabelledImages,
     refuse_other_scale,
     refuse_other_size,
 )
-from gratis.torch_state import full_precision, isolated
+from gratis.torch_state import fresh_torch_state, full_precision
 
 # How torch names another number of channels.
 _CHANNELS = re.compile(r"to have (\d+) channels, but got 3 channels")
@@ -51,7 +51,7 @@ def validate_model(
     count = min(_IMAGES, len(split))
     index = np.arange(count, dtype=np.int64) * len(split) // count
     device = evaluated.device
-    with isolated(device), frozen(model), full_precision(device):
+    with fresh_torch_state(device), frozen(model), full_precision(device):
         images, labels, _ = evaluated.batch_at(index)
         with torch.no_grad():
             outputs = [model_logits(model, part, name) for part in images.split(batch_size)]

@@ -1,7 +1,7 @@
 """Sanity checks of an evaluation: signs of masked gradients and of overfitting to single steps.
 
 The signs are those of Athalye, Carlini and Wagner 2018 (section 3.1) and of Carlini et al. 2019
-(section 4). Every check is a function of the same :class:`Evidence`, listed in ``CHECKS``. A
+(section 4). Every check is a function of the same :class:`SanityAttacks`, listed in ``CHECKS``. A
 difference between two attacks counts only if a paired test on the same images finds it.
 """
 
@@ -24,8 +24,8 @@ from gratis.evaluation.attack_comparisons import (
 )
 from gratis.evaluation.directional_derivatives import DIRECTIONS, agreement
 from gratis.evaluation.evaluated_model import EvaluatedModel
-from gratis.evaluation.evidence import MANY, Evidence, gather
-from gratis.evaluation.vanishing import VANISHED
+from gratis.evaluation.sanity_attacks import MANY, SanityAttacks, run_sanity_attacks
+from gratis.evaluation.vanishing_gradients import VANISHED
 from gratis.results import Check, overfitted
 from gratis.results.statistics import wilson
 
@@ -51,71 +51,71 @@ def run_checks(
 
     A model that is no better than guessing gets two checks: that one, and ``repeatable``.
     """
-    evidence = gather(evaluated, index, epsilon, batch_size)
-    weak = too_weak(evidence)
+    attacks = run_sanity_attacks(evaluated, index, epsilon, batch_size)
+    weak = too_weak(attacks)
     if weak is not None:
-        return repeatable(evidence), weak
-    checks = (check(evidence) for check in CHECKS)
+        return repeatable(attacks), weak
+    checks = (check(attacks) for check in CHECKS)
     return tuple(check for check in checks if check is not None)
 
 
-def too_weak(evidence: Evidence) -> Check | None:
+def too_weak(attacks: SanityAttacks) -> Check | None:
     """Check that the model is better than guessing; ``None`` if it is.
 
     A model that is not is correct by luck, whatever the image shows. That attacks do not change
     this says nothing about its gradients.
     """
-    accuracy = evidence.correct / evidence.images
-    if wilson(accuracy, evidence.images)[0] > evidence.guessing:
+    accuracy = attacks.correct / attacks.images
+    if wilson(accuracy, attacks.images)[0] > attacks.guessing:
         return None
     return Check(
         name="better than guessing",
         passed=False,
-        figures={"accuracy without an attack": accuracy, "accuracy of guessing": evidence.guessing},
+        figures={"accuracy without an attack": accuracy, "accuracy of guessing": attacks.guessing},
         rule="fails if the accuracy is not significantly above that of always naming the most "
         "frequent class",
         advice="the model is too weak to judge: no accuracy under attack means anything yet, and "
         "its gradients are not examined; train it longer, or measure on more images",
-        images=evidence.images,
+        images=attacks.images,
     )
 
 
-def repeatable(evidence: Evidence) -> Check:
+def repeatable(attacks: SanityAttacks) -> Check:
     """Check that the model gives the same logits twice."""
     return Check(
         name="repeatable",
-        passed=evidence.unsteady <= _UNSTEADY,
-        figures={"change of the logits": evidence.unsteady},
+        passed=attacks.unsteady <= _UNSTEADY,
+        figures={"change of the logits": attacks.unsteady},
         rule=f"fails above {_UNSTEADY:.1%} of the range of the logits; rounding changes far less",
         advice="the model draws random numbers; switch that off, or attack the mean of its "
         "gradients and logits over many draws (EOT)",
-        images=evidence.images,
+        images=attacks.images,
     )
 
 
-def gradient(evidence: Evidence) -> Check:
+def gradient(attacks: SanityAttacks) -> Check:
     """Check that the input gradients are large enough to follow."""
-    low = {name: at_least(flags) for name, flags in evidence.vanished.items()}
+    low = {name: at_least(flags) for name, flags in attacks.vanished.items()}
     advice = f"{MASKED} through a smooth approximation of the step that has no gradient (BPDA)"
     if low["margin"] <= ODD < low["logit"]:
         advice = _CUT_OFF
     return Check(
         name="gradient",
         passed=max(low.values()) <= ODD,
-        figures={f"vanished, {name}": share(flags) for name, flags in evidence.vanished.items()},
+        figures={f"vanished, {name}": share(flags) for name, flags in attacks.vanished.items()},
         rule=f"fails if for significantly more than {ODD:.0%} of the images the gradient of a "
         "loss, of the label's logit or of the highest other logit is not above "
         f"{VANISHED:g}; smaller ones are lost in float32",
         advice=advice,
-        images=evidence.correct,
+        images=attacks.correct,
     )
 
 
-def directional_derivatives(evidence: Evidence) -> Check | None:
+def directional_derivatives(attacks: SanityAttacks) -> Check | None:
     """Check that the loss changes as the gradient predicts; ``None`` for a random model."""
-    if evidence.unsteady > _UNSTEADY:
+    if attacks.unsteady > _UNSTEADY:
         return None
-    found = agreement(evidence.changes)
+    found = agreement(attacks.changes)
     return Check(
         name="directional derivatives",
         passed=found >= _AGREEMENT,
@@ -125,21 +125,19 @@ def directional_derivatives(evidence: Evidence) -> Check | None:
         advice="the model returns a gradient that is not that of its loss, so no attack that "
         "follows it counts; attack without gradients (Square, in the suites standard, autoattack "
         "and full), or remove what changes the gradient",
-        images=evidence.correct,
+        images=attacks.correct,
     )
 
 
-def overfitting(evidence: Evidence) -> Check:
+def overfitting(attacks: SanityAttacks) -> Check:
     """Check that the model does not survive single steps only."""
-    survive = {
-        name: evidence.correct - int(evidence.fooled[name].sum()) for name in ("fgsm", "many")
-    }
-    n = evidence.images
+    survive = {name: attacks.correct - int(attacks.fooled[name].sum()) for name in ("fgsm", "many")}
+    n = attacks.images
     fgsm, pgd = (count / n for count in survive.values())
     passed = not (
-        overfitted(evidence.correct / n, fgsm, pgd, n, evidence.guessing)
-        and 2 * survive["fgsm"] > evidence.correct
-        and significantly_more(evidence.fooled["many"], evidence.fooled["fgsm"])
+        overfitted(attacks.correct / n, fgsm, pgd, n, attacks.guessing)
+        and 2 * survive["fgsm"] > attacks.correct
+        and significantly_more(attacks.fooled["many"], attacks.fooled["fgsm"])
     )
     return Check(
         name="catastrophic overfitting",
@@ -149,11 +147,11 @@ def overfitting(evidence: Evidence) -> Check:
         "those and 15 points fewer; a model without any defence is fooled by FGSM too",
         advice="the model survives single steps only; train it again with a smaller step, noise "
         "before the step (N-FGSM) or more steps, and stop when the held-out PGD accuracy falls",
-        images=evidence.images,
+        images=attacks.images,
     )
 
 
-CHECKS: tuple[Callable[[Evidence], Check | None], ...] = (
+CHECKS: tuple[Callable[[SanityAttacks], Check | None], ...] = (
     repeatable,
     gradient,
     directional_derivatives,

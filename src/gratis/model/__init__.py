@@ -7,11 +7,11 @@ from gratis.model.external import from_timm, load_all
 from gratis.model.functions import from_function
 from gratis.model.head import Head, HeadSettings, NoHead
 from gratis.model.inference import InferenceModel
+from gratis.model.initial_weights import load_initial_weights
 from gratis.model.networks import Architecture
 from gratis.model.onnx_file import Onnx, external_weights
 from gratis.model.resizing import Resized, resized
 from gratis.model.settings import ModelSettings
-from gratis.model.start import load_start
 from gratis.model.weight_files import read_weights, weights_file
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "from_function",
     "from_timm",
     "load_all",
-    "load_start",
+    "load_initial_weights",
     "logits_of",
     "passes_per_image",
     "read_weights",

@@ -54,7 +54,7 @@ class Classifier(nn.Module):
     def __init__(self, settings: ModelSettings, classes: int) -> None:
         """Build the network for a number of classes, with random weights.
 
-        :func:`gratis.model.load_start` loads those that ``settings`` name.
+        :func:`gratis.model.load_initial_weights` loads those that ``settings`` name.
         """
         super().__init__()
         self.settings = settings

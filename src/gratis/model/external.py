@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from gratis.errors import GratisError, file_error, printable
-from gratis.model.matching import Fit, Match, listed, match, refuse_misfit
+from gratis.model.matching import LoadLimits, Match, listed, match, refuse_misfit
 from gratis.model.networks import Architecture
 from gratis.model.resizing import resized
 from gratis.model.timm_facts import own_facts, preparation
 from gratis.model.weight_files import read_weights
-from gratis.torch_state import isolated
+from gratis.torch_state import fresh_torch_state
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +64,12 @@ def from_timm(
         raise GratisError(printable(f"{name}: no weights; name a local file of them (--weights)"))
 
     def features() -> nn.Module:
-        with isolated():
+        with fresh_torch_state():
             return architecture.build(0)
 
     state = read_weights(file, features)
     outputs = classes or _classes(state, layers, name, file)
-    with isolated():
+    with fresh_torch_state():
         network = architecture.build(outputs, input_size)
         trained = None if input_size else _trained_size(state, network)
         if trained is not None:
@@ -96,7 +96,7 @@ def _load(network: nn.Module, state: dict[str, Tensor], file: Path, what: str) -
     found = match(state, network)
     # A model with a random part would be measured as what it is not.
     remedy = "use the model and the data that it was trained with"
-    refuse_misfit(found, network, file, Fit(what, remedy, tolerated=0))
+    refuse_misfit(found, network, file, LoadLimits(what, remedy, tolerated=0))
     network.load_state_dict(found.tensors, strict=False)
     log_rest(found, file)
 

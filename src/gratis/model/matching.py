@@ -96,8 +96,8 @@ def _renamed(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True)
-class Fit:
-    """What weights must fit, for :func:`refuse_misfit`.
+class LoadLimits:
+    """What :func:`refuse_misfit` allows, and the words of its message.
 
     Attributes:
         network: the network in words.
@@ -112,24 +112,24 @@ class Fit:
     class_layers: tuple[str, ...] = ()
 
 
-def refuse_misfit(found: Match, network: nn.Module, path: Path, fit: Fit) -> None:
+def refuse_misfit(found: Match, network: nn.Module, path: Path, limits: LoadLimits) -> None:
     """Refuse weights of another architecture, and tensors that are no trained weights."""
     wanted = network.state_dict()
-    problem = f"does not fit {fit.network}"
+    problem = f"does not fit {limits.network}"
     for name, value in found.tensors.items():
         if value.shape != wanted[name].shape:
             shapes = f"{_shape(value)} in the file and {_shape(wanted[name])} in the model"
-            raise file_error(path, f"{problem} ({name} is {shapes})", fit.remedy)
+            raise file_error(path, f"{problem} ({name} is {shapes})", limits.remedy)
         _refuse_odd(path, name, value, wanted[name])
-    if len(found.missing) > fit.tolerated * len(wanted):
+    if len(found.missing) > limits.tolerated * len(wanted):
         share = f"{len(found.missing)} of its {len(wanted)} tensors ({listed(found.missing)})"
-        limit = f"; at most {fit.tolerated:.0%} may be missing" if fit.tolerated else ""
-        raise file_error(path, f"{problem}: the file lacks {share}{limit}", fit.remedy)
-    left = [name for name in found.unused if not name.startswith(fit.class_layers)]
+        limit = f"; at most {limits.tolerated:.0%} may be missing" if limits.tolerated else ""
+        raise file_error(path, f"{problem}: the file lacks {share}{limit}", limits.remedy)
+    left = [name for name in found.unused if not name.startswith(limits.class_layers)]
     if len(left) > TOLERATED * (total := len(found.tensors) + len(left)):
         share = f"{len(left)} of the file's {total} tensors ({listed(left)})"
         limit = f"at most {TOLERATED:.0%} may be unused"
-        raise file_error(path, f"{problem}: it has no place for {share}; {limit}", fit.remedy)
+        raise file_error(path, f"{problem}: it has no place for {share}; {limit}", limits.remedy)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 import gradio as gr
 
 from gratis.errors import GratisError
-from gratis.playground.answers import (
+from gratis.playground.attack_steps import STEPS
+from gratis.playground.handlers import (
     LARGEST,
     NO_TARGET,
     OWN_ANSWER,
@@ -16,7 +17,6 @@ from gratis.playground.answers import (
     attacked,
     first_errors_of,
 )
-from gratis.playground.attack_steps import STEPS
 from gratis.playground.models import PlaygroundModel
 from gratis.playground.training_tab import training_tab
 

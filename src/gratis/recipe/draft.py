@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gratis.errors import GratisError
-from gratis.recipe.normalisation import Content, normalise
+from gratis.recipe.canonical import Content, normalise
 from gratis.recipe.norms import in_new_norm, of_same_norm
 from gratis.recipe.overrides import Override, parse_overrides
 from gratis.schedule import SHAPES
@@ -19,7 +19,7 @@ class Draft:
     """Content of settings while layers are merged into it: a file, a profile, overrides.
 
     Every layer is normalised first. All methods raise a GratisError for a layer that
-    :func:`gratis.recipe.normalisation.normalise` refuses.
+    :func:`gratis.recipe.canonical.normalise` refuses.
     """
 
     def __init__(self, content: Content) -> None:

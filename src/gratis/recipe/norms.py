@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gratis.errors import GratisError
-from gratis.recipe.normalisation import Content
+from gratis.recipe.canonical import Content
 
 _SIZES = ("epsilon", "step_size")
 

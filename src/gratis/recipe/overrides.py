@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from gratis.errors import GratisError
-from gratis.recipe.normalisation import CHOICES, Content
+from gratis.recipe.canonical import CHOICES, Content
 from gratis.settings import brief
 from gratis.yaml_files import DEEPEST, parse_value
 

@@ -14,8 +14,8 @@ from gratis.data.info import DataInfo
 from gratis.evaluation import EvaluateSettings
 from gratis.model import ModelSettings
 from gratis.objective import TermSettings
-from gratis.recipe.choice import AdversaryChoice, ObjectiveChoice
 from gratis.recipe.harden import HardenSettings
+from gratis.recipe.named_settings import AdversaryChoice, ObjectiveChoice
 from gratis.recipe.profile import RowName
 from gratis.results import Paper
 from gratis.schedule import Constant

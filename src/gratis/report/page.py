@@ -9,10 +9,10 @@ import jinja2
 from gratis.files import atomic_folder
 from gratis.report.bar_chart import figure1_chart, figure1_notes, in_the_paper
 from gratis.report.charts import Chart
-from gratis.report.choice import choices
 from gratis.report.gallery import Picture, class_rankings, gallery
 from gratis.report.hardened import frontier_chart
 from gratis.report.line_charts import epsilon_chart, training_chart
+from gratis.report.model_choice import choices
 from gratis.report.results_table import METRIC_MEANINGS, header, narrow_table
 from gratis.report.rows import WORST, Row, group
 from gratis.report.runs import Found, Run

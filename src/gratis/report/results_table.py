@@ -28,7 +28,7 @@ EXPECTED_MEANS = "the mean accuracy under PGD over all epsilons from 0 to that o
 _OPTIONAL = ("seconds", "passes", "transfer", "fgsm_transfer", "fgsm", "geometric")
 METRIC_MEANINGS = {
     "clean": "the validation images, unchanged",
-    "geometric": "rotated, scaled, shifted and recoloured; a frozen set",
+    "geometric": "rotated, scaled, shifted and recoloured; a fixed set",
     "fgsm_transfer": "FGSM on the seed-0 baseline, then geometric noise: the paper's column",
     "transfer": "FGSM on the seed-0 baseline",
     "fgsm": "FGSM on the model itself",

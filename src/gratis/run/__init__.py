@@ -1,6 +1,7 @@
 """Workflows: train, harden, evaluate, reproduce."""
 
 from gratis.run.evaluation import evaluate_run, rescore_run
+from gratis.run.evaluation_plan import EvaluationPlan
 from gratis.run.external import (
     as_in_training,
     evaluate_model,
@@ -10,13 +11,12 @@ from gratis.run.external import (
 from gratis.run.folder import RunFolder
 from gratis.run.hardened_recipe import Adversary, Hardening, hardened_recipe
 from gratis.run.loading import load_once, load_run
-from gratis.run.plan import EvaluationPlan
+from gratis.run.model_argument import initial_model_settings, initial_weight_overrides
 from gratis.run.reproduction import correct_by_seed, make_sets, reproduce, rows_of, run_path
-from gratis.run.sets import build_sets
 from gratis.run.sources import ModelSource
-from gratis.run.start import start_overrides, start_settings
 from gratis.run.timing import Timing, time_recipe
 from gratis.run.training import resume, train
+from gratis.run.validation_sets import build_sets
 
 __all__ = [
     "Adversary",
@@ -32,6 +32,8 @@ __all__ = [
     "evaluate_run",
     "evaluate_source",
     "hardened_recipe",
+    "initial_model_settings",
+    "initial_weight_overrides",
     "load_once",
     "load_run",
     "make_sets",
@@ -41,8 +43,6 @@ __all__ = [
     "resume",
     "rows_of",
     "run_path",
-    "start_overrides",
-    "start_settings",
     "time_recipe",
     "train",
 ]

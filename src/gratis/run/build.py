@@ -14,13 +14,13 @@ from gratis.data import Batches, Dataset, hold_out, to_float
 from gratis.data.batches import MakeViews
 from gratis.errors import GratisError, printable
 from gratis.evaluation.measure import evenly_spaced
-from gratis.model import Classifier, NoHead, load_start, passes_per_image
+from gratis.model import Classifier, NoHead, load_initial_weights, passes_per_image
 from gratis.objective import Objective
 from gratis.recipe import Recipe
-from gratis.run.start import classes_of
+from gratis.run.model_argument import classes_of
 from gratis.seeds import derive
-from gratis.torch_state import isolated
-from gratis.training.ema import Average
+from gratis.torch_state import fresh_torch_state
+from gratis.training.ema import WeightAverage
 from gratis.training.monitor import OverfittingMonitor
 from gratis.training.settings import TrainSettings
 from gratis.training.step import TrainState
@@ -37,11 +37,11 @@ def build_model(recipe: Recipe, classes: Sequence[str]) -> Classifier:
 
     Its weights are those that the recipe starts from, and otherwise drawn from the recipe's seed.
     """
-    with isolated():
+    with fresh_torch_state():
         torch.default_generator.manual_seed(derive(recipe.seed, "model"))
         model = Classifier(recipe.model, len(classes))
         if recipe.model.pretrained:
-            model.start = load_start(model, classes, classes_of(recipe.model.weights))
+            model.start = load_initial_weights(model, classes, classes_of(recipe.model.weights))
     if isinstance(model.head, NoHead):
         # A function's network may take contiguous images only.
         return model
@@ -106,7 +106,7 @@ def _build_train_state(
         adversary=recipe.adversary_settings.build(recipe.seed),
         objective=Objective(recipe.terms),
         optimizer=optimizer,
-        average=None if settings.ema_decay is None else Average(module, settings.ema_decay),
+        average=None if settings.ema_decay is None else WeightAverage(module, settings.ema_decay),
         seed=recipe.seed,
     )
     if settings.compile:

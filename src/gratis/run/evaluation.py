@@ -15,10 +15,10 @@ from gratis.recipe import Recipe, with_evaluation
 from gratis.results import Examples, Results, wilson
 from gratis.run.folder import RunFolder
 from gratis.run.loading import load_run
-from gratis.run.recording import run_results, save_measurement, with_natural
+from gratis.run.results_building import run_results, save_measurement, with_natural
 from gratis.run.sample_images import sample_images
-from gratis.run.sets import load_sets
-from gratis.torch_state import isolated
+from gratis.run.validation_sets import load_sets
+from gratis.torch_state import fresh_torch_state
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def _measured(
         folder.sets_note.write(sets)
     settings, seed = recipe.evaluate, recipe.seed
     device = Fabric(accelerator="auto", devices=1).device
-    with isolated(device):
+    with fresh_torch_state(device):
         model.to(device)
         measured = measure(model, dataset.validation, loaded, settings, seed, target.evaluation)
         save_measurement(target, measured)
@@ -159,7 +159,7 @@ def rescore_run(path: Path, file: Path, data_root: Path | None = None) -> str:
     """Return, as text, how many examples in ``file`` a run classifies correctly."""
     examples = Examples.load(file)
     model, _, recipe, dataset = load_run(path, data_root)
-    with isolated():
+    with fresh_torch_state():
         model.to(Fabric(accelerator="auto", devices=1).device)
     right = rescore(model, dataset.validation, examples, file, recipe.evaluate.batch_size)
     low, high = wilson(float(right.mean()), len(right))

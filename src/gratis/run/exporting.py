@@ -18,7 +18,7 @@ from gratis.results import METRICS, Results
 from gratis.run.folder import RunFolder
 from gratis.run.hub import local_folder
 from gratis.run.loading import load_classifier, load_run
-from gratis.torch_state import full_precision, isolated
+from gratis.torch_state import fresh_torch_state, full_precision
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def export_run(
     """
     target = Path(f"{path.resolve().name}{ENDINGS.get(kind or '', '')}") if out is None else out
     chosen = kind_of(target, kind)
-    with isolated(), full_precision(torch.device("cpu")):
+    with fresh_torch_state(), full_precision(torch.device("cpu")):
         EXPORTERS[chosen](_content(local_folder(path), data_root), target)
     return target
 

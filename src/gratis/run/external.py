@@ -21,15 +21,15 @@ from gratis.files import make_folder
 from gratis.model import InferenceModel, Onnx
 from gratis.recipe import resolve_settings
 from gratis.results import Measurement, Results
+from gratis.run.evaluation_plan import EvaluationPlan
 from gratis.run.folder import RunFolder
 from gratis.run.loading import load_once
-from gratis.run.plan import EvaluationPlan
-from gratis.run.recording import external_results, save_measurement
+from gratis.run.results_building import external_results, save_measurement
 from gratis.run.sample_images import sample_images
-from gratis.run.sets import load_sets
 from gratis.run.sources import ModelSource
+from gratis.run.validation_sets import load_sets
 from gratis.settings import Settings, override
-from gratis.torch_state import isolated
+from gratis.torch_state import fresh_torch_state
 from gratis.validation_sets import PerturbedSets
 
 # Images that show whether a model needs contiguous copies.
@@ -75,7 +75,7 @@ def evaluate_source(
     dataset = load_once(data)
     model = source.build(len(dataset.classes))
     refuse_other_classes(model, dataset, source.target)
-    with isolated():
+    with fresh_torch_state():
         model.to(Fabric(accelerator="auto", devices=1).device)
     plan = EvaluationPlan(source.name, dataset, asked.evaluate, asked.seed, sets)
     plan = source.described(plan)._replace(reuse=reuse)
@@ -155,7 +155,7 @@ def evaluate_model(model: nn.Module, plan: EvaluationPlan, out: Path | None = No
     with folder.locked():
         sets, measured = _measured(model, plan, folder.geometric, folder.evaluation)
         save_measurement(folder, measured)
-        with isolated(device_of(model)):
+        with fresh_torch_state(device_of(model)):
             samples = sample_images(model, plan.dataset, sets, settings, plan.seed, measured.index)
         samples.save(folder.sample_images)
         results = external_results(plan, given, measured, device_of(model))

@@ -12,13 +12,13 @@ from gratis.errors import GratisError, Interrupted
 from gratis.model import Classifier
 from gratis.recipe import Recipe
 from gratis.results import WeightsFile
-from gratis.run.announcement import announce
 from gratis.run.build import build_trainer
 from gratis.run.dependent_settings import resolve_dependent
 from gratis.run.folder import RunFolder
 from gratis.run.interrupt import stopping
 from gratis.run.loading import load_again, load_once
-from gratis.torch_state import isolated
+from gratis.run.setup_summary import setup_summary
+from gratis.torch_state import fresh_torch_state
 from gratis.training import checkpoint
 from gratis.training.fit import fit
 from gratis.training.monitor import OverfittingMonitor
@@ -59,7 +59,7 @@ def fit_run(
     started = folder.recipe() if folder.recipe_file.exists() else None
     dataset = load_once(recipe.data) if started is None else load_again(recipe.data)
     # The caller's autocast and random state must neither change the run nor be changed by it.
-    with isolated("cuda" if torch.cuda.is_available() else "cpu"):
+    with fresh_torch_state("cuda" if torch.cuda.is_available() else "cpu"):
         recipe = resolve_dependent(recipe, dataset, started)
         folder.check(recipe)
         data = DataInfo.of(dataset)
@@ -95,7 +95,7 @@ def _build(
     recipe: Recipe, dataset: Dataset, announced: bool, resumed: bool
 ) -> tuple[Trainer, OverfittingMonitor | None]:
     if not announced:
-        for line in announce(recipe, dataset):
+        for line in setup_summary(recipe, dataset):
             logger.info(line)
     # A checkpoint holds every weight: what the run started from may be gone.
     trainer, monitor = build_trainer(recipe.from_scratch() if resumed else recipe, dataset)

@@ -13,7 +13,7 @@ from gratis.model import Classifier, passes_per_image
 from gratis.objective import Objective
 from gratis.recipe import Recipe
 from gratis.schedule import Constant, Schedule
-from gratis.torch_state import isolated
+from gratis.torch_state import fresh_torch_state
 
 # Two images, because batch norm needs two.
 _IMAGES = 2
@@ -30,7 +30,7 @@ def training_flops(recipe: Recipe, size: int, classes: int, passes: float) -> fl
     plain network, so that it is the same on every machine.
     """
     untrained = recipe.model.model_copy(update={"pretrained": False})
-    with isolated():
+    with fresh_torch_state():
         model = Classifier(untrained, classes).train()
         objective, settings = Objective(recipe.terms), recipe.adversary_settings
         gamma = getattr(settings, "gamma", None)

@@ -14,11 +14,11 @@ from gratis.model import Architecture
 from gratis.recipe import Recipe, read_recipe
 from gratis.regular_files import refuse_link, require_text
 from gratis.results import Frontier, Results, WeightsFile, frontier, sample_images
-from gratis.run.sets_note import SetsNote
+from gratis.run.sets_reference import SetsReference
 from gratis.settings import override, validate
 from gratis.training import checkpoint
 from gratis.training.identity import differences
-from gratis.trust import is_code_trusted
+from gratis.trusted_code import is_code_trusted
 
 # The weights of a shared model, and its list of files.
 WEIGHTS, SHARED_MANIFEST = "model.safetensors", "gratis.json"
@@ -55,7 +55,7 @@ class RunFolder:
         self.frontier_file = path / frontier.FILE
         self.frontier_cache = path / "frontier"
         self.chosen = path / "chosen.safetensors"
-        self.sets_note = SetsNote(path)
+        self.sets_note = SetsReference(path)
         self._start_file = path / "start.json"
 
     @contextmanager

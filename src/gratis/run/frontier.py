@@ -21,7 +21,7 @@ from gratis.results import Frontier, FrontierPoint, choose
 from gratis.run.build import build_model
 from gratis.run.folder import RunFolder
 from gratis.run.interpolation import estimate_statistics, interpolate
-from gratis.torch_state import isolated
+from gratis.torch_state import fresh_torch_state
 from gratis.training import checkpoint, weights_file
 from gratis.training.identity import Identity
 
@@ -52,7 +52,7 @@ def choose_model(folder: RunFolder, dataset: Dataset, natural: State, identity: 
     if folder.chosen.exists() and asked.answered_by(folder.frontier()):
         return
     device = Fabric(accelerator="auto", devices=1).device
-    with isolated(device):
+    with fresh_torch_state(device):
         models = _Models(recipe, dataset, natural, folder, identity, device)
         points = tuple(models.measured(alpha) for alpha in ALPHAS)
         best = choose(points, asked.keep_clean)

@@ -10,7 +10,7 @@ from gratis.run.fitting import fit_run
 from gratis.run.folder import RunFolder
 from gratis.run.frontier import choose_model
 from gratis.run.loading import load_once
-from gratis.run.natural import measure_natural, natural_recipe, natural_state, read_start
+from gratis.run.natural_model import measure_natural, natural_recipe, natural_state, read_start
 from gratis.training import weights_file
 from gratis.training.weights_file import State
 

@@ -10,7 +10,7 @@ from gratis.model import Classifier
 from gratis.recipe import Recipe
 from gratis.run.build import build_model
 from gratis.run.folder import RunFolder
-from gratis.torch_state import isolated
+from gratis.torch_state import fresh_torch_state
 from gratis.training import weights_file
 from gratis.training.checkpoint import load_weights
 from gratis.training.position import Position
@@ -64,7 +64,7 @@ def _load(folder: RunFolder, recipe: Recipe, info: DataInfo) -> tuple[Classifier
     folder.refuse_untrusted_code()
     # The checkpoint holds every weight: do not fetch pretrained ones only to replace them.
     identity = recipe.identity(info)
-    with isolated():
+    with fresh_torch_state():
         model = build_model(recipe.from_scratch(), info.classes)
         # First, because its message covers a hardened run that is unfinished in any way.
         separate = recipe.harden is not None and not folder.shared

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gratis.attacks import AttackSettings, attack, frozen
 from gratis.data import Preparation, to_float
-from gratis.data.deep_greys import UnknownWhite
+from gratis.data.bit_depth import UnknownWhiteLevel
 from gratis.data.image_files import require_images
 from gratis.data.raw import BrokenImage
 from gratis.errors import GratisError, file_error
@@ -159,6 +159,6 @@ def _read(path: Path, preparation: Preparation) -> Tensor | GratisError:
     try:
         return torch.from_numpy(preparation.read(path).copy())
     except BrokenImage as error:
-        unknown = isinstance(error.__cause__, UnknownWhite)
+        unknown = isinstance(error.__cause__, UnknownWhiteLevel)
         problem = f"is not a readable image ({error.reason})"
         return file_error(path, problem, _WHITE if unknown else _CONVERT)

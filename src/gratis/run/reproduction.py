@@ -16,9 +16,9 @@ from gratis.regular_files import refuse_link
 from gratis.results import Results
 from gratis.results.measurement import Measurement
 from gratis.run.folder import RunFolder
-from gratis.run.sets import ensure_sets
 from gratis.run.training import train, train_only
-from gratis.trust import trusting_code
+from gratis.run.validation_sets import ensure_sets
+from gratis.trusted_code import trusting_code
 
 logger = logging.getLogger(__name__)
 

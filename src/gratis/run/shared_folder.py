@@ -13,8 +13,8 @@ from gratis.model import Architecture
 from gratis.recipe import Recipe, read_recipe
 from gratis.report import CardFacts, claims, model_card
 from gratis.results import Results
-from gratis.run.agreement import refuse_other_settings
 from gratis.run.folder import SHARED_MANIFEST, WEIGHTS, RunFolder
+from gratis.run.settings_check import refuse_other_settings
 from gratis.settings import Line, Settings, validate
 
 CARD, REPORT = "README.md", "report.html"

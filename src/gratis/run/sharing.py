@@ -9,10 +9,10 @@ from gratis.files import write_text
 from gratis.recipe import Recipe
 from gratis.report import read_runs, write_page
 from gratis.results import Results, WeightsFile
-from gratis.run.agreement import refuse_other_settings
 from gratis.run.folder import WEIGHTS, RunFolder
 from gratis.run.hub import PREFIX, endpoint, hub_call
 from gratis.run.loading import load_classifier
+from gratis.run.settings_check import refuse_other_settings
 from gratis.run.shared_folder import REPORT, refuse_code, write_manifest
 from gratis.run.sources import base_name
 from gratis.training.checkpoint import save_weights

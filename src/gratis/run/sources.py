@@ -25,11 +25,11 @@ from gratis.model import (
     weights_file,
 )
 from gratis.results import WeightsFile
+from gratis.run.evaluation_plan import EvaluationPlan
 from gratis.run.folder import RunFolder
 from gratis.run.hub import PREFIX, local_folder
 from gratis.run.loading import load_classifier
-from gratis.run.plan import EvaluationPlan
-from gratis.torch_state import isolated
+from gratis.torch_state import fresh_torch_state
 
 Kind = Literal["run", "timm", "onnx", "function"]
 
@@ -127,7 +127,7 @@ class ModelSource:
         Args:
             classes: the number of classes of a timm model. Default: that of its weights.
         """
-        with isolated():
+        with fresh_torch_state():
             return self._build(classes)
 
     def _build(self, classes: int | None) -> nn.Module:

@@ -10,8 +10,8 @@ from gratis.recipe import Recipe
 from gratis.run.build import build_model
 from gratis.run.folder import RunFolder
 from gratis.run.loading import load_classifier
+from gratis.run.model_argument import initial_model_settings
 from gratis.run.sources import ModelSource
-from gratis.run.start import start_settings
 
 
 class StartingPoint(NamedTuple):
@@ -40,7 +40,7 @@ def starting_point(source: ModelSource, recipe: Recipe, classes: tuple[str, ...]
         load_classifier(source.folder)
     size = None if is_run(source) else recipe.model.input_size
     target = str(source.folder) if is_run(source) else source.target
-    settings = start_settings(target, source.weights, size)
+    settings = initial_model_settings(target, source.weights, size)
     own = {"freeze_backbone": False, "new_class_layer": recipe.model.new_class_layer}
     settings = settings.model_copy(update=own)
     model = build_model(recipe.model_copy(update={"model": settings}), classes)

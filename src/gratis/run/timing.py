@@ -22,8 +22,8 @@ from gratis.run.build import build_to_measure
 from gratis.run.dependent_settings import resolve_dependent
 from gratis.run.loading import load_once
 from gratis.run.machine import device_name
-from gratis.torch_state import isolated
-from gratis.training.metrics import Averages
+from gratis.torch_state import fresh_torch_state
+from gratis.training.metrics import RunningMeans
 from gratis.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def time_recipe(recipe: Recipe, seconds: float = 10) -> Timing:
     deadline = time.perf_counter() + seconds
     dataset = load_once(recipe.data)
     untimed = recipe.train.model_copy(update={"budget": None})
-    with isolated("cuda" if torch.cuda.is_available() else "cpu"):
+    with fresh_torch_state("cuda" if torch.cuda.is_available() else "cpu"):
         resolved = resolve_dependent(recipe.model_copy(update={"train": untimed}), dataset)
         trainer, _ = build_to_measure(resolved, dataset)
         pairs = _compare(trainer, deadline)
@@ -154,7 +154,7 @@ def _parts(trainer: Trainer, deadline: float) -> dict[str, float]:
         "backward": (type(train_state.fabric), "backward"),
         "optimizer": (type(train_state.optimizer), "step"),
         "observe": (type(train_state.adversary), "observe"),
-        "log": (Averages, "add"),
+        "log": (RunningMeans, "add"),
     }
     device, steps = train_state.fabric.device, 0
     with ExitStack() as stack:

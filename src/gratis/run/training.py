@@ -13,7 +13,7 @@ from gratis.run.fitting import fit_run
 from gratis.run.folder import RunFolder
 from gratis.run.hardening import fit_hardened
 from gratis.training.weights_file import State
-from gratis.trust import trusting_code
+from gratis.trusted_code import trusting_code
 
 logger = logging.getLogger(__name__)
 

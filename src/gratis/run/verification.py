@@ -7,11 +7,11 @@ from tempfile import TemporaryDirectory
 
 from gratis.errors import GratisError, file_error
 from gratis.results import METRICS, Results, difference
-from gratis.run.agreement import refuse_other_settings
 from gratis.run.evaluation import evaluate_run
 from gratis.run.external import evaluate_source
 from gratis.run.folder import RunFolder
 from gratis.run.hub import local_folder
+from gratis.run.settings_check import refuse_other_settings
 from gratis.run.shared_folder import check, is_shared
 from gratis.run.sources import ModelSource
 from gratis.settings import override

@@ -22,8 +22,8 @@ from gratis.study.measurements import MeasuredRun, measurement
 from gratis.study.outcome import StudyResults, VariantResults
 from gratis.study.settings import Study
 from gratis.study.variants import named, pretraining_of, recipes_of
-from gratis.torch_state import full_precision, isolated
-from gratis.trust import trusting_code
+from gratis.torch_state import fresh_torch_state, full_precision
+from gratis.trusted_code import trusting_code
 from gratis.validation_sets import load as load_sets
 from gratis.validation_sets.manifest import MANIFEST
 
@@ -89,7 +89,7 @@ def _measure(name: str, recipe: Recipe, path: Path, sets: Path) -> dict[str, flo
     with trusting_code():
         model, _, _, dataset = load_run(path)
     device = Fabric(accelerator="auto", devices=1).device
-    with isolated(device), full_precision(device), frozen(model.to(device)):
+    with fresh_torch_state(device), full_precision(device), frozen(model.to(device)):
         run = MeasuredRun(
             model=model,
             dataset=dataset,

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 
-class Average(AveragedModel):
+class WeightAverage(AveragedModel):
     """An exponential moving average of a network's weights and batch norm statistics.
 
     After n updates the decay is min(decay, (1 + n) / (10 + n)), so that a short run does not keep

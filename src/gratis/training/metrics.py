@@ -18,7 +18,7 @@ from gratis.regular_files import open_to_change, unwritable
 _LONGEST_LINE = 2**20
 
 
-class Averages:
+class RunningMeans:
     """Means of what steps report, summed on the device and read from time to time."""
 
     def __init__(self) -> None:

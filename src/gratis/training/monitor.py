@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gratis.attacks import AttackSettings, Norm, attack, frozen, is_right
+from gratis.attacks import AttackSettings, Norm, attack, frozen, is_correct
 from gratis.model import logits_of
 
 PGD_STEPS = 5
@@ -69,7 +69,7 @@ class OverfittingMonitor:
 
         @torch.no_grad()
         def count_correct(images: Tensor, labels: Tensor) -> int:
-            return int(is_right(classify(images), labels).sum())
+            return int(is_correct(classify(images), labels).sum())
 
         correct = dict.fromkeys(["clean", *self._attacks], 0)
         batches = [tensor.split(self._batch_size) for tensor in self._held_out]

@@ -28,7 +28,7 @@ class TrainSettings(Settings):
         weight_decay: the factor of weight decay.
         decay_norms_and_biases: whether weight decay applies to them too.
         ema_decay: the decay of the running average of the weights, which is evaluated in their
-            place. It is lower early on, see :class:`gratis.training.ema.Average`.
+            place. It is lower early on, see :class:`gratis.training.ema.WeightAverage`.
         precision: ``auto`` chooses the fastest for the device when training begins.
         compile: whether torch compiles the network for training.
         held_out_per_class: training images of each class that only the overfitting monitor uses.

@@ -15,7 +15,7 @@ from gratis.errors import GratisError
 from gratis.model import Output
 from gratis.objective import Objective
 from gratis.seeds import derive
-from gratis.training.ema import Average
+from gratis.training.ema import WeightAverage
 
 
 @dataclass
@@ -40,7 +40,7 @@ class TrainState:
     adversary: Adversary
     objective: Objective
     optimizer: torch.optim.Optimizer
-    average: Average | None
+    average: WeightAverage | None
     seed: int
 
     @property

@@ -11,7 +11,7 @@ from gratis.data import Batch, Batches
 from gratis.training import checkpoint
 from gratis.training.divergence import rate_factor, rollbacks
 from gratis.training.identity import Identity
-from gratis.training.metrics import Averages
+from gratis.training.metrics import RunningMeans
 from gratis.training.micro_batching import (
     MicroBatching,
     micro_batches_after,
@@ -54,7 +54,7 @@ class Trainer:
             # Until the pace of the run gives the first plan.
             self.first_planned = math.inf
         self.position = Position(images=batches.image_count)
-        self.averages = {"step": Averages(), "epoch": Averages()}
+        self.averages = {"step": RunningMeans(), "epoch": RunningMeans()}
         self.scheduled: dict[str, float] = {}
         self._batch: Batch | None = None
 

@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from gratis.seeds import generator
 from gratis.settings import Settings
-from gratis.torch_state import isolated, one_thread
+from gratis.torch_state import fresh_torch_state, one_thread
 
 
 class Geometry(Settings):
@@ -84,7 +84,7 @@ def noisy(
     difference.
     """
     noises = (draw(geometry, seed, first + row) for row in range(len(images)))
-    with isolated(), one_thread(), torch.device("cpu"):
+    with fresh_torch_state(), one_thread(), torch.device("cpu"):
         return np.stack([apply(image, noise) for image, noise in zip(images, noises, strict=True)])
 
 

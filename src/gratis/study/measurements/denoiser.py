@@ -1,6 +1,6 @@
 """What a trained denoiser does: is it the identity, and what does it remove of a perturbation?
 
-The perturbed images are those of the frozen sets, the same for every model. A model without a
+The perturbed images are those of the fixed sets, the same for every model. A model without a
 denoiser counts as one whose denoiser is the identity.
 """
 

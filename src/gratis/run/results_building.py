@@ -21,10 +21,10 @@ from gratis.results import (
     accuracy_curve,
     expected_accuracy,
 )
+from gratis.run.evaluation_plan import EvaluationPlan
 from gratis.run.flops import training_flops
 from gratis.run.folder import RunFolder
 from gratis.run.machine import commit, device_name, versions
-from gratis.run.plan import EvaluationPlan
 from gratis.training.position import Position
 from gratis.validation_sets.manifest import weights_hash
 

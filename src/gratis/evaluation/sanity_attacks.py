@@ -1,4 +1,4 @@
-"""The evidence of the sanity checks: a few attacks, weak and strong, on the same few images."""
+"""The attacks that the sanity checks compare: a few, weak and strong, on the same few images."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gratis.attacks import BALLS, AttackSettings, is_right, run_attack
+from gratis.attacks import BALLS, AttackSettings, is_correct, run_attack
 from gratis.data.batches import to_float
 from gratis.evaluation.directional_derivatives import Changes, loss_changes
 from gratis.evaluation.evaluated_model import EvaluatedModel, ImageBatch
-from gratis.evaluation.vanishing import vanished
+from gratis.evaluation.vanishing_gradients import vanished_gradients
 from gratis.progress import Bar, bar
 from gratis.seeds import generator
 from gratis.torch_state import full_precision
@@ -29,7 +29,7 @@ _STAGES = 5
 
 
 @dataclass(frozen=True)
-class Evidence:
+class SanityAttacks:
     """What attacks do to those of some images that are correct without an attack.
 
     Attributes:
@@ -58,18 +58,18 @@ class Evidence:
         return len(self.fooled["fgsm"])
 
 
-def gather(
+def run_sanity_attacks(
     evaluated: EvaluatedModel, index: NDArray[np.int64], epsilon: float, batch_size: int
-) -> Evidence:
-    """Return the evidence of the images at ``index`` within an L-infinity epsilon, in float32."""
+) -> SanityAttacks:
+    """Attack the images at ``index`` within an L-infinity epsilon, in float32."""
     starts = range(0, len(index), batch_size)
     with bar("sanity checks", _STAGES * len(starts)) as shown:
         batches = [
-            _gather(evaluated, index[start : start + batch_size], epsilon, shown)
+            _of_batch(evaluated, index[start : start + batch_size], epsilon, shown)
             for start in starts
         ]
     first = batches[0]
-    return Evidence(
+    return SanityAttacks(
         images=len(index),
         guessing=first.guessing,
         unsteady=sum(batch.unsteady * batch.images for batch in batches) / len(index),
@@ -84,16 +84,16 @@ def gather(
     )
 
 
-def _gather(
+def _of_batch(
     evaluated: EvaluatedModel, index: NDArray[np.int64], epsilon: float, shown: Bar
-) -> Evidence:
+) -> SanityAttacks:
     whole = evaluated.batch_at(index)
     with full_precision(evaluated.device), torch.no_grad():
         logits, again = (evaluated.classify(whole.images) for _ in range(2))
         spread = logits.amax(1) - logits.amin(1)
         differs = (logits - again).abs().amax(1)
         unsteady = differs / spread.clamp(min=torch.finfo(spread.dtype).tiny)
-        batch = whole.take(is_right(logits, whole.labels).nonzero().squeeze(1))
+        batch = whole.take(is_correct(logits, whole.labels).nonzero().squeeze(1))
         fooled = {"noise": _noise(evaluated, batch, epsilon)}
         attacks = {
             "fgsm": AttackSettings.fgsm(epsilon),
@@ -111,8 +111,8 @@ def _gather(
             )
         shown.advance(1, "gradients")
         changes = loss_changes(evaluated, batch)
-        no_gradient = vanished(evaluated, batch)
-    return Evidence(
+        no_gradient = vanished_gradients(evaluated, batch)
+    return SanityAttacks(
         images=len(index),
         guessing=float(np.bincount(evaluated.split.labels).max() / len(evaluated.split)),
         unsteady=float(unsteady.nan_to_num(nan=1.0).clamp(max=1).double().mean()),

@@ -15,7 +15,7 @@ from gratis.model import (
     DenoiserSettings,
     HeadSettings,
     ModelSettings,
-    load_start,
+    load_initial_weights,
     networks,
 )
 from gratis.model.stored_facts import StoredFacts
@@ -30,7 +30,7 @@ def classifier(path, classes=PETS, known=None, name="test_resnet", **changes):
     settings = ModelSettings(pretrained=True, weights=path, **changes)
     torch.manual_seed(0)
     model = Classifier(settings, len(classes)).eval()
-    return model, load_start(model, classes, known)
+    return model, load_initial_weights(model, classes, known)
 
 
 def trained(tmp_path, name="test_resnet", classes=3, **options):
@@ -217,7 +217,7 @@ def test_timms_own_weights_are_downloaded_and_a_class_layer_that_fits_is_kept(mo
     model = Classifier(ModelSettings(backbone="test_resnet", pretrained=True, head=PLAIN), 3)
     monkeypatch.setattr(networks, "missing", lambda *_: None)
     monkeypatch.setattr(timm, "create_model", create_model)
-    start = load_start(model, PETS)
+    start = load_initial_weights(model, PETS)
     assert start.head_kept and start.sha256 is None and start.file == "test_resnet"
     assert torch.equal(model.head.classes.weight, network.fc.weight)
 
@@ -230,6 +230,6 @@ def test_weights_that_cannot_be_downloaded_are_an_error_with_a_remedy(monkeypatc
     monkeypatch.setattr(networks, "missing", lambda *_: None)
     monkeypatch.setattr(timm, "create_model", create_model)
     with pytest.raises(GratisError) as caught:
-        load_start(model, PETS)
+        load_initial_weights(model, PETS)
     for part in ("test_resnet", "ConnectionError", "model.weights=FILE", "model.pretrained=false"):
         assert part in str(caught.value)

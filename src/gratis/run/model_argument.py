@@ -9,7 +9,7 @@ from gratis.run.folder import RunFolder
 from gratis.settings import override
 
 
-def start_settings(
+def initial_model_settings(
     target: str, weights: Path | None = None, input_size: int | None = None
 ) -> ModelSettings:
     """Return the settings of a classifier that starts from an existing model.
@@ -45,7 +45,7 @@ def start_settings(
     )
 
 
-def start_overrides(weights: Path) -> list[str]:
+def initial_weight_overrides(weights: Path) -> list[str]:
     """Return overrides of a recipe, so that it starts from a file of weights or from a run.
 
     A run's classifier is taken whole, but for its denoiser, which only some recipes train. Other

@@ -9,7 +9,7 @@ from gratis.objective import TERMS
 from gratis.settings import Settings
 
 
-class Choice(Settings):
+class NamedSettings(Settings):
     """Settings of one or several kinds, each under its word: ``{free: {replays: 4}}``."""
 
     @model_validator(mode="after")
@@ -23,7 +23,7 @@ class Choice(Settings):
         return {word: settings for word, settings in self if settings is not None}
 
 
-class OneChoice(Choice):
+class OneNamedSettings(NamedSettings):
     """Settings of exactly one kind."""
 
     @model_validator(mode="after")
@@ -34,16 +34,16 @@ class OneChoice(Choice):
 
 
 if TYPE_CHECKING:
-    AdversaryChoice = OneChoice
-    ObjectiveChoice = Choice
+    AdversaryChoice = OneNamedSettings
+    ObjectiveChoice = NamedSettings
 else:
     AdversaryChoice = create_model(
         "AdversaryChoice",
-        __base__=OneChoice,
+        __base__=OneNamedSettings,
         **{word: (kind | None, None) for word, kind in ADVERSARIES.items()},
     )
     ObjectiveChoice = create_model(
         "ObjectiveChoice",
-        __base__=Choice,
+        __base__=NamedSettings,
         **{word: (kind | None, None) for word, kind in TERMS.items()},
     )

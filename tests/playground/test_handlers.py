@@ -3,7 +3,7 @@ import re
 import pytest
 
 from gratis.errors import GratisError
-from gratis.playground.answers import NO_TARGET, OWN_ANSWER, Controls, attacked, first_errors_of
+from gratis.playground.handlers import NO_TARGET, OWN_ANSWER, Controls, attacked, first_errors_of
 
 STILL = (0.0, 0.0, 1.0, 0.0, 1.0, 0.0)
 

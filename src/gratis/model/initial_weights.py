@@ -13,7 +13,7 @@ from gratis.errors import GratisError, printable
 from gratis.model.classifier import Classifier, Start
 from gratis.model.external import class_layers, log_rest
 from gratis.model.head import Head
-from gratis.model.matching import Fit, Match, match, refuse_misfit
+from gratis.model.matching import LoadLimits, Match, match, refuse_misfit
 from gratis.model.networks import Architecture
 from gratis.model.timm_facts import label_names
 from gratis.model.weight_files import read_weights, stored_classes, weights_file
@@ -25,7 +25,7 @@ _CLASSES = "head.classes"
 _REMEDY = "set model.backbone to the one that it was trained with"
 
 
-def load_start(
+def load_initial_weights(
     classifier: Classifier, classes: Sequence[str], known: Sequence[str] | None = None
 ) -> Start | None:
     """Load the weights that a classifier's settings name; without any it stays as it is.
@@ -56,8 +56,8 @@ def load_start(
     found = match(state, classifier.backbone)
     named = Path(settings.backbone) if file is None else file
     starts = tuple(f"{layer}." for layer in layers)
-    fit = Fit(f"the backbone {settings.backbone}", _REMEDY, class_layers=starts)
-    refuse_misfit(found, classifier.backbone, named, fit)
+    limits = LoadLimits(f"the backbone {settings.backbone}", _REMEDY, class_layers=starts)
+    refuse_misfit(found, classifier.backbone, named, limits)
     classifier.backbone.load_state_dict(found.tensors, strict=False)
     log_rest(found, named, starts)
     own = _Classes(tuple(classes), known, named, settings.new_class_layer)

@@ -16,7 +16,9 @@ _ROUNDING = 1e-3
 _LOSSES: tuple[LossName, ...] = ("cross_entropy", "margin")
 
 
-def vanished(evaluated: EvaluatedModel, batch: ImageBatch) -> dict[str, NDArray[np.bool_]]:
+def vanished_gradients(
+    evaluated: EvaluatedModel, batch: ImageBatch
+) -> dict[str, NDArray[np.bool_]]:
     """Return whether gradients of each image are too small to follow, (n,), by what was derived.
 
     The names are ``cross entropy``, ``margin`` and ``logit``. The last is true where the gradient

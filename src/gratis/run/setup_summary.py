@@ -7,7 +7,7 @@ from gratis.recipe import Recipe
 from gratis.schedule import Schedule
 
 
-def announce(recipe: Recipe, dataset: Dataset) -> list[str]:
+def setup_summary(recipe: Recipe, dataset: Dataset) -> list[str]:
     """Return three lines about a resolved recipe, and what changes each."""
     return [_data(dataset), _model(recipe, dataset), _training(recipe, dataset)]
 

@@ -14,13 +14,13 @@ from gratis.recipe import Recipe, parse_recipe
 from gratis.results import Results
 from gratis.run.build import build_model
 from gratis.run.evaluation import measure_run, still_holds
+from gratis.run.evaluation_plan import EvaluationPlan
 from gratis.run.folder import RunFolder
 from gratis.run.loading import load_classifier
-from gratis.run.plan import EvaluationPlan
-from gratis.run.recording import external_results, save_measurement
+from gratis.run.results_building import external_results, save_measurement
 from gratis.run.sample_images import sample_images
-from gratis.run.sets import load_sets
-from gratis.torch_state import isolated
+from gratis.run.validation_sets import load_sets
+from gratis.torch_state import fresh_torch_state
 from gratis.training import weights_file
 
 State = weights_file.State
@@ -91,7 +91,7 @@ def _measure_given(
     plan = EvaluationPlan(f"{recipe.name}-before", dataset, recipe.evaluate, recipe.seed, sets)
     perturbed = load_sets(folder.geometric, dataset, plan.settings.epsilon, plan.sets)
     settings, seed = plan.settings, plan.seed
-    with isolated(device):
+    with fresh_torch_state(device):
         wrapped.to(device)
         split = dataset.validation
         measured = measure(wrapped, split, perturbed, settings, seed, natural.evaluation)

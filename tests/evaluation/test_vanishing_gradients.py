@@ -7,9 +7,9 @@ from torch import nn
 from torch.nn import functional
 
 import digits_models
-from gratis.attacks import frozen, is_right
+from gratis.attacks import frozen, is_correct
 from gratis.evaluation.evaluated_model import EvaluatedModel
-from gratis.evaluation.vanishing import vanished
+from gratis.evaluation.vanishing_gradients import vanished_gradients
 
 
 class After(nn.Module):
@@ -30,9 +30,10 @@ def share(model, labels=None):
         batch = evaluated.batch_at(np.arange(150))
         if labels is not None:
             batch = batch._replace(labels=labels(batch.labels))
-        right = is_right(model(batch.images), batch.labels).nonzero().squeeze(1)
+        right = is_correct(model(batch.images), batch.labels).nonzero().squeeze(1)
         return {
-            name: flags.mean() for name, flags in vanished(evaluated, batch.take(right)).items()
+            name: flags.mean()
+            for name, flags in vanished_gradients(evaluated, batch.take(right)).items()
         }
 
 
@@ -79,4 +80,4 @@ def test_a_model_of_two_classes_may_have_one_logit():
 def test_no_image_has_no_gradient():
     evaluated = EvaluatedModel(digits_models.natural(), digits_models.digits().validation, {}, 0)
     empty = evaluated.batch_at(np.zeros(0, dtype=np.int64))
-    assert {len(flags) for flags in vanished(evaluated, empty).values()} == {0}
+    assert {len(flags) for flags in vanished_gradients(evaluated, empty).values()} == {0}

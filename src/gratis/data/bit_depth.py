@@ -14,11 +14,11 @@ _DARK = _WHITE // 4
 _DARK_BYTE = 63
 
 
-class UnknownWhite(ValueError):
+class UnknownWhiteLevel(ValueError):
     """The image does not say which of its values is white; the message says what it holds."""
 
 
-def eight_bit_grey(image: Image.Image, white: float | None, scaled: bool = False) -> Image.Image:
+def to_8_bit_grey(image: Image.Image, white: float | None, scaled: bool = False) -> Image.Image:
     """Return an image of 16-bit, 32-bit or floating-point greys as 8-bit greys.
 
     Black is 0. White is ``white``. By default it is 65,535 for whole numbers, or the largest value
@@ -30,14 +30,14 @@ def eight_bit_grey(image: Image.Image, white: float | None, scaled: bool = False
         scaled: whether Pillow scaled the values to 16 bits already, as it does for PGM files.
 
     Raises:
-        UnknownWhite: without ``white``, values are negative, not finite, or above the default; or
-            the image stays below a quarter of it, as 12-bit greys in a 16-bit file do.
+        UnknownWhiteLevel: without ``white``, values are negative, not finite, or above the
+            default; or the image stays below a quarter of it, as 12-bit greys in a 16-bit file do.
     """
     values = np.asarray(image).astype(np.float64)
     if white is None:
         white = _default_white(values, image.mode == "F", scaled)
     elif not np.isfinite(values).all():
-        raise UnknownWhite("values that are not finite")
+        raise UnknownWhiteLevel("values that are not finite")
     return Image.fromarray(np.rint(values * 255 / white).clip(0, 255).astype(np.uint8))
 
 
@@ -50,11 +50,11 @@ def _default_white(values: NDArray[Any], floats: bool, scaled: bool) -> float:
     within = low >= 0 and high <= known
     dark = not floats and not scaled and 0 < high <= _DARK
     if not within or dark:
-        raise UnknownWhite(f"greys from {low:g} to {high:g}, and white is not known")
+        raise UnknownWhiteLevel(f"greys from {low:g} to {high:g}, and white is not known")
     return 1.0 if floats and high <= 1 else known
 
 
-def is_deep(image: Image.Image) -> bool:
+def has_16_bits(image: Image.Image) -> bool:
     """Return whether an image that is not loaded yet holds 16 bits per channel."""
     return any(";16" in str(tile) for tile in getattr(image, "tile", ()))
 
@@ -63,8 +63,8 @@ def refuse_dark_colours(image: Image.Image, white: float | None) -> None:
     """Refuse 16-bit colours that Pillow turned into an almost black 8-bit image.
 
     Raises:
-        UnknownWhite: no channel reaches a quarter of white, and ``white`` is not 65,535.
+        UnknownWhiteLevel: no channel reaches a quarter of white, and ``white`` is not 65,535.
     """
     brightest = int(np.asarray(image.convert("RGB")).max())
     if 0 < brightest <= _DARK_BYTE and white != _WHITE:
-        raise UnknownWhite(f"16-bit colours up to about {brightest * 257} of {_WHITE}")
+        raise UnknownWhiteLevel(f"16-bit colours up to about {brightest * 257} of {_WHITE}")

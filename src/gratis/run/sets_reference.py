@@ -9,7 +9,7 @@ from gratis.json_files import read_json, write_json
 from gratis.validation_sets.manifest import MANIFEST
 
 
-class SetsNote:
+class SetsReference:
     """The file ``sets.json`` in the folder of a run.
 
     It has the place of the sets, also relative to the run, because both may move together, and the

@@ -5,8 +5,8 @@ import pytest
 
 from gratis.data import Dataset, Split
 from gratis.recipe import resolve
-from gratis.run.announcement import announce
 from gratis.run.dependent_settings import resolve_dependent
+from gratis.run.setup_summary import setup_summary
 
 
 def photos(images):
@@ -26,11 +26,11 @@ def test_few_images_get_more_epochs(images, epochs):
 
 def test_given_epochs_stay():
     assert resolved(450, "train.epochs=3").train.epochs == 3
-    assert "20 s (--budget)" in announce(resolved(450, "train.budget=20"), photos(450))[2]
+    assert "20 s (--budget)" in setup_summary(resolved(450, "train.budget=20"), photos(450))[2]
 
 
 def test_a_run_is_described_in_three_lines():
-    data, model, training = announce(resolved(450), photos(450))
+    data, model, training = setup_summary(resolved(450), photos(450))
     assert data.startswith("data: 450 training and 450 validation images of 5 classes, read at 64")
     assert "resnet18 with 32-64-128-256 channels, from scratch, at 64 px" in model
     assert "in 32-true (train.precision)" in model
@@ -44,4 +44,4 @@ def test_a_run_is_described_in_three_lines():
 )
 def test_schedules_and_rows_without_an_attack(name, text):
     recipe = resolve(name, "photos-cpu", ["data.root=photos"])
-    assert text in announce(recipe, photos(450))[2]
+    assert text in setup_summary(recipe, photos(450))[2]

@@ -10,7 +10,7 @@ from gratis.run.loading import load_run
 from gratis.validation_sets import PerturbedSets, build, perturbed_sets
 from gratis.validation_sets.manifest import read_manifest
 
-# The noise of the frozen sets is independent of the run's seed.
+# The noise of the fixed sets is independent of the run's seed.
 SETS_SEED = 0
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gratis.report.choice import choices, pareto_front
+from gratis.report.model_choice import choices, pareto_front
 from gratis.report.rows import group
 from gratis.report.runs import Run
 from gratis.results import Check, SampleImages

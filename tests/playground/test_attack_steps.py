@@ -48,7 +48,7 @@ def test_no_attack_shows_the_image(pair, digit):
         assert len(step.losses) == 1
 
 
-def test_the_first_error_is_where_the_answer_changes(pair, digit):
+def test_the_first_error_is_where_the_prediction_changes(pair, digit):
     found = {}
     for model in pair:
         images = model.read(digit.file)
@@ -60,7 +60,7 @@ def test_the_first_error_is_where_the_answer_changes(pair, digit):
     assert 0 < found["natural"] < found["robust"]
 
 
-def test_a_wrong_answer_needs_no_attack_and_a_tiny_one_changes_none(pair, digit):
+def test_a_wrong_prediction_needs_no_attack_and_a_tiny_one_changes_none(pair, digit):
     images = pair[0].read(digit.file)
     assert first_error(pair[0], images, (digit.label + 1) % 10, "linf", EPSILON) == 0
     assert first_error(pair[0], images, digit.label, "linf", 1e-6) is None

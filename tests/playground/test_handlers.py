@@ -3,12 +3,18 @@ import re
 import pytest
 
 from gratis.errors import GratisError
-from gratis.playground.handlers import NO_TARGET, OWN_ANSWER, Controls, attacked, first_errors_of
+from gratis.playground.handlers import (
+    NO_TARGET,
+    OWN_PREDICTION,
+    Controls,
+    attacked,
+    first_errors_of,
+)
 
 STILL = (0.0, 0.0, 1.0, 0.0, 1.0, 0.0)
 
 
-def controls(file, method="PGD-10", size=38.0, label=OWN_ANSWER, norm="linf"):
+def controls(file, method="PGD-10", size=38.0, label=OWN_PREDICTION, norm="linf"):
     name = None if file is None else str(file)
     return Controls(name, label, method, norm, size, NO_TARGET, *STILL)
 
@@ -20,10 +26,10 @@ def test_both_models_are_attacked_and_their_losses_are_in_one_table(pair, digit)
     assert set(losses["model"]) == {"natural", "robust"}
     rise = losses.groupby("model")["loss"].agg(lambda values: values.iloc[-1] - values.iloc[0])
     assert rise["natural"] > rise["robust"] > 0
-    for picture, change, answer in (shown[0:3], shown[3:6]):
+    for picture, perturbation, prediction in (shown[0:3], shown[3:6]):
         assert f"Before the attack: {digit.label}<" in picture
-        assert "at most 38.0/255" in change
-        assert len(answer) == 5
+        assert "at most 38.0/255" in perturbation
+        assert len(prediction) == 5
 
 
 def test_without_an_image_nothing_is_shown(pair):

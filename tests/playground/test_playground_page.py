@@ -54,7 +54,7 @@ def browser():
 
 @pytest.fixture
 def page(browser, address):
-    """The page after its first answer; afterwards, no request left the machine."""
+    """The page after its first prediction; afterwards, no request left the machine."""
     opened = browser.new_page(viewport={"width": 1280, "height": 1000})
     opened.set_default_timeout(PATIENCE)
     outside, errors = [], []
@@ -63,7 +63,7 @@ def page(browser, address):
     opened.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
     opened.goto(address)
     opened.wait_for_load_state("networkidle")
-    opened.wait_for_selector("#first-errors:has-text('first changes the answer')")
+    opened.wait_for_selector("#first-errors:has-text('first changes the prediction')")
     yield opened
     opened.close()
     assert not outside
@@ -72,7 +72,7 @@ def page(browser, address):
 
 def change(page):
     """Return the caption of the first model's perturbation."""
-    return page.locator("figcaption", has_text="The change").first.inner_text()
+    return page.locator("figcaption", has_text="The perturbation").first.inner_text()
 
 
 def wait_for_change(page, size):
@@ -80,7 +80,7 @@ def wait_for_change(page, size):
     page.locator("figcaption", has_text=wanted).first.wait_for()
 
 
-def test_epsilon_changes_the_attack_and_every_model_answers(page):
+def test_epsilon_changes_the_attack_and_every_model_predicts(page):
     wait_for_change(page, "2.0")
     page.locator("#epsilon input[type=number]").fill("8")
     wait_for_change(page, "8.0")
@@ -101,7 +101,7 @@ def test_the_keyboard_is_enough(page):
     wait_for_change(page, "0.0")
 
 
-def test_another_sample_has_another_answer(page):
+def test_another_sample_has_another_prediction(page):
     before = page.locator("figure img").first.get_attribute("src")
     page.locator(".gallery-item").last.click()
     page.wait_for_function(
@@ -123,7 +123,7 @@ def test_the_page_fits_a_phone(browser, address):
     opened = browser.new_page(viewport={"width": 390, "height": 844})
     opened.set_default_timeout(PATIENCE)
     opened.goto(address)
-    opened.wait_for_selector("#first-errors:has-text('first changes the answer')")
+    opened.wait_for_selector("#first-errors:has-text('first changes the prediction')")
     assert opened.evaluate("document.documentElement.scrollWidth") <= 390
     opened.close()
 
@@ -132,7 +132,7 @@ def test_two_visitors_do_not_mix(browser, page, address):
     other = browser.new_page()
     other.set_default_timeout(PATIENCE)
     other.goto(address)
-    other.wait_for_selector("#first-errors:has-text('first changes the answer')")
+    other.wait_for_selector("#first-errors:has-text('first changes the prediction')")
     other.locator("#epsilon input[type=number]").fill("16")
     page.locator("#epsilon input[type=number]").fill("4")
     wait_for_change(other, "16.0")

@@ -51,7 +51,7 @@ def play(
     ] = None,
     trust_code: TrustCode = False,
 ) -> None:
-    """Open a page on which you attack an image and see what models answer.
+    """Open a page on which you attack an image and see what models predict.
 
     Needs the extra 'play'. The page is served by this machine; uploads are
     deleted at the end, and nothing is sent anywhere.

@@ -1,4 +1,4 @@
-"""A local page on which one attacks an image and sees what models answer."""
+"""A local page on which one attacks an image and sees what models predict."""
 
 from gratis.playground.models import PlaygroundModel, load_models
 from gratis.playground.page import build_page

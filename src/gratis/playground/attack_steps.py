@@ -84,19 +84,19 @@ def attack_steps(
 def first_error(
     model: PlaygroundModel, images: Tensor, label: int, norm: Norm, largest: float
 ) -> float | None:
-    """Return about the smallest epsilon at which PGD-10 changes the answer.
+    """Return about the smallest epsilon at which PGD-10 changes the prediction.
 
-    The answer is found by bisection, so that it holds where a larger epsilon fools the model too.
+    It is found by bisection, so that it holds where a larger epsilon fools the model too.
 
     Args:
         model: the model to attack.
         images: (1, 3, H, W) in [0, 1].
-        label: the class that the answer should be.
+        label: the class that the prediction should be.
         norm: of the perturbation.
         largest: the largest epsilon to try.
 
     Returns:
-        0 if the answer is wrong without an attack; ``None`` if it is right even at ``largest``.
+        0 if the prediction is wrong without an attack; ``None`` if it is right even at ``largest``.
     """
     if _fooled(model, images, label):
         return 0.0

@@ -14,7 +14,7 @@ from gratis.playground.distortions import Distortion
 from gratis.playground.models import PlaygroundModel
 from gratis.playground.pictures import first_errors, perturbation, picture, top_five
 
-OWN_ANSWER = "each model's own answer"
+OWN_PREDICTION = "each model's own prediction"
 NO_TARGET = "any other class"
 # The largest epsilon of the slider in each norm, in the units of pixel value.
 LARGEST: dict[Norm, float] = {"linf": 16 / 255, "l2": 4.0}
@@ -25,7 +25,7 @@ class Controls(NamedTuple):
 
     Attributes:
         file: the image file; ``None`` if there is none.
-        label: the name of the image's class, or ``OWN_ANSWER``.
+        label: the name of the image's class, or ``OWN_PREDICTION``.
         method: a key of :data:`gratis.playground.attack_steps.STEPS`.
         norm: the norm of the perturbation.
         size: epsilon in 255ths in L-infinity, as a length in L2.

@@ -1,4 +1,4 @@
-"""The models of the playground: each prepares an image file itself and answers for it."""
+"""The models of the playground: each prepares an image file itself and classifies it."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -12,7 +12,7 @@ from gratis.playground.attack_steps import STEPS
 from gratis.playground.handlers import (
     LARGEST,
     NO_TARGET,
-    OWN_ANSWER,
+    OWN_PREDICTION,
     Controls,
     attacked,
     first_errors_of,
@@ -22,12 +22,12 @@ from gratis.playground.training_tab import training_tab
 
 TITLE = "gratis: how robust is a classifier?"
 _INTRODUCTION = f"""# {TITLE}
-Choose an image and move **epsilon**, the most that a pixel value may change. The attack searches
-for the change that misleads each model most. A natural model errs after changes that nobody sees;
-a robust one usually withstands more.
+Choose an image and move **epsilon**, the most by which a pixel value may change. The attack
+searches for the perturbation that misleads each model most. A natural model errs after changes that
+nobody sees; a robust one usually withstands more.
 """
 _COLORS = ("#c44e52", "#4c72b0")
-_NORMS = [("L-infinity: every pixel value", "linf"), ("L2: length of the change", "l2")]
+_NORMS = [("L-infinity: every pixel value", "linf"), ("L2: norm of the perturbation", "l2")]
 
 
 def build_page(models: list[PlaygroundModel]) -> gr.Blocks:
@@ -101,14 +101,16 @@ def _controls(models: list[PlaygroundModel]) -> list[Any]:
     # gradio opens files itself, and fails on a broken one with a traceback.
     vars(image)["preprocess"] = lambda payload: None if payload is None else payload.path
     gr.Examples([[sample] for sample in samples], image, label="Samples")
-    label = gr.Dropdown([OWN_ANSWER, *models[0].classes], value=OWN_ANSWER, label="True class")
+    label = gr.Dropdown(
+        [OWN_PREDICTION, *models[0].classes], value=OWN_PREDICTION, label="True class"
+    )
     method = gr.Radio(list(STEPS), value="PGD-10", label="Attack")
     size = gr.Slider(0, 16, value=2, step=0.25, label=_size_label("linf"), elem_id="epsilon")
     with gr.Accordion("More about the attack", open=False):
         norm = gr.Radio(_NORMS, value="linf", label="Norm")
-        target = gr.Dropdown([NO_TARGET, *models[0].classes], value=NO_TARGET, label="Lead to")
+        target = gr.Dropdown([NO_TARGET, *models[0].classes], value=NO_TARGET, label="Target class")
     norm.change(_size_slider, norm, size, api_visibility="private")
-    with gr.Accordion("Turn, shift, recolour", open=False):
+    with gr.Accordion("Geometry and colour", open=False):
         distortions = [
             gr.Slider(-45, 45, value=0, step=1, label="Rotation (degrees)"),
             gr.Slider(-0.3, 0.3, value=0, step=0.01, label="Shift (of the width)"),
@@ -124,13 +126,13 @@ def _model_column(model: PlaygroundModel) -> list[Any]:
     with gr.Column(min_width=140):
         gr.Markdown(f"### {model.name}")
         image = gr.HTML()
-        answer = gr.Label(num_top_classes=5, label="Its answer")
+        prediction = gr.Label(num_top_classes=5, label="Prediction")
         delta = gr.HTML()
-    return [image, delta, answer]
+    return [image, delta, prediction]
 
 
 def _size_label(norm: str) -> str:
-    return "Epsilon (of 255)" if norm == "linf" else "Epsilon (length of the change)"
+    return "Epsilon (of 255)" if norm == "linf" else "Epsilon (L2 norm)"
 
 
 def _size_slider(norm: str) -> Any:
@@ -145,24 +147,24 @@ def _size_slider(norm: str) -> Any:
 
 
 def _attack_with(models: list[PlaygroundModel]) -> Callable[..., Iterator[list[Any]]]:
-    def answer(*values: Any) -> Iterator[list[Any]]:
+    def shown(*values: Any) -> Iterator[list[Any]]:
         try:
             yield from attacked(models, Controls(*values))
         except GratisError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    return answer
+    return shown
 
 
 def _first_errors_with(models: list[PlaygroundModel]) -> Callable[..., str]:
-    def answer(*values: Any) -> str:
+    def shown(*values: Any) -> str:
         try:
             return first_errors_of(models, Controls(*values))
         except GratisError:
-            # The other answer to the same change says so.
+            # The attack, which the same input started, reports it.
             return ""
 
-    return answer
+    return shown
 
 
 def _samples() -> Path:

@@ -24,12 +24,12 @@ def picture(images: Tensor, caption: str) -> str:
 def perturbation(before: Tensor, after: Tensor) -> str:
     """Return the first difference of images as HTML, magnified to the full scale.
 
-    Grey is no change.
+    Grey is no perturbation.
     """
     delta = (after - before)[0]
     largest = float(delta.abs().max())
     pixels = _pixels(0.5 + (0.5 * delta / largest if largest else delta))
-    return figure(pixels, f"The change, at most {255 * largest:.1f}/255 of a pixel, magnified")
+    return figure(pixels, f"The perturbation, at most {255 * largest:.1f}/255, magnified")
 
 
 def figure(pixels: NDArray[np.uint8], caption: str) -> str:
@@ -54,7 +54,7 @@ def top_five(model: PlaygroundModel, images: Tensor) -> dict[str, float]:
 def first_errors(found: dict[str, float | None], largest: float, norm: str) -> str:
     """Return the sentence that says where each model first errs."""
     said = [f"**{name}** {_first(value, largest, norm)}" for name, value in found.items()]
-    return "Where an attack (PGD-10) first changes the answer: " + ", ".join(said) + "."
+    return "Where an attack (PGD-10) first changes the prediction: " + ", ".join(said) + "."
 
 
 def _first(value: float | None, largest: float, norm: str) -> str:

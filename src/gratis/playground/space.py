@@ -31,7 +31,7 @@ app_file: app.py
 
 # {title}
 
-Attack an image and see what {names} answer. Made by `gratis play --export`; the folder holds the
+Attack an image and see what {names} predict. Made by `gratis play --export`; the folder holds the
 program, version {version}, and the cards of the models are in `models`.
 """
 

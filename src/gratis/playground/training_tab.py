@@ -114,7 +114,7 @@ def _draw_deltas(folder: Path) -> None:
     if not shown:
         return
     gr.Markdown("### Delta of one position in the batch")
-    gr.Markdown("Grey is no change, full scale the largest value at that time.")
+    gr.Markdown("Grey is no perturbation, full scale the largest value at that time.")
     with gr.Row():
         for epoch, pixels in shown:
             gr.HTML(figure(pixels, f"epoch {epoch:.1f}"))

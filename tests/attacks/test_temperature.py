@@ -5,7 +5,14 @@ import torch
 
 import digits_models
 from digits_models import EPSILON
-from gratis.attacks import AttackSettings, attack, cross_entropy, frozen, is_correct
+from gratis.attacks import (
+    AttackSettings,
+    attack,
+    cross_entropy,
+    frozen,
+    input_gradient,
+    is_correct,
+)
 from gratis.data import to_float
 
 ATTACKS = {
@@ -23,7 +30,9 @@ def accuracy(net, settings, temperature):
         return float(is_correct(net(attacked), labels).double().mean())
 
 
-@pytest.mark.parametrize("temperature", [1e-6, 1e-4, 4, 10, 20, 40, 1e2, 1e4, 1e6])
+@pytest.mark.parametrize(
+    "temperature", [1e-6, 1e-4, 1e-3, 1e-2, 0.02, 4, 10, 20, 40, 1e2, 1e4, 1e6]
+)
 @pytest.mark.parametrize("name", ATTACKS)
 @pytest.mark.parametrize("net", [digits_models.natural, digits_models.robust])
 def test_logits_of_any_scale_are_attacked_alike(net, name, temperature):
@@ -42,11 +51,23 @@ def test_usual_logits_have_their_own_cross_entropy():
     logits = torch.randn(100, 10, generator=torch.Generator().manual_seed(0)) * 8
     labels = torch.arange(100) % 10
     found, expected = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    assert (logits.amax(1) - logits.amin(1)).min() > 1
     loss = cross_entropy(found, labels)
     plain = torch.nn.functional.cross_entropy(expected, labels, reduction="none")
     loss.sum().backward()
     plain.sum().backward()
     assert torch.equal(loss, plain) and torch.equal(found.grad, expected.grad)
+
+
+def test_training_ascends_the_cross_entropy_of_small_logits_as_they_are():
+    net = digits_models.network()
+    split = digits_models.digits().validation
+    images, labels = to_float(split.images[:50], "cpu"), torch.from_numpy(split.labels[:50])
+    inputs = images.clone().requires_grad_()
+    logits = net(inputs)
+    assert (logits.amax(1) - logits.amin(1)).max() < 1
+    torch.nn.functional.cross_entropy(logits, labels, reduction="sum").backward()
+    assert torch.equal(input_gradient(net, images, labels), inputs.grad)
 
 
 def test_equal_logits_have_a_finite_loss_and_gradient():

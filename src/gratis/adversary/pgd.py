@@ -67,6 +67,7 @@ class PGDAT(RandomStartAdversary):
             norm=self.settings.norm,
             steps=self.settings.steps,
             step_size=self.settings.step_size(t) if self.settings.step_size else None,
+            loss="plain_cross_entropy",
         )
         classify, start = classify_with(model), self.noise(batch.views, epsilon)
         with frozen_statistics(model):

@@ -7,25 +7,34 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LossName = Literal["cross_entropy", "margin"]
+LossName = Literal["cross_entropy", "plain_cross_entropy", "margin"]
 
 
 # The cross entropy of an image whose logits have a range from _LOW to _HIGH is that of these
-# logits. Larger ranges are scaled down to _HIGH. Smaller ones are scaled up: to _USUAL below _TINY.
-_TINY, _LOW, _HIGH, _USUAL = 0.004, 0.005, 50.0, 20.0
+# logits. Trained networks have such ranges. Larger ones are scaled down to _HIGH, smaller ones up:
+# to _USUAL below _TINY.
+_TINY, _LOW, _HIGH, _USUAL = 0.8, 1.0, 50.0, 20.0
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross entropy without label smoothing, (n,).
+    """Return the cross entropy without label smoothing, (n,), for attacks on trained models.
 
     Logits of an extreme range, from a temperature that a model applies, are scaled to a usual one:
     their softmax would be one-hot or uniform, and hide the gradient from an attack. The loss is
     continuous in the range.
     """
-    # In half precision a confident softmax rounds to 1, and the gradient to zero.
     logits = logits.float()
     factor = _scale((logits.amax(1) - logits.amin(1)).detach())
-    return functional.cross_entropy(logits * factor[:, None], labels, reduction="none")
+    return plain_cross_entropy(logits * factor[:, None], labels)
+
+
+def plain_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross entropy without label smoothing, (n,), of the logits as they are.
+
+    Training attacks ascend it: the logits of a new network have a small range of their own.
+    """
+    # In half precision a confident softmax rounds to 1, and the gradient to zero.
+    return functional.cross_entropy(logits.float(), labels, reduction="none")
 
 
 def _scale(spread: Tensor) -> Tensor:
@@ -62,5 +71,6 @@ def is_correct(logits: Tensor, labels: Tensor) -> Tensor:
 
 LOSSES: dict[LossName, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": cross_entropy,
+    "plain_cross_entropy": plain_cross_entropy,
     "margin": margin,
 }

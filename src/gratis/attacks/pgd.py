@@ -118,5 +118,5 @@ def _losses(logits: Tensor, labels: Tensor, loss: LossName) -> Tensor:
 
 
 def input_gradient(classify: Classify, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the gradient of each image's own cross entropy, (n, 3, H, W)."""
-    return loss_gradient(classify, images, labels, "cross_entropy")[0]
+    """Return the gradient of each image's own cross entropy, (n, 3, H, W), for training."""
+    return loss_gradient(classify, images, labels, "plain_cross_entropy")[0]

@@ -25,7 +25,7 @@ class AttackSettings(Settings):
             to cross the ball (Madry et al. 2018, section 5), and at most epsilon.
         random_start: start at a random point of the ball instead of at the image.
         restarts: the number of starts; more than one needs ``random_start``.
-        loss: the loss to maximise, ``cross_entropy`` or ``margin``.
+        loss: the loss to maximise, ``cross_entropy``, ``plain_cross_entropy`` or ``margin``.
         until_fooled: stop attacking an image at the first point that fools the classifier. Without
             it every start runs to its last step, and that point counts.
     """

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gratis.cpu import folded
 from gratis.data import Split, to_float
-from gratis.evaluation.measure import FOLDED, evenly_spaced
+from gratis.evaluation.measure import FOLDING_CHECKED, evenly_spaced
 from gratis.model import logits_of
 from gratis.run import load_run
 
@@ -76,7 +76,7 @@ def prepare(workload: Workload) -> Workload:
 
 def with_folding(workload: Workload) -> Workload:
     """Return it with batch norms folded, as our evaluation folds them."""
-    return replace(workload, model=folded(workload.model, workload.images[:FOLDED]))
+    return replace(workload, model=folded(workload.model, workload.images[:FOLDING_CHECKED]))
 
 
 def as_loaded(workload: Workload) -> Workload:

@@ -30,6 +30,7 @@ KEYS = {
     "builds_on": "compare_with",
     "adversary.fgsm": "adversary.n_fgsm",
     "adversary.free.reset": "adversary.free.reset_delta",
+    "data.white": "data.white_level",
     "harden.adapt": "harden.natural_training",
     **{
         f"{section}.{old}": f"{section}.{new}"

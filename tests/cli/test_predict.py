@@ -83,7 +83,7 @@ def test_files_are_prepared_as_in_training(run, files, tiny_imagenet):
 
 def test_the_settings_of_the_data_travel_with_the_model(run, photo):
     model = gratis.load(run)
-    assert (model.image_size, model.resize, model.white) == (32, "pad", None)
+    assert (model.image_size, model.resize, model.white_level) == (32, "pad", None)
     pixels = read_image(photo, 32, "pad")
     assert not np.array_equal(pixels, read_image(photo, 32, "crop"))
     (found,) = gratis.predict(model, photo)
@@ -218,10 +218,10 @@ def test_dark_deep_images_are_read_with_the_value_of_white(within, run, photo, t
     dark = Image.fromarray(np.asarray(Image.open(photo)).astype(np.uint16) * 10)
     dark.save(tmp_path / "dark.png")
     code, streams = within("predict", run.path, tmp_path / "dark.png")
-    assert code == 1 and "--white" in streams.err
-    code, _ = within("predict", run.path, tmp_path / "dark.png", "--white", "2550")
+    assert code == 1 and "--white-level" in streams.err
+    code, _ = within("predict", run.path, tmp_path / "dark.png", "--white-level", "2550")
     assert code == 0
-    (found,) = gratis.predict(run, tmp_path / "dark.png", white=2550)
+    (found,) = gratis.predict(run, tmp_path / "dark.png", white_level=2550)
     (expected,) = gratis.predict(run, photo)
     assert found.confidence == pytest.approx(expected.confidence, abs=1e-5)
 

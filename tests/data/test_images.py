@@ -92,16 +92,16 @@ def test_deep_greys_reach_from_black_to_white(tmp_path, scale, dtype):
 )
 def test_greys_whose_white_is_not_known_are_refused_by_name(tmp_path, values):
     Image.fromarray(values).save(tmp_path / "a.tif")
-    with pytest.raises(GratisError, match=r"a\.tif: .*greys from .*; say .*data\.white=4095"):
+    with pytest.raises(GratisError, match=r"a\.tif: .*greys from .*; say .*data\.white_level=4095"):
         read_image(tmp_path / "a.tif", 8)
 
 
 def test_white_can_be_given(tmp_path):
     Image.fromarray((RAMP * 3000).astype("uint16")).save(tmp_path / "a.tif")
     expected = np.rint((RAMP * 3000).astype("uint16") * (255 / 4095))
-    assert np.array_equal(read_image(tmp_path / "a.tif", 8, white=4095)[..., 0], expected)
+    assert np.array_equal(read_image(tmp_path / "a.tif", 8, white_level=4095)[..., 0], expected)
     Image.fromarray(RAMP * 2).save(tmp_path / "b.tif")
-    assert read_image(tmp_path / "b.tif", 8, white=1)[-1, -1].tolist() == [255] * 3
+    assert read_image(tmp_path / "b.tif", 8, white_level=1)[-1, -1].tolist() == [255] * 3
 
 
 def test_a_black_deep_image_is_black(tmp_path):
@@ -134,7 +134,7 @@ def test_almost_black_16_bit_colours_are_refused_by_name(tmp_path):
     (tmp_path / "b.png").write_bytes(png(4095))
     with pytest.raises(GratisError, match=r"b\.png: .*16-bit colours up to about 3855 of 65535"):
         read_image(tmp_path / "b.png", 8)
-    assert read_image(tmp_path / "b.png", 8, white=65535).max() == 15
+    assert read_image(tmp_path / "b.png", 8, white_level=65535).max() == 15
 
 
 @pytest.mark.parametrize("size", [(60, 40), (40, 60), (40, 40), (5, 7)])

@@ -16,7 +16,7 @@ from gratis.errors import GratisError
 from gratis.evaluation import SUITES, EvaluateSettings, measure, tasks
 from gratis.evaluation.autoattack import AutoAttack
 from gratis.evaluation.evaluated_model import EvaluatedModel, FixedImages
-from gratis.evaluation.measure import FOLDED
+from gratis.evaluation.measure import FOLDING_CHECKED
 from gratis.evaluation.tasks import GradientAttack, epsilon_curve
 
 # The package has a function of this name too.
@@ -180,7 +180,7 @@ def test_a_lying_attack_is_not_believed(net, split, monkeypatch):
 # The cache
 
 # The passes that make the cheaper copy for attacks and compare it with the model.
-COMPARED = 3 * [FOLDED]
+COMPARED = 3 * [FOLDING_CHECKED]
 
 
 def test_finished_batches_are_not_repeated_and_figures_are_the_same(

@@ -11,7 +11,7 @@ import digits_models
 import gratis
 from gratis.data import to_float
 from gratis.errors import GratisError
-from gratis.evaluation.contiguous import OnContiguousCopies, on_contiguous_copies
+from gratis.evaluation.contiguous import ContiguousInputs, with_contiguous_inputs
 from gratis.evaluation.model_validation import refuse_lazy, validate_model
 
 QUICK = {"images": 60, "epsilon": digits_models.EPSILON, "pgd_steps": 2}
@@ -49,8 +49,8 @@ def few():
 @pytest.mark.parametrize("forward", [viewed, in_place, clipped])
 def test_a_model_that_needs_images_of_its_own_is_measured_like_any_other(forward):
     plain, changed = digits_models.natural(), Changed(digits_models.natural(), forward)
-    assert on_contiguous_copies(plain, few(), "plain") is plain
-    assert isinstance(on_contiguous_copies(changed, few(), "changed"), OnContiguousCopies)
+    assert with_contiguous_inputs(plain, few(), "plain") is plain
+    assert isinstance(with_contiguous_inputs(changed, few(), "changed"), ContiguousInputs)
     found = gratis.evaluate(changed, "digits", **QUICK)
     expected = gratis.evaluate(plain, "digits", **QUICK)
     assert found.clean == expected.clean > 0.9
@@ -61,7 +61,7 @@ def test_a_model_that_needs_images_of_its_own_is_measured_like_any_other(forward
 
 def test_a_model_that_fails_anyway_is_left_as_it_is():
     model = Changed(None, lambda _, images: images.nonsense())
-    assert on_contiguous_copies(model, few(), "model") is model
+    assert with_contiguous_inputs(model, few(), "model") is model
 
 
 def exported(net):

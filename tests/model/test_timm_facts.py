@@ -50,7 +50,7 @@ def test_names_that_do_not_fit_are_left_out(folder, names):
 
 
 def test_what_gratis_stored_comes_first(folder):
-    facts = StoredFacts(classes=("a", "b"), image_size=64, resize="pad", white=4095)
+    facts = StoredFacts(classes=("a", "b"), image_size=64, resize="pad", white_level=4095)
     model = from_timm(folder(gratis=facts.to_text()), None)
     assert StoredFacts(**{key: getattr(model, key) for key in StoredFacts.model_fields}) == facts
     # Its images are 64 px, and its network sees 40.

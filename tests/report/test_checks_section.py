@@ -6,7 +6,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from gratis.evaluation.further_attacks import further_attacks
+from gratis.evaluation.attack_disagreement import attack_disagreement
 from gratis.evaluation.sanity_attacks import SanityAttacks
 from gratis.evaluation.sanity_checks import CHECKS, too_weak
 from gratis.report import group, read_runs, write_page
@@ -42,7 +42,7 @@ def test_every_check_has_a_description():
     seen = SanityAttacks(4, 1.0, 0.0, vanished, flags, np.ones((3, 2, len(none), 4)))
     names = {check(seen).name for check in (too_weak, *CHECKS)}
     tasks = dict.fromkeys(("clean", "pgd_margin", "square"), none)
-    names |= {check.name for check in further_attacks(tasks, tasks)}
+    names |= {check.name for check in attack_disagreement(tasks, tasks)}
     assert names == PASSED.keys() and OVERFITTING in PASSED
 
 

@@ -10,7 +10,7 @@ from gratis.attacks import ATTACKS, AttackSettings, LossName, Norm, frozen
 from gratis.attacks import attack as run
 from gratis.data.checks import check_images, check_numbers
 from gratis.errors import GratisError
-from gratis.evaluation.contiguous import on_contiguous_copies
+from gratis.evaluation.contiguous import with_contiguous_inputs
 from gratis.evaluation.model_validation import model_logits
 from gratis.model import classify_with
 from gratis.settings import validate
@@ -86,7 +86,7 @@ def attack(
     check_module(model)
     with frozen(model), full_precision(images.device):
         _check_classes(labels, class_count(model, images))
-    module = on_contiguous_copies(model, images[:_FEW], type(model).__name__)
+    module = with_contiguous_inputs(model, images[:_FEW], type(model).__name__)
     parts = zip(*(each.split(batch_size) for each in (images, labels, numbers)), strict=True)
     with frozen(module), full_precision(images.device):
         classify = classify_with(module)

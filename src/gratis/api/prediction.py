@@ -28,7 +28,7 @@ def predict(
     attack: AttackName | None = None,
     epsilon: float | str | None = None,
     size: int | None = None,
-    white: float | None = None,
+    white_level: float | None = None,
     trust_code: bool = False,
 ) -> list[Prediction]:
     """Return the most probable classes of each image.
@@ -43,7 +43,8 @@ def predict(
         epsilon: the size of the attack, in [0, 1] units of pixel value, such as ``"4/255"``.
         size: height and width in pixels that files are resized to, for a model that does not
             know those of its training.
-        white: the value of white in files of more than 8 bits a channel. Default: as in training.
+        white_level: the value of white in files of more than 8 bits a channel. Default: as in
+            training.
         trust_code: whether to import the code that the recipe of a run names as its network.
             Default: it is refused.
 
@@ -58,9 +59,9 @@ def predict(
     if not isinstance(images, Tensor):
         if module is not model:
             to_best_device(module)
-        return _predict_files(predictor, images, size, white)
-    if size is not None or white is not None:
-        raise GratisError("images: size and white apply to files only; leave them out")
+        return _predict_files(predictor, images, size, white_level)
+    if size is not None or white_level is not None:
+        raise GratisError("images: size and white_level apply to files only; leave them out")
     check_images(images)
     if len(images):
         with frozen(module), full_precision(images.device):
@@ -80,13 +81,13 @@ def attack_for(name: AttackName | None, epsilon: float | str | None) -> AttackSe
 
 
 def _predict_files(
-    predictor: Predictor, images: Files, size: int | None, white: float | None
+    predictor: Predictor, images: Files, size: int | None, white_level: float | None
 ) -> list[Prediction]:
     named = images if isinstance(images, list | tuple) else [images]
     files = [file for each in named for file in image_files(path_of("images", each))]
     if not files:
         return []
-    preparation = preparation_of(predictor.module, size, white)
+    preparation = preparation_of(predictor.module, size, white_level)
     found: list[Prediction] = []
     for prediction in predictor.predict_files(files, preparation):
         if isinstance(prediction, GratisError):

@@ -5,11 +5,12 @@ own device and resolution, and one image never affects another.
 
 To add an attack:
 
-* another combination of steps, norm and loss is a constructor in ``settings.py``, listed in
-  ``ATTACKS``;
+* another combination of steps, norm and loss is a constructor in ``settings.py``, named in
+  ``AttackName`` and listed in ``ATTACKS`` for :func:`gratis.attack`, and in a suite in
+  ``gratis/evaluation/suites.py`` for evaluations;
 * another norm is a subclass of :class:`LpBall` in ``norms.py``, listed in ``BALLS``;
 * another loss is a function in ``losses.py``, listed in ``LOSSES``;
-* an attack without gradient steps, or for evaluations only, is an
+* an attack with steps of another kind, or for evaluations only, is an
   :class:`~gratis.evaluation.tasks.EvalTask` in a file in ``gratis/evaluation``, such as
   ``worst_of_k.py``, listed in ``suites.py``.
 """

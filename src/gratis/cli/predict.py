@@ -49,7 +49,7 @@ def predict(
             min=4,
         ),
     ] = None,
-    white: Annotated[
+    white_level: Annotated[
         float | None,
         option("The value of white in images of more than 8 bits, such as 4095.", "VALUE"),
     ] = None,
@@ -79,7 +79,7 @@ def predict(
     print_them = _format(as_csv, as_json)
     settings = attack_for(attack, epsilon)  # type: ignore[arg-type]
     module = to_best_device(ModelSource(model, weights).build())
-    preparation = preparation_of(module, size, white)
+    preparation = preparation_of(module, size, white_level)
     errors: list[GratisError] = []
     files = _files(images, errors)
     found = Predictor(module, top, settings).predict_files(files, preparation)

@@ -31,12 +31,12 @@ class Preparation(NamedTuple):
     Attributes:
         size: height and width, in pixels.
         resize: how an image that is not square becomes so.
-        white: the value of white in greys of more than 8 bits; ``None`` is the default.
+        white_level: the value of white in greys of more than 8 bits; ``None`` is the default.
     """
 
     size: int
     resize: Resize = "crop"
-    white: float | None = None
+    white_level: float | None = None
 
     def read(self, path: Path) -> Pixels:
         """Return an image file as :func:`read_image` does."""
@@ -48,17 +48,17 @@ def image_split(
     labels: Sequence[int],
     size: int,
     resize: Resize = "crop",
-    white: float | None = None,
+    white_level: float | None = None,
 ) -> RawSplit:
     """Return a split whose image i is the file ``files[i]``, as :func:`read_image` reads it."""
-    preparation = Preparation(size, resize, white)
+    preparation = Preparation(size, resize, white_level)
     return RawSplit(
         np.asarray(labels, dtype=np.int64), lambda index: preparation.read(Path(files[index][0]))
     )
 
 
 def read_image(
-    path: Path, size: int, resize: Resize = "crop", white: float | None = None
+    path: Path, size: int, resize: Resize = "crop", white_level: float | None = None
 ) -> Pixels:
     """Return an image file as uint8 RGB of shape (size, size, 3), upright.
 
@@ -72,11 +72,12 @@ def read_image(
     """
     _prepare_pillow()
     try:
-        return _decode(path, size, resize, white)
+        return _decode(path, size, resize, white_level)
     except UnknownWhiteLevel as error:
         remedy = (
-            "say which value is white, such as data.white=4095 for 12 bits, data.white=65535 for "
-            "dark images of 16 bits or data.white=1 for floats, or convert it to 8 bits"
+            "say which value is white, such as data.white_level=4095 for 12 bits, "
+            "data.white_level=65535 for dark images of 16 bits or data.white_level=1 for floats, "
+            "or convert it to 8 bits"
         )
         raise BrokenImage(path, str(error), remedy) from error
     # Pillow's decoders raise OSError, SyntaxError, struct.error and others.
@@ -89,7 +90,7 @@ def read_image(
         raise BrokenImage(path, _reason(error)) from error
 
 
-def _decode(path: Path, size: int, resize: Resize, white: float | None) -> Pixels:
+def _decode(path: Path, size: int, resize: Resize, white_level: float | None) -> Pixels:
     status = path.stat()
     # To open a named pipe would block forever.
     if not stat.S_ISREG(status.st_mode):
@@ -103,9 +104,9 @@ def _decode(path: Path, size: int, resize: Resize, white: float | None) -> Pixel
         image.load()
         upright = _upright(image)
     if upright.mode.startswith(("I", "F")):
-        upright = to_8_bit_grey(upright, white, scaled)
+        upright = to_8_bit_grey(upright, white_level, scaled)
     elif deep:
-        refuse_dark_colours(upright, white)
+        refuse_dark_colours(upright, white_level)
     return np.asarray(resized(_rgb(upright), size, resize))
 
 
@@ -152,8 +153,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     # Otherwise transparent pixels would show the colour that they hide.
     if image.has_transparency_data:
         transparent = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, transparent)
+        backdrop = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(backdrop, transparent)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -51,7 +51,7 @@ def decode_own(
     train, validation = parts
     sizes = sample_sizes(train.files)
     size = settings.size or _default_size(sizes)
-    handling = settings.resize, settings.white
+    handling = settings.resize, settings.white_level
     dataset = decode_once(
         RawDataset(
             name=settings.name,

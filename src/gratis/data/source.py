@@ -42,8 +42,8 @@ class DataSettings(Settings):
             source's own size. In a recipe, that of a folder or list is ``model.input_size``.
         resize: how images that are not square become so: ``crop`` keeps the centre, ``pad`` adds
             black bars, ``squash`` changes the proportions.
-        white: the value of white in greys of more than 8 bits; default: 65,535, or 1 or 255 of
-            floats, and images that do not fit it are an error.
+        white_level: the value of white in greys of more than 8 bits; default: 65,535, or 1 or 255
+            of floats, and images that do not fit it are an error.
         val_fraction: how many images of a folder or list without a split are held out for
             validation; 1 puts all of them into both splits, to evaluate on all.
         class_names: a file with the class folders in the order of the labels, one per line or as
@@ -59,7 +59,7 @@ class DataSettings(Settings):
     first_class: Annotated[int, Field(ge=0)] | None = None
     size: Annotated[int, Field(ge=4)] | None = None
     resize: Resize = "crop"
-    white: Annotated[float, Field(gt=0)] | None = None
+    white_level: Annotated[float, Field(gt=0)] | None = None
     val_fraction: Annotated[Fraction, Field(gt=0, le=1)] = 0.1
     class_names: Annotated[Path, AfterValidator(absolute)] | None = None
     columns: tuple[str, str] | None = None

@@ -34,7 +34,7 @@ def read(settings: DataSettings) -> Dataset:
     folder = locate(PUBLISHED, settings.root)
     known = _wnids(folder / "wnids.txt")
     wnids = first_classes(known, settings)
-    size, handling = settings.size or _SIZE, (settings.resize, settings.white)
+    size, handling = settings.size or _SIZE, (settings.resize, settings.white_level)
     images = [folder / "train" / wnid / "images" for wnid in wnids]
     train, train_labels = labelled_images(images, "add some, or remove the class from wnids.txt")
     validation, validation_labels = _validation(folder, known, wnids)

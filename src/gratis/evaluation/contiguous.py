@@ -13,7 +13,7 @@ from gratis.torch_state import fresh_torch_state, full_precision
 logger = logging.getLogger(__name__)
 
 
-class OnContiguousCopies(nn.Module):
+class ContiguousInputs(nn.Module):
     """A model that gets a contiguous copy of every batch, which it may change."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -26,14 +26,14 @@ class OnContiguousCopies(nn.Module):
         return self.model(images.clone(memory_format=torch.contiguous_format))
 
 
-def on_contiguous_copies(model: nn.Module, images: Tensor, name: str) -> nn.Module:
-    """Return ``model``, or with :class:`OnContiguousCopies` around it if that makes attacks work.
+def with_contiguous_inputs(model: nn.Module, images: Tensor, name: str) -> nn.Module:
+    """Return ``model``, or with :class:`ContiguousInputs` around it if that makes attacks work.
 
     Images are channels last, and attacks need their gradient. Some ordinary models fail on them:
     they call ``view``, or change their input in place. A few ``images`` are tried, on the model's
     device; the model is left as it was.
     """
-    wrapped = OnContiguousCopies(model)
+    wrapped = ContiguousInputs(model)
     with fresh_torch_state(images.device), frozen(model), full_precision(images.device):
         with channels_last(model):
             problem = _problem(model, images)

@@ -12,7 +12,7 @@ from gratis.data.dataset import Split
 from gratis.evaluation.cache import CacheFolder, EvaluationCache
 from gratis.evaluation.cascade import Cascade
 from gratis.evaluation.evaluated_model import EvaluatedModel, FixedImages, device_of
-from gratis.evaluation.measure import FOLDED
+from gratis.evaluation.measure import FOLDING_CHECKED
 from gratis.evaluation.tasks import FixedSet, epsilon_curve
 from gratis.progress import bar
 from gratis.torch_state import fresh_torch_state, full_precision
@@ -40,7 +40,7 @@ def measure_curve(
     with fresh_torch_state(device), frozen(model), channels_last(model):
         evaluated = EvaluatedModel(model, split, {"clean": FixedImages(split.images, "")}, seed)
         with torch.no_grad(), full_precision(device):
-            copied = folded(model, evaluated.batch_at(index[:FOLDED]).images)
+            copied = folded(model, evaluated.batch_at(index[:FOLDING_CHECKED]).images)
         attacked = EvaluatedModel(model, split, evaluated.fixed_sets, seed, attack_copy=copied)
         cache = EvaluationCache(CacheFolder(folder), evaluated)
         with bar("frontier", len(index) * sum(task.cost for task in tasks)) as shown:

@@ -13,12 +13,12 @@ from gratis.attacks import channels_last, frozen
 from gratis.cpu import folded
 from gratis.data.dataset import Split
 from gratis.errors import GratisError
+from gratis.evaluation.attack_disagreement import attack_disagreement
 from gratis.evaluation.cache import CacheFolder, EvaluationCache
 from gratis.evaluation.cascade import Cascade, halved
-from gratis.evaluation.contiguous import OnContiguousCopies
+from gratis.evaluation.contiguous import ContiguousInputs
 from gratis.evaluation.evaluated_model import EvaluatedModel, FixedImages, device_of
 from gratis.evaluation.examples import collect
-from gratis.evaluation.further_attacks import further_attacks
 from gratis.evaluation.sanity_checks import IMAGES, run_checks
 from gratis.evaluation.suites import CHECKED, EvaluateSettings, require_libraries, tasks_of
 from gratis.locks import locked
@@ -29,7 +29,7 @@ from gratis.torch_state import fresh_torch_state, full_precision
 from gratis.validation_sets.perturbed_sets import PerturbedSets
 
 # The number of images on which the cheaper copy of a model must agree with it.
-FOLDED = 8
+FOLDING_CHECKED = 8
 
 
 def measure(
@@ -44,8 +44,8 @@ def measure(
 
     An image that is misclassified without an attack counts as fooled by every attack. The outcome
     on an adversarial example is that of plain float32, and only examples within epsilon and [0, 1]
-    count. The suites in ``CHECKED`` end with the sanity checks; of the others only those checks are
-    reported that need no further attack and fail.
+    count. The suites in ``CHECKED`` end with the sanity checks. The others run only the checks that
+    need no more attacks, and report those that fail.
 
     The model, the global random generators and the caller's autocast, inference mode and default
     dtype are afterwards as they were, and do not change the figures.
@@ -75,7 +75,7 @@ def measure(
             stack.enter_context(locked(folder.path))
         for context in (fresh_torch_state(device_of(model)), frozen(model)):
             stack.enter_context(context)
-        if not isinstance(model, OnContiguousCopies):
+        if not isinstance(model, ContiguousInputs):
             stack.enter_context(channels_last(model))
         return _measure(evaluated, settings, folder)
 
@@ -88,7 +88,7 @@ def _measure(
     attacked = evaluated
     if settings.suite in CHECKED:
         # Not in the suites of the published tables, whose figures must not change in any digit.
-        copied = _folded(evaluated, index, settings.batch_size)
+        copied = _with_folded_batch_norm(evaluated, index, settings.batch_size)
         attacked = dataclasses.replace(evaluated, attack_copy=copied)
     tasks = [task for task in tasks_of(settings) if task.applies_to(attacked)]
     with bar("evaluate", len(index) * sum(task.cost for task in tasks)) as progress_bar:
@@ -98,7 +98,7 @@ def _measure(
     examples = None
     if settings.examples is not None:
         examples = collect(evaluated, index, cascade.examples, settings.epsilon)
-    checks = further_attacks(cascade.correct, cascade.included)
+    checks = attack_disagreement(cascade.correct, cascade.included)
     if settings.suite in CHECKED:
         # On the model itself, since the checks are about what it does.
         checks = (*_checks(evaluated, index, settings, cache), *checks)
@@ -133,8 +133,10 @@ def _checks(
     return cache.checks(few, settings.epsilon, compute)
 
 
-def _folded(evaluated: EvaluatedModel, index: NDArray[np.int64], batch_size: int) -> nn.Module:
-    few = index[evenly_spaced(len(index), min(FOLDED, batch_size))]
+def _with_folded_batch_norm(
+    evaluated: EvaluatedModel, index: NDArray[np.int64], batch_size: int
+) -> nn.Module:
+    few = index[evenly_spaced(len(index), min(FOLDING_CHECKED, batch_size))]
     images = evaluated.batch_at(few).images
     with torch.no_grad(), full_precision(evaluated.device):
         return folded(evaluated.model, images)

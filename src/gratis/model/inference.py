@@ -14,7 +14,7 @@ class InferenceModel(nn.Module):
             work too.
         resize: how image files that are not square were made so, as in
             :class:`gratis.data.Preparation`.
-        white: the value of white in greys of more than 8 bits; ``None`` is the default.
+        white_level: the value of white in greys of more than 8 bits; ``None`` is the default.
     """
 
     def __init__(
@@ -23,12 +23,12 @@ class InferenceModel(nn.Module):
         classes: tuple[str, ...],
         image_size: int,
         resize: str = "crop",
-        white: float | None = None,
+        white_level: float | None = None,
     ) -> None:
         """Wrap ``classifier``."""
         super().__init__()
         self.classifier, self.classes, self.image_size = classifier, classes, image_size
-        self.resize, self.white = resize, white
+        self.resize, self.white_level = resize, white_level
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:

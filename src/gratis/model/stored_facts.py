@@ -16,13 +16,13 @@ class StoredFacts(Settings):
         classes: the name of each class, in the order of the logits.
         image_size: height and width of its images, in pixels.
         resize: how image files that are not square become so.
-        white: the value of white in greys of more than 8 bits; ``None`` is the default.
+        white_level: the value of white in greys of more than 8 bits; ``None`` is the default.
     """
 
     classes: tuple[Line, ...]
     image_size: Annotated[int, Field(ge=1)]
     resize: Literal["crop", "pad", "squash"] = "crop"
-    white: Annotated[float, Field(gt=0)] | None = None
+    white_level: Annotated[float, Field(gt=0)] | None = None
 
     def to_text(self) -> dict[str, str]:
         """Return the facts as metadata: each as JSON."""

@@ -43,11 +43,11 @@ def export_run(
 def _content(path: Path, data_root: Path | None) -> Content:
     classifier, _, recipe, info = load_classifier(path)
     data = recipe.data
-    model = InferenceModel(classifier, info.classes, info.size, data.resize, data.white)
+    model = InferenceModel(classifier, info.classes, info.size, data.resize, data.white_level)
     model.to(memory_format=torch.contiguous_format)
     model.requires_grad_(False)
     facts = StoredFacts(
-        classes=info.classes, image_size=info.size, resize=data.resize, white=data.white
+        classes=info.classes, image_size=info.size, resize=data.resize, white_level=data.white_level
     )
     described = {
         "gratis.version": version("gratis"),

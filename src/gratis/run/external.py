@@ -13,7 +13,7 @@ from gratis.digests import digest
 from gratis.errors import GratisError
 from gratis.evaluation import EvaluateSettings, measure, require_libraries
 from gratis.evaluation.cache import CacheFolder
-from gratis.evaluation.contiguous import on_contiguous_copies
+from gratis.evaluation.contiguous import with_contiguous_inputs
 from gratis.evaluation.evaluated_model import device_of
 from gratis.evaluation.model_validation import refuse_lazy, validate_model
 from gratis.evaluation.suites import FIXED
@@ -109,7 +109,7 @@ def as_in_training(model: nn.Module) -> dict[str, Any]:
     """
     if not isinstance(model, InferenceModel | Onnx):
         return {}
-    names = {"size": "image_size", "resize": "resize", "white": "white"}
+    names = {"size": "image_size", "resize": "resize", "white_level": "white_level"}
     values = {key: getattr(model, name, None) for key, name in names.items()}
     return {key: value for key, value in values.items() if value is not None}
 
@@ -142,7 +142,7 @@ def evaluate_model(model: nn.Module, plan: EvaluationPlan, out: Path | None = No
     attacks = settings.suite not in FIXED
     refuse_lazy(model, plan.name)
     few = to_float(plan.dataset.validation.images[:_FEW], device_of(model))
-    given, model = model, on_contiguous_copies(model, few, plan.name)
+    given, model = model, with_contiguous_inputs(model, few, plan.name)
     validate_model(model, plan.dataset, plan.name, attacks, settings.batch_size)
     if out is None:
         with TemporaryDirectory() as temporary:

@@ -23,7 +23,7 @@ from gratis.training import checkpoint
 from gratis.training.fit import fit
 from gratis.training.monitor import OverfittingMonitor
 from gratis.training.trainer import Trainer
-from gratis.training.weights_file import State
+from gratis.training.weights_file import StateDict
 from gratis.validation_sets import perturbed_sets
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def fit_run(
     sets: Path | None = None,
     *,
     prepare: Callable[[], None] | None = None,
-    weights: Callable[[], State] | None = None,
+    weights: Callable[[], StateDict] | None = None,
     resumed_in: Path | None = None,
 ) -> None:
     """Train ``recipe`` in the folder ``path``, which is locked already, unless it is trained.

@@ -146,7 +146,7 @@ class RunFolder:
     def image_settings(self) -> list[str]:
         """Return how the run's images are read, as overrides for the settings of other data."""
         data = self.recipe().data
-        values = {"size": self.data().size, "resize": data.resize, "white": data.white}
+        values = {"size": self.data().size, "resize": data.resize, "white_level": data.white_level}
         return [override(f"data.{key}", v) for key, v in values.items() if v is not None]
 
     def evaluation_folder(self, key: str) -> Path:

@@ -23,7 +23,7 @@ from gratis.run.folder import RunFolder
 from gratis.run.interpolation import estimate_statistics, interpolate
 from gratis.torch_state import fresh_torch_state
 from gratis.training import checkpoint, weights_file
-from gratis.training.identity import Identity
+from gratis.training.identity import RunIdentity
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +37,12 @@ _COST = 0.15
 # The curve of each model has epsilons at these shares of the target.
 _SHARES = (0.5, 1.0)
 
-State = dict[str, Tensor]
+StateDict = dict[str, Tensor]
 
 
-def choose_model(folder: RunFolder, dataset: Dataset, natural: State, identity: Identity) -> None:
+def choose_model(
+    folder: RunFolder, dataset: Dataset, natural: StateDict, identity: RunIdentity
+) -> None:
     """Measure the frontier of a trained run, and write it and the weights of the chosen model.
 
     Nothing is measured twice: an interrupted measurement continues, and another ``keep_clean`` only
@@ -99,9 +101,9 @@ class _Models:
         self,
         recipe: Recipe,
         dataset: Dataset,
-        natural: State,
+        natural: StateDict,
         folder: RunFolder,
-        identity: Identity,
+        identity: RunIdentity,
         device: torch.device,
     ) -> None:
         self._natural, self._dataset, self._folder = natural, dataset, folder

@@ -18,7 +18,7 @@ from gratis.run.sources import ModelSource
 from gratis.run.starting_point import StartingPoint, is_run, native_size, starting_point
 from gratis.settings import fraction, override, validate
 from gratis.training import TrainSettings
-from gratis.training.weights_file import State
+from gratis.training.weights_file import StateDict
 
 Adversary: TypeAlias = Literal["free", "n_fgsm"]
 # The packaged recipe of each adversary.
@@ -57,7 +57,7 @@ class Hardening(NamedTuple):
     overrides: Sequence[str]
 
 
-def hardened_recipe(asked: Hardening) -> tuple[Recipe, State]:
+def hardened_recipe(asked: Hardening) -> tuple[Recipe, StateDict]:
     """Return the recipe of a hardened run, and the weights that it starts from."""
     source = asked.source
     if asked.adversary not in RECIPES:

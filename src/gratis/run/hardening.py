@@ -12,10 +12,10 @@ from gratis.run.frontier import choose_model
 from gratis.run.loading import load_once
 from gratis.run.natural_model import measure_natural, natural_recipe, natural_state, read_start
 from gratis.training import weights_file
-from gratis.training.weights_file import State
+from gratis.training.weights_file import StateDict
 
 
-def fit_hardened(recipe: Recipe, path: Path, sets: Path | None, start: State | None) -> None:
+def fit_hardened(recipe: Recipe, path: Path, sets: Path | None, start: StateDict | None) -> None:
     """Harden a model in the folder ``path``, which is locked already, and choose from its frontier.
 
     First comes the natural training, if the recipe has one, then training under attack, the
@@ -32,22 +32,22 @@ def fit_hardened(recipe: Recipe, path: Path, sets: Path | None, start: State | N
         raise GratisError(
             f"recipe {recipe.name}: starts from a trained model; name it: gratis harden MODEL"
         )
-    named = {"digest": recipe.harden.digest}
+    identity = {"digest": recipe.harden.digest}
 
     def keep_start() -> None:
         if start is not None and not folder.start.exists():
             make_folder(path)
-            weights_file.write(folder.start, start, named)
+            weights_file.write(folder.start, start, identity)
 
     fit_run(recipe, path, sets, prepare=keep_start, weights=lambda: _natural(folder))
     resolved, dataset = folder.recipe(), load_once(recipe.data)
-    # Again, because the settings of the evaluation may have changed.
+    # Read again: after a change of the evaluation settings, its natural model is another one.
     natural = _natural(folder)
     choose_model(folder, dataset, natural, resolved.identity(DataInfo.of(dataset)))
     measure_natural(folder, resolved, dataset, sets)
 
 
-def _natural(folder: RunFolder) -> State:
+def _natural(folder: RunFolder) -> StateDict:
     """Return the weights of the natural model, which is trained first where necessary."""
     recipe = folder.recipe()
     natural = natural_recipe(recipe)

@@ -23,7 +23,7 @@ from gratis.run.validation_sets import load_sets
 from gratis.torch_state import fresh_torch_state
 from gratis.training import weights_file
 
-State = weights_file.State
+StateDict = weights_file.StateDict
 
 
 def natural_recipe(recipe: Recipe) -> Recipe | None:
@@ -41,7 +41,7 @@ def natural_recipe(recipe: Recipe) -> Recipe | None:
     return parse_recipe(content, f"recipe {recipe.name}")
 
 
-def read_start(folder: RunFolder, recipe: Recipe) -> State:
+def read_start(folder: RunFolder, recipe: Recipe) -> StateDict:
     """Return the weights that a hardened run starts from."""
     assert recipe.harden is not None
     state = weights_file.read(folder.start, {"digest": recipe.harden.digest})
@@ -50,7 +50,7 @@ def read_start(folder: RunFolder, recipe: Recipe) -> State:
     return state
 
 
-def natural_state(folder: RunFolder, recipe: Recipe) -> State:
+def natural_state(folder: RunFolder, recipe: Recipe) -> StateDict:
     """Return the weights of the natural model, whose training is finished."""
     if natural_recipe(recipe) is None:
         return read_start(folder, recipe)
@@ -86,7 +86,7 @@ def _measure_given(
     model = build_model(recipe, dataset.classes)
     model.load_state_dict(natural_state(folder, recipe))
     data = recipe.data
-    wrapped = InferenceModel(model, dataset.classes, dataset.size, data.resize, data.white)
+    wrapped = InferenceModel(model, dataset.classes, dataset.size, data.resize, data.white_level)
     device = Fabric(accelerator="auto", devices=1).device
     plan = EvaluationPlan(f"{recipe.name}-before", dataset, recipe.evaluate, recipe.seed, sets)
     perturbed = load_sets(folder.geometric, dataset, plan.settings.epsilon, plan.sets)

@@ -15,14 +15,14 @@ from gratis.data.bit_depth import UnknownWhiteLevel
 from gratis.data.image_files import require_images
 from gratis.data.raw import BrokenImage
 from gratis.errors import GratisError, file_error
-from gratis.evaluation.contiguous import OnContiguousCopies
+from gratis.evaluation.contiguous import ContiguousInputs
 from gratis.evaluation.evaluated_model import device_of
 from gratis.model import classify_with
 from gratis.torch_state import full_precision
 
 _BATCH = 64
 _WHITE = (
-    "say which value is white with --white, such as 4095 for 12 "
+    "say which value is white with --white-level, such as 4095 for 12 "
     "bits or 65535 for dark images of 16 bits; or convert it to 8 bits"
 )
 _CONVERT = "restore it, convert it to JPEG or PNG, or leave it out"
@@ -106,7 +106,7 @@ class Predictor:
 
     def _classify(self, images: Tensor) -> Tensor:
         """Return the logits of images that stay as they are, whatever the model does to its own."""
-        return classify_with(OnContiguousCopies(self.module))(images)
+        return classify_with(ContiguousInputs(self.module))(images)
 
     def _prediction(self, probabilities: Tensor) -> Prediction:
         names: Sequence[str] | None = getattr(self.module, "classes", None)
@@ -119,12 +119,12 @@ class Predictor:
 
 
 def preparation_of(
-    module: nn.Module, size: int | None = None, white: float | None = None
+    module: nn.Module, size: int | None = None, white_level: float | None = None
 ) -> Preparation:
     """Return how image files are prepared for a model: as in its training.
 
-    ``size`` is the height and width for a model that does not know its own, ``white`` the value of
-    white in greys of more than 8 bits, by default as in training.
+    ``size`` is the height and width for a model that does not know its own, ``white_level`` the
+    value of white in greys of more than 8 bits, by default as in training.
     """
     known: int | None = getattr(module, "image_size", None)
     if known is not None and size is not None:
@@ -134,8 +134,10 @@ def preparation_of(
             "size: the model does not say how large its images are; give their height and width "
             "in pixels with --size"
         )
-    own = getattr(module, "white", None)
-    return Preparation(side, getattr(module, "resize", "crop"), own if white is None else white)
+    own = getattr(module, "white_level", None)
+    return Preparation(
+        side, getattr(module, "resize", "crop"), own if white_level is None else white_level
+    )
 
 
 def to_best_device(module: nn.Module) -> nn.Module:

@@ -9,7 +9,7 @@ from gratis.evaluation import EvaluateSettings
 from gratis.recipe import Recipe
 from gratis.results import Results
 from gratis.settings import Settings, validate
-from gratis.training.identity import Identity, differences
+from gratis.training.identity import RunIdentity, differences
 
 # Where the data lies on a machine does not change what it is.
 _PLACES = {"root", "class_names"}
@@ -48,7 +48,7 @@ def refuse_other_settings(folder: Path, recipe: Recipe, results: Results, remedy
         raise file_error(path, problem, remedy)
 
 
-def _stated(results: Results) -> Identity:
+def _stated(results: Results) -> RunIdentity:
     """Return the settings that results state outside their recipe, where cards read them."""
     found = {
         "seed": results.seed,

@@ -134,7 +134,7 @@ class ModelSource:
         if self.kind == "run":
             model, _, recipe, info = load_classifier(self.folder)
             return InferenceModel(
-                model, info.classes, info.size, recipe.data.resize, recipe.data.white
+                model, info.classes, info.size, recipe.data.resize, recipe.data.white_level
             )
         if self.kind == "onnx":
             return Onnx(Path(self.target), self.input_size)

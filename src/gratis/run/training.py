@@ -12,14 +12,14 @@ from gratis.run.evaluation import measure_run, still_holds
 from gratis.run.fitting import fit_run
 from gratis.run.folder import RunFolder
 from gratis.run.hardening import fit_hardened
-from gratis.training.weights_file import State
+from gratis.training.weights_file import StateDict
 from gratis.trusted_code import trusting_code
 
 logger = logging.getLogger(__name__)
 
 
 def train(
-    recipe: Recipe, path: Path, sets: Path | None = None, start: State | None = None
+    recipe: Recipe, path: Path, sets: Path | None = None, start: StateDict | None = None
 ) -> Results:
     """Train ``recipe`` in the folder ``path``, or resume it there, and measure it.
 
@@ -37,7 +37,7 @@ def train(
     if folder.results() is None:
         # Before training, which may take hours.
         require_libraries(recipe.evaluate)
-    # The folder has this recipe, which the user named.
+    # Code that the recipe names may be imported: the user chose this recipe.
     with folder.locked(), trusting_code():
         if recipe.harden is None:
             fit_run(recipe, path, sets)

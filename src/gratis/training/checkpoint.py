@@ -17,7 +17,7 @@ from gratis.renames import present_path
 from gratis.training import checkpoint_file
 from gratis.training.checkpoint_file import exists as exists
 from gratis.training.divergence import Divergence
-from gratis.training.identity import Identity, differences
+from gratis.training.identity import RunIdentity, differences
 from gratis.training.position import Position, from_json, to_json, unknown_event
 from gratis.training.step import TrainState
 
@@ -30,7 +30,7 @@ def save(
     train_state: TrainState,
     position: Position,
     metrics: dict[str, Tensor],
-    identity: Identity,
+    identity: RunIdentity,
 ) -> None:
     """Write a checkpoint atomically; the previous one is kept beside it.
 
@@ -52,7 +52,7 @@ def save(
 
 
 def load(
-    path: Path, train_state: TrainState, identity: Identity
+    path: Path, train_state: TrainState, identity: RunIdentity
 ) -> tuple[Position, dict[str, Tensor]]:
     """Load a checkpoint into ``train_state``; return the position and the metrics not yet logged.
 
@@ -82,7 +82,7 @@ def _load_tensors(
     return {k: v.to(device) for k, v in stripped("metrics", tensors).items()}
 
 
-def finished(path: Path, identity: Identity) -> bool:
+def finished(path: Path, identity: RunIdentity) -> bool:
     """Return whether there is a checkpoint at ``path`` of a finished run.
 
     If the checkpoint is damaged, the previous one replaces it.
@@ -90,7 +90,7 @@ def finished(path: Path, identity: Identity) -> bool:
     return exists(path) and _read(path, identity, repair=True)[1].finished
 
 
-def load_weights(path: Path, module: nn.Module, identity: Identity) -> Position:
+def load_weights(path: Path, module: nn.Module, identity: RunIdentity) -> Position:
     """Load the weights to evaluate into ``module``: the averaged ones, if there are any."""
     tensors, position = _read(path, identity)
     if not position.finished:
@@ -101,18 +101,18 @@ def load_weights(path: Path, module: nn.Module, identity: Identity) -> Position:
     return position
 
 
-def save_weights(path: Path, module: nn.Module, position: Position, identity: Identity) -> None:
+def save_weights(path: Path, module: nn.Module, position: Position, identity: RunIdentity) -> None:
     """Write a checkpoint of the weights to evaluate alone, which :func:`load_weights` reads."""
     metadata = _metadata(position, identity)
     checkpoint_file.write(path, _prefixed("model", module.state_dict()), metadata)
 
 
-def _metadata(position: Position, identity: Identity) -> dict[str, str]:
+def _metadata(position: Position, identity: RunIdentity) -> dict[str, str]:
     return {"format": FORMAT, "position": to_json(position), "identity": json.dumps(dict(identity))}
 
 
 def _read(
-    path: Path, identity: Identity, repair: bool = False
+    path: Path, identity: RunIdentity, repair: bool = False
 ) -> tuple[dict[str, Tensor], Position]:
     tensors, metadata = checkpoint_file.read(path, repair)
     if metadata.get("format") != FORMAT:

@@ -38,7 +38,7 @@ class Divergence(Exception):
     """Training diverged; the message says how."""
 
 
-class Overfitting(Divergence):
+class CatastrophicOverfitting(Divergence):
     """Catastrophic overfitting: the model is robust to single-step attacks only."""
 
 

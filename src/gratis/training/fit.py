@@ -13,7 +13,7 @@ from gratis.errors import GratisError, Interrupted
 from gratis.progress import Bar, bar
 from gratis.training import checkpoint
 from gratis.training.divergence import Divergence, Rollback, rate_factor, refuse_rollback, rollbacks
-from gratis.training.identity import Identity
+from gratis.training.identity import RunIdentity
 from gratis.training.monitor import OverfittingMonitor
 from gratis.training.pacing import Pacing
 from gratis.training.position import Event
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 def fit(
     trainer: Trainer,
     folder: Path,
-    identity: Identity,
+    identity: RunIdentity,
     stopping: Callable[[], bool] = lambda: False,
     monitor: OverfittingMonitor | None = None,
 ) -> bool:
@@ -56,7 +56,11 @@ class _Fit:
     """The state of one process that trains a run."""
 
     def __init__(
-        self, trainer: Trainer, folder: Path, identity: Identity, monitor: OverfittingMonitor | None
+        self,
+        trainer: Trainer,
+        folder: Path,
+        identity: RunIdentity,
+        monitor: OverfittingMonitor | None,
     ) -> None:
         self._trainer, self._identity = trainer, identity
         self._path = folder / "checkpoint.safetensors"
@@ -126,10 +130,10 @@ class _Fit:
             self._log.log_steps(progress_bar)
         position.seconds += time.monotonic() - started
         ended = int(trainer.epoch) > int(epoch) or trainer.finished
-        robust = ended and self._log_epoch(epoch, progress_bar)
-        point = robust or self._points.due(passes, position.passes)
+        sound = ended and self._log_epoch(epoch, progress_bar)
+        point = sound or self._points.due(passes, position.passes)
         if point and not trainer.finished:
-            self._save_point(robust)
+            self._save_point(sound)
         # New events are saved at once, so that a process that resumes after a kill repeats them. A
         # new plan is not: the time since the last checkpoint is lost anyway, and with it the
         # plan's reason.
@@ -192,17 +196,17 @@ class _Fit:
                 f"{divergence} before training began; check model.weights"
             ) from divergence
 
-    def _save_point(self, robust: bool) -> None:
+    def _save_point(self, sound: bool) -> None:
         """Save a checkpoint to go back to, which is also the newest one."""
         started = time.monotonic()
-        self._points.save(self._write, self._path, robust=robust)
+        self._points.save(self._write, self._path, sound=sound)
         self._trainer.position.saving += self._save_policy.note(started)
 
     def _save_if_sound(self) -> None:
         """Save, unless the state is not finite or the loss has exploded.
 
-        This depends on the clock. Whether to go back depends on the lines of the log, the
-        positions of rollback points and the end, which do not.
+        The clock decides when this is called, so a divergence that it finds is ignored. Lines of
+        the log, rollback points and the end are at fixed steps, and go back.
         """
         with suppress(Divergence):
             self._save()

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 # Recipe and data by dotted path, as text, such as ``train.epochs`` to ``20``.
-Identity: TypeAlias = Mapping[str, str]
+RunIdentity: TypeAlias = Mapping[str, str]
 
 _SHOWN = 3
 
 
-def differences(before: Identity, now: Identity) -> str:
+def differences(before: RunIdentity, now: RunIdentity) -> str:
     """Return a line that lists the first changes, or an empty string if there are none."""
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     listed = [

@@ -1,4 +1,4 @@
-"""The overfitting monitor: accuracy on held-out training images, clean and under attack."""
+"""The monitor of catastrophic overfitting: accuracy on held-out images, attacked and not."""
 
 import torch
 from torch import Tensor, nn

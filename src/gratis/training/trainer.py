@@ -10,7 +10,7 @@ from torch import Tensor
 from gratis.data import Batch, Batches
 from gratis.training import checkpoint
 from gratis.training.divergence import rate_factor, rollbacks
-from gratis.training.identity import Identity
+from gratis.training.identity import RunIdentity
 from gratis.training.metrics import RunningMeans
 from gratis.training.micro_batching import (
     MicroBatching,
@@ -107,14 +107,14 @@ class Trainer:
         """Let the next step read its batch again."""
         self._batch = None
 
-    def restore(self, path: Path, identity: Identity) -> None:
+    def restore(self, path: Path, identity: RunIdentity) -> None:
         """Continue from the checkpoint at ``path``."""
         self.position, averages = checkpoint.load(path, self.train_state, identity)
         self.drop_batch()
         for name, own in self.averages.items():
             own.load_state_dict(checkpoint.stripped(name, averages))
 
-    def save(self, path: Path, identity: Identity) -> None:
+    def save(self, path: Path, identity: RunIdentity) -> None:
         """Write a checkpoint to ``path``.
 
         Raises:

@@ -10,7 +10,7 @@ from typing import Any
 from gratis.errors import GratisError
 from gratis.progress import Bar
 from gratis.results import overfitted, pgd_fell
-from gratis.training.divergence import Overfitting, refuse_divergence
+from gratis.training.divergence import CatastrophicOverfitting, refuse_divergence
 from gratis.training.metrics import JsonLinesLog
 from gratis.training.monitor import OverfittingMonitor
 from gratis.training.position import Event
@@ -112,7 +112,7 @@ class TrainingLog:
             return
         found = f"catastrophic overfitting, {found}"
         if trainer.settings.on_overfitting == "rollback":
-            raise Overfitting(found)
+            raise CatastrophicOverfitting(found)
         message = f"epoch {trainer.epoch:.1f}: {found}; lower epsilon or the step size"
         if trainer.settings.on_overfitting == "stop":
             raise GratisError(message)

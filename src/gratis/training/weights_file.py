@@ -7,19 +7,19 @@ from torch import Tensor, nn
 
 from gratis.errors import file_error
 from gratis.training import checkpoint_file
-from gratis.training.identity import Identity
+from gratis.training.identity import RunIdentity
 
-State = dict[str, Tensor]
+StateDict = dict[str, Tensor]
 
 
-def write(path: Path, state: State, identity: Identity) -> None:
+def write(path: Path, state: StateDict, identity: RunIdentity) -> None:
     """Write a state dict atomically; an earlier file is replaced."""
     # No earlier file stays beside it: it may hold another model.
     path.unlink(missing_ok=True)
     checkpoint_file.write(path, state, {"identity": json.dumps(dict(identity), sort_keys=True)})
 
 
-def read(path: Path, identity: Identity) -> State:
+def read(path: Path, identity: RunIdentity) -> StateDict:
     """Return what :func:`write` wrote for a run with this identity."""
     remedy = f"run: gratis resume {path.parent}"
     if not path.is_file():
@@ -30,7 +30,7 @@ def read(path: Path, identity: Identity) -> State:
     return state
 
 
-def load(path: Path, module: nn.Module, state: State) -> None:
+def load(path: Path, module: nn.Module, state: StateDict) -> None:
     """Load into ``module`` the ``state`` that :func:`read` returned for ``path``."""
     try:
         module.load_state_dict(state)

@@ -21,7 +21,7 @@ _OF_SURVIVORS, _AT_LEAST = 1 / 3, 0.05
 _BY_SQUARE = 0.02
 
 
-def further_attacks(
+def attack_disagreement(
     correct: Mapping[str, Flags], included: Mapping[str, Flags]
 ) -> tuple[Check, ...]:
     """Return the checks of the attacks in a cascade, of those that the suite has."""

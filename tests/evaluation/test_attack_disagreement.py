@@ -7,7 +7,7 @@ from torch import nn
 import digits_models
 from digits_models import EPSILON
 from gratis.evaluation import EvaluateSettings, measure
-from gratis.evaluation.further_attacks import further_attacks
+from gratis.evaluation.attack_disagreement import attack_disagreement
 from gratis.validation_sets import build, load
 
 MARGIN, SQUARE = "margin against cross entropy", "square against gradients"
@@ -17,7 +17,7 @@ def failed(clean, pgd, margin, square, n=200):
     counts = {"clean": clean, "pgd": pgd, "pgd_margin": margin, "square": square}
     correct = {task: np.arange(n) < count for task, count in counts.items()}
     included = {"pgd_margin": correct["pgd"], "square": correct["pgd_margin"]}
-    return {check.name for check in further_attacks(correct, included) if not check.passed}
+    return {check.name for check in attack_disagreement(correct, included) if not check.passed}
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_sign_is_more_than_what_sound_models_show(counts, signs):
 
 def test_suites_without_these_attacks_have_no_such_check():
     clean = np.ones(3, dtype=bool)
-    assert further_attacks({"clean": clean, "fgsm": clean}, {}) == ()
+    assert attack_disagreement({"clean": clean, "fgsm": clean}, {}) == ()
 
 
 class Times(nn.Module):

@@ -7,6 +7,7 @@ from gratis.api.arguments import data_overrides, listed, optional_path, python_n
 from gratis.api.loading import ModelPath, source_of
 from gratis.api.training import default_folder
 from gratis.attacks import Norm
+from gratis.loggers import require
 from gratis.run import Adversary, Hardening, RunFolder, hardened_recipe
 from gratis.run import train as train_run
 from gratis.settings import overrides_of
@@ -31,6 +32,7 @@ def harden(
     out: str | PathLike[str] | None = None,
     sets: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
+    log: str | Sequence[str] = (),
     trust_code: bool = False,
 ) -> RunFolder:
     """Make a trained model robust, and evaluate it before and after.
@@ -62,6 +64,8 @@ def harden(
         out: the folder of the run. Default: ``runs/harden-MODEL-DATA-seedN``.
         sets: a folder of perturbed validation sets to evaluate on.
         overrides: ``key=value``, such as ``"train.batch_size=32"``.
+        log: loggers that are told of the run: ``tensorboard``, ``wandb``, ``mlflow``, or several.
+            Each needs the extra of its name. Default: none.
         trust_code: whether to import the code that the recipe of a run names as its network.
             Default: it is refused.
 
@@ -73,6 +77,7 @@ def harden(
         GratisError: the model or the data cannot be loaded, a setting is wrong, or training
             diverges; as :class:`gratis.errors.Interrupted`, a stop was asked for.
     """
+    require(log)
     asked = Hardening(
         source=source_of(model, weights, input_size),
         data=data_overrides(data, optional_path("data_root", data_root), skip_broken),
@@ -84,5 +89,5 @@ def harden(
     )
     recipe, start = hardened_recipe(asked)
     folder = optional_path("out", out) or default_folder(recipe)
-    train_run(recipe, folder, optional_path("sets", sets), start)
+    train_run(recipe, folder, optional_path("sets", sets), start, log)
     return RunFolder(folder)

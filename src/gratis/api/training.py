@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gratis.api.arguments import data_overrides, listed, optional_path, path_of, python_names
 from gratis.errors import GratisError
+from gratis.loggers import require
 from gratis.recipe import Recipe, resolve_by_default
 from gratis.run import RunFolder, initial_weight_overrides
 from gratis.run import train as train_run
@@ -27,6 +28,7 @@ def train(
     profile: str | PathLike[str] | None = None,
     weights: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
+    log: str | Sequence[str] = (),
     trust_code: bool = False,
 ) -> RunFolder:
     """Train a recipe and evaluate it; the same call continues an interrupted run.
@@ -49,6 +51,8 @@ def train(
         weights: what to start from: a file of weights of the recipe's backbone, or a run.
             Default: the recipe's.
         overrides: ``key=value``, such as ``"train.epochs=5"``.
+        log: loggers that are told of the run: ``tensorboard``, ``wandb``, ``mlflow``, or several.
+            Each needs the extra of its name. Default: none.
         trust_code: whether to import the code that the recipe of a run names as its network.
             Default: it is refused.
 
@@ -59,6 +63,7 @@ def train(
         GratisError: a wrong name, key, value or folder, or training diverges; as
             :class:`gratis.errors.Interrupted`, a stop was asked for.
     """
+    require(log)
     start = optional_path("weights", weights)
     changes = [
         *data_overrides(data, optional_path("data_root", data_root), skip_broken),
@@ -68,7 +73,7 @@ def train(
     ]
     resolved = _resolved(recipe, profile, changes)
     folder = optional_path("out", out) or default_folder(resolved)
-    train_run(resolved, folder, optional_path("sets", sets))
+    train_run(resolved, folder, optional_path("sets", sets), log=log)
     return RunFolder(folder)
 
 

@@ -10,6 +10,7 @@ from gratis.cli.options import (
     AsJson,
     DataName,
     DataRoot,
+    Log,
     OnDivergence,
     Sets,
     SkipBroken,
@@ -107,6 +108,7 @@ def harden(
     ] = None,
     sets: Sets = None,
     on_divergence: OnDivergence = None,
+    log: Log = None,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -149,6 +151,7 @@ def harden(
         keep_clean=keep_clean,
         out=out,
         sets=sets,
+        log=log or (),
         overrides=[
             *overrides_of(
                 {"train.on_divergence": on_divergence, "data.val_fraction": val_fraction}

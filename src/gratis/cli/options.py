@@ -71,6 +71,27 @@ OnDivergence = Annotated[
         "--on-divergence",
     ),
 ]
+
+
+def _with_packages(names: list[str] | None) -> list[str] | None:
+    """Refuse loggers that do not exist or are not installed, before torch is imported."""
+    if names:
+        from gratis.loggers import require
+
+        require(names)
+    return names
+
+
+Log = Annotated[
+    list[str] | None,
+    option(
+        "Tell this logger of the run; repeatable. Each needs the extra of its name. wandb works "
+        "offline, unless WANDB_MODE says otherwise.",
+        "tensorboard|wandb|mlflow",
+        "--log",
+        callback=_with_packages,
+    ),
+]
 ModelName = Annotated[
     str,
     typer.Argument(

@@ -9,6 +9,7 @@ from gratis.cli.names import refuse_typos
 from gratis.cli.options import (
     DataName,
     DataRoot,
+    Log,
     OnDivergence,
     ProfileName,
     SkipBroken,
@@ -44,6 +45,7 @@ def reproduce(
     only: Annotated[list[str] | None, typer.Option(help="Only this recipe; repeatable.")] = None,
     on_divergence: OnDivergence = None,
     skip_broken: SkipBroken = False,
+    log: Log = None,
 ) -> None:
     """Reproduce the paper's Table 1 and Figure 1, plus the measurements missing there.
 
@@ -66,7 +68,7 @@ def reproduce(
     baseline, rows = rows_of(profile, named, changes)
     label = f"-{baseline.data.label}" if data else ""
     folder = out or Path("out") / f"{Path(profile).stem}{label}"
-    results = reproduce_rows(baseline, rows, folder, seeds)
+    results = reproduce_rows(baseline, rows, folder, seeds, log or ())
     write_report(results, rows, folder, seeds)
     print_runs(results, folder, "table.md, table.csv, results.json, figure1.png, paired.md")
 

@@ -11,6 +11,7 @@ from gratis.cli.options import (
     AsJson,
     DataName,
     DataRoot,
+    Log,
     OnDivergence,
     Overrides,
     ProfileName,
@@ -53,6 +54,7 @@ def train(
     on_divergence: OnDivergence = None,
     skip_broken: SkipBroken = False,
     val_fraction: ValFraction = None,
+    log: Log = None,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -78,7 +80,7 @@ def train(
     ]
     resolved = resolve_by_default(recipe, profile, changes)
     folder = out or default_folder(resolved)
-    print_run(train_recipe(resolved, folder, sets), folder, as_json)
+    print_run(train_recipe(resolved, folder, sets, log=log or ()), folder, as_json)
 
 
 @takes_trust_code
@@ -87,6 +89,7 @@ def resume(
     sets: Sets = None,
     data_root: DataRoot = None,
     on_divergence: OnDivergence = None,
+    log: Log = None,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -95,7 +98,7 @@ def resume(
 
     moved = data_overrides(None, data_root, False)
     changes = [*moved, *overrides_of({"train.on_divergence": on_divergence})]
-    print_run(resume_run(run, sets, changes), run, as_json)
+    print_run(resume_run(run, sets, changes, log or ()), run, as_json)
 
 
 def timing(

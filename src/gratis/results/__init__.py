@@ -3,6 +3,7 @@
 from gratis.results.examples import Examples
 from gratis.results.expected import effective_images, expected_accuracy
 from gratis.results.frontier import Frontier, FrontierPoint, choose
+from gratis.results.held_out_images import HeldOutImages
 from gratis.results.measurement import Measurement
 from gratis.results.overfitting import overfitted, pgd_fell
 from gratis.results.sample_images import Prediction, SampleAttack, SampleImage, SampleImages
@@ -33,6 +34,7 @@ __all__ = [
     "Examples",
     "Frontier",
     "FrontierPoint",
+    "HeldOutImages",
     "Measurement",
     "Paper",
     "Prediction",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gratis.errors import GratisError
 from gratis.evaluation import require_libraries
 from gratis.locks import locked
+from gratis.loggers import require
 from gratis.recipe import Recipe, choose_rows, is_file, resolve_rows
 from gratis.regular_files import refuse_link
 from gratis.results import Results
@@ -43,13 +44,20 @@ def rows_of(
     return baselines[0], choose_rows(rows, only)
 
 
-def reproduce(baseline: Recipe, rows: Sequence[Recipe], out: Path, seeds: int) -> list[Results]:
+def reproduce(
+    baseline: Recipe,
+    rows: Sequence[Recipe],
+    out: Path,
+    seeds: int,
+    log: str | Sequence[str] = (),
+) -> list[Results]:
     """Train and evaluate every row with the seeds 0, 1, ...; finished runs are not repeated.
 
     The baseline of seed 0 comes first, because the sets of all rows and seeds attack it. Runs are
-    in ``out/runs/<row>-seed<seed>``, the sets in ``out/perturbed``.
+    in ``out/runs/<row>-seed<seed>``, the sets in ``out/perturbed``. Loggers
+    named in ``log`` are told of every row.
     """
-    results = []
+    results, loggers = [], require(log)
     for row in (baseline, *rows):
         if RunFolder(run_path(out, row)).results() is None:
             require_libraries(row.evaluate)
@@ -62,7 +70,7 @@ def reproduce(baseline: Recipe, rows: Sequence[Recipe], out: Path, seeds: int) -
                 seeded = row.model_copy(update={"seed": seed})
                 path = run_path(out, seeded)
                 refuse_link(path)
-                results.append(train(seeded, path, sets))
+                results.append(train(seeded, path, sets, log=loggers))
     return results
 
 

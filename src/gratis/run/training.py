@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gratis.errors import file_error
 from gratis.evaluation import require_libraries
+from gratis.loggers import following, require
 from gratis.recipe import Recipe, with_overrides
 from gratis.results import Results
 from gratis.run.evaluation import measure_run, still_holds
@@ -19,14 +20,18 @@ logger = logging.getLogger(__name__)
 
 
 def train(
-    recipe: Recipe, path: Path, sets: Path | None = None, start: StateDict | None = None
+    recipe: Recipe,
+    path: Path,
+    sets: Path | None = None,
+    start: StateDict | None = None,
+    log: str | Sequence[str] = (),
 ) -> Results:
     """Train ``recipe`` in the folder ``path``, or resume it there, and measure it.
 
     A run that is already trained or measured is not trained or measured again. It is measured on
     the perturbed ``sets``; without them the ``geometric`` set is made, which skips the transfer
     metrics. ``start`` are the weights that a hardened run starts from, by default those in its
-    folder.
+    folder. ``log`` are names of loggers, which are told of the run (:mod:`gratis.loggers`).
 
     Raises:
         GratisError: data, model or folder are wrong, a library that the suite needs is missing, or
@@ -37,8 +42,9 @@ def train(
     if folder.results() is None:
         # Before training, which may take hours.
         require_libraries(recipe.evaluate)
-    # Code that the recipe names may be imported: the user chose this recipe.
-    with folder.locked(), trusting_code():
+    # The folder has this recipe, which the user named.
+    loggers = require(log)
+    with folder.locked(), trusting_code(), following(path, loggers):
         if recipe.harden is None:
             fit_run(recipe, path, sets)
         else:
@@ -50,7 +56,12 @@ def train(
         return finished
 
 
-def resume(path: Path, sets: Path | None = None, overrides: Sequence[str] = ()) -> Results:
+def resume(
+    path: Path,
+    sets: Path | None = None,
+    overrides: Sequence[str] = (),
+    log: str | Sequence[str] = (),
+) -> Results:
     """Resume the run in the folder ``path`` from its checkpoint.
 
     ``overrides`` are ``key=value``, of keys that may differ when a run is resumed.
@@ -63,7 +74,7 @@ def resume(path: Path, sets: Path | None = None, overrides: Sequence[str] = ()) 
             "name a folder that 'gratis train' printed",
         )
     folder.refuse_untrusted_code()
-    return train(with_overrides(folder.recipe(), overrides), path, sets)
+    return train(with_overrides(folder.recipe(), overrides), path, sets, log=log)
 
 
 def train_only(recipe: Recipe, path: Path) -> None:

@@ -9,6 +9,8 @@ from gratis.model import logits_of
 PGD_STEPS = 5
 # Roughly what an image costs in passes of training: an attack needs no gradient of the weights.
 PASSES = 5.0
+# The most images to show.
+_EXAMPLES = 8
 
 
 class OverfittingMonitor:
@@ -17,6 +19,8 @@ class OverfittingMonitor:
     Attributes:
         images: the number of images.
         guessing: the accuracy of always naming their most frequent class.
+        examples: (n, 3, height, width) in [0, 1], a few of the images and the same under PGD, as
+            the last call saw them; empty before.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class OverfittingMonitor:
         """
         self._held_out = images, labels, torch.arange(len(labels))
         self._seed, self._batch_size = seed, batch_size
+        self.examples = images[:0], images[:0]
         self.images, self.guessing = len(labels), float(labels.bincount().max() / len(labels))
         self._attacks = {
             "fgsm": AttackSettings(
@@ -73,10 +78,19 @@ class OverfittingMonitor:
 
         correct = dict.fromkeys(["clean", *self._attacks], 0)
         batches = [tensor.split(self._batch_size) for tensor in self._held_out]
+        examples: list[Tensor] = []
         with frozen(model):
             for images, labels, indices in zip(*batches, strict=True):
                 correct["clean"] += count_correct(images, labels)
                 for name, settings in self._attacks.items():
                     attacked = attack(classify, images, labels, settings, self._seed, indices)
                     correct[name] += count_correct(attacked, labels)
+                if not examples:
+                    examples = [_some(images), _some(attacked)]
+        self.examples = examples[0], examples[1]
         return {name: count / self.images for name, count in correct.items()}
+
+
+def _some(images: Tensor) -> Tensor:
+    """Return a few images, evenly spaced, because neighbours are of one class."""
+    return images[:: -(-len(images) // _EXAMPLES)].clone()

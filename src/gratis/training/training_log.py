@@ -7,9 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gratis.errors import GratisError
 from gratis.progress import Bar
-from gratis.results import overfitted, pgd_fell
+from gratis.results import HeldOutImages, overfitted, pgd_fell
+from gratis.results.held_out_images import FOLDER, IMAGES
 from gratis.training.divergence import CatastrophicOverfitting, refuse_divergence
 from gratis.training.metrics import JsonLinesLog
 from gratis.training.monitor import OverfittingMonitor
@@ -29,6 +32,7 @@ class TrainingLog:
     def __init__(self, trainer: Trainer, path: Path, monitor: OverfittingMonitor | None) -> None:
         """Open the log at ``path`` and drop the lines after the trainer's position."""
         self._trainer, self._monitor = trainer, monitor
+        self._images = path.parent / FOLDER / IMAGES
         self.monitor_seconds: list[float] = []
         self._lines = JsonLinesLog(path, trainer.position.metrics_bytes)
 
@@ -67,6 +71,7 @@ class TrainingLog:
             started = time.monotonic()
             line["held_out"] = held_out = self._monitor(trainer.train_state.evaluated)
             self.monitor_seconds.append(time.monotonic() - started)
+            self._show_images(self._monitor)
             self._act_on_overfitting(self._monitor, **held_out)
         self._lines.write(line)
         if trainer.finished:
@@ -117,6 +122,16 @@ class TrainingLog:
         if trainer.settings.on_overfitting == "stop":
             raise GratisError(message)
         logger.warning(message)
+
+    def _show_images(self, monitor: OverfittingMonitor) -> None:
+        """Write the monitor's example images, if loggers wait for them."""
+        if not self._images.parent.is_dir() or not len(monitor.examples[0]):
+            return
+        clean, attacked = (
+            (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+            for images in monitor.examples
+        )
+        HeldOutImages(self._trainer.position.steps, clean, attacked).save(self._images)
 
     def _describe(self, line: dict[str, Any]) -> str:
         """Return the means of a line of the log as text."""

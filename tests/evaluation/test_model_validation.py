@@ -3,10 +3,13 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import logsigmoid, softplus, softsign
 
 import digits_models
+from gratis.data import to_float
 from gratis.errors import GratisError
 from gratis.evaluation.model_validation import validate_model
+from gratis.evaluation.scores import scores
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
@@ -109,6 +112,11 @@ def test_a_model_that_normalises_twice_is_refused(expecting):
         (lambda logits: logits.sigmoid().half(), "leave out the sigmoid"),
         (lambda logits: logits.tanh(), r"returns scores in \[-1, 1\].*leave out the tanh"),
         (lambda logits: 2 * logits.sigmoid() - 1, "leave out the tanh"),
+        (lambda logits: 10 * logits.sigmoid(), r"scores in \[0, 10\].*leave out the sigmoid"),
+        (lambda logits: 3 * logits.tanh(), r"returns scores in \[-3, 3\].*leave out the tanh"),
+        (lambda logits: 100 * logits.softmax(1), "probabilities times 100.*leave out the softmax"),
+        (lambda logits: -(-logits).softmax(1), "probabilities times -1,.*leave out the softmax"),
+        (lambda logits: logsigmoid(logits), "logarithms of scores.*leave out the log-sigmoid"),
         (lambda logits: logits[:, :7], "returns 200x7 numbers.*each of the 10 classes"),
         (lambda logits: torch.cat([logits, logits], 1), "returns 200x20 numbers"),
         (lambda logits: logits.argmax(1), "returns 200 numbers"),
@@ -122,6 +130,23 @@ def test_a_model_that_normalises_twice_is_refused(expecting):
 def test_the_output_must_be_logits(after, message):
     with pytest.raises(GratisError, match=message):
         check(Behind(digits_models.natural(), after=after))
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        lambda logits: logits.relu(),
+        lambda logits: logits.clamp(-3, 3),
+        lambda logits: logits - logits.max().detach() - 5,
+        lambda logits: logits - logits.mean(1, keepdim=True),
+        softplus,
+        softsign,
+    ],
+)
+@pytest.mark.parametrize("net", [digits_models.natural, digits_models.robust])
+def test_unusual_logits_are_no_scores(net, after):
+    images = to_float(digits_models.digits().validation.images[:200], "cpu")
+    assert scores(after(net()(images))) is None
 
 
 @pytest.mark.parametrize("temperature", [1e-4, 0.02])

@@ -19,20 +19,15 @@ from gratis.evaluation.input_mismatch import (
     refuse_other_scale,
     refuse_other_size,
 )
+from gratis.evaluation.scores import scores
 from gratis.torch_state import fresh_torch_state, full_precision
 
 # How torch names another number of channels.
 _CHANNELS = re.compile(r"to have (\d+) channels, but got 3 channels")
 # The number of labelled images that show whether a model expects another input.
 _IMAGES = 200
-# Rows of probabilities sum to 1 up to the rounding of half precision.
-_ROUNDING = 1e-3
 # A change of every pixel value that is small and not 0.
 _STEP = 0.002
-# The share of numbers nearly at -1 and 1, from which they are those of a tanh.
-_END, _SATURATED = 0.99, 0.25
-# The fewest numbers that are not all in [0, 1] by chance if they are logits.
-_MANY = 50
 
 
 def validate_model(
@@ -130,25 +125,12 @@ def _refuse_output(outputs: Sequence[Tensor], classes: int, name: str, attacks: 
     if not logits.isfinite().all():
         raise refusal(name, "returns numbers that are not finite; check its weights")
     # Probabilities do no harm where nothing needs their gradient.
-    if attacks and (found := _scores(logits)):
+    if attacks and (found := scores(logits.float())):
         kind, layer = found
         raise refusal(
             name,
             f"returns {kind}, whose gradients vanish; return the logits: leave out the {layer}",
         )
-
-
-def _scores(logits: Tensor) -> tuple[str, str] | None:
-    """Return what numbers are that no logits are, and the layer that makes them."""
-    if logits.abs().max() > 1:
-        return None
-    if (logits >= 0).all():
-        if ((logits.sum(1) - 1).abs() <= _ROUNDING).all():
-            return "probabilities", "softmax"
-        return ("scores in [0, 1]", "sigmoid") if logits.numel() >= _MANY else None
-    # Logits may be small, but do not gather at the ends.
-    at_the_ends = (logits.abs() >= _END).float().mean()
-    return ("scores in [-1, 1]", "tanh") if at_the_ends > _SATURATED else None
 
 
 def _refuse_without_gradient(

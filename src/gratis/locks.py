@@ -52,6 +52,22 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def is_locked(folder: Path) -> bool:
+    """Return whether a process holds the lock of ``folder`` now; nothing is written."""
+    path = folder / LOCK
+    if path.is_symlink() or not path.is_file():
+        return False
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):
+        return False
+    lock.release()
+    return False
+
+
 def _warn_of_no_locks(folder: Path) -> None:
     logger.warning(
         f"{folder}: this file system has no locks; make sure that no other process uses the folder"

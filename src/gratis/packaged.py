@@ -68,6 +68,15 @@ def describe() -> str:
     return "\n".join(lines)
 
 
+def titles(kind: str) -> dict[str, str]:
+    """Return the titles of the packaged recipes, profiles or studies, by name, in their order.
+
+    ``kind`` is ``recipe``, ``profile`` or ``study``.
+    """
+    listed = {"recipe": recipe_names, "profile": profile_names, "study": study_names}[kind]()
+    return {name: _title(_find(kind, name)) for name in listed}
+
+
 def _title(path: Path) -> str:
     return str(read_yaml(path).get("title", ""))
 

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +15,11 @@ from gratis.cli.app import app, known_options
 from gratis.cli.hints import _HINTS
 from gratis.cli.names import DATA
 from gratis.data.source import sources
+from gratis.locks import locked
 from gratis.results import Measurement, Results
 
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+EXTRAS = sorted(PROJECT["optional-dependencies"])
 METRICS = ("clean", "geometric", "fgsm", "pgd")
 
 
@@ -72,6 +77,18 @@ def test_runs_of_every_state_are_listed(measured, works, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
+def test_a_run_that_a_process_works_on_is_running(works, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_text("name: free\n")
+
+    def state():
+        return json.loads(works("runs", "ls", tmp_path, "--json"))[0]["state"]
+
+    with locked(tmp_path / "run"):
+        assert state() == "running"
+    assert state() == "begun"
+
+
 def test_an_empty_folder_and_none(works, refused, tmp_path):
     assert "no runs in" in works("runs", "ls", tmp_path)
     assert "is not a folder" in refused("runs", "ls", tmp_path / "missing")
@@ -116,9 +133,14 @@ def test_the_doctor_says_what_is_missing(works, monkeypatch, tmp_path):
 
     monkeypatch.setattr(diagnosis, "find_spec", lambda name: None)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("GRATIS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "big").write_bytes(bytes(2**25))
     found = {each["name"]: each for each in json.loads(works("doctor", "--json"))}
     assert "torch" in found["versions"]["value"]
-    assert found["extra full"]["remedy"] == "pip install 'gratis[full]'"
+    for extra in EXTRAS:
+        assert found[f"extra {extra}"]["remedy"] == f"pip install 'gratis[{extra}]'"
+    assert ", 0.03 GiB used, " in found["cache"]["value"]
     assert "none in" in found["pretrained weights"]["value"]
     (tmp_path / "hub" / "models--timm--resnet18.a1_in1k").mkdir(parents=True)
     assert "resnet18.a1_in1k" in works("doctor")

@@ -98,7 +98,7 @@ def evaluate(
     if from_examples is not None:
         given = (
             *(overrides, data, skip_broken, val_fraction, weights, input_size),
-            *(sets, suite, out, reuse),
+            *(sets, suite, out, reuse, as_json),
         )
         if any(given):
             raise GratisError("--from-examples: takes a run and --data-root, and no other option")
@@ -144,9 +144,10 @@ def perturb(
     out: Annotated[Path, option("The folder for the sets.", "DIR")],
     data_root: DataRoot = None,
     trust_code: TrustCode = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make the perturbed validation sets of a baseline: geometric, transfer, fgsm_transfer."""
     from gratis.run import build_sets
 
     build_sets(baseline, out, data_root)
-    print_folder(out)
+    print_folder(out, as_json=as_json)

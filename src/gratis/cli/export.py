@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from gratis.cli.options import DataRoot, RunPath, TrustCode, option
+from gratis.cli.options import AsJson, DataRoot, RunPath, TrustCode, option
 from gratis.cli.output import print_folder
 from gratis.trusted_code import takes_trust_code
 
@@ -23,6 +23,7 @@ def export(
     ] = None,
     data_root: DataRoot = None,
     trust_code: TrustCode = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a trained model as files that work without gratis.
 
@@ -43,4 +44,4 @@ def export(
     """
     from gratis.run.exporting import export_run
 
-    print_folder(export_run(run, out, to, data_root))
+    print_folder(export_run(run, out, to, data_root), as_json=as_json)

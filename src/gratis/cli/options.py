@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gratis.cli import completion
 from gratis.settings import overrides_of
 
 # Flags take no value: without it, their help shows the type <bool>.
@@ -34,7 +35,11 @@ EvaluationOverrides = Annotated[
 DataOverrides = Annotated[list[str] | None, _overrides("data.classes=10")]
 RecipeName = Annotated[
     str,
-    typer.Argument(metavar="RECIPE", help="A name from 'gratis recipes ls', or your own .yaml."),
+    typer.Argument(
+        metavar="RECIPE",
+        help="A name from 'gratis recipes ls', or your own .yaml.",
+        autocompletion=completion.recipes,
+    ),
 ]
 DATA_NAMES = "digits, tiny-imagenet, cifar10, cifar100, folder:PATH or csv:FILE."
 DataName = Annotated[str | None, option(DATA_NAMES, "NAME", "--data")]
@@ -57,7 +62,9 @@ PROFILE = (
     "Sizes for a data set and machine: digits, tiny-imagenet-small, tiny-imagenet, "
     "tiny-imagenet-scratch, tiny-imagenet-cpu, photos-cpu, record, record-small, or your own .yaml."
 )
-ProfileName = Annotated[str | None, option(PROFILE, "NAME", "--profile")]
+ProfileName = Annotated[
+    str | None, option(PROFILE, "NAME", "--profile", autocompletion=completion.profiles)
+]
 Sets = Annotated[
     Path | None,
     option("A folder of perturbed validation sets, from 'gratis perturb'.", "DIR", "--sets"),
@@ -90,6 +97,7 @@ Log = Annotated[
         "tensorboard|wandb|mlflow",
         "--log",
         callback=_with_packages,
+        autocompletion=completion.loggers,
     ),
 ]
 ModelName = Annotated[

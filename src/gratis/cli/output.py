@@ -31,9 +31,13 @@ def print_lines(text: str) -> None:
     typer.echo("\n".join(map(printable, text.split("\n"))))
 
 
-def print_folder(folder: Path, files: str = "") -> None:
+def print_folder(folder: Path, files: str = "", as_json: bool = False) -> None:
     """Print where the result is: with --quiet the path alone, which a script can read."""
     where = printable(str(folder))
+    if as_json:
+        listed = [folder / name for name in files.split(", ")] if files else [folder]
+        print_json({"folder": str(folder), "files": [str(path) for path in listed]})
+        return
     if _quiet:
         typer.echo(where)
     else:

@@ -7,6 +7,7 @@ import typer
 
 from gratis.cli.names import refuse_typos
 from gratis.cli.options import (
+    AsJson,
     DataName,
     DataRoot,
     Log,
@@ -17,7 +18,7 @@ from gratis.cli.options import (
     flag,
     option,
 )
-from gratis.cli.output import print_folder, print_runs, write_report
+from gratis.cli.output import print_folder, print_json, print_runs, write_report
 from gratis.settings import overrides_of
 
 
@@ -46,6 +47,7 @@ def reproduce(
     on_divergence: OnDivergence = None,
     skip_broken: SkipBroken = False,
     log: Log = None,
+    as_json: AsJson = False,
 ) -> None:
     """Reproduce the paper's Table 1 and Figure 1, plus the measurements missing there.
 
@@ -70,6 +72,9 @@ def reproduce(
     folder = out or Path("out") / f"{Path(profile).stem}{label}"
     results = reproduce_rows(baseline, rows, folder, seeds, log or ())
     write_report(results, rows, folder, seeds)
+    if as_json:
+        print_json([each.model_dump(mode="json") for each in results])
+        return
     print_runs(results, folder, "table.md, table.csv, results.json, figure1.png, paired.md")
 
 
@@ -87,6 +92,7 @@ def report(
     images: Annotated[
         bool, flag("--images/--no-images", "Whether to show images and the accuracy of each class.")
     ] = True,
+    as_json: AsJson = False,
 ) -> None:
     """Write a report on evaluations: report.html as a single file, and report.md with images.
 
@@ -102,4 +108,4 @@ def report(
     if out is None:
         refuse_link(folder)
     write_page(found, chosen, folder)
-    print_folder(folder, "report.html, report.md")
+    print_folder(folder, "report.html, report.md", as_json)

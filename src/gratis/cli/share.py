@@ -1,10 +1,12 @@
 """Commands that share models: push, verify."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gratis.cli.options import (
+    AsJson,
     DataName,
     DataRoot,
     EvaluationOverrides,
@@ -16,12 +18,12 @@ from gratis.cli.options import (
     flag,
     option,
 )
-from gratis.cli.output import print_lines
+from gratis.cli.output import print_json, print_lines
 from gratis.errors import GratisError, printable
 from gratis.trusted_code import takes_trust_code
 
 if TYPE_CHECKING:
-    from gratis.run.verification import Claim
+    from gratis.run.verification import Claim, Verification
 
 # The exit code where a claim does not hold.
 _FAILS = 1
@@ -37,6 +39,7 @@ def push(
     images: Annotated[
         bool, flag("--images", "Show validation images in the report. They become public.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Share a measured run on the Hugging Face hub.
 
@@ -55,7 +58,11 @@ def push(
     """
     from gratis.run.sharing import push_run
 
-    typer.echo(push_run(run, name, licence, private, images))
+    address = push_run(run, name, licence, private, images)
+    if as_json:
+        print_json({"address": address})
+    else:
+        typer.echo(address)
 
 
 @takes_trust_code
@@ -72,6 +79,7 @@ def verify(
     skip_broken: SkipBroken = False,
     sets: Sets = None,
     trust_code: TrustCode = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check the accuracies that a shared model claims.
 
@@ -99,15 +107,24 @@ def verify(
         raise GratisError("--skip-broken-images: applies to other data; name it with --data")
     named = data_overrides(data, data_root, skip_broken) if data else []
     found = verify_claims(model, overrides or [], named, None if data else data_root, sets)
-    what = "the same images" if found.same_images else "other images than the claims, or fewer"
-    print_lines(f"measured on {what}")
-    for claim in found.claims:
-        print_lines(_line(claim))
+    if as_json:
+        claims = [asdict(claim) | {"holds": claim.holds} for claim in found.claims]
+        print_json({"model": model, "same_images": found.same_images, "claims": claims})
+    else:
+        _print_claims(found)
     wrong = [claim.metric for claim in found.claims if claim.holds is False]
     if wrong:
         typer.echo(printable(f"{model}: does not hold: {', '.join(wrong)}"), err=True)
         raise typer.Exit(_FAILS)
-    print_lines(f"{printable(model)}: every claim that was measured holds")
+    if not as_json:
+        print_lines(f"{printable(model)}: every claim that was measured holds")
+
+
+def _print_claims(found: "Verification") -> None:
+    what = "the same images" if found.same_images else "other images than the claims, or fewer"
+    print_lines(f"measured on {what}")
+    for claim in found.claims:
+        print_lines(_line(claim))
 
 
 def _line(claim: "Claim") -> str:

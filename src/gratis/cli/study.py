@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from gratis.cli.options import PROFILE, DataRoot, SkipBroken, data_overrides, option
-from gratis.cli.output import print_lines
+from gratis.cli.options import PROFILE, AsJson, DataRoot, SkipBroken, data_overrides, option
+from gratis.cli.output import print_folder, print_json, print_lines
 
 _LIST = "ls"
 
@@ -26,16 +26,20 @@ def study(
     ] = None,
     seeds: Annotated[int, typer.Option(help="The number of seeds for each variant.", min=1)] = 3,
     skip_broken: SkipBroken = False,
+    as_json: AsJson = False,
 ) -> None:
     """Test one claim of the paper: train a few variants with several seeds, and compare them.
 
     The command writes study.md with the conclusion, study.json and figure.png. Run it again to
     resume. 'gratis study ls' lists the studies.
     """
-    from gratis.packaged import describe_studies
+    from gratis.packaged import describe_studies, titles
 
     if name == _LIST:
-        print_lines(describe_studies())
+        if as_json:
+            print_json(titles("study"))
+        else:
+            print_lines(describe_studies())
         return
     from gratis.study import load_study, run_study, write_study
 
@@ -46,4 +50,7 @@ def study(
     command = " ".join(["gratis study", name, "--profile", profile, "--seeds", str(seeds), *given])
     for results in run_study(chosen, profile, folder, seeds, changes, command):
         write_study(chosen, results, folder / chosen.name)
-        print_lines(f"{results.seeds} of {seeds} seeds in {folder / chosen.name}: study.md")
+        if not as_json:
+            print_lines(f"{results.seeds} of {seeds} seeds in {folder / chosen.name}: study.md")
+    if as_json:
+        print_folder(folder / chosen.name, "study.json, study.md, figure.png", as_json)

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from gratis.errors import GratisError, file_error, printable
 from gratis.json_files import read_json
+from gratis.locks import is_locked
 from gratis.report.table import Cell, Table, TableRow
 from gratis.results import Results
 from gratis.yaml_files import read_yaml
@@ -29,7 +30,8 @@ class Listed:
         recipe: the name of its recipe or, for an evaluation of an external model, of the model.
         data: the name of its data set.
         state: ``measured``, ``trained`` (and not measured), ``stopped`` with the epoch, ``begun``
-            (without a checkpoint), or ``damaged``.
+            (without a checkpoint), ``running`` (a process works in its folder, without results) or
+            ``damaged``.
         clean: the accuracy without an attack, in [0, 1], if it was measured.
         robust: the worst case over the attacks of its suite or, without one, the accuracy under
             PGD, in [0, 1], if it was measured.
@@ -100,6 +102,8 @@ def _names(path: Path) -> tuple[str, str]:
 
 def _state(path: Path) -> str:
     """Return the state of a run without results."""
+    if is_locked(path):
+        return "running"
     if not (path / _CHECKPOINT).is_file():
         return "begun"
     try:

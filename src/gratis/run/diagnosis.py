@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,12 +10,15 @@ from pathlib import Path
 import torch
 
 from gratis.data.cache import CACHE_REMEDY, cache_folder
+from gratis.loggers.names import PACKAGES
 from gratis.run.machine import commit, device_name, fastest_precision, versions
 
 # Optional packages, by the extra that installs them and what they are for.
 _EXTRAS = {
     "full": (("kornia", "pyautoattack"), "the suites autoattack and full"),
-    "onnx": (("onnxruntime",), "the evaluation of ONNX files"),
+    "onnx": (("onnx", "onnxruntime", "onnxscript"), "ONNX files"),
+    "play": (("gradio",), "gratis play"),
+    **{name: (packages, f"--log {name}") for name, packages in PACKAGES.items()},
 }
 _GIB = 2**30
 
@@ -69,7 +73,7 @@ def _cache() -> Finding:
     folder = cache_folder()
     existing = next(path for path in (folder, *folder.parents) if path.is_dir())
     free = shutil.disk_usage(existing).free / _GIB
-    value = f"{folder}, {free:.1f} GiB free"
+    value = f"{folder}, {_bytes(folder) / _GIB:.2f} GiB used, {free:.1f} GiB free"
     return Finding("cache", value, "" if os.access(existing, os.W_OK) else CACHE_REMEDY)
 
 
@@ -79,6 +83,19 @@ def _weights() -> Finding:
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     names = sorted(path.name.removeprefix("models--timm--") for path in hub.glob("models--timm--*"))
     if names:
-        return Finding("pretrained weights", f"{', '.join(names)} in {hub}")
+        used = sum(_bytes(path) for path in hub.glob("models--timm--*"))
+        value = f"{', '.join(names)} in {hub}, {used / _GIB:.2f} GiB used"
+        return Finding("pretrained weights", value)
     remedy = "timm downloads them on first use; without a network set model.weights=FILE"
     return Finding("pretrained weights", f"none in {hub}", remedy)
+
+
+def _bytes(folder: Path) -> int:
+    """Return how many bytes the files below a folder have; links are not followed."""
+    found = (Path(where) / name for where, _, names in os.walk(folder) for name in names)
+    sizes = 0
+    for path in found:
+        # Another process may have removed it.
+        with suppress(OSError):
+            sizes += path.lstat().st_size
+    return sizes

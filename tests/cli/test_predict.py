@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -144,6 +145,15 @@ def test_a_broken_file_is_one_line_and_the_rest_go_on(within, run, files, tmp_pa
         assert sum(f"{path}: " in line for line in lines) == 1
 
 
+def test_files_of_a_folder_that_are_left_out_are_counted(within, run, files, tmp_path):
+    shutil.copy(files[0], tmp_path)
+    for name in ("notes.txt", "a.heic", "b.heic"):
+        (tmp_path / name).write_text("no image")
+    code, streams = within("predict", run.path, tmp_path, "--json")
+    assert code == 0 and len(json.loads(streams.out)) == 1
+    assert f"{tmp_path}: not read: 2 .heic, 1 .txt; convert them to JPEG" in streams.err
+
+
 def test_nothing_but_broken_files_prints_no_table(within, run, tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     code, streams = within("predict", run.path, tmp_path / "a.png")
@@ -201,7 +211,7 @@ def test_names_from_outside_do_not_control_the_terminal(within, run, files, tmp_
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--attack", "pgd"], "epsilon"),
+        (["--attack", "pgd"], "--attack: needs --epsilon too"),
         (["--epsilon", "4/255"], "epsilon"),
         (["--attack", "pdg", "--epsilon", "4/255"], "'pdg' is unknown"),
         (["--attack", "pgd", "--epsilon", "8"], "at most 1"),

@@ -62,6 +62,7 @@ COMMANDS = {
     "verify": ["verify", "run"],
     "harden": ["harden", "run", "--budget", "1s"],
     "train": ["train", "free", "--weights", "run", "--data", "digits"],
+    "play": ["play", "run", "--no-browser"],
 }
 
 
@@ -93,6 +94,16 @@ def test_a_run_is_used_where_its_code_is_trusted(run, works):
     assert gratis.load(run, trust_code=True).classes == ("0", "1", "2")
     with pytest.raises(GratisError, match="names code to import"):
         gratis.load(run)
+
+
+def test_the_page_of_a_run_opens_where_its_code_is_trusted(run, works, monkeypatch):
+    playground = pytest.importorskip("gratis.playground")
+    served = []
+    monkeypatch.setattr(playground, "build_page", list)
+    monkeypatch.setattr(playground, "serve", lambda page, *_: served.extend(page))
+    works("play", "run", "--no-browser", "--trust-code")
+    assert Path("imported").exists()
+    assert [model.classes for model in served] == [("0", "1", "2")]
 
 
 def test_training_starts_from_the_weights_that_the_command_names(run, works):

@@ -75,8 +75,10 @@ def attack_for(name: AttackName | None, epsilon: float | str | None) -> AttackSe
     Raises:
         GratisError: only one of the two is given, or one is wrong.
     """
-    if (name is None) != (epsilon is None):
-        raise GratisError("attack: needs its name and an epsilon, such as pgd and 4/255")
+    if name is not None and epsilon is None:
+        raise GratisError("--attack: needs --epsilon too, such as 4/255")
+    if name is None and epsilon is not None:
+        raise GratisError("--epsilon: needs --attack too, such as pgd")
     return None if name is None else attack_settings(name, {"epsilon": epsilon})
 
 

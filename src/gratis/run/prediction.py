@@ -1,5 +1,6 @@
 """Classify images, and show what an attack makes of them."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,15 @@ from torch import Tensor, nn
 from gratis.attacks import AttackSettings, attack, frozen
 from gratis.data import Preparation, to_float
 from gratis.data.bit_depth import UnknownWhiteLevel
-from gratis.data.image_files import require_images
+from gratis.data.image_files import describe_left_out, require_images
 from gratis.data.raw import BrokenImage
-from gratis.errors import GratisError, file_error
+from gratis.errors import GratisError, file_error, printable
 from gratis.evaluation.contiguous import ContiguousInputs
 from gratis.evaluation.evaluated_model import device_of
 from gratis.model import classify_with
 from gratis.torch_state import full_precision
+
+logger = logging.getLogger(__name__)
 
 _BATCH = 64
 _WHITE = (
@@ -146,13 +149,18 @@ def to_best_device(module: nn.Module) -> nn.Module:
 
 
 def image_files(path: Path) -> list[Path]:
-    """Return the image files that a path names: itself, or all in a folder and below."""
+    """Return the image files that a path names: itself, or all in a folder and below.
+
+    The other files of a folder are logged by kind.
+    """
     if not path.is_dir():
         return [path]
     try:
         found = require_images(path, "name a folder of image files")
     except OSError as error:
         raise file_error(path, f"cannot be read ({error.strerror or error})") from error
+    if found.left_out:
+        logger.warning(printable(f"{path}: not read: {describe_left_out(found.left_out)}"))
     return [Path(file) for file, _, _ in found.files]
 
 

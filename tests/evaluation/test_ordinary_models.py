@@ -77,6 +77,24 @@ def test_a_program_of_torch_export_is_measured():
     assert found.clean == gratis.evaluate(net, "digits", **QUICK).clean
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    "make", [torch.jit.script, lambda net: torch.jit.freeze(torch.jit.script(net))]
+)
+def test_a_program_of_torchscript_is_measured(make):
+    net = digits_models.natural()
+    found = gratis.evaluate(make(net), "digits", **QUICK)
+    assert found.clean == gratis.evaluate(net, "digits", **QUICK).clean
+
+
+@pytest.mark.parametrize("model", [lambda images: images, digits_models.network, {}, None])
+def test_what_is_no_module_is_told_to_become_one(model):
+    with pytest.raises(
+        GratisError, match=r"needs a path, a name or a torch\.nn\.Module, .*; wrap a function in a"
+    ):
+        gratis.evaluate(model, "digits", **QUICK)
+
+
 def grey():
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(144, 10))
 

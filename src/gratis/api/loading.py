@@ -8,6 +8,7 @@ from torch import nn
 from gratis.api.arguments import optional_path, path_of, python_names, whole_number
 from gratis.errors import GratisError
 from gratis.run import ModelSource
+from gratis.settings import brief
 from gratis.trusted_code import takes_trust_code
 
 # The folder of a run, an ONNX file, package.module:function, or a timm name with weights.
@@ -60,6 +61,11 @@ def source_of(
     Raises:
         GratisError: an argument has the wrong type, or does not apply to the model.
     """
+    if not isinstance(model, str | PathLike | nn.Module):
+        raise GratisError(
+            f"model: needs a path, a name or a torch.nn.Module, not {brief(model)}; wrap a "
+            "function in a module, and take the module() of an exported program"
+        )
     # The name of a timm model is no path.
     plain = isinstance(model, str) and model[:1] != "~"
     target = str(model) if plain else str(path_of("model", model))

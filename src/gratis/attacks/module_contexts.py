@@ -16,7 +16,8 @@ def frozen(module: nn.Module) -> Iterator[None]:
     Afterwards, also after an exception, every submodule is in the mode it had, and every
     parameter requires a gradient if it did before.
     """
-    modes = [(part, part.training) for part in module.modules()]
+    # Programs that torch.jit.freeze made have no mode.
+    modes = [(part, part.training) for part in module.modules() if hasattr(part, "training")]
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     try:
         with suppress(NotImplementedError):

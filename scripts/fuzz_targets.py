@@ -215,7 +215,7 @@ def _read_checkpoint(name: str, content: bytes, folder: Path) -> None:
     module = nn.Linear(3, 2)
     checkpoint.load_weights(path, module, IDENTITY)
     checkpoint.finished(path, IDENTITY)
-    checkpoint.load(path, _train_state(), IDENTITY)
+    checkpoint.load(path, _train_state(), IDENTITY, 2)
 
 
 def _write_valid(path: Path, name: str, text: str) -> None:

@@ -253,7 +253,7 @@ def test_delta_has_the_memory_format_of_the_images(batch_of):
     for number in range(2):
         batch = replace(batch_of(5, 2, number), number=number)
         images = adversary.perturb(None, batch, 0.0)
-        for tensor in (images, adversary.state_dict()["delta"]):
+        for tensor in (images, *adversary.state_dict()["delta"]):
             assert tensor.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -304,7 +304,7 @@ def test_a_delta_of_another_batch_is_refused(show):
     [
         {"cache": torch.zeros(1, SPLIT, 3, 8, 8)},
         {"cache": torch.zeros(SPLIT, 3, 8, 8, dtype=torch.int8)},
-        {"delta": torch.zeros(1, 2, 3, 8, 8)},
+        {"delta": torch.zeros(2, 3, 8, 8)},
     ],
 )
 def test_a_forged_state_is_refused(forged, show):

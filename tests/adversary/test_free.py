@@ -181,7 +181,7 @@ def test_a_falling_epsilon_clips_stale_noise_where_it_is_used(model, batch_of):
 @pytest.mark.parametrize("views", [1, 2])
 def test_with_reset_the_second_replay_is_fgsm_on_the_images_of_the_first(views, model, batch_of):
     adversary = free(replays=2, epsilon=0.05, reset_delta=True)
-    fgsm = AttackSettings.fgsm(0.05)
+    fgsm = AttackSettings.fgsm(0.05).model_copy(update={"loss": "plain_cross_entropy"})
     model.eval()  # so that nothing changes between the replays
     for number, n in enumerate([6, 6, 2]):
         batch = batch_of(n, views, number)

@@ -150,7 +150,7 @@ def test_a_negative_number_is_refused():
 
 
 def test_views_are_made_with_the_batch_and_depend_on_seed_and_number_alone():
-    def make_views(images, source):
+    def make_views(images, source, first, total):
         noise = torch.rand((2 * len(images), 2, 3), generator=source)
         return torch.cat([images, images.flip(3)]), noise
 

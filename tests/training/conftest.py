@@ -4,7 +4,7 @@ from lightning_fabric import Fabric
 
 from gratis.data import Dataset, Split
 from gratis.recipe import parse_recipe
-from gratis.run import build
+from gratis.run import launch
 from gratis.run.build import build_trainer
 
 AUGMENT = {"flip": 0.0, "rotation": 10}
@@ -19,7 +19,7 @@ SMALL = {
 def on_the_cpu():
     """Train on the CPU, where results are equal bit for bit."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "Fabric", lambda **own: Fabric(**own | {"accelerator": "cpu"}))
+        patch.setattr(launch, "Fabric", lambda **own: Fabric(**own | {"accelerator": "cpu"}))
         yield
 
 

@@ -12,7 +12,7 @@ from gratis.training.fit import fit
 IDENTITY = {"seed": "0", "train.epochs": "1"}
 OTHERS = {"seed": "7", "train.epochs": "1"}
 LOADERS = {
-    "load": lambda path, train_state: checkpoint.load(path, train_state, IDENTITY),
+    "load": lambda path, train_state: checkpoint.load(path, train_state, IDENTITY, 64),
     "load_weights": lambda path, train_state: checkpoint.load_weights(
         path, train_state.module, IDENTITY
     ),
@@ -216,7 +216,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing_behind(saved, trainer_of
 def test_loaded_weights_keep_their_memory_format(saved, trainer_of):
     path, _ = saved
     train_state = trainer_of("free", ema_decay=0.9).train_state
-    checkpoint.load(path, train_state, IDENTITY)
+    checkpoint.load(path, train_state, IDENTITY, 64)
     weight = train_state.module.backbone.layer1[0].conv1.weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
     # Like those of the optimizer: updates of mixed formats are slow.

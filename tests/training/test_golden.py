@@ -25,7 +25,7 @@ from lightning_fabric import Fabric
 from gratis.adversary import ADVERSARIES
 from gratis.data import batches, to_float
 from gratis.objective import TERMS
-from gratis.run import build
+from gratis.run import launch
 from gratis.training import trainer as trainer_module
 from gratis.training.fit import fit
 
@@ -91,7 +91,7 @@ def losses(trainer_of, monkeypatch, tmp_path):
     def to_double(pixels, device):
         return to_float(pixels, device).double()
 
-    monkeypatch.setattr(build, "Fabric", fabric)
+    monkeypatch.setattr(launch, "Fabric", fabric)
     monkeypatch.setattr(batches, "to_float", to_double)
     monkeypatch.setattr(trainer_module, "train_step", step)
 

@@ -6,7 +6,7 @@ from lightning_fabric import Fabric
 
 from gratis.adversary import ADVERSARIES
 from gratis.data import Batch
-from gratis.run import build
+from gratis.run import launch
 from gratis.training.step import train_step
 
 TWO_VIEWS = {"cross_entropy": {}, "contrastive": {"weight": 0.1}}
@@ -63,7 +63,7 @@ def test_dropout_follows_the_number_of_the_step_alone(name, trainer_of):
 @pytest.mark.parametrize("name", ADVERSARIES)
 def test_every_adversary_steps_in_mixed_precision(name, trainer_of, monkeypatch):
     monkeypatch.setattr(
-        build, "Fabric", lambda **own: Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+        launch, "Fabric", lambda **own: Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
     )
     objective = TWO_VIEWS | {"reconstruction": {}}
     train_state = trainer_of(name, objective, denoiser=True).train_state

@@ -10,9 +10,11 @@ from typing import Annotated, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from gratis import ranks
 from gratis.adversary.base import Adversary, AdversarySettings, Model
 from gratis.attacks import frozen_statistics, input_gradient
 from gratis.data import Batch
+from gratis.errors import GratisError
 from gratis.model import classify_with
 from gratis.schedule import Constant, Scheduled, ScheduleLike, within
 from gratis.settings import validate
@@ -57,6 +59,8 @@ class AssignedFGSM(Adversary):
 
     def perturb(self, model: Model, batch: Batch, t: float, micro_batches: int = 1) -> Tensor:
         """Return the views plus the assigned deltas, clipped to [0, 1]."""
+        if ranks.world_size() > 1:
+            raise GratisError("assigned_fgsm: pairs the images of a whole batch; use one device")
         with frozen_statistics(model):
             classify = classify_with(model)
             gradient = batch.in_micro_batches(

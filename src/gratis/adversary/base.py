@@ -1,7 +1,7 @@
 """The interface of an adversary: it perturbs the batches that a model is trained on."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from pydantic import ValidationInfo, field_validator
@@ -32,9 +32,12 @@ class Adversary(ABC):
     Attributes:
         perturbs: whether training batches are ever perturbed. Only then can training overfit to
             a single attack step, and only then does the overfitting monitor act.
+        row_dims: of each tensor in :meth:`state_dict` that has a row for each image of a batch, the
+            dimension of these rows. Every rank keeps its own rows (:mod:`gratis.ranks`).
     """
 
     perturbs: ClassVar[bool] = True
+    row_dims: ClassVar[Mapping[str, int]] = {}
 
     def replays(self, t: float) -> int:
         """Return how often a batch drawn at ``t`` is trained on: the paper's m."""

@@ -4,13 +4,15 @@ Free training lets delta grow over the replays of a batch, then applies it to ot
 each image continues from its own delta of the epoch before, so that one replay can be enough.
 """
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 
+from gratis import ranks
 from gratis.adversary.base import Adversary, Model, NormSettings
-from gratis.adversary.perturbed_input import PerturbedInput
+from gratis.adversary.perturbed_input import PerturbedInput, like_images
 from gratis.attacks import Norm
 from gratis.augmentation import inverse, warp
 from gratis.data import Batch
@@ -50,6 +52,8 @@ class CachedFreeAT(Adversary):
     The cache has one byte per view, image, channel and pixel, on the batches' device: 1.2 GB per
     view for 100,000 images of 64 pixels; in L2 twice that. It is part of every checkpoint.
     """
+
+    row_dims: ClassVar[Mapping[str, int]] = {"delta": 1}
 
     def __init__(
         self,
@@ -123,8 +127,9 @@ class CachedFreeAT(Adversary):
         state = {}
         if self._cache is not None:
             state["cache"] = self._cache
-        if self._delta is not None and self._number is not None:
-            state |= {"delta": self._delta, "batch": torch.tensor(self._number, device="cpu")}
+        if self._cache is not None and self._delta is not None and self._number is not None:
+            delta = self._delta.unflatten(0, (len(self._cache), -1))
+            state |= {"delta": delta, "batch": torch.tensor(self._number, device="cpu")}
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -136,9 +141,10 @@ class CachedFreeAT(Adversary):
         cache, delta = state.get("cache"), state.get("delta")
         if cache is not None and (cache.dtype != self._dtype or cache.dim() != 5):
             raise ValueError(f"cache has type {cache.dtype} and shape {tuple(cache.shape)}")
-        if delta is not None and delta.dim() != 4:
+        if delta is not None and delta.dim() != 5:
             raise ValueError(f"delta has shape {tuple(delta.shape)}")
-        self._cache, self._delta = cache, delta
+        self._cache = cache
+        self._delta = None if delta is None else like_images(delta).flatten(0, 1)
         self._number = int(state["batch"]) if "batch" in state else None
         self._batch = self._perturbed = None
 
@@ -181,7 +187,9 @@ class CachedFreeAT(Adversary):
             # Warping leaves 0 where a view does not show the image; there the old values stay.
             # torch.where takes ten times as long.
             rows = self._rows(batch).mul_((~seen).to(self._dtype)).add_(back)
-        self._cache[:, batch.indices] = rows.unflatten(0, (batch.view_count, -1))
+        # Every rank has the whole cache, because it gets other images in each batch.
+        own = rows.unflatten(0, (batch.view_count, -1))
+        self._cache[:, ranks.gather(batch.indices)] = ranks.gather(own, 1)
 
     def _rows(self, batch: Batch) -> Tensor:
         """Return a copy of the cache for the images of a batch, int8 (v*n, 3, height, width)."""

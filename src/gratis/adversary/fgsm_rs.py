@@ -64,6 +64,6 @@ class FGSMRS(RandomStartAdversary):
         """Return the views with a projected perturbation, clipped to [0, 1]."""
         epsilon, step_size = self.settings.epsilon(t), self.settings.step_size
         step = _STEP * epsilon if step_size is None else step_size(t)
-        start = self.noise(batch.views, epsilon)
+        start = self.noise(batch, epsilon)
         delta = start + steepest_step(model, batch, start, self.settings.ball, step, micro_batches)
         return (batch.views + self.settings.ball.project(delta, epsilon)).clamp(0, 1)

@@ -4,13 +4,14 @@ One backward pass gives both the gradient of the weights and that of the images.
 grows over the replays of a batch, so the same compute covers fewer batches.
 """
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 
 from gratis.adversary.base import Adversary, Model, NormSettings
-from gratis.adversary.perturbed_input import PerturbedInput
+from gratis.adversary.perturbed_input import PerturbedInput, like_images
 from gratis.attacks import Norm
 from gratis.data import Batch
 from gratis.errors import GratisError
@@ -47,6 +48,8 @@ class FreeSettings(NormSettings):
 
 class FreeAT(Adversary):
     """Keeps one delta per (view, row of a batch), which persists across replays and batches."""
+
+    row_dims: ClassVar[Mapping[str, int]] = {"delta": 1}
 
     def __init__(
         self,
@@ -152,7 +155,7 @@ class FreeAT(Adversary):
         if "delta" in state and state["delta"].dim() != 5:
             raise ValueError(f"delta has shape {tuple(state['delta'].shape)}")
         self._gamma_generator.set_state(drawn)
-        self._delta = _like_images(state["delta"]) if "delta" in state else None
+        self._delta = like_images(state["delta"]) if "delta" in state else None
         self._number = int(state["batch"]) if "batch" in state else None
         self._batch = None
 
@@ -169,7 +172,7 @@ class FreeAT(Adversary):
                 "of one shape"
             )
         if old is None or old.shape[1] < images or (self.settings.reset_delta and not resumed):
-            self._delta = _like_images(
+            self._delta = like_images(
                 batch.views.new_zeros(batch.view_count, images, *batch.views.shape[1:])
             )
             if old is not None and not self.settings.reset_delta:
@@ -179,8 +182,3 @@ class FreeAT(Adversary):
         """Return the delta of this batch's images, (views, n, 3, height, width)."""
         assert self._delta is not None
         return self._delta[:, : len(batch.labels)]
-
-
-def _like_images(delta: Tensor) -> Tensor:
-    """Return delta (views, n, 3, height, width) in the images' memory format, channels last."""
-    return delta.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)

@@ -4,7 +4,8 @@ As in their E-AT, a batch is attacked in one norm only, so that robustness in bo
 more than in one. They draw a norm by the robust error in it; here the share of L2 is a setting.
 """
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -41,6 +42,8 @@ class MultiNormSettings(AdversarySettings):
 
 class MultiNormFreeAT(Adversary):
     """Keeps a delta in each norm; a batch uses one of them in all its replays."""
+
+    row_dims: ClassVar[Mapping[str, int]] = {"linf.delta": 1, "l2.delta": 1}
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ class NFGSM(RandomStartAdversary):
     def perturb(self, model: Model, batch: Batch, t: float, micro_batches: int = 1) -> Tensor:
         """Return the views with noise and one step up the cross entropy, clipped to [0, 1]."""
         epsilon = self.settings.epsilon(t)
-        noise = self.noise(batch.views, self.settings.noise * epsilon)
+        noise = self.noise(batch, self.settings.noise * epsilon)
         step_size = (self.settings.step_size or self.settings.epsilon)(t)
         delta = noise + steepest_step(
             model, batch, noise, self.settings.ball, step_size, micro_batches

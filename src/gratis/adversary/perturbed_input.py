@@ -7,6 +7,11 @@ from gratis.attacks import LpBall
 from gratis.errors import GratisError
 
 
+def like_images(rows: Tensor) -> Tensor:
+    """Return rows (..., 3, height, width) in the images' memory format, channels last."""
+    return rows.movedim(-3, -1).contiguous().movedim(-1, -3)
+
+
 class PerturbedInput:
     """The views of one replay with delta added.
 

@@ -69,7 +69,7 @@ class PGDAT(RandomStartAdversary):
             step_size=self.settings.step_size(t) if self.settings.step_size else None,
             loss="plain_cross_entropy",
         )
-        classify, start = classify_with(model), self.noise(batch.views, epsilon)
+        classify, start = classify_with(model), self.noise(batch, epsilon)
         with frozen_statistics(model):
             return batch.in_micro_batches(
                 micro_batches,

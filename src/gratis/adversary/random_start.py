@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 
 from gratis.adversary.base import Adversary
+from gratis.adversary.perturbed_input import like_images
 from gratis.attacks import BALLS, Norm
+from gratis.data import Batch
 from gratis.schedule import Schedule
 from gratis.seeds import generator
 
@@ -17,14 +19,20 @@ class RandomStartAdversary(Adversary):
         self._key, self._epsilon, self._norm = (name, seed), epsilon, norm
         self._draws = 0
 
-    def noise(self, views: Tensor, size: float) -> Tensor:
-        """Return the next noise, uniform in the norm ball, of the shape of ``views``."""
+    def noise(self, batch: Batch, size: float) -> Tensor:
+        """Return the next noise, uniform in the norm ball, of the shape of the views."""
+        views = batch.views
         source = generator(views.device, *self._key, self._draws)
         self._draws += 1
-        noise = torch.empty_like(views)
+        # Of all ranks, so that their number changes no draw.
+        shape = (batch.view_count * batch.all_images, *views.shape[1:])
+        whole = batch.total is None
+        noise = torch.empty_like(views) if whole else like_images(views.new_empty(shape))
         if self._norm == "linf":  # in one call, without temporary tensors
-            return noise.uniform_(-size, size, generator=source)
-        return noise.copy_(BALLS[self._norm].random(tuple(views.shape), size, source))
+            noise.uniform_(-size, size, generator=source)
+        else:
+            noise.copy_(BALLS[self._norm].random(shape, size, source))
+        return batch.of_all_ranks(noise)
 
     def describe(self, t: float) -> dict[str, float]:
         """Return epsilon at ``t``."""

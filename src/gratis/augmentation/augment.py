@@ -80,7 +80,13 @@ class Augment:
         self.settings = settings
 
     def __call__(
-        self, images: Tensor, generator: torch.Generator, views: int = 1
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        views: int = 1,
+        *,
+        first: int = 0,
+        total: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return views and the affine maps that made them.
 
@@ -88,6 +94,8 @@ class Augment:
             images: (n, 3, H, W) in [0, 1].
             generator: the source of all draws, on the images' device.
             views: the number of views of each image.
+            first: the position of the first image in a larger batch, whose draws it gets.
+            total: the number of images in that batch. Default: n.
 
         Returns:
             The views, (views * n, 3, H, W) in [0, 1] and in the images' memory format; row
@@ -96,12 +104,14 @@ class Augment:
             view to those of its image, as in ``affine_grid`` with ``align_corners=False``.
         """
         n, _, height, width = images.shape
+        total = n if total is None else total
         draws = torch.rand(
-            (COLOURS + GEOMETRY, views * n),
+            (COLOURS + GEOMETRY, views, total),
             generator=generator,
             device=images.device,
             dtype=images.dtype,
         )
+        draws = draws[:, :, first : first + n].flatten(1)
         affines = self._affines(draws[COLOURS:], height, width)
         made = torch.empty(
             (views * n, *images.shape[1:]),

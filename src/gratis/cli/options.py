@@ -125,6 +125,19 @@ TrustCode = Annotated[
         metavar=NO_TYPE,
     ),
 ]
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        "--devices",
+        help="How many GPUs to train on, one process each; without a GPU, how many processes.",
+        metavar="N",
+        min=1,
+    ),
+]
+Nodes = Annotated[
+    int,
+    typer.Option("--nodes", help="How many machines, below torchrun or srun.", metavar="N", min=1),
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
 
 

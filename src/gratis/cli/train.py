@@ -11,7 +11,9 @@ from gratis.cli.options import (
     AsJson,
     DataName,
     DataRoot,
+    Devices,
     Log,
+    Nodes,
     OnDivergence,
     Overrides,
     ProfileName,
@@ -55,6 +57,8 @@ def train(
     skip_broken: SkipBroken = False,
     val_fraction: ValFraction = None,
     log: Log = None,
+    devices: Devices = None,
+    nodes: Nodes = 1,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -69,7 +73,9 @@ def train(
     """
     refuse_typos(recipe, profile, data)
     from gratis.api.training import default_folder
+    from gratis.ranks import is_first
     from gratis.recipe import resolve_by_default
+    from gratis.run import follow, launched
     from gratis.run import train as train_recipe
 
     changes = [
@@ -80,7 +86,11 @@ def train(
     ]
     resolved = resolve_by_default(recipe, profile, changes)
     folder = out or default_folder(resolved)
-    print_run(train_recipe(resolved, folder, sets, log=log or ()), folder, as_json)
+    with launched(devices, nodes):
+        if is_first():
+            print_run(train_recipe(resolved, folder, sets, log=log or ()), folder, as_json)
+        else:
+            follow(folder)
 
 
 @takes_trust_code
@@ -90,15 +100,26 @@ def resume(
     data_root: DataRoot = None,
     on_divergence: OnDivergence = None,
     log: Log = None,
+    devices: Devices = None,
+    nodes: Nodes = 1,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Resume an interrupted run from its last checkpoint."""
+    """Resume an interrupted run from its last checkpoint.
+
+    A run may continue on another number of devices; sums are then added in another order.
+    """
+    from gratis.ranks import is_first
+    from gratis.run import follow, launched
     from gratis.run import resume as resume_run
 
     moved = data_overrides(None, data_root, False)
     changes = [*moved, *overrides_of({"train.on_divergence": on_divergence})]
-    print_run(resume_run(run, sets, changes, log or ()), run, as_json)
+    with launched(devices, nodes):
+        if is_first():
+            print_run(resume_run(run, sets, changes, log or ()), run, as_json)
+        else:
+            follow(run)
 
 
 def timing(

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gratis.data.checks import check_images, check_numbers
 from gratis.errors import GratisError
+from gratis.ranks import world_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,8 @@ class Batch:
             image in place.
         number: the position of the batch in the training run; ``None`` outside a run.
         split_size: the number of images in the training set, where it is known.
+        first: the position of the first image in the batch of all ranks (:mod:`gratis.ranks`).
+        total: the number of images in the batch of all ranks; ``None`` if this is all of it.
     """
 
     images: Tensor
@@ -32,6 +35,8 @@ class Batch:
     affines: Tensor | None = None
     number: int | None = None
     split_size: int | None = None
+    first: int = 0
+    total: int | None = None
 
     @classmethod
     def of(
@@ -70,6 +75,24 @@ class Batch:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.labels)
+
+    @property
+    def all_images(self) -> int:
+        """The number of images in the batch of all ranks."""
+        return len(self) if self.total is None else self.total
+
+    @property
+    def share(self) -> float:
+        """This rank's number of images, in multiples of the mean over the ranks."""
+        return len(self) * world_size() / self.all_images
+
+    def of_all_ranks(self, rows: Tensor) -> Tensor:
+        """Return this rank's rows of a tensor (v*m, ...) for the batch of all ranks."""
+        if self.total is None:
+            return rows
+        own = slice(self.first, self.first + len(self))
+        by_view = rows.view(self.view_count, self.total, *rows.shape[1:])
+        return by_view[:, own].flatten(0, 1)
 
     @property
     def view_count(self) -> int:

@@ -1,21 +1,34 @@
 """The sequence of training batches, each a function of the seed and its number alone."""
 
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from collections.abc import Iterator
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gratis import ranks
 from gratis.data.batch import Batch
 from gratis.data.dataset import Split
+from gratis.errors import GratisError
 from gratis.seeds import generator
 
 Indices: TypeAlias = NDArray[np.int64]
-# From images (n, 3, height, width) and a source of random numbers to their views and affine maps,
-# as in Batch.
-MakeViews: TypeAlias = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor | None]]
+
+
+class MakeViews(Protocol):
+    """Makes views."""
+
+    def __call__(
+        self, images: Tensor, generator: torch.Generator, /, *, first: int, total: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the views of images (n, 3, height, width) and their affine maps, as in Batch.
+
+        ``first`` is the position of the first image in the batch of all ranks, and ``total`` the
+        number of images there: their draws are those of that batch.
+        """
+
 
 # Images copied to the GPU at once when a whole split moves there.
 _CHUNK = 4096
@@ -42,7 +55,7 @@ class Batches:
 
     ``batches[k]`` is batch k since the beginning of training, for any k >= 0. It depends on the
     seed and k alone, so that a run resumes from a number. Sizes within a traversal differ by at
-    most one.
+    most one. Where several ranks train, each gets its rows of that very batch.
     """
 
     def __init__(
@@ -67,12 +80,18 @@ class Batches:
 
         Raises:
             ValueError: there are no images, or ``batch_size`` is below 2.
+            GratisError: there are more ranks than images in a batch.
         """
         if batch_size < 2 or len(indices) == 0:
             raise ValueError(f"needs batches of at least 2, not {batch_size}, and some images")
         self._split, self._indices, self._seed = split, indices, seed
         self._device, self._make_views = torch.device(device), make_views
         self._count = max(1, min(-(-len(indices) // batch_size), len(indices) // 2))
+        if len(indices) // self._count < ranks.world_size():
+            raise GratisError(
+                f"train.batch_size: batches of {len(indices) // self._count} images cannot be cut "
+                f"for {ranks.world_size()} devices; increase it, or use fewer devices"
+            )
         self._order = (-1, np.empty(0, dtype=np.int64))
         self._resident = self._on_device() if self._fits_device() else None
 
@@ -87,7 +106,7 @@ class Batches:
 
     @property
     def largest(self) -> int:
-        """Return the number of images in the largest batch."""
+        """Return the number of images in the largest batch, over all ranks."""
         return -(-len(self._indices) // self._count)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -102,13 +121,15 @@ class Batches:
         """
         if number < 0:
             raise IndexError(f"batches count from 0, not {number}")
-        rows = self._rows(number)
+        every = self._rows(number)
+        own = ranks.rows(self.largest, len(every))
+        rows = every[own]
         positions = self._indices[rows]
         images = to_float(self._pixels(rows), self._device)
         views, affines = images, None
         if self._make_views is not None:
             source = generator(images.device, self._seed, "augment", number)
-            views, affines = self._make_views(images, source)
+            views, affines = self._make_views(images, source, first=own.start, total=len(every))
         return Batch(
             images,
             self._moved(self._split.labels[positions]),
@@ -117,6 +138,8 @@ class Batches:
             affines,
             number,
             len(self._split),
+            own.start,
+            len(every) if ranks.world_size() > 1 else None,
         )
 
     def _rows(self, number: int) -> Indices:

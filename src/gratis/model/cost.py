@@ -14,8 +14,7 @@ def passes_per_image(model: Classifier, size: int) -> float:
     """
     if model.denoiser is None:
         return 1.0
-    device = next(model.parameters()).device
-    image = torch.zeros(2, 3, size, size, device=device)
+    image = next(model.parameters()).new_zeros(2, 3, size, size)
     training = model.training
     model.eval()
     with torch.no_grad(), FlopCounterMode(display=False) as whole:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gratis.errors import GratisError
+from gratis.model.dropout import dropout
 from gratis.settings import Settings
 
 
@@ -46,7 +47,7 @@ class Head(nn.Module):
         hidden = features
         for layer in self.hidden:
             embedding = functional.relu(layer(hidden))
-            hidden = functional.dropout(embedding, self.dropout, self.training)
+            hidden = dropout(embedding, self.dropout, self.training)
         return self.classes(hidden), embedding
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from gratis import ranks
 from gratis.data import Batch
 from gratis.model import Output
 from gratis.objective.base import Term, TermSettings
@@ -46,10 +47,30 @@ class Contrastive(Term):
     def __call__(self, output: Output, batch: Batch, clean: Output | None = None) -> Tensor:
         """Return the contrastive loss of the L2-normalised embeddings."""
         # In float32 even in mixed precision: distances are small differences.
-        first, second = functional.normalize(output.embedding.float(), dim=1).chunk(2)
+        views = functional.normalize(output.embedding.float(), dim=1).chunk(2)
+        first, second = (_of_all_ranks(view, batch) for view in views)
+        # The caller weights the loss by this rank's share, but this is that of all ranks.
+        loss = self._loss(first, second, ranks.gather(batch.labels))
+        return loss if batch.total is None else loss / batch.share
+
+    def _loss(self, first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
         if self._settings.kind == "siamese":
-            return siamese(first, second, batch.labels, self._settings.margin)
+            return siamese(first, second, labels, self._settings.margin)
         return nt_xent(first, second, self._settings.temperature)
+
+
+def _of_all_ranks(rows: Tensor, batch: Batch) -> Tensor:
+    """Return the rows of the batch of all ranks; gradients reach this rank's rows.
+
+    Every rank computes the same loss, and its gradient by its own rows. The gradients of the
+    weights are averaged over the ranks, so they are scaled by their number here.
+    """
+    if batch.total is None:
+        return rows
+    every = ranks.gather(rows)
+    scaled = rows.detach() + ranks.world_size() * (rows - rows.detach())
+    end = batch.first + len(batch)
+    return torch.cat([every[: batch.first], scaled, every[end:]])
 
 
 def siamese(first: Tensor, second: Tensor, labels: Tensor, margin: float) -> Tensor:

@@ -8,8 +8,10 @@ from gratis.run.external import (
     evaluate_source,
     refuse_other_classes,
 )
+from gratis.run.fitting import follow
 from gratis.run.folder import RunFolder
 from gratis.run.hardened_recipe import Adversary, Hardening, hardened_recipe
+from gratis.run.launch import launched
 from gratis.run.loading import load_once, load_run
 from gratis.run.model_argument import initial_model_settings, initial_weight_overrides
 from gratis.run.reproduction import correct_by_seed, make_sets, reproduce, rows_of, run_path
@@ -31,9 +33,11 @@ __all__ = [
     "evaluate_model",
     "evaluate_run",
     "evaluate_source",
+    "follow",
     "hardened_recipe",
     "initial_model_settings",
     "initial_weight_overrides",
+    "launched",
     "load_once",
     "load_run",
     "make_sets",

@@ -15,8 +15,11 @@ from gratis.data.batches import MakeViews
 from gratis.errors import GratisError, printable
 from gratis.evaluation.measure import evenly_spaced
 from gratis.model import Classifier, NoHead, load_initial_weights, passes_per_image
+from gratis.model.synced_batch_norm import synchronise_batch_norm
 from gratis.objective import Objective
+from gratis.ranks import world_size
 from gratis.recipe import Recipe
+from gratis.run.launch import build_fabric
 from gratis.run.model_argument import classes_of
 from gratis.seeds import derive
 from gratis.torch_state import fresh_torch_state
@@ -54,7 +57,7 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Overfittin
     """Return the trainer of a resolved recipe, and the monitor of its held-out images."""
     settings = recipe.train
     assert settings.precision != "auto"  # resolve_dependent chooses one
-    fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
+    fabric = build_fabric(settings.precision)
     train_state, cost = _build_train_state(recipe, dataset, fabric)
     training, held_out = hold_out(dataset.train, settings.held_out_per_class)
     batches = Batches(
@@ -98,6 +101,8 @@ def _build_train_state(
     _refuse_wrong_size(module, dataset.size)
     cost = passes_per_image(module, dataset.size)
     optimizer = _build_optimizer(module, settings)
+    if world_size() > 1:
+        synchronise_batch_norm(module, fabric.device)
     wrapped, optimizer = fabric.setup(module, optimizer)
     train_state = TrainState(
         fabric=fabric,
@@ -123,7 +128,8 @@ def _refuse_wrong_size(model: Classifier, size: int) -> None:
     model.eval()
     try:
         with torch.no_grad():
-            model(torch.zeros(2, 3, size, size, device=next(model.parameters()).device))
+            parameter = next(model.parameters())
+            model(parameter.new_zeros(2, 3, size, size))
     except GratisError:
         raise
     except torch.OutOfMemoryError:
@@ -144,7 +150,9 @@ def _build_views(recipe: Recipe, views: int) -> MakeViews:
     if recipe.augment is not None:
         return partial(Augment(recipe.augment), views=views)
 
-    def repeated(images: Tensor, source: torch.Generator) -> tuple[Tensor, None]:
+    def repeated(
+        images: Tensor, generator: torch.Generator, /, *, first: int, total: int
+    ) -> tuple[Tensor, None]:
         return images.repeat(views, 1, 1, 1) if views > 1 else images, None
 
     return repeated

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from gratis import ranks
 from gratis.data import Dataset
 from gratis.data.info import DataInfo
 from gratis.errors import GratisError, Interrupted
@@ -21,6 +22,7 @@ from gratis.run.setup_summary import setup_summary
 from gratis.torch_state import fresh_torch_state
 from gratis.training import checkpoint
 from gratis.training.fit import fit
+from gratis.training.identity import RunIdentity
 from gratis.training.monitor import OverfittingMonitor
 from gratis.training.trainer import Trainer
 from gratis.training.weights_file import StateDict
@@ -66,11 +68,13 @@ def fit_run(
         identity = recipe.identity(data)
         if checkpoint.finished(folder.checkpoint, identity) or folder.measured_only(data):
             folder.claim(recipe, data, None)
+            ranks.of_first(None)
             return
         # Before the folder is claimed, so that wrong sets or a wrong backbone leave no files.
         if sets is not None:
             perturbed_sets.load(sets, dataset.validation)
         resumed = checkpoint.exists(folder.checkpoint)
+        ranks.of_first((recipe.from_scratch() if resumed else recipe, identity))
         trainer, monitor = _build(recipe, dataset, started is not None, resumed)
         if prepare is not None:
             prepare()
@@ -89,6 +93,22 @@ def fit_run(
                     f"gratis resume {resumed_in or path}"
                 )
         _log_time(recipe, trainer)
+
+
+def follow(path: Path) -> None:
+    """Train on another rank than the first what that one trains in the folder ``path``.
+
+    The first rank alone writes there. The others read its checkpoints.
+    """
+    with fresh_torch_state("cuda" if torch.cuda.is_available() else "cpu"):
+        unknown: tuple[Recipe, RunIdentity] | None = None
+        told = ranks.of_first(unknown)
+        if told is None:
+            return
+        resolved, identity = told
+        trainer, monitor = build_trainer(resolved, load_once(resolved.data))
+        with stopping() as stop:
+            fit(trainer, path, identity, stop, monitor)
 
 
 def _build(

@@ -12,6 +12,8 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+from gratis import ranks
+from gratis.adversary import Adversary
 from gratis.errors import file_error
 from gratis.renames import present_path
 from gratis.training import checkpoint_file
@@ -41,33 +43,37 @@ def save(
     tensors = {
         **_prefixed("model", train_state.module.state_dict()),
         **_prefixed("optimizer", _optimizer_tensors(train_state.optimizer)),
-        **_prefixed("adversary", train_state.adversary.state_dict()),
+        **_prefixed("adversary", _of_all_ranks(train_state.adversary)),
         **_prefixed("metrics", metrics),
     }
     if train_state.average is not None:
         tensors |= _prefixed("average", train_state.average.state_dict())
     if name := _not_finite(tensors):
         raise Divergence(f"{name} is no longer finite")
+    if not ranks.is_first():
+        return
     checkpoint_file.write(path, tensors, _metadata(position, identity))
 
 
 def load(
-    path: Path, train_state: TrainState, identity: RunIdentity
+    path: Path, train_state: TrainState, identity: RunIdentity, largest: int
 ) -> tuple[Position, dict[str, Tensor]]:
     """Load a checkpoint into ``train_state``; return the position and the metrics not yet logged.
 
+    ``largest`` is the number of images in the largest batch. A run may continue on another number
+    of ranks: a checkpoint has the state of all of them, and each takes its rows.
     If the checkpoint is damaged, the previous one replaces it.
     """
     tensors, position = _read(path, identity, repair=True)
     try:
-        return position, _load_tensors(path, tensors, train_state)
+        return position, _load_tensors(path, tensors, train_state, largest)
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         # The checksum and the identity are right but the content is not: the file is forged.
         raise file_error(path, "does not fit this run", checkpoint_file.TRAIN_AGAIN) from error
 
 
 def _load_tensors(
-    path: Path, tensors: dict[str, Tensor], train_state: TrainState
+    path: Path, tensors: dict[str, Tensor], train_state: TrainState, largest: int
 ) -> dict[str, Tensor]:
     """Load tensors into ``train_state``; return the metrics not yet logged."""
     device = train_state.fabric.device
@@ -76,10 +82,30 @@ def _load_tensors(
         _load_module(path, train_state.average, stripped("average", tensors))
     _load_optimizer(train_state.optimizer, stripped("optimizer", tensors))
     # The state of a generator stays on the CPU; delta goes to the images' device.
+    state = _of_this_rank(train_state.adversary, stripped("adversary", tensors), largest)
     train_state.adversary.load_state_dict(
-        {k: v.to(device) if v.dim() > 1 else v for k, v in stripped("adversary", tensors).items()}
+        {k: v.to(device) if v.dim() > 1 else v for k, v in state.items()}
     )
     return {k: v.to(device) for k, v in stripped("metrics", tensors).items()}
+
+
+def _of_all_ranks(adversary: Adversary) -> dict[str, Tensor]:
+    """Return the state of an adversary as one process would have it."""
+    state = adversary.state_dict()
+    for name in adversary.row_dims.keys() & state.keys():
+        state[name] = ranks.gather(state[name], adversary.row_dims[name])
+    return state
+
+
+def _of_this_rank(
+    adversary: Adversary, state: dict[str, Tensor], largest: int
+) -> dict[str, Tensor]:
+    own = dict(state)
+    for name in adversary.row_dims.keys() & state.keys():
+        dim = adversary.row_dims[name]
+        rows = ranks.rows(largest, state[name].shape[dim])
+        own[name] = state[name].narrow(dim, rows.start, rows.stop - rows.start)
+    return own
 
 
 def finished(path: Path, identity: RunIdentity) -> bool:

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import torch
-
+from gratis import ranks
 from gratis.errors import GratisError, Interrupted
 from gratis.progress import Bar, bar
 from gratis.training import checkpoint
@@ -16,7 +15,7 @@ from gratis.training.divergence import Divergence, Rollback, rate_factor, refuse
 from gratis.training.identity import RunIdentity
 from gratis.training.monitor import OverfittingMonitor
 from gratis.training.pacing import Pacing
-from gratis.training.position import Event
+from gratis.training.position import Event, warn_of_other_sums
 from gratis.training.rollback_points import RollbackPoints
 from gratis.training.save_policy import SavePolicy
 from gratis.training.time_budget import NewPlan
@@ -68,10 +67,10 @@ class _Fit:
         self._points = RollbackPoints(folder, trainer.first_planned, per_step)
         self._save_policy = SavePolicy(trainer.settings.checkpoint_every_minutes)
         self._started = time.monotonic()
-        self._fresh = not checkpoint.exists(self._path)
+        self._fresh = ranks.of_first(not checkpoint.exists(self._path))
         if not self._fresh:
             trainer.restore(self._path, identity)
-            _warn_of_threads(trainer.position.threads)
+            warn_of_other_sums(trainer.position)
         self._log = TrainingLog(trainer, folder / "metrics.jsonl", monitor)
         self._elapsed_before = trainer.position.elapsed
         self._pacing = Pacing(trainer, monitor)
@@ -94,13 +93,13 @@ class _Fit:
     def _train_without_divergence(self, stopping: Callable[[], bool], progress_bar: Bar) -> bool:
         """Train to the end or to a stop and save; return False after a rollback."""
         try:
-            while not (self._trainer.finished or stopping()):
+            while not (self._trainer.finished or ranks.any_rank(stopping())):
                 self._step(progress_bar)
             self._save()
             if self._trainer.finished:
                 self._points.remove()
         except Divergence as divergence:
-            if stopping():
+            if ranks.any_rank(stopping()):
                 # The process that resumes the run diverges again, and rolls back.
                 raise Interrupted(
                     f"stopped after epoch {self._trainer.epoch:.1f} without saving, because "
@@ -156,6 +155,7 @@ class _Fit:
         reached = before.steps, trainer.epoch, before.passes
         where = f"{divergence} after epoch {trainer.epoch:.1f}"
         refuse_rollback(where, trainer.settings.on_divergence, before.events)
+        ranks.wait_for_all()  # the first one may still be writing
         trainer.restore(self._points.to_restore(divergence, self._path), self._identity)
         self._log.rewind()
         # Earlier rollbacks and micro-batching still apply, although they happened after the
@@ -225,13 +225,3 @@ class _Fit:
         self._log.sync()
         self._trainer.position.elapsed = self._elapsed()
         self._trainer.save(path, self._identity)
-
-
-def _warn_of_threads(before: int) -> None:
-    """Say that a run continues on another number of CPU threads, which changes its numbers."""
-    now = torch.get_num_threads()
-    if before and before != now and not torch.cuda.is_available():
-        logger.warning(
-            f"this run was trained on {before} threads and continues on {now}: sums are added in "
-            f"another order, so low bits of the weights change; OMP_NUM_THREADS={before} avoids it"
-        )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gratis.errors import file_error
+from gratis.ranks import sum_over_ranks, world_size
 from gratis.regular_files import open_to_change, unwritable
 
 # No line of a log is longer.
@@ -40,7 +41,8 @@ class RunningMeans:
         """Return the means since the last :meth:`read`; empty if nothing was added."""
         if not self._steps:
             return {}
-        means = (torch.stack(list(self._sums.values())) / self._steps).tolist()
+        sums = sum_over_ranks(torch.stack(list(self._sums.values())))
+        means = (sums / (self._steps * world_size())).tolist()
         return dict(zip(self._sums, means, strict=True))
 
     def read(self) -> dict[str, float]:
@@ -54,7 +56,7 @@ class RunningMeans:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what was added since the last :meth:`read`."""
-        sums = {f"sum.{name}": value for name, value in self._sums.items()}
+        sums = {f"sum.{k}": sum_over_ranks(v) / world_size() for k, v in self._sums.items()}
         return {"steps": torch.tensor(self._steps, device="cpu"), **sums}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -70,6 +72,27 @@ class RunningMeans:
         self._sums = {}
         self._steps, self._passes, self._images = 0, 0.0, 0
         self._since = time.perf_counter()
+
+
+class NoLog:
+    """Stands for the log on ranks other than the first."""
+
+    def rewind(self, keep_bytes: int) -> None:
+        """Do nothing."""
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Do nothing."""
+
+    def read(self, key: str) -> list[dict[str, Any]]:
+        """Return nothing."""
+        return []
+
+    def sync(self) -> int:
+        """Return 0."""
+        return 0
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class JsonLinesLog:

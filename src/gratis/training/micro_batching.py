@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gratis.errors import GratisError
+from gratis.ranks import world_size
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,12 @@ def micro_batches_after(events: Sequence[object]) -> int:
 def smallest_micro_batch(module: nn.Module) -> int:
     """Return the least number of images in a micro-batch: batch norm in training mode needs two."""
     return 2 if any(isinstance(layer, _BatchNorm) for layer in module.modules()) else 1
+
+
+def refuse_if_several() -> None:
+    """Refuse to split batches where several ranks train, which wait for each other."""
+    if world_size() > 1:
+        raise GratisError("a device ran out of memory; lower train.batch_size, or use more devices")
 
 
 def more_micro_batches(micro_batches: int, most: int) -> int:

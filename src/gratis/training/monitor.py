@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from gratis import ranks
 from gratis.attacks import AttackSettings, Norm, attack, frozen, is_correct
+from gratis.errors import GratisError
 from gratis.model import logits_of
 
 PGD_STEPS = 5
@@ -42,7 +44,14 @@ class OverfittingMonitor:
             batch_size: the most images in a batch; halved when the device runs out of memory.
             norm: that of the training.
         """
-        self._held_out = images, labels, torch.arange(len(labels))
+        if len(labels) < ranks.world_size():
+            raise GratisError(
+                f"train.held_out_per_class: {len(labels)} images for {ranks.world_size()} devices; "
+                "hold out more, or none"
+            )
+        # Every rank measures a part of them.
+        own = slice(ranks.rank(), None, ranks.world_size())
+        self._held_out = images[own], labels[own], torch.arange(len(labels))[own]
         self._seed, self._batch_size = seed, batch_size
         self.examples = images[:0], images[:0]
         self.images, self.guessing = len(labels), float(labels.bincount().max() / len(labels))
@@ -88,7 +97,9 @@ class OverfittingMonitor:
                 if not examples:
                     examples = [_some(images), _some(attacked)]
         self.examples = examples[0], examples[1]
-        return {name: count / self.images for name, count in correct.items()}
+        counts = torch.tensor(list(correct.values()), device=self._held_out[0].device)
+        found = ranks.sum_over_ranks(counts).tolist()
+        return {name: count / self.images for name, count in zip(correct, found, strict=True)}
 
 
 def _some(images: Tensor) -> Tensor:

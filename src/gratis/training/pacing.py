@@ -3,6 +3,7 @@
 import logging
 import math
 
+from gratis import ranks
 from gratis.training.monitor import PASSES, OverfittingMonitor
 from gratis.training.time_budget import NewPlan, Pace
 from gratis.training.trainer import Trainer
@@ -46,7 +47,7 @@ class Pacing:
             return False
         if self._pace is None:
             self._pace = self._new_pace(trainer.settings.budget, elapsed)
-        planned = self._pace.plan(position.passes, trainer.planned, ending)
+        planned = ranks.of_first(self._pace.plan(position.passes, trainer.planned, ending))
         if planned is None:
             return False
         reached = position.steps, trainer.epoch, position.passes

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+from gratis.ranks import is_first
 from gratis.training import checkpoint_file
 from gratis.training.divergence import CatastrophicOverfitting, Divergence
 
@@ -45,6 +46,8 @@ class RollbackPoints:
             Divergence: the state is not finite.
         """
         write(self._newest)
+        if not is_first():
+            return
         # Of these one is enough; each may be large.
         checkpoint_file.previous(self._newest).unlink(missing_ok=True)
         if sound:
@@ -63,5 +66,5 @@ class RollbackPoints:
 
     def remove(self) -> None:
         """Remove the files of a finished run."""
-        for path in (self._newest, self._sound):
+        for path in (self._newest, self._sound) if is_first() else ():
             path.unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 import time
 
+from gratis.ranks import of_first
+
 # The share of the time that saving at the ends of epochs may take.
 _SHARE = 0.005
 
@@ -23,6 +25,9 @@ class SavePolicy:
 
     def due(self, epoch_ended: bool) -> bool:
         """Return whether to save now."""
+        return of_first(self._due(epoch_ended))
+
+    def _due(self, epoch_ended: bool) -> bool:
         now = time.monotonic()
         if now - self._saved > self._seconds:
             return True

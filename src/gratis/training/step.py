@@ -13,6 +13,7 @@ from gratis.adversary import Adversary
 from gratis.data import Batch
 from gratis.errors import GratisError
 from gratis.model import Output
+from gratis.model.dropout import Masked, dropout_of
 from gratis.objective import Objective
 from gratis.seeds import derive
 from gratis.training.ema import WeightAverage
@@ -74,8 +75,9 @@ def train_step(
             gradients add up to one update.
 
     Returns:
-        The weighted terms, their sum ``loss`` and the ``accuracy`` on the perturbed views. They
-        are scalars on the device, so that the step does not wait for it.
+        The weighted terms, their sum ``loss`` and the ``accuracy`` on the perturbed views, whose
+        means over the ranks are those of the batch. They are scalars on the device, so that the
+        step does not wait for it.
 
     Raises:
         torch.OutOfMemoryError: before the update. Only batch norm's running statistics have
@@ -85,13 +87,14 @@ def train_step(
     adversary, optimizer = train_state.adversary, train_state.optimizer
     # Keyed by the step, so that dropout needs no saved state.
     torch.manual_seed(derive(train_state.seed, "dropout", step))
-    with _restored_when_out_of_memory(adversary):
+    with _restored_when_out_of_memory(adversary), dropout_of(_masked(batch)):
         with train_state.fabric.autocast():
             x = adversary.perturb(train_state.module, batch, t, micro_batches)
         optimizer.zero_grad()
         split = zip(batch.split(micro_batches), batch.split_views(x, micro_batches), strict=True)
         reports = [
-            _backward(train_state, part, own_x, t, len(part) / len(batch)) for part, own_x in split
+            _backward(train_state, part, own_x, t, len(part) / len(batch) * batch.share)
+            for part, own_x in split
         ]
     with _fatal_when_out_of_memory():
         optimizer.step()
@@ -114,6 +117,13 @@ def _backward(
     correct = output.logits.argmax(dim=1) == batch.view_labels
     losses |= {"loss": loss, "accuracy": share * correct.float().mean()}
     return {name: value.detach() for name, value in losses.items()}
+
+
+def _masked(batch: Batch) -> Masked | None:
+    """Return which rows of dropout's masks are this rank's."""
+    if batch.total is None:
+        return None
+    return Masked(batch.view_count * batch.total, batch.of_all_ranks)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gratis.data import Batch, Batches
+from gratis.ranks import world_size
 from gratis.training import checkpoint
 from gratis.training.divergence import rate_factor, rollbacks
 from gratis.training.identity import RunIdentity
@@ -16,6 +17,7 @@ from gratis.training.micro_batching import (
     MicroBatching,
     micro_batches_after,
     more_micro_batches,
+    refuse_if_several,
     smallest_micro_batch,
 )
 from gratis.training.position import Position
@@ -91,9 +93,9 @@ class Trainer:
             self.scheduled["replays"] = position.replays  # as read when the batch was drawn
         self.scheduled["learning_rate"] = self._set_learning_rate(t)
         report = self._train(batch, t)
-        passes = self.cost * len(batch)
+        passes = self.cost * batch.all_images
         for averages in self.averages.values():
-            averages.add(report, passes, len(batch))
+            averages.add(report, passes, batch.all_images)
         position.steps += 1
         position.passes += passes
         position.replay += 1
@@ -109,7 +111,9 @@ class Trainer:
 
     def restore(self, path: Path, identity: RunIdentity) -> None:
         """Continue from the checkpoint at ``path``."""
-        self.position, averages = checkpoint.load(path, self.train_state, identity)
+        self.position, averages = checkpoint.load(
+            path, self.train_state, identity, self.batches.largest
+        )
         self.drop_batch()
         for name, own in self.averages.items():
             own.load_state_dict(checkpoint.stripped(name, averages))
@@ -123,6 +127,7 @@ class Trainer:
         """
         self.position.finished = self.finished
         self.position.threads = torch.get_num_threads()
+        self.position.ranks = world_size()
         averages = {
             f"{name}.{key}": value
             for name, own in self.averages.items()
@@ -141,6 +146,7 @@ class Trainer:
             try:
                 return train_step(self.train_state, batch, t, position.steps, micro_batches)
             except torch.OutOfMemoryError:
+                refuse_if_several()
                 micro_batches = more_micro_batches(micro_batches, most)
             # Outside of the except block, which keeps the memory of the failed step alive.
             reached = position.steps, self.epoch, position.passes

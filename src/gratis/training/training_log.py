@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
+from gratis import ranks
 from gratis.errors import GratisError
 from gratis.progress import Bar
 from gratis.results import HeldOutImages, overfitted, pgd_fell
 from gratis.results.held_out_images import FOLDER, IMAGES
 from gratis.training.divergence import CatastrophicOverfitting, refuse_divergence
-from gratis.training.metrics import JsonLinesLog
+from gratis.training.metrics import JsonLinesLog, NoLog
 from gratis.training.monitor import OverfittingMonitor
 from gratis.training.position import Event
 from gratis.training.trainer import Trainer
@@ -34,7 +35,9 @@ class TrainingLog:
         self._trainer, self._monitor = trainer, monitor
         self._images = path.parent / FOLDER / IMAGES
         self.monitor_seconds: list[float] = []
-        self._lines = JsonLinesLog(path, trainer.position.metrics_bytes)
+        self._lines: JsonLinesLog | NoLog = NoLog()
+        if ranks.is_first():
+            self._lines = JsonLinesLog(path, trainer.position.metrics_bytes)
 
     def log_steps(self, progress_bar: Bar) -> None:
         """Write the means of the steps since the last such line, and show them beside the bar.
@@ -125,7 +128,8 @@ class TrainingLog:
 
     def _show_images(self, monitor: OverfittingMonitor) -> None:
         """Write the monitor's example images, if loggers wait for them."""
-        if not self._images.parent.is_dir() or not len(monitor.examples[0]):
+        shown = self._images.parent.is_dir() and len(monitor.examples[0])
+        if not shown or not ranks.is_first():
             return
         clean, attacked = (
             (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
@@ -157,7 +161,7 @@ class TrainingLog:
         """Return the held-out PGD accuracies so far, also those of earlier processes."""
         held_out = [line["held_out"] for line in self._lines.read("held_out")]
         found = [each.get("pgd") for each in held_out if isinstance(each, dict)]
-        return [pgd for pgd in found if isinstance(pgd, float)]
+        return ranks.of_first([pgd for pgd in found if isinstance(pgd, float)])
 
     def _refuse_divergence(self, kind: str) -> None:
         first = self._trainer.position.first_loss

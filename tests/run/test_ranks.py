@@ -1,0 +1,86 @@
+"""Several processes train one run: the same batches, draws and losses as one process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gratis.training import checkpoint_file
+
+SCRIPT = Path(__file__).with_name("losses_of_ranks.py")
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+ALONE = {"OMP_NUM_THREADS": "1"}
+TRAIN = [
+    *("train", "contrastive-scheduled", "--data", "digits", "--out", "run", "--devices", "2"),
+    *("model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3"),
+    *("evaluate.suite=paper", "evaluate.images=20", "train.log_every_steps=1"),
+]
+
+
+def test_two_ranks_have_the_losses_of_one(tmp_path):
+    commands = {"one": [sys.executable], "two": [*TORCHRUN, "--master-port", "29417"]}
+    for name, command in commands.items():
+        out = str(tmp_path / name)
+        subprocess.run([*command, str(SCRIPT), out], check=True, env=os.environ | ALONE)
+    one, two = (json.loads((tmp_path / name).read_text()) for name in commands)
+    assert one.keys() == two.keys()
+    for name, losses in one.items():
+        assert len(set(losses)) > 5
+        assert two[name] == pytest.approx(losses, rel=1e-5), name
+
+
+def gratis(*arguments, cwd):
+    return subprocess.Popen(
+        [sys.executable, "-m", "gratis.cli", *arguments],
+        cwd=cwd,
+        env=os.environ | ALONE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def steps_of(folder):
+    path = folder / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line for line in map(json.loads, lines) if line["kind"] == "step"]
+
+
+def test_a_stopped_run_on_two_devices_continues_on_one(tmp_path):
+    run = tmp_path / "run"
+    process = gratis(*TRAIN, "train.epochs=4", cwd=tmp_path)
+    while process.poll() is None and len(steps_of(run)) < 8:
+        time.sleep(0.01)
+    # To one of the processes only: the other one stops at the same step.
+    process.send_signal(signal.SIGTERM)
+    messages = process.communicate()[1]
+    assert process.returncode == 130, messages
+    assert messages.count("continue with: gratis resume run") == 1
+    stopped = steps_of(run)
+    process = gratis("resume", "run", cwd=tmp_path)
+    assert "trained on 2 devices and continues on 1" in process.communicate()[1]
+    assert process.returncode == 0
+    assert steps_of(run)[: len(stopped)] == stopped and len(steps_of(run)) > len(stopped)
+    results = json.loads((run / "results.json").read_text())
+    assert results["passes"] == pytest.approx(4 * results["train_images"], rel=0.1)
+
+
+def test_a_process_that_dies_ends_the_others(tmp_path):
+    process = gratis(*TRAIN, "train.epochs=1000", cwd=tmp_path)
+    while process.poll() is None and len(steps_of(tmp_path / "run")) < 8:
+        time.sleep(0.01)
+    (other,) = children_of(process.pid)
+    os.kill(other, signal.SIGKILL)
+    messages = process.communicate(timeout=60)[1]
+    assert "another process of this run has ended" in messages
+    assert process.returncode == 2 and "Traceback" not in messages
+    checkpoint_file.read(tmp_path / "run" / "checkpoint.safetensors")
+
+
+def children_of(pid):
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in found]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gratis.results import Prediction, SampleAttack, SampleImage, SampleImages
+from gratis.results import AtEpsilon, Prediction, SampleAttack, SampleImage, SampleImages
 from gratis.results.sample_images import FILE, KINDS
 
 
@@ -19,7 +19,13 @@ def sample_images(name="cat", n=200):
             epsilon=8 / 255, steps=20, restarts=1, random_start=True, loss="cross_entropy"
         ),
         images=[
-            SampleImage(place, ("dog", name)[place], dict.fromkeys(KINDS, pixels), predictions)
+            SampleImage(
+                place,
+                ("dog", name)[place],
+                dict.fromkeys(KINDS, pixels),
+                predictions,
+                [AtEpsilon(e / 255, pixels, predictions["clean"]) for e in (0, 4, 8)],
+            )
             for place in range(2)
         ],
     )

@@ -1,14 +1,18 @@
 """The report page: complete, self-contained, and safe with hostile names."""
 
 import re
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from sampled import sample_images, store_sample_images
 
+from gratis import report
 from gratis.errors import GratisError
 from gratis.report import read_runs, write_page
 from gratis.report.table import fence, plain
@@ -103,12 +107,18 @@ def markdown(rich):
     return (rich / "report.md").read_text()
 
 
-def test_the_page_loads_nothing_and_runs_nothing(html):
+def test_the_page_loads_nothing_and_runs_its_own_script_only(html):
     read = Page(html)
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in read.addresses)
     assert any(address.startswith("data:") for address in read.addresses)
     assert set(re.findall(r"url\((.)", html)) <= {"#"} and "@import" not in html
-    assert not {"script", "link", "iframe", "object", "base", "form"} & set(read.tags)
+    assert not {"link", "iframe", "object", "base", "form"} & set(read.tags)
+    # The only script is the package's own, and the browser refuses every other.
+    (script,) = re.findall(r"<script[^>]*>(.*?)</script", html, re.DOTALL)
+    own = Path(report.__file__).parent / "templates" / "report.js"
+    assert script == own.read_text(encoding="utf-8")
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    assert re.findall(r"script-src ([^\"]*)\"", html) == [f"'sha256-{digest}'"]
     assert read.handlers == []
     assert "default-src 'none'" in html
 
@@ -122,7 +132,7 @@ def test_every_reference_has_one_target(html):
 
 
 def test_hostile_names_are_shown_literally(html, markdown):
-    assert "<script" not in html and '<img src="http' not in html
+    assert html.count("<script") == 1 and '<img src="http' not in html
     assert "".join(Page(html).words).count(HOSTILE) > 10
     outside = re.sub(r"^(`{3,})\n.*?^\1$", "", markdown, flags=re.DOTALL | re.MULTILINE)
     assert "<" not in outside
@@ -133,7 +143,7 @@ def test_hostile_names_are_shown_literally(html, markdown):
 def test_the_folder_has_exactly_the_images_of_the_markdown(rich, markdown):
     named = set(re.findall(r"\]\(images/([^)]*)\)", markdown))
     files = {path.name: path for path in (rich / "images").iterdir()}
-    assert named == set(files) and len(files) == 1 + 2 + 2 * 2 * 5
+    assert named == set(files) and len(files) == 2 + 2 + 2 * 2 * (5 + 3)
     for name, path in files.items():
         with Image.open(path) as image:
             assert image.format == "PNG"
@@ -154,12 +164,12 @@ def test_both_forms_have_the_same_content(html, markdown):
             "name: r0",
         ):
             assert said in text
-        assert [text.count(mark) for mark in "✓✗"] == [6, 6]
+        assert [text.count(mark) for mark in "✓✗"] == [14, 14]
 
 
 def test_charts_take_their_colours_from_the_page(html):
     charts = re.findall(r"<svg .*?</svg>", html, flags=re.DOTALL)
-    assert len(charts) == 4
+    assert len(charts) == 6
     for chart in charts:
         assert "currentColor" in chart and "var(--rule)" in chart
         assert not re.search("#000000|#ffffff|white|black", chart)
@@ -241,6 +251,7 @@ def test_a_model_without_gradients_shows_no_adversarial_pictures(write_run, tmp_
         replace(
             image,
             pictures={kind: image.pictures[kind] for kind in kinds},
+            at_epsilons=[],
             predictions={kind: image.predictions[kind] for kind in kinds},
         )
         for image in sample_images().images

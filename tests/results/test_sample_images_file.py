@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
 from gratis.errors import GratisError
-from gratis.results import Prediction, SampleAttack, SampleImage, SampleImages
+from gratis.results import AtEpsilon, Prediction, SampleAttack, SampleImage, SampleImages
 
 ATTACK = SampleAttack(epsilon=0.1, steps=2, restarts=1, random_start=True, loss="cross_entropy")
 
@@ -25,6 +25,7 @@ def samples():
             label=("dog", "cat")[row],
             pictures=dict(zip(kinds, pixels[row], strict=True)),
             predictions=dict.fromkeys(kinds[:3], guess),
+            at_epsilons=[AtEpsilon(e, pixels[row, i], guess) for i, e in enumerate((0.0, 0.1))],
         )
         for row in range(2)
     ]
@@ -48,6 +49,10 @@ def test_what_was_saved_is_loaded(samples, path):
         assert list(image.pictures) == list(expected.pictures)
         for kind, picture in image.pictures.items():
             np.testing.assert_array_equal(picture, expected.pictures[kind])
+        assert [step.epsilon for step in image.at_epsilons] == [0.0, 0.1]
+        for step, of in zip(image.at_epsilons, expected.at_epsilons, strict=True):
+            np.testing.assert_array_equal(step.picture, of.picture)
+            assert step.prediction == of.prediction
 
 
 def test_a_model_without_gradients_has_no_attack(samples, path):
@@ -63,6 +68,15 @@ def test_a_model_without_gradients_has_no_attack(samples, path):
     replace(samples, attack=None, images=images).save(path)
     found = SampleImages.load(path)
     assert found.attack is None and tuple(found.images[0].pictures) == kinds
+
+
+def test_a_file_of_an_earlier_version_has_no_other_epsilons(samples, path):
+    arrays = {name: array for name, array in load_file(path).items() if name != "at_epsilons"}
+    described = json.loads(description(path))
+    del described["epsilons"], described["at_epsilons"]
+    path.write_bytes(save(arrays, {"description": json.dumps(described)}))
+    found = SampleImages.load(path)
+    assert [image.at_epsilons for image in found.images] == [[], []]
 
 
 ZEROS = np.zeros((2, 4, 6, 3), dtype=np.uint8)
@@ -86,6 +100,10 @@ ZEROS = np.zeros((2, 4, 6, 3), dtype=np.uint8)
         {"denoised": ZEROS[:1]},
         {"adversarial": None},
         {"unknown": ZEROS},
+        {"at_epsilons": None},
+        {"at_epsilons": ZEROS},
+        {"at_epsilons": np.zeros((2, 3, 4, 6, 3), dtype=np.uint8)},
+        {"at_epsilons": np.zeros((2, 2, 4, 6, 3), dtype=np.float32)},
     ],
 )
 def test_other_arrays_are_refused(path, change):
@@ -109,6 +127,11 @@ def test_other_arrays_are_refused(path, change):
         {"predictions": {"clean": [{"name": "cat", "confidence": 2}] * 2}},
         {"predictions": {"unknown": []}},
         {"more": 1},
+        {"epsilons": []},
+        {"epsilons": [0.0, 2.0]},
+        {"epsilons": [0.0, 0.1, 0.2]},
+        {"at_epsilons": []},
+        {"at_epsilons": [[{"name": "cat", "confidence": 0.25}]] * 2},
     ],
 )
 def test_other_descriptions_are_refused(path, change):

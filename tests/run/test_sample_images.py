@@ -67,6 +67,24 @@ def test_the_perturbation_is_what_the_attack_did_within_epsilon(run, samples):
         assert (image.pictures["denoised"] != image.pictures["adversarial"]).any()
 
 
+def test_the_attack_grows_through_epsilon_and_stays_within_it(run, samples):
+    epsilon = RunFolder(run).recipe().evaluate.epsilon
+    for image in samples.images:
+        steps = image.at_epsilons
+        assert [step.epsilon for step in steps] == pytest.approx(
+            [times * epsilon for times in (0, 0.25, 0.5, 1, 2)]
+        )
+        changes = [
+            np.abs(step.picture.astype(float) - image.pictures["clean"]).max() for step in steps
+        ]
+        assert changes == sorted(changes) and changes[0] == 0 < changes[1]
+        for step, change in zip(steps, changes, strict=True):
+            assert change <= 255 * step.epsilon + 0.5
+        assert (steps[3].picture == image.pictures["adversarial"]).all()
+        assert steps[3].prediction == image.predictions["adversarial"]
+        assert steps[0].prediction == image.predictions["clean"]
+
+
 def test_the_predictions_agree_with_the_outcomes_of_the_evaluation(run, samples):
     measured = Measurement.load(run / "correct.safetensors")
     for image in samples.images:

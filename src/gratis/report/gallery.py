@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from gratis.errors import GratisError, file_error
@@ -119,19 +120,42 @@ def gallery(name: str, title: str, samples: SampleImages) -> dict[str, Any]:
         epsilon = as_text("epsilon", samples.attack.epsilon)
         attack = f"{attack_in_words(samples.attack.model_dump())} at epsilon {epsilon}"
     lines = [(image, list(_pictures(name, image))) for image in samples.images]
-    return {"title": title, "attack": attack, "lines": lines}
+    growing = [list(_at_epsilons(name, image)) for image in samples.images]
+    epsilons = [as_text("epsilon", step.epsilon) for step in samples.images[0].at_epsilons]
+    usual = [step.epsilon for step in samples.images[0].at_epsilons]
+    own = samples.attack.epsilon if samples.attack is not None else 0.0
+    return {
+        "title": title,
+        "attack": attack,
+        "lines": lines,
+        "epsilons": epsilons,
+        "growing": growing if epsilons else [],
+        # The place of the evaluation's own epsilon.
+        "shown": usual.index(own) if own in usual else 0,
+    }
+
+
+def _at_epsilons(gallery_name: str, image: SampleImage) -> Iterator[Picture]:
+    for number, step in enumerate(image.at_epsilons):
+        correct = step.prediction.name == image.label
+        name, png = f"{gallery_name}-{image.index}-epsilon-{number}", _enlarged(step.picture)
+        yield Picture(name, as_text("epsilon", step.epsilon), png, step.prediction, correct)
 
 
 def _pictures(gallery_name: str, image: SampleImage) -> Iterator[Picture]:
     for kind, pixels in image.pictures.items():
         prediction = image.predictions.get(kind)
         correct = prediction is not None and prediction.name == image.label
-        height, width = pixels.shape[:2]
-        factor = max(1, -(-_PIXELS // width))
-        enlarged = Image.fromarray(pixels).resize(
-            (width * factor, height * factor), Image.Resampling.NEAREST
-        )
-        content = io.BytesIO()
-        enlarged.save(content, format="PNG", optimize=True)
         name = f"{gallery_name}-{image.index}-{kind}"
-        yield Picture(name, kind, content.getvalue(), prediction, correct)
+        yield Picture(name, kind, _enlarged(pixels), prediction, correct)
+
+
+def _enlarged(pixels: NDArray[np.uint8]) -> bytes:
+    """Return pixels (height, width, 3) as PNG, enlarged without smoothing if they are few."""
+    height, width = pixels.shape[:2]
+    factor = max(1, -(-_PIXELS // width))
+    size = (width * factor, height * factor)
+    content = io.BytesIO()
+    enlarged = Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST)
+    enlarged.save(content, format="PNG", optimize=True)
+    return content.getvalue()

@@ -1,10 +1,14 @@
 """The report page: one HTML file that loads nothing, and the same as Markdown with images."""
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from gratis.files import atomic_folder
 from gratis.report.bar_chart import figure1_chart, figure1_notes, in_the_paper
@@ -16,7 +20,9 @@ from gratis.report.model_choice import choices
 from gratis.report.results_table import METRIC_MEANINGS, header, narrow_table
 from gratis.report.rows import WORST, Row, group
 from gratis.report.runs import Found, Run
+from gratis.report.scatter import scatter_chart
 from gratis.report.sections import checks_table, remedies, runs_table, suite_tables
+from gratis.report.side_by_side import SideBySide, side_by_side
 from gratis.report.summary import attack_name, differing, ranked, strongest, summarise
 from gratis.report.table import Table, fence, markdown_table, plain, visible
 from gratis.yaml_files import dump_yaml
@@ -50,7 +56,8 @@ def _environment(escape: bool) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     filters: dict[str, Callable[..., str]] = {"plain": plain, "fence": fence}
-    environment.filters |= filters | {"table": markdown_table}
+    # What the package itself holds needs no escapes.
+    environment.filters |= filters | {"table": markdown_table, "own": Markup}
     return environment
 
 
@@ -66,7 +73,12 @@ def _content(found: Found, chosen: Sequence[Run]) -> dict[str, Any]:
     with_images = [(run, run.sample_images) for run in chosen if run.sample_images is not None]
     firsts = [next(run for run in runs if run.results is row.first) for row in rows]
     suites = [(run, suite_tables(run.results, run.seconds)) for run in firsts]
+    alike = not differing(runs)
+    galleries = [
+        gallery(f"gallery-{n}", _title(run), s) for n, (run, s) in enumerate(with_images, 1)
+    ]
     return {
+        "script": _script(),
         "facts": header(results),
         "summary": summary,
         "choices": _choices(rows, runs, metric),
@@ -79,6 +91,7 @@ def _content(found: Found, chosen: Sequence[Run]) -> dict[str, Any]:
         "figure1": figure1_chart(results),
         "figure1_notes": figure1_notes(results),
         "in_the_paper": in_the_paper(rows),
+        "scatter": scatter_chart(rows, metric, attack_name(metric, results[0])) if alike else None,
         "frontier": frontier_chart(
             [(_title(run), run.frontier) for run in runs if run.frontier is not None]
         ),
@@ -89,15 +102,31 @@ def _content(found: Found, chosen: Sequence[Run]) -> dict[str, Any]:
         "no_curves": [str(run.path) for run in runs if not run.log and not run.results.external],
         "attack": attack_name(metric, results[0]),
         "classes": [(_title(run), class_rankings(run, s, metric)) for run, s in with_images],
-        "galleries": [
-            gallery(f"gallery-{n}", _title(run), s) for n, (run, s) in enumerate(with_images, 1)
-        ],
+        "galleries": galleries,
+        "beside": _beside([run for run, _ in with_images], galleries, metric) if alike else None,
         "no_images": [str(run.path) for run in chosen if run.sample_images is None],
         "machines": _machines(runs),
         "runs": runs_table(runs),
         "recipes": [_recipe(row) for row in rows if row.first.resolved],
         "external": any(result.external for result in results),
     }
+
+
+def _script() -> dict[str, str]:
+    """Return the page's own script, and the hash by which a browser runs it and no other."""
+    text = files("gratis.report").joinpath("templates", "report.js").read_text(encoding="utf-8")
+    return {"text": text, "hash": b64encode(sha256(text.encode()).digest()).decode()}
+
+
+def _beside(
+    runs: Sequence[Run], galleries: Sequence[Mapping[str, Any]], metric: str
+) -> SideBySide | None:
+    """Return the images of several runs beside each other."""
+    shown = [
+        (_title(run), run, [(image.index, image.label, pictures) for image, pictures in g["lines"]])
+        for run, g in zip(runs, galleries, strict=True)
+    ]
+    return side_by_side(shown, metric)
 
 
 def _choices(rows: Sequence[Row], runs: Sequence[Run], metric: str) -> list[str]:
@@ -155,9 +184,13 @@ def _curves(rows: Sequence[Row], runs: Sequence[Run]) -> list[tuple[str, Chart]]
 
 def _images(content: Mapping[str, Any]) -> list[Chart | Picture]:
     figures = [content[name] for name in ("figure1", "frontier", "epsilon")]
+    if content["scatter"] is not None:
+        figures.append(content["scatter"].chart)
     charts = [*figures, *(chart for _, chart in content["curves"])]
     lines = [line for gallery in content["galleries"] for line in gallery["lines"]]
-    return [*filter(None, charts), *(picture for _, pictures in lines for picture in pictures)]
+    growing = [each for gallery in content["galleries"] for each in gallery["growing"]]
+    shown = [*(pictures for _, pictures in lines), *growing]
+    return [*filter(None, charts), *(picture for pictures in shown for picture in pictures)]
 
 
 def _machines(runs: Sequence[Run]) -> list[dict[str, Any]]:

@@ -6,7 +6,13 @@ from gratis.results.frontier import Frontier, FrontierPoint, choose
 from gratis.results.held_out_images import HeldOutImages
 from gratis.results.measurement import Measurement
 from gratis.results.overfitting import overfitted, pgd_fell
-from gratis.results.sample_images import Prediction, SampleAttack, SampleImage, SampleImages
+from gratis.results.sample_images import (
+    AtEpsilon,
+    Prediction,
+    SampleAttack,
+    SampleImage,
+    SampleImages,
+)
 from gratis.results.schema import (
     METRICS,
     Before,
@@ -29,6 +35,7 @@ from gratis.results.statistics import (
 
 __all__ = [
     "METRICS",
+    "AtEpsilon",
     "Before",
     "Check",
     "Examples",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ Kind = Literal["clean", "geometric", "adversarial", "perturbation", "denoised"]
 KINDS: tuple[Kind, ...] = ("clean", "geometric", "adversarial", "perturbation", "denoised")
 Picture = NDArray[np.uint8]
 
+_AT_EPSILONS = "at_epsilons"
 _PROBLEM = "holds no sample images"
 _REMEDY = "delete it, or evaluate again: without it the report shows no images"
 
@@ -47,6 +48,17 @@ class _Description(Settings):
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     attack: SampleAttack | None
     predictions: dict[Kind, tuple[Prediction, ...]]
+    # By image and epsilon; files of earlier versions have none.
+    epsilons: tuple[Accuracy, ...] = ()
+    at_epsilons: tuple[tuple[Prediction, ...], ...] = ()
+
+
+class AtEpsilon(NamedTuple):
+    """An image under the same attack with another epsilon, in [0, 1] units of pixel value."""
+
+    epsilon: float
+    picture: Picture
+    prediction: Prediction
 
 
 @dataclass(frozen=True)
@@ -60,12 +72,14 @@ class SampleImage:
             ``perturbation`` (from -epsilon, black, to epsilon, white) and ``denoised`` (the
             denoiser's output for the adversarial picture).
         predictions: the prediction for each kind that the model classified.
+        at_epsilons: the image under the attack with growing epsilons, the same for all images.
     """
 
     index: int
     label: str
     pictures: Mapping[Kind, Picture]
     predictions: Mapping[Kind, Prediction]
+    at_epsilons: Sequence[AtEpsilon] = ()
 
 
 @dataclass(frozen=True)
@@ -86,12 +100,17 @@ class SampleImages:
         arrays: dict[str, NDArray[Any]] = {
             kind: np.stack([image.pictures[kind] for image in self.images]) for kind in kinds
         }
+        steps = [image.at_epsilons for image in self.images]
+        if steps[0]:
+            arrays[_AT_EPSILONS] = np.stack([np.stack([s.picture for s in each]) for each in steps])
         arrays["labels"] = self.labels
         arrays["index"] = np.array([image.index for image in self.images], dtype=np.int64)
         description = _Description(
             classes=tuple(self.classes),
             attack=self.attack,
             predictions={k: tuple(image.predictions[k] for image in self.images) for k in asked},
+            epsilons=tuple(step.epsilon for step in steps[0]),
+            at_epsilons=tuple(tuple(step.prediction for step in each) for each in steps),
         )
         save_arrays(path, arrays, {"description": description.model_dump_json()})
 
@@ -120,13 +139,22 @@ def _images(content: Arrays, description: _Description) -> list[SampleImage]:
             label=description.classes[arrays["labels"][index]],
             pictures={kind: array[row] for kind, array in pictures.items()},
             predictions={kind: each[row] for kind, each in description.predictions.items()},
+            at_epsilons=[
+                AtEpsilon(epsilon, arrays[_AT_EPSILONS][row, place], prediction)
+                for place, (epsilon, prediction) in enumerate(
+                    zip(description.epsilons, description.at_epsilons[row], strict=True)
+                )
+            ]
+            if description.epsilons
+            else [],
         )
         for row, index in enumerate(arrays["index"].tolist())
     ]
 
 
 def _consistent(arrays: Mapping[str, NDArray[Any]], description: _Description) -> bool:
-    pictures = {name: array for name, array in arrays.items() if name not in ("labels", "index")}
+    others = ("labels", "index", _AT_EPSILONS)
+    pictures = {name: array for name, array in arrays.items() if name not in others}
     if not {"labels", "index", "clean"} <= arrays.keys() or pictures.keys() - set(KINDS):
         return False
     labels, index, shape = arrays["labels"], arrays["index"], arrays["clean"].shape
@@ -141,6 +169,21 @@ def _consistent(arrays: Mapping[str, NDArray[Any]], description: _Description) -
         and description.predictions.keys() <= pictures.keys()
         and all(len(each) == shape[0] for each in description.predictions.values())
         and (description.attack is not None or "adversarial" not in pictures)
+        and _fits(arrays.get(_AT_EPSILONS), description, shape)
+    )
+
+
+def _fits(steps: NDArray[Any] | None, description: _Description, shape: tuple[int, ...]) -> bool:
+    """Return whether the images at several epsilons belong to those of ``shape``."""
+    count, predictions = len(description.epsilons), description.at_epsilons
+    if steps is None:
+        return count == 0
+    return (
+        steps.dtype == np.uint8
+        and steps.shape == (shape[0], count, *shape[1:])
+        and count > 0
+        and len(predictions) == shape[0]
+        and all(len(each) == count for each in predictions)
     )
 
 

@@ -1,5 +1,6 @@
 """The sample images of an evaluation: clean, perturbed and denoised."""
 
+from collections.abc import Mapping
 from itertools import chain
 
 import numpy as np
@@ -14,12 +15,14 @@ from gratis.evaluation.measure import evenly_spaced
 from gratis.evaluation.suites import EvaluateSettings, tasks_of
 from gratis.evaluation.tasks import GradientAttack
 from gratis.model import logits_of
-from gratis.results import Prediction, SampleAttack, SampleImage, SampleImages
+from gratis.results import AtEpsilon, Prediction, SampleAttack, SampleImage, SampleImages
 from gratis.results.sample_images import Kind, Picture
 from gratis.torch_state import full_precision
 from gratis.validation_sets import PerturbedSets
 
 IMAGES = 6
+# The epsilons of the sample images under several, as multiples of that of the attack.
+_EPSILONS = (0.0, 0.25, 0.5, 1.0, 2.0)
 
 
 def sample_images(
@@ -89,12 +92,50 @@ def _sample(
         images["perturbation"] = 0.5 + delta * (0.5 / pgd.epsilon if pgd.epsilon else 0.0)
         if (denoised := getattr(outputs["adversarial"], "denoised", None)) is not None:
             images["denoised"] = denoised
+    growing = []
+    if pgd is not None and pgd.epsilon:
+        known = {0.0: images["clean"], 1.0: images["adversarial"]}
+        growing = _at_epsilons(model, dataset, pgd, seed, index, known)
     return SampleImage(
         index=int(index[0]),
         label=dataset.classes[int(label[0])],
         pictures={kind: _picture(batch) for kind, batch in images.items()},
         predictions={kind: _predict(output, dataset) for kind, output in outputs.items()},
+        at_epsilons=growing,
     )
+
+
+def _at_epsilons(
+    model: nn.Module,
+    dataset: Dataset,
+    pgd: AttackSettings,
+    seed: int,
+    index: NDArray[np.int64],
+    known: Mapping[float, Tensor],
+) -> list[AtEpsilon]:
+    """Return the one image at ``index`` under the attack with growing epsilons.
+
+    ``known`` are those that exist already, by the multiple of epsilon.
+    """
+    device, label = device_of(model), dataset.validation.labels[index]
+    found = []
+    for times in _EPSILONS:
+        epsilon = min(times * pgd.epsilon, 1.0)
+        step = None if pgd.step_size is None else times * pgd.step_size
+        image = known.get(times)
+        if image is None:
+            image = attack(
+                lambda batch: logits_of(model(batch)),
+                known[0.0],
+                torch.from_numpy(label).to(device),
+                pgd.model_copy(update={"epsilon": epsilon, "step_size": step}),
+                seed,
+                torch.from_numpy(index),
+            )
+        with torch.no_grad(), full_precision(device):
+            output = model(image)
+        found.append(AtEpsilon(epsilon, _picture(image), _predict(output, dataset)))
+    return found
 
 
 def _picture(image: Tensor) -> Picture:

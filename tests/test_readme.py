@@ -8,16 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
-
-from gratis.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 INDEX = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-# A gratis command at the start of a line or of a code span.
-COMMAND = re.compile(r"(?:^ {4}|`)(?:uv run )?gratis ([a-z]+)", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -41,21 +36,6 @@ def test_tables_in_docs_are_those_of_the_committed_results(script):
     assert tables
     for path, content in tables.items():
         assert path.read_text(encoding="utf-8") == content, path
-
-
-def test_commands_exist_and_the_index_shows_all_of_them():
-    commands = set(get_command(app).commands)
-    shown = {path: set(COMMAND.findall(path.read_text(encoding="utf-8"))) for path in PAGES}
-    assert all(found <= commands for path, found in shown.items() if path.name != "LOG.md")
-    assert shown[ROOT / "docs" / "README.md"] == commands
-    assert shown[ROOT / "README.md"] == {
-        "reproduce",
-        "harden",
-        "train",
-        "evaluate",
-        "report",
-        "play",
-    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -20,6 +20,8 @@ FILES = sorted(
         "README.md",
         "CONTRIBUTING.md",
         "docs/*.md",
+        "docs/reference/*.md",
+        "examples/*.ipynb",
         "examples/**/*.py",
         "benchmarks/**/*.py",
         "scripts/**/*.py",

@@ -25,7 +25,12 @@ METRICS = ("clean", "geometric", "fgsm_transfer", "transfer", "fgsm", "pgd")
 
 
 class Paper(Settings, extra="ignore"):
-    """The values of a row in the paper's Table 1, in percent; ``None`` where it has none."""
+    """The values of a row in the paper's Table 1, in percent; ``None`` where it has none.
+
+    Attributes:
+        geometric: the accuracy on geometrically perturbed images.
+        fgsm_transfer: the accuracy on the baseline's FGSM images with geometric noise.
+    """
 
     geometric: Annotated[float, Field(ge=0, le=100)] | None = None
     fgsm_transfer: Annotated[float, Field(ge=0, le=100)] | None = None

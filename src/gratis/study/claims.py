@@ -18,7 +18,7 @@ def claims_page(studies: Sequence[Study], found: Callable[[str], Sequence[Found]
 
 def _section(study: Study, found: Sequence[Found]) -> str:
     lines = [f"## {plain(study.title)}"]
-    lines += [f"    gratis study {study.name} --profile PROFILE --data-root DIR"]
+    lines += [f"Command: `gratis study {study.name} --profile PROFILE --data-root DIR`"]
     for claim in study.claims:
         lines.append(f"> {plain(claim.paper)}")
         conclusions = [

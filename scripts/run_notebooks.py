@@ -24,7 +24,9 @@ def executed(path: Path, folder: Path, values: Mapping[str, object]) -> nbformat
     Raises:
         CellExecutionError: a cell raised an exception.
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook: nbformat.NotebookNode = nbformat.read(  # type: ignore[no-untyped-call]
+        path, as_version=4
+    )
     (parameters,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", ()))
     source = parameters.source
     parameters.source += "".join(f"\n{name} = {value!r}" for name, value in values.items())
@@ -47,7 +49,8 @@ def main(names: list[str]) -> None:
         if names and path.stem not in names:
             continue
         with tempfile.TemporaryDirectory() as folder:
-            nbformat.write(executed(path, Path(folder), {}), path)
+            done = executed(path, Path(folder), {})
+            nbformat.write(done, path)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

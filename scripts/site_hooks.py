@@ -30,8 +30,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for file in _notebook(path, config):
             files.append(file)
     for linked in sorted(_linked_sources(files)):
-        path = str(ROOT / linked)
-        files.append(File.generated(config, _site_path(linked), abs_src_path=path))
+        place = _site_path(linked)
+        files.append(File.generated(config, place, abs_src_path=str(ROOT / linked)))
     return files
 
 
@@ -78,10 +78,9 @@ def _linked_sources(files: Files) -> set[str]:
 def _notebook(path: Path, config: MkDocsConfig) -> list[File]:
     """Return a notebook as a page, and its images."""
     name = f"examples/{path.stem}"
-    exporter = MarkdownExporter()
-    source, resources = exporter.from_notebook_node(
-        nbformat.read(path, as_version=4), {"output_files_dir": path.stem}
-    )
+    exporter = MarkdownExporter()  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    source, resources = exporter.from_notebook_node(notebook, {"output_files_dir": path.stem})
     images = [
         File.generated(config, f"examples/{image}", content=content)
         for image, content in resources["outputs"].items()

@@ -14,6 +14,7 @@ from pathlib import Path
 from recipe_keys import tables
 from typer import Context
 from typer.cli import get_docs_for_click
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from gratis.cli.app import app
@@ -44,12 +45,13 @@ A *schedule* is a number, or one of the [shapes](../schedules.md) that change it
 def commands_page() -> str:
     """Return the page of the commands: typer's, with the whole first line of every help."""
     command = get_command(app)
+    assert isinstance(command, TyperGroup)
     written = html.unescape(
         get_docs_for_click(obj=command, ctx=Context(command, info_name="gratis"), name="gratis")
     )
     _, first, rest = written.partition("## `gratis train`")
     listed = [
-        f"| [`gratis {name}`](#gratis-{name}) | {one.help.strip().splitlines()[0]} |"
+        f"| [`gratis {name}`](#gratis-{name}) | {(one.help or '').strip().splitlines()[0]} |"
         for name, one in command.commands.items()
     ]
     table = "\n".join(["| command | what it does |", "| --- | --- |", *listed])

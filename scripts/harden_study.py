@@ -154,7 +154,10 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(given: argparse.Namespace) -> dict[str, Any]:
-    return {k: str(v) if isinstance(v, Path) else v for k, v in vars(given).items()}
+    # Where the files lie on this machine says nothing to others.
+    places = ("data_root", "out")
+    kept = {k: v for k, v in vars(given).items() if k not in places}
+    return {k: v.name if isinstance(v, Path) else v for k, v in kept.items()}
 
 
 def _arguments() -> argparse.Namespace:

@@ -124,7 +124,7 @@ def test_a_catastrophically_overfitted_model_is_caught():
     found = checks_of(digits_models.overfitted(), LARGE)
     assert failed(found) == {"catastrophic overfitting"}
     figures = found["catastrophic overfitting"].figures
-    assert figures["accuracy under FGSM"] > 0.5 > 0.1 > figures["accuracy under PGD-50"]
+    assert figures["accuracy under FGSM"] > 0.5 > 0.15 > figures["accuracy under PGD-50"]
 
 
 def test_a_masked_model_is_fooled_by_another_models_gradients():

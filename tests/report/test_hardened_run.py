@@ -62,12 +62,12 @@ def test_the_strongest_attack_that_both_models_have_is_quoted(result):
 
 def test_the_frontier_is_drawn_and_the_chosen_model_marked(hardened, write_run, tmp_path):
     markdown, page = report(tmp_path, hardened(tmp_path))
-    assert "## Clean against robust accuracy" in markdown
+    assert "## Between the natural and the hardened model" in markdown
     assert (tmp_path / "report" / "images" / "frontier.png").read_bytes()[1:4] == b"PNG"
     assert 'href="#frontier"' in page and ">0.8<" in page
     other = tmp_path / "other"
     without = report(other, write_run(other, "free"))
-    assert all("Clean against robust" not in text for text in without)
+    assert all("Between the natural and" not in text for text in without)
 
 
 def test_several_hardened_runs_are_each_described(hardened, tmp_path):

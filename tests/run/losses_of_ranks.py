@@ -18,7 +18,7 @@ from gratis.run import build, launched
 from gratis.run.dependent_settings import resolve_dependent
 from gratis.run.loading import load_once
 
-STEPS = 14
+STEPS = 9
 SMALL = [
     *("model.channels=[8,8,8,8]", "model.head.width=16", "train.batch_size=31"),
     *("data.classes=5", "train.held_out_per_class=3"),

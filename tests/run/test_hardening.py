@@ -164,7 +164,7 @@ def test_the_sentence_has_both_accuracies(kept):
     text = what_changed(results)
     assert text.startswith("Hardened at epsilon 26/255 in ")
     assert f"{100 * results.before.clean:.1f}% before, {100 * results.clean:.1f}% after" in text
-    assert f"{100 * results.before.pgd:.1f}% before, {100 * results.pgd:.1f}% after" in text
+    assert f"{100 * results.before.robust:.1f}% before, {100 * results.robust:.1f}% after" in text
     curve = [accuracy for _, accuracy in results.curve]
     assert len(curve) == 5 and curve[-1] <= results.expected <= curve[0]
 

@@ -19,7 +19,7 @@ def run(tmp_path):
             path = tmp_path / "pets" / name / f"{image}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (16, 16), (image, 0, 9 * len(name))).save(path)
-    changes = ["data.name=folder", f"data.root={tmp_path / 'pets'}", "model.channels=[4,4,4,4]"]
+    changes = ["data.name=folder", f"data.root={tmp_path / 'pets'}", "model.channels=[8,8,8,8]"]
     recipe = resolve("free", "photos-cpu", changes)
     RunFolder(tmp_path / "run").claim(recipe, DataInfo.of(load_once(recipe.data)), None)
     (tmp_path / "pets").rename(tmp_path / "moved")

@@ -12,7 +12,7 @@ from gratis.run.loading import load_once
 from gratis.run.machine import fastest_precision
 from gratis.run.training import train_only
 
-SMALL = ["train.epochs=0.1", "train.batch_size=64", "model.channels=[4, 4, 4, 4]"]
+SMALL = ["train.epochs=0.1", "train.batch_size=64", "model.channels=[8, 8, 8, 8]"]
 
 
 def recipe_of(word):

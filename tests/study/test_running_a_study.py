@@ -21,7 +21,7 @@ claims:
 """
 TINY = [
     "train.epochs=0.2",
-    "model.channels=[4, 4, 4, 4]",
+    "model.channels=[8, 8, 8, 8]",
     "evaluate.images=20",
     "train.held_out_per_class=0",
 ]
@@ -69,7 +69,7 @@ PROFILE = """\
 title: five digits
 all:
   data: {name: digits, classes: 5}
-  model: {pretrained: false, input_size: 8, channels: [4, 4, 4, 4], head: {width: 8}}
+  model: {pretrained: false, input_size: 8, channels: [8, 8, 8, 8], head: {width: 8}}
   train: {epochs: 0.2, batch_size: 64, held_out_per_class: 0}
   evaluate: {images: 20}
 """

@@ -50,8 +50,12 @@ def validate_model(
         images, labels, _ = evaluated.batch_at(index)
         with torch.no_grad():
             outputs = [model_logits(model, part, name) for part in images.split(batch_size)]
-            _refuse_output(outputs, len(dataset.classes), name, attacks)
+            logits = _checked_shape(outputs, len(dataset.classes), name)
+            # First: a softmax over the batch is not one over the classes.
             refuse_batch_dependence(model, images[:batch_size], outputs[0], name)
+            # Probabilities do no harm where nothing needs their gradient.
+            if attacks:
+                _refuse_scores(logits, name)
         if attacks:
             _refuse_without_gradient(evaluated, images[:1], labels[:1], name)
         given = LabelledImages(evaluated, images, labels, batch_size)
@@ -112,7 +116,8 @@ def _remedy(model: nn.Module, error: str) -> str:
     return "resize inside the model, or use --input-size"
 
 
-def _refuse_output(outputs: Sequence[Tensor], classes: int, name: str, attacks: bool) -> None:
+def _checked_shape(outputs: Sequence[Tensor], classes: int, name: str) -> Tensor:
+    """Return the logits of all batches, (n, classes)."""
     for logits in outputs:
         if logits.ndim != 2 or logits.shape[1] != classes:
             raise refusal(
@@ -124,8 +129,12 @@ def _refuse_output(outputs: Sequence[Tensor], classes: int, name: str, attacks: 
     logits = torch.cat(list(outputs))
     if not logits.isfinite().all():
         raise refusal(name, "returns numbers that are not finite; check its weights")
-    # Probabilities do no harm where nothing needs their gradient.
-    if attacks and (found := scores(logits.float())):
+    return logits
+
+
+def _refuse_scores(logits: Tensor, name: str) -> None:
+    found = scores(logits.float())
+    if found is not None:
         kind, layer = found
         raise refusal(
             name,

@@ -5,6 +5,8 @@ from torch import Tensor
 
 # Rows of probabilities sum to 1 up to the rounding of half precision.
 _ROUNDING = 1e-3
+# Those of numbers of one sum differ less than the numbers, by this factor.
+_OF_ONE_SUM = 5e-3
 # The share of numbers nearly at -1 and 1, from which they are those of a tanh.
 _END, _SATURATED = 0.99, 0.25
 # The fewest numbers, and images, that are not all in [0, 1], or of one sum, by chance.
@@ -51,10 +53,13 @@ def _times_a_factor(logits: Tensor) -> tuple[str, str] | None:
 
 def _of_one_sum(logits: Tensor) -> tuple[str, str] | None:
     """Find a softmax times a factor, such as percentages or the negative of a softmin."""
-    sums = logits.sum(1).double()
+    sums = logits.double().sum(1)
     mean = sums.mean()
     one_sign = bool((logits >= 0).all() or (logits <= 0).all())
-    equal = bool(((sums - mean).abs() <= _ROUNDING * mean.abs()).all())
+    # Compared with how much the numbers differ between images: those of a model that answers nearly
+    # the same for all have nearly one sum too.
+    differ = (logits - logits.mean(0)).abs().max()
+    equal = bool((sums - mean).abs().max() < _OF_ONE_SUM * differ)
     if len(logits) >= _IMAGES and one_sign and equal and mean != 0:
         return f"probabilities times {float(mean):.3g}", "softmax"
     return None

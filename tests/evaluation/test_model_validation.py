@@ -132,6 +132,14 @@ def test_the_output_must_be_logits(after, message):
         check(Behind(digits_models.natural(), after=after))
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("seed", range(20))
+def test_one_answer_for_all_images_is_no_softmax(sign, seed):
+    """The mean over images differs from them by rounding, which is no difference."""
+    answer = torch.rand(2, generator=torch.Generator().manual_seed(seed))
+    assert scores(sign * 0.1 * answer.repeat(24, 1)) is None
+
+
 @pytest.mark.parametrize(
     "after",
     [

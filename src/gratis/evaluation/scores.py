@@ -7,6 +7,8 @@ from torch import Tensor
 _ROUNDING = 1e-3
 # Those of numbers of one sum differ less than the numbers, by this factor.
 _OF_ONE_SUM = 5e-3
+# What numbers differ between images, as a share of them, below which nothing can be told.
+_ALIKE = 1e-5
 # The share of numbers nearly at -1 and 1, from which they are those of a tanh.
 _END, _SATURATED = 0.99, 0.25
 # The fewest numbers, and images, that are not all in [0, 1], or of one sum, by chance.
@@ -59,6 +61,8 @@ def _of_one_sum(logits: Tensor) -> tuple[str, str] | None:
     # Compared with how much the numbers differ between images: those of a model that answers nearly
     # the same for all have nearly one sum too.
     differ = (logits - logits.mean(0)).abs().max()
+    if differ <= _ALIKE * logits.abs().max():
+        return None
     equal = bool((sums - mean).abs().max() < _OF_ONE_SUM * differ)
     if len(logits) >= _IMAGES and one_sign and equal and mean != 0:
         return f"probabilities times {float(mean):.3g}", "softmax"

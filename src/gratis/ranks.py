@@ -1,10 +1,12 @@
 """The processes that train one run together, each with a part of every batch: its ranks.
 
-A process that was not started together with others is the only rank, and every function here is
-then the identity. The others need :func:`torch.distributed.init_process_group`, which
-:func:`gratis.run.launch` calls. Where they exchange something, every rank must call the function.
+Without :func:`joined` this process is the only rank, and every function here is then the identity:
+a process group of the caller's own is none of ours. Where ranks exchange something, every one of
+them must call the function.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -12,15 +14,28 @@ from torch import Tensor, distributed
 
 Value = TypeVar("Value")
 
+_joined = False
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Be one of the ranks of torch's default process group while the block runs."""
+    global _joined
+    _joined = True
+    try:
+        yield
+    finally:
+        _joined = False
+
 
 def world_size() -> int:
     """Return the number of ranks."""
-    return distributed.get_world_size() if _are_several() else 1
+    return distributed.get_world_size() if _joined else 1
 
 
 def rank() -> int:
     """Return the number of this process, from 0."""
-    return distributed.get_rank() if _are_several() else 0
+    return distributed.get_rank() if _joined else 0
 
 
 def is_first() -> bool:
@@ -88,10 +103,6 @@ def wait_for_all() -> None:
     """Return once every rank has called this."""
     if world_size() > 1:
         distributed.barrier()
-
-
-def _are_several() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
 
 
 def _device() -> torch.device:

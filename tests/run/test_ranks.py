@@ -9,7 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from torch import distributed
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
+from gratis import ranks
+from gratis.run import launch
 from gratis.training import checkpoint_file
 
 SCRIPT = Path(__file__).with_name("losses_of_ranks.py")
@@ -84,3 +89,54 @@ def test_a_process_that_dies_ends_the_others(tmp_path):
 def children_of(pid):
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in found]
+
+
+def test_an_error_of_the_first_process_is_the_only_message(tmp_path):
+    process = gratis(*TRAIN, "--sets", "none", cwd=tmp_path)
+    messages = process.communicate(timeout=120)[1]
+    assert process.returncode == 2
+    assert messages.count("error: ") == 1 and "Traceback" not in messages
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_process_group_of_the_caller_is_none_of_ours():
+    distributed.init_process_group("fake", rank=1, world_size=4, store=FakeStore())
+    try:
+        assert (ranks.rank(), ranks.world_size()) == (0, 1)
+        assert ranks.gather(torch.arange(3)).tolist() == [0, 1, 2]
+        with ranks.joined():
+            assert (ranks.rank(), ranks.world_size()) == (1, 4)
+    finally:
+        distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, None),
+        ({"TORCHELASTIC_RUN_ID": "a", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8"}, (4, 2)),
+        ({"SLURM_NTASKS": "8", "SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_NUM_NODES": "2"}, (4, 2)),
+        # A batch script without srun: the tasks are only reserved.
+        ({"SLURM_NTASKS": "8", "SLURM_NNODES": "2"}, None),
+    ],
+)
+def test_processes_that_a_launcher_started_are_counted(environment, expected, monkeypatch):
+    for name in ("TORCHELASTIC_RUN_ID", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert launch._started() == expected
+
+
+@pytest.mark.parametrize("largest", [7, 8])
+def test_a_row_of_every_batch_belongs_to_one_rank(largest, monkeypatch):
+    monkeypatch.setattr(ranks, "world_size", lambda: 3)
+    owner = {}
+    for n in range(largest - 1, largest + 1):
+        found = []
+        for rank in range(3):
+            monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
+            own = range(n)[ranks.rows(largest, n)]
+            found += own
+            assert all(owner.setdefault(row, rank) == rank for row in own)
+        assert found == list(range(n))

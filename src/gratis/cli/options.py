@@ -134,10 +134,6 @@ Devices = Annotated[
         min=1,
     ),
 ]
-Nodes = Annotated[
-    int,
-    typer.Option("--nodes", help="How many machines, below torchrun or srun.", metavar="N", min=1),
-]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
 
 

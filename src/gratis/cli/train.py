@@ -13,7 +13,6 @@ from gratis.cli.options import (
     DataRoot,
     Devices,
     Log,
-    Nodes,
     OnDivergence,
     Overrides,
     ProfileName,
@@ -58,7 +57,6 @@ def train(
     val_fraction: ValFraction = None,
     log: Log = None,
     devices: Devices = None,
-    nodes: Nodes = 1,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -86,7 +84,7 @@ def train(
     ]
     resolved = resolve_by_default(recipe, profile, changes)
     folder = out or default_folder(resolved)
-    with launched(devices, nodes):
+    with launched(devices):
         if is_first():
             print_run(train_recipe(resolved, folder, sets, log=log or ()), folder, as_json)
         else:
@@ -101,7 +99,6 @@ def resume(
     on_divergence: OnDivergence = None,
     log: Log = None,
     devices: Devices = None,
-    nodes: Nodes = 1,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -115,7 +112,7 @@ def resume(
 
     moved = data_overrides(None, data_root, False)
     changes = [*moved, *overrides_of({"train.on_divergence": on_divergence})]
-    with launched(devices, nodes):
+    with launched(devices):
         if is_first():
             print_run(resume_run(run, sets, changes, log or ()), run, as_json)
         else:

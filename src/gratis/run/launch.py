@@ -8,18 +8,18 @@ from typing import Literal
 
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import distributed
 
 from gratis import progress
 from gratis.errors import GratisError
-from gratis.ranks import is_first, world_size
+from gratis.ranks import is_first, joined, world_size
 
-# What launchers of processes set: torchrun, and SLURM's srun.
-_LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SLURM_NTASKS")
+Precision = Literal["32-true", "bf16-mixed"]
 
 
 @contextmanager
-def launched(devices: int | None, nodes: int = 1) -> Iterator[None]:
+def launched(devices: int | None) -> Iterator[None]:
     """Run the block on several devices, in one process each.
 
     The process that calls this starts the others, which run the command of this process. Below
@@ -28,25 +28,35 @@ def launched(devices: int | None, nodes: int = 1) -> Iterator[None]:
     Args:
         devices: the number of devices on this machine; on CPUs, of processes. Default: one, or as
             many as the launcher started.
-        nodes: the number of machines, where a launcher started the processes.
 
     Raises:
-        GratisError: there are not as many devices, or the processes do not find each other.
+        GratisError: there are not as many devices, or the processes do not find each other; or, in
+            the block, another process has ended.
     """
-    started = int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
-    external = started > 1 and any(name in os.environ for name in _LAUNCHERS)
-    if devices in (None, 1) and not external:
+    here, nodes = _started() or (1, 1)
+    here = devices or here
+    if here * nodes == 1:
         yield
         return
-    here = devices or int(os.environ.get("LOCAL_WORLD_SIZE", started // nodes))
     try:
-        fabric_of_ranks("32-true", here, nodes).launch()
-    except (RuntimeError, ValueError) as error:
-        raise GratisError(f"--devices: {error}") from error
+        _fabric("32-true", here, nodes).launch()
+    except (RuntimeError, ValueError, MisconfigurationException) as error:
+        raise GratisError(f"--devices {here}: {error}") from error
     try:
-        if not is_first():
-            logging.getLogger("gratis").setLevel(logging.CRITICAL)
-            progress.show_bars(False)
+        with joined():
+            if not is_first():
+                logging.getLogger("gratis").setLevel(logging.CRITICAL)
+                progress.show_bars(False)
+            with _lost_connections_named():
+                yield
+    finally:
+        distributed.destroy_process_group()
+
+
+@contextmanager
+def _lost_connections_named() -> Iterator[None]:
+    """End with one message, of the first rank, when another process is gone."""
+    try:
         yield
     except RuntimeError as error:
         if not _is_connection_lost(error):
@@ -56,21 +66,24 @@ def launched(devices: int | None, nodes: int = 1) -> Iterator[None]:
         raise GratisError(
             "another process of this run has ended; continue with the same command"
         ) from error
-    finally:
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
 
 
 def _is_connection_lost(error: RuntimeError) -> bool:
-    """Return whether an exchange failed because another process is gone."""
     lost = ("Connection closed", "Connection reset", "Broken pipe", "Connection refused")
     return isinstance(error, distributed.DistError) or any(text in str(error) for text in lost)
 
 
-Precision = Literal["32-true", "bf16-mixed"]
+def build_fabric(precision: Precision) -> Fabric:
+    """Return the fabric of this process: one device, or its part of those that were launched."""
+    if world_size() == 1:
+        return Fabric(accelerator="auto", devices=1, precision=precision)
+    fabric = _fabric(precision, *(_started() or (world_size(), 1)))
+    # The processes exist; this only connects the fabric with them.
+    fabric.launch()
+    return fabric
 
 
-def fabric_of_ranks(precision: Precision, devices: int, nodes: int) -> Fabric:
+def _fabric(precision: Precision, devices: int, nodes: int) -> Fabric:
     """Return a fabric for one process of several, which exchange gradients."""
     # Batch norm is synchronised, so that its buffers are alike already.
     strategy = DDPStrategy(broadcast_buffers=False)
@@ -79,11 +92,13 @@ def fabric_of_ranks(precision: Precision, devices: int, nodes: int) -> Fabric:
     )
 
 
-def build_fabric(precision: Precision) -> Fabric:
-    """Return the fabric of this process: one device, or its part of those that were launched."""
-    if world_size() == 1:
-        return Fabric(accelerator="auto", devices=1, precision=precision)
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]))
-    fabric = fabric_of_ranks(precision, here, world_size() // here)
-    fabric.launch()
-    return fabric
+def _started() -> tuple[int, int] | None:
+    """Return on how many devices a machine, and machines, a launcher started processes."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        return here, int(os.environ["WORLD_SIZE"]) // here
+    # Set by srun alone: in a batch script without it there is one process.
+    if "SLURM_STEP_NUM_TASKS" in os.environ:
+        nodes = int(os.environ["SLURM_STEP_NUM_NODES"])
+        return int(os.environ["SLURM_STEP_NUM_TASKS"]) // nodes, nodes
+    return None

@@ -1,19 +1,12 @@
 """The report in Chromium: its script sorts and hides, and nothing leaves the machine."""
 
-import shutil
-
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 from sampled import store_sample_images
 
 from gratis.report import read_runs, write_page
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium"),
-]
+pytestmark = pytest.mark.slow
 LONG = "a class with a name that never ends " * 14
 
 
@@ -36,14 +29,6 @@ def report(write_run, tmp_path_factory):
     shown = [run for run in found.runs if run.sample_images is not None]
     write_page(found, shown, folder / "report")
     return folder / "report" / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 def open_page(browser, **options):

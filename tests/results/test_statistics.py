@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_1samp, ttest_rel
+from scipy.stats import binomtest, ttest_1samp, ttest_rel
 
 import gratis.results
 from gratis.results import (
@@ -23,7 +23,9 @@ from gratis.results import (
 def test_wilson_bounds_solve_the_score_equation(right, n):
     share, z = right / n, NormalDist().inv_cdf(0.975)
     low, high = wilson(share, n)
-    assert low <= share <= high and low < high
+    assert 0 <= low <= share <= high <= 1 and low < high
+    expected = binomtest(right, n).proportion_ci(0.95, method="wilson")
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-15)
     for bound in (low, high):
         assert (share - bound) ** 2 == pytest.approx(z**2 * bound * (1 - bound) / n, abs=1e-12)
 
@@ -95,7 +97,14 @@ def test_mean_and_sample_deviation():
 
 
 def test_results_import_neither_torch_nor_the_slow_part_of_scipy():
-    code = "import sys, gratis.results; assert not {'torch', 'scipy.stats'} & set(sys.modules)"
+    code = """
+import sys
+import numpy as np
+from gratis import results
+results.wilson(0.5, 10), results.paired_t_test([0.1, 0.2])
+results.mcnemar(np.array([True]), np.array([False]))
+assert not {"torch", "scipy.stats"} & set(sys.modules)
+"""
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

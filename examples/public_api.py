@@ -2,7 +2,7 @@
 
     uv run python examples/public_api.py --data folder:PATH --budget 20m --weights pets.pt
 
-Without options it trains on scikit-learn's digits for twenty seconds, and hardens that run. The
+Without options it trains on handwritten digits for twenty seconds, and hardens that run. The
 data determines the profile, and thus the size of images and model. With ``--weights``, a state dict
 of torchvision's or timm's resnet18, it hardens that model.
 """

@@ -1,6 +1,10 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 from gratis.data import Dataset, DataSettings, load
 from gratis.errors import GratisError
@@ -14,9 +18,21 @@ def test_the_split_is_fixed_stratified_and_whole():
     assert dataset.classes == tuple("0123456789")
     shares = [np.bincount(s.labels) / len(s) for s in (dataset.train, dataset.validation)]
     assert np.abs(shares[0] - shares[1]).max() < 1 / 360
-    both = np.concatenate([dataset.train.images, dataset.validation.images])[..., 0]
-    original = np.rint(load_digits().images * 255 / 16).astype(np.uint8)
-    assert sorted(image.tobytes() for image in both) == sorted(i.tobytes() for i in original)
+    original = load_digits()
+    grey = np.rint(original.images * 255 / 16).astype(np.uint8)
+    parts = train_test_split(
+        grey, original.target, test_size=360, stratify=original.target, random_state=0
+    )
+    ours = [dataset.train.images, dataset.validation.images]
+    for expected, images in zip(parts[:2], ours, strict=True):
+        assert sorted(i.tobytes() for i in images[..., 0]) == sorted(i.tobytes() for i in expected)
+
+
+def test_scikit_learn_is_not_needed():
+    code = "import sys; from gratis.data import *; load(DataSettings(name='digits'))"
+    subprocess.run(
+        [sys.executable, "-c", f"{code}; assert 'sklearn' not in sys.modules"], check=True
+    )
 
 
 def test_images_are_grey_and_use_the_whole_range():

@@ -35,7 +35,7 @@ def test_two_ranks_have_the_losses_of_one(tmp_path):
     one, two = (json.loads((tmp_path / name).read_text()) for name in commands)
     assert one.keys() == two.keys()
     for name, losses in one.items():
-        assert len(set(losses)) > 5
+        assert len(set(losses)) > 3
         assert two[name] == pytest.approx(losses, rel=1e-5), name
 
 

@@ -18,14 +18,17 @@ _joined = False
 
 
 @contextmanager
-def joined() -> Iterator[None]:
-    """Be one of the ranks of torch's default process group while the block runs."""
+def joined(join: bool = True) -> Iterator[None]:
+    """Be one of the ranks of torch's default process group while the block runs.
+
+    With ``join=False`` be the only rank, for what each computes for itself.
+    """
     global _joined
-    _joined = True
+    before, _joined = _joined, join
     try:
         yield
     finally:
-        _joined = False
+        _joined = before
 
 
 def world_size() -> int:
@@ -97,6 +100,15 @@ def of_first(value: Value) -> Value:
     values = [value]
     distributed.broadcast_object_list(values, src=0, device=_device())
     return values[0]
+
+
+def gather_values(value: Value) -> list[Value]:
+    """Return the values of all ranks, in their order, which can be pickled."""
+    if world_size() == 1:
+        return [value]
+    values = [value] * world_size()
+    distributed.all_gather_object(values, value)
+    return values
 
 
 def wait_for_all() -> None:

@@ -8,8 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 from torch import distributed
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
@@ -39,13 +41,14 @@ def test_two_ranks_have_the_losses_of_one(tmp_path):
         assert two[name] == pytest.approx(losses, rel=1e-5), name
 
 
-def gratis(*arguments, cwd):
+def gratis(*arguments, cwd, **options):
     return subprocess.Popen(
         [sys.executable, "-m", "gratis.cli", *arguments],
         cwd=cwd,
         env=os.environ | ALONE,
         stderr=subprocess.PIPE,
         text=True,
+        **options,
     )
 
 
@@ -57,7 +60,7 @@ def steps_of(folder):
 
 def test_a_stopped_run_on_two_devices_continues_on_one(tmp_path):
     run = tmp_path / "run"
-    process = gratis(*TRAIN, "train.epochs=4", cwd=tmp_path)
+    process = gratis(*TRAIN, "train.epochs=12", cwd=tmp_path)
     while process.poll() is None and len(steps_of(run)) < 8:
         time.sleep(0.01)
     # To one of the processes only: the other one stops at the same step.
@@ -71,7 +74,25 @@ def test_a_stopped_run_on_two_devices_continues_on_one(tmp_path):
     assert process.returncode == 0
     assert steps_of(run)[: len(stopped)] == stopped and len(steps_of(run)) > len(stopped)
     results = json.loads((run / "results.json").read_text())
-    assert results["passes"] == pytest.approx(4 * results["train_images"], rel=0.1)
+    assert results["passes"] == pytest.approx(12 * results["train_images"], rel=0.1)
+    assert same_outcomes_on_two_devices(tmp_path)
+
+
+def same_outcomes_on_two_devices(tmp_path):
+    """Evaluate on one device and on two, and compare the outcomes on every image."""
+    asked = ["evaluate", "run", "evaluate.suite=standard", "evaluate.images=27", "--json"]
+    asked += ["evaluate.batch_size=4", "evaluate.epsilon=24/255"]
+    found = {}
+    for devices in "12":
+        command = [*asked, "--devices", devices, "--out", devices]
+        process = gratis(*command, cwd=tmp_path, stdout=subprocess.PIPE)
+        found[devices] = json.loads(process.communicate()[0])
+        assert process.returncode == 0
+    one, two = (load_file(tmp_path / devices / "correct.safetensors") for devices in "12")
+    assert one.keys() == two.keys() >= {"square", "robust"}
+    assert 0 < one["robust"].sum() < one["clean"].sum()
+    assert found["1"].items() >= {name: found["2"][name] for name in ("checks", "tasks")}.items()
+    return all(np.array_equal(two[name], correct) for name, correct in one.items())
 
 
 def test_a_process_that_dies_ends_the_others(tmp_path):

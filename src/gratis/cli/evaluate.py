@@ -10,6 +10,7 @@ from gratis.cli.options import (
     AsJson,
     DataName,
     DataRoot,
+    Devices,
     EvaluationOverrides,
     ModelName,
     Sets,
@@ -82,6 +83,7 @@ def evaluate(
         Path | None,
         option("Skip the attacks; classify the stored adversarial examples in this file.", "FILE"),
     ] = None,
+    devices: Devices = None,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -93,12 +95,13 @@ def evaluate(
     evaluation.
     """
     refuse_typos(data=data)
-    from gratis.run import ModelSource, evaluate_run, evaluate_source, rescore_run
+    from gratis.ranks import is_first
+    from gratis.run import ModelSource, evaluate_run, evaluate_source, launched, rescore_run
 
     if from_examples is not None:
         given = (
             *(overrides, data, skip_broken, val_fraction, weights, input_size),
-            *(sets, suite, out, reuse, as_json),
+            *(sets, suite, out, reuse, devices, as_json),
         )
         if any(given):
             raise GratisError("--from-examples: takes a run and --data-root, and no other option")
@@ -106,12 +109,15 @@ def evaluate(
         return
     source = ModelSource(model, weights, input_size)
     changes = [*overrides_of({"evaluate.suite": suite}), *(overrides or [])]
-    if source.kind == "run" and data is None:
-        _refuse_of_others(skip_broken or val_fraction is not None, reuse)
-        results = evaluate_run(source.folder, sets, changes, data_root=data_root, out=out)
-    else:
-        on = data_overrides(data, data_root, skip_broken, val_fraction)
-        results = evaluate_source(source, [*on, *changes], sets, out, reuse)
+    with launched(devices):
+        if source.kind == "run" and data is None:
+            _refuse_of_others(skip_broken or val_fraction is not None, reuse)
+            results = evaluate_run(source.folder, sets, changes, data_root=data_root, out=out)
+        else:
+            on = data_overrides(data, data_root, skip_broken, val_fraction)
+            results = evaluate_source(source, [*on, *changes], sets, out, reuse)
+        if not is_first():
+            return
     if as_json:
         print_json(results.model_dump(mode="json"))
         return

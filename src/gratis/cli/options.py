@@ -129,7 +129,7 @@ Devices = Annotated[
     int | None,
     typer.Option(
         "--devices",
-        help="How many GPUs to train on, one process each; without a GPU, how many processes.",
+        help="How many GPUs to use, one process each; without a GPU, how many processes.",
         metavar="N",
         min=1,
     ),

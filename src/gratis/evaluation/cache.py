@@ -25,6 +25,7 @@ from gratis.evaluation.source_files import package_versions
 from gratis.evaluation.tasks import EvalTask
 from gratis.files import atomic_file
 from gratis.json_files import read_json, write_json
+from gratis.ranks import is_first, of_first
 from gratis.results import Check
 from gratis.results.arrays import load_arrays
 from gratis.settings import validate
@@ -76,7 +77,7 @@ class TaskCache:
         }
         if outcome.examples is not None:
             found["examples"] = outcome.examples
-        if self._stem is not None:
+        if self._stem is not None and is_first():
             path = self._stem.with_name(f"{self._stem.name}-{self._files:06d}.safetensors")
             # As bytes: safetensors reports a full disk as a damaged file.
             with atomic_file(path) as temporary:
@@ -150,17 +151,22 @@ class EvaluationCache:
         """Compute the key of everything that determines the outcomes besides the task."""
         self._folder, self._evaluated = folder and folder.path, evaluated
         # Without a folder the key is not used, and a large model takes long to hash.
-        self._key = "" if folder is None else _key(evaluated, folder)
+        self._key = "" if folder is None else of_first(_key(evaluated, folder))
 
     def of_task(self, task: EvalTask) -> TaskCache:
         """Return the cache of one task, with the outcomes that are on disk."""
         stem = self._stem(task.name, task.key(self._evaluated))
-        return TaskCache(stem, len(self._evaluated.split))
+        return of_first(TaskCache(stem if is_first() else None, len(self._evaluated.split)))
 
     def checks(
         self, index: NDArray[np.int64], epsilon: float, compute: Callable[[], tuple[Check, ...]]
     ) -> tuple[Check, ...]:
         """Return the sanity checks on the images at ``index``, computed if they are not on disk."""
+        return of_first(self._checks(index, epsilon, compute) if is_first() else ())
+
+    def _checks(
+        self, index: NDArray[np.int64], epsilon: float, compute: Callable[[], tuple[Check, ...]]
+    ) -> tuple[Check, ...]:
         stem = self._stem("sanity checks", f"{epsilon!r} {index.tolist()}")
         if stem is None:
             return compute()

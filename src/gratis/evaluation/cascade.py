@@ -1,4 +1,8 @@
-"""The tasks of a suite one after the other, where later attacks skip the images already fooled."""
+"""The tasks of a suite one after the other, where later attacks skip the images already fooled.
+
+On several devices each rank takes every so many batches, the very ones of a single process, and all
+know all outcomes.
+"""
 
 import logging
 import time
@@ -7,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gratis import ranks
 from gratis.errors import GratisError
 from gratis.evaluation.cache import EvaluationCache, TaskCache
-from gratis.evaluation.evaluated_model import EvaluatedModel
+from gratis.evaluation.evaluated_model import EvaluatedModel, Outcome
 from gratis.evaluation.tasks import EvalTask, Threat
 from gratis.progress import Bar
 from gratis.results import TaskResult
@@ -92,17 +97,31 @@ class Cascade:
         # Each task starts with the full size, so that a continued one has the same batches.
         size = self._batch_size
         while len(remaining):
-            batch = remaining[:size]
+            starts = range(0, len(remaining), size)[: ranks.world_size()]
+            batches = [remaining[start : start + size] for start in starts]
             began = time.perf_counter()
-            try:
-                outcome = task.run(self._evaluated, batch)
-            except torch.OutOfMemoryError:
+            outcomes = self._outcomes(task, batches)
+            if outcomes is None:
                 size = halved(size)
                 continue
-            cache.add(batch, outcome, time.perf_counter() - began)
-            remaining = remaining[len(batch) :]
-            done, survive = done + len(batch), survive + int(outcome.correct.sum())
-            self._bar.advance(task.cost * len(batch), _note(task, survive, done))
+            seconds = (time.perf_counter() - began) / len(batches)
+            for batch, outcome in zip(batches, outcomes, strict=True):
+                cache.add(batch, outcome, seconds)
+                remaining = remaining[len(batch) :]
+                done, survive = done + len(batch), survive + int(outcome.correct.sum())
+                self._bar.advance(task.cost * len(batch), _note(task, survive, done))
+
+    def _outcomes(self, task: EvalTask, batches: list[NDArray[np.int64]]) -> list[Outcome] | None:
+        """Return the outcomes of a batch for each rank, or ``None`` if one ran out of memory."""
+        found, full = None, False
+        if ranks.rank() < len(batches):
+            try:
+                found = task.run(self._evaluated, batches[ranks.rank()])
+            except torch.OutOfMemoryError:
+                full = True
+        if ranks.any_rank(full):
+            return None
+        return [outcome for outcome in ranks.gather_values(found) if outcome is not None]
 
 
 def halved(size: int) -> int:

@@ -8,7 +8,6 @@ from gratis.run.external import (
     evaluate_source,
     refuse_other_classes,
 )
-from gratis.run.fitting import follow
 from gratis.run.folder import RunFolder
 from gratis.run.hardened_recipe import Adversary, Hardening, hardened_recipe
 from gratis.run.launch import launched
@@ -17,7 +16,7 @@ from gratis.run.model_argument import initial_model_settings, initial_weight_ove
 from gratis.run.reproduction import correct_by_seed, make_sets, reproduce, rows_of, run_path
 from gratis.run.sources import ModelSource
 from gratis.run.timing import Timing, time_recipe
-from gratis.run.training import resume, train
+from gratis.run.training import follow_training, resume, train
 from gratis.run.validation_sets import build_sets
 
 __all__ = [
@@ -33,7 +32,7 @@ __all__ = [
     "evaluate_model",
     "evaluate_run",
     "evaluate_source",
-    "follow",
+    "follow_training",
     "hardened_recipe",
     "initial_model_settings",
     "initial_weight_overrides",

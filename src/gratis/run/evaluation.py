@@ -5,15 +5,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from gratis.digests import digest
 from gratis.errors import GratisError
 from gratis.evaluation import EvaluateSettings, measure, require_libraries, rescore
 from gratis.files import make_folder
+from gratis.ranks import is_first
 from gratis.recipe import Recipe, with_evaluation
 from gratis.results import Examples, Results, wilson
 from gratis.run.folder import RunFolder
+from gratis.run.launch import own_device
 from gratis.run.loading import load_run
 from gratis.run.results_building import run_results, save_measurement, with_natural
 from gratis.run.sample_images import sample_images
@@ -81,7 +81,7 @@ def measure_run(path: Path, sets: Path | None = None, data_root: Path | None = N
     require_libraries(recipe.evaluate)
     sets = sets or folder.sets_note.sets()
     results = _measured(folder, recipe, sets, data_root, folder)
-    if sets is not None:
+    if sets is not None and is_first():
         folder.sets_note.write_measured(sets)
     return results
 
@@ -105,22 +105,24 @@ def _measured(
     model, position, _, dataset = load_run(folder.path, data_root)
     geometric = folder.geometric if folder.geometric.exists() else target.geometric
     loaded = load_sets(geometric, dataset, recipe.evaluate.epsilon, sets)
-    if sets is not None and folder is target:
+    if sets is not None and folder is target and is_first():
         # Noted only once they are known to fit.
         folder.sets_note.write(sets)
     settings, seed = recipe.evaluate, recipe.seed
-    device = Fabric(accelerator="auto", devices=1).device
+    device = own_device()
     with fresh_torch_state(device):
         model.to(device)
         measured = measure(model, dataset.validation, loaded, settings, seed, target.evaluation)
-        save_measurement(target, measured)
-        samples = sample_images(model, dataset, loaded, settings, seed, measured.index)
-    samples.save(target.sample_images)
+        if is_first():
+            save_measurement(target, measured)
+            samples = sample_images(model, dataset, loaded, settings, seed, measured.index)
+            samples.save(target.sample_images)
     start = folder.start_weights()
     results = run_results(recipe, dataset, model, position, measured, start)
     if folder is target and recipe.harden is not None:
         results = with_natural(results, RunFolder(folder.natural).results())
-    results.write(target.results_file)
+    if is_first():
+        results.write(target.results_file)
     return results
 
 
@@ -160,7 +162,7 @@ def rescore_run(path: Path, file: Path, data_root: Path | None = None) -> str:
     examples = Examples.load(file)
     model, _, recipe, dataset = load_run(path, data_root)
     with fresh_torch_state():
-        model.to(Fabric(accelerator="auto", devices=1).device)
+        model.to(own_device())
     right = rescore(model, dataset.validation, examples, file, recipe.evaluate.batch_size)
     low, high = wilson(float(right.mean()), len(right))
     return (

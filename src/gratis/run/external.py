@@ -5,7 +5,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lightning_fabric import Fabric
 from torch import nn
 
 from gratis.data import OWN_IMAGES, Dataset, DataSettings, to_float
@@ -19,10 +18,12 @@ from gratis.evaluation.model_validation import refuse_lazy, validate_model
 from gratis.evaluation.suites import FIXED
 from gratis.files import make_folder
 from gratis.model import InferenceModel, Onnx
+from gratis.ranks import is_first
 from gratis.recipe import resolve_settings
 from gratis.results import Measurement, Results
 from gratis.run.evaluation_plan import EvaluationPlan
 from gratis.run.folder import RunFolder
+from gratis.run.launch import own_device
 from gratis.run.loading import load_once
 from gratis.run.results_building import external_results, save_measurement
 from gratis.run.sample_images import sample_images
@@ -76,7 +77,7 @@ def evaluate_source(
     model = source.build(len(dataset.classes))
     refuse_other_classes(model, dataset, source.target)
     with fresh_torch_state():
-        model.to(Fabric(accelerator="auto", devices=1).device)
+        model.to(own_device())
     plan = EvaluationPlan(source.name, dataset, asked.evaluate, asked.seed, sets)
     plan = source.described(plan)._replace(reuse=reuse)
     return evaluate_model(model, plan, out or _default_folder(source, asked, sets))
@@ -154,12 +155,14 @@ def evaluate_model(model: nn.Module, plan: EvaluationPlan, out: Path | None = No
     make_folder(out)
     with folder.locked():
         sets, measured = _measured(model, plan, folder.geometric, folder.evaluation)
-        save_measurement(folder, measured)
-        with fresh_torch_state(device_of(model)):
-            samples = sample_images(model, plan.dataset, sets, settings, plan.seed, measured.index)
-        samples.save(folder.sample_images)
         results = external_results(plan, given, measured, device_of(model))
-        results.write(folder.results_file)
+        if is_first():
+            save_measurement(folder, measured)
+            chosen = (settings, plan.seed, measured.index)
+            with fresh_torch_state(device_of(model)):
+                samples = sample_images(model, plan.dataset, sets, *chosen)
+            samples.save(folder.sample_images)
+            results.write(folder.results_file)
     return results
 
 

@@ -95,20 +95,21 @@ def fit_run(
         _log_time(recipe, trainer)
 
 
-def follow(path: Path) -> None:
+def follow_fit(path: Path) -> bool:
     """Train on another rank than the first what that one trains in the folder ``path``.
 
-    The first rank alone writes there. The others read its checkpoints.
+    The first rank alone writes there. The others read its checkpoints. Return whether the training
+    ended; it did not if it was stopped.
     """
     with fresh_torch_state("cuda" if torch.cuda.is_available() else "cpu"):
         unknown: tuple[Recipe, RunIdentity] | None = None
         told = ranks.of_first(unknown)
         if told is None:
-            return
+            return True
         resolved, identity = told
         trainer, monitor = build_trainer(resolved, load_once(resolved.data))
         with stopping() as stop:
-            fit(trainer, path, identity, stop, monitor)
+            return fit(trainer, path, identity, stop, monitor)
 
 
 def _build(

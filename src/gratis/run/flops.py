@@ -11,6 +11,7 @@ from gratis.adversary import Adversary
 from gratis.data import Batch
 from gratis.model import Classifier, passes_per_image
 from gratis.objective import Objective
+from gratis.ranks import joined
 from gratis.recipe import Recipe
 from gratis.schedule import Constant, Schedule
 from gratis.torch_state import fresh_torch_state
@@ -30,7 +31,7 @@ def training_flops(recipe: Recipe, size: int, classes: int, passes: float) -> fl
     plain network, so that it is the same on every machine.
     """
     untrained = recipe.model.model_copy(update={"pretrained": False})
-    with fresh_torch_state():
+    with fresh_torch_state(), joined(False):
         model = Classifier(untrained, classes).train()
         objective, settings = Objective(recipe.terms), recipe.adversary_settings
         gamma = getattr(settings, "gamma", None)

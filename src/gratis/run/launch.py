@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -81,6 +82,11 @@ def build_fabric(precision: Precision) -> Fabric:
     # The processes exist; this only connects the fabric with them.
     fabric.launch()
     return fabric
+
+
+def own_device() -> torch.device:
+    """Return the device of this process."""
+    return build_fabric("32-true").device
 
 
 def _fabric(precision: Precision, devices: int, nodes: int) -> Fabric:

@@ -4,13 +4,14 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from gratis import ranks
 from gratis.errors import file_error
 from gratis.evaluation import require_libraries
 from gratis.loggers import following, require
 from gratis.recipe import Recipe, with_overrides
 from gratis.results import Results
 from gratis.run.evaluation import measure_run, still_holds
-from gratis.run.fitting import fit_run
+from gratis.run.fitting import fit_run, follow_fit
 from gratis.run.folder import RunFolder
 from gratis.run.hardening import fit_hardened
 from gratis.training.weights_file import StateDict
@@ -50,10 +51,24 @@ def train(
         else:
             fit_hardened(recipe, path, sets, start)
         finished = folder.results()
-        if finished is None or not still_holds(finished, folder, sets):
+        if finished is not None and not still_holds(finished, folder, sets):
+            finished = None
+        ranks.of_first(finished)
+        if finished is None:
             return measure_run(path, sets)
         logger.info(f"{path}: already measured")
         return finished
+
+
+def follow_training(path: Path, sets: Path | None = None) -> None:
+    """Train and measure on another rank than the first what that one does in the folder ``path``.
+
+    ``sets`` are those of :func:`train`.
+    """
+    results: Results | None = None
+    with trusting_code():
+        if follow_fit(path) and ranks.of_first(results) is None:
+            measure_run(path, sets)
 
 
 def resume(

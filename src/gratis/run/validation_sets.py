@@ -5,6 +5,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from gratis.data import Dataset
+from gratis.ranks import is_first, wait_for_all
 from gratis.run.folder import RunFolder
 from gratis.run.loading import load_run
 from gratis.validation_sets import PerturbedSets, build, perturbed_sets
@@ -49,6 +50,7 @@ def load_sets(
     """Return the perturbed sets in ``sets``, or else those in ``geometric``, made where missing."""
     if sets is not None:
         return perturbed_sets.load(sets, dataset.validation)
-    if not geometric.exists():
+    if is_first() and not geometric.exists():
         build(geometric, dataset.validation, dataset.flippable, None, epsilon, SETS_SEED)
+    wait_for_all()
     return perturbed_sets.load(geometric, dataset.validation)

@@ -8,6 +8,7 @@ On the first 20 classes of Tiny ImageNet, for each seed:
 - ``natural``: EfficientNet-Lite0 with ImageNet weights, fine-tuned naturally for half the time;
 - ``scheduled``: the natural model, hardened as by ``gratis harden``;
 - ``constant``: the same with all of epsilon and all replays from the start;
+- ``short-ramp``: the same, but epsilon grows over the first 15% of the training;
 - ``scratch``: the training of ``scheduled`` from random weights, for the time of ``natural`` and
   ``scheduled`` together;
 - ``n-fgsm``: as ``scheduled``, with ``--adversary n_fgsm``.
@@ -36,9 +37,17 @@ from gratis.results import Results, mean_and_std
 from gratis.run import RunFolder, evaluate_run
 from gratis.settings import override
 
-METHODS = ("natural", "scheduled", "constant", "scratch", "n-fgsm")
+METHODS = ("natural", "scheduled", "constant", "short-ramp", "scratch", "n-fgsm")
 METRICS = ("clean", "pgd", "robust", "expected")
 BACKBONE = "tf_efficientnet_lite0"
+# What a method changes of the recipe.
+CHANGES = {
+    "constant": ["adversary.free.epsilon=4/255", "adversary.free.replays=4"],
+    "short-ramp": [
+        "adversary.free.epsilon={linear: {start: 0, stop: 4/255, end: 0.15}}",
+        "adversary.free.replays=4",
+    ],
+}
 # Training images of each class that no model trains on.
 HELD_OUT = 20
 
@@ -62,16 +71,12 @@ class Study:
         elif method == "scratch":
             gratis.train(self._plain(seed, 1.5, natural=False), out=path)
         else:
-            constant = ["adversary.free.epsilon=4/255", "adversary.free.replays=4"]
             gratis.harden(
                 self.path("natural", seed),
                 budget=None,
                 adversary="n_fgsm" if method == "n-fgsm" else "free",
                 out=path,
-                overrides=[
-                    *self._common(seed, 1),
-                    *(constant if method == "constant" else []),
-                ],
+                overrides=[*self._common(seed, 1), *CHANGES.get(method, [])],
             )
 
     def autoattack(self, method: str, seed: int) -> Results:

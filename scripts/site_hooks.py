@@ -3,6 +3,7 @@
 - The pages of the repository's root, such as CONTRIBUTING.md, and the notebooks of examples.
 - The files outside docs that pages link, such as examples/own_loop.py.
 - A line above each block of code that the tests do not run, with the reason.
+- The whole width of the page for the tables of results.
 """
 
 import posixpath
@@ -19,6 +20,7 @@ from nbconvert import MarkdownExporter
 ROOT = Path(__file__).parents[1]
 ROOT_PAGES = ("CHANGELOG.md", "CONTRIBUTING.md", "LOG.md", "SECURITY.md")
 LINK = re.compile(r"(\]\()([^)#:\s]+)(#[^)]*)?(\))")
+WIDE = re.compile(r"results/[^/]+/(table|paired)\.md")
 NOT_RUN = re.compile(r"^( *)<!-- not run: (.*?) -->$", re.MULTILINE)
 
 
@@ -38,6 +40,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Lead the links out of docs to their place on the site, and mark what the tests do not run."""
     here = posixpath.dirname(page.file.src_uri)
+    if WIDE.fullmatch(page.file.src_uri):
+        page.meta["hide"] = ["navigation", "toc"]
 
     def moved(match: re.Match[str]) -> str:
         opening, target, anchor, closing = match.groups(default="")

@@ -75,6 +75,13 @@ def test_every_page_fits_and_shows_its_images(page, site):
         assert page.evaluate(BROKEN) == [], where
 
 
+def test_tables_of_results_have_the_width_of_the_page(browser, site):
+    opened = browser.new_page(viewport={"width": 1280, "height": 844})
+    opened.goto((site / "results" / "digits" / "table.html").as_uri())
+    assert opened.locator("article").bounding_box()["width"] > 1000
+    opened.close()
+
+
 def test_blocks_that_are_not_run_say_so(page, site):
     page.goto((site / "record.html").as_uri())
     assert "needs a GPU" in page.locator(".not-run").first.inner_text()

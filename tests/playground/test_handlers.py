@@ -10,6 +10,7 @@ from gratis.playground.handlers import (
     attacked,
     first_errors_of,
 )
+from gratis.playground.pictures import effect
 
 STILL = (0.0, 0.0, 1.0, 0.0, 1.0, 0.0)
 
@@ -21,19 +22,32 @@ def controls(file, method="PGD-10", size=38.0, label=OWN_PREDICTION, norm="linf"
 
 def test_both_models_are_attacked_and_their_losses_are_in_one_table(pair, digit):
     *_, shown = attacked(pair, controls(digit.file))
-    assert len(shown) == 3 * len(pair) + 1
+    assert len(shown) == 4 * len(pair) + 1
     losses = shown[-1]
     assert set(losses["model"]) == {"natural", "robust"}
     rise = losses.groupby("model")["loss"].agg(lambda values: values.iloc[-1] - values.iloc[0])
     assert rise["natural"] > rise["robust"] > 0
-    for picture, perturbation, prediction in (shown[0:3], shown[3:6]):
-        assert f"Before the attack: {digit.label}<" in picture
+    for said, picture, perturbation, prediction in (shown[0:4], shown[4:8]):
+        assert f"Before the attack: {digit.label} (" in said
+        assert picture.startswith("<figure")
         assert "at most 38.0/255" in perturbation
         assert len(prediction) == 5
 
 
+def test_the_page_says_whether_the_attack_changes_the_prediction():
+    changed = effect({"<cat>": 0.9, "dog": 0.1}, {"dog": 0.8, "<cat>": 0.2})
+    assert "Before the attack: &lt;cat&gt; (90%)" in changed
+    assert "The attack changes it." in changed
+    assert "does not change it" in effect({"cat": 0.9}, {"cat": 0.4})
+    assert "There is no attack." in effect({"cat": 0.9}, {"cat": 0.9})
+
+
+def test_without_an_attack_there_is_no_line_of_losses(pair, digit):
+    assert next(attacked(pair[:1], controls(digit.file, method="none")))[-1] is None
+
+
 def test_without_an_image_nothing_is_shown(pair):
-    assert list(attacked(pair, controls(None))) == [["", "", None, "", "", None, None]]
+    assert list(attacked(pair, controls(None))) == [["", "", "", None, "", "", "", None, None]]
     assert first_errors_of(pair, controls(None)) == ""
 
 

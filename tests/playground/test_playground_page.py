@@ -74,7 +74,7 @@ def test_epsilon_changes_the_attack_and_every_model_predicts(page):
     # The image and its perturbation of each model; the second model is attacked after the first.
     page.locator("figure img").nth(3).wait_for()
     headings = page.locator("h3").all_inner_texts()
-    assert headings[:2] == ["resnet18", "free"]
+    assert headings[:2] == ["● resnet18", "● free"]
 
 
 def test_the_keyboard_is_enough(page):
@@ -112,6 +112,9 @@ def test_the_page_fits_a_phone(browser, address):
     opened.goto(address)
     opened.wait_for_selector("#first-errors:has-text('first changes the prediction')")
     assert opened.evaluate("document.documentElement.scrollWidth") <= 390
+    # No tab is in a menu.
+    for name in ("Attack an image", "Free training"):
+        assert opened.get_by_role("tab", name=name).is_visible()
     opened.close()
 
 
@@ -128,7 +131,7 @@ def test_two_visitors_do_not_mix(browser, page, address):
 
 
 def test_the_training_of_a_run_is_drawn(page):
-    page.get_by_role("tab", name="How free training works").click()
+    page.get_by_role("tab", name="Free training").click()
     page.get_by_text("The training of free").wait_for()
     page.get_by_text("replays, and epsilon in 255ths").first.wait_for()
 

@@ -70,6 +70,8 @@ def play(
     with TemporaryDirectory(prefix="gratis-play-") as temporary:
         os.environ["GRADIO_TEMP_DIR"] = temporary
         _require_gradio()
+        # It takes some ten seconds, most of them to import torch.
+        typer.echo("Loading the models and the page ...", err=True)
         from gratis.playground import build_page, load_models, serve, write_space
 
         loaded = load_models(targets, size)

@@ -12,7 +12,7 @@ from gratis.attacks import Norm
 from gratis.playground.attack_steps import AttackRequest, AttackStep, attack_steps, first_error
 from gratis.playground.distortions import Distortion
 from gratis.playground.models import PlaygroundModel
-from gratis.playground.pictures import first_errors, perturbation, picture, top_five
+from gratis.playground.pictures import effect, first_errors, perturbation, picture, top_five
 
 OWN_PREDICTION = "each model's own prediction"
 NO_TARGET = "any other class"
@@ -21,7 +21,7 @@ LARGEST: dict[Norm, float] = {"linf": 16 / 255, "l2": 4.0}
 
 
 class Controls(NamedTuple):
-    """The values of the page's controls, in their order on the page.
+    """The values of the page's controls.
 
     Attributes:
         file: the image file; ``None`` if there is none.
@@ -83,23 +83,25 @@ class Controls(NamedTuple):
 def attacked(models: list[PlaygroundModel], controls: Controls) -> Iterator[list[Any]]:
     """Yield what the page shows while and after each model is attacked.
 
-    For every model the attacked image, the perturbation and the five most probable classes; then
-    the losses of all.
+    For every model the effect, the attacked image, the perturbation and the five most probable
+    classes; then the losses of all.
     """
-    shown: list[list[Any]] = [["", "", None] for _ in models]
+    shown: list[list[Any]] = [["", "", "", None] for _ in models]
     losses: dict[str, AttackStep] = {}
     if controls.file is None:
         yield [*(value for each in shown for value in each), None]
         return
     for place, model in enumerate(models):
         images, label = controls.prepared(model), controls.label_for(model)
-        before = next(iter(top_five(model, images)))
+        before = top_five(model, images)
         for step in attack_steps(model, images, label, controls.request(model)):
             losses[model.name] = step
+            after = top_five(model, step.images)
             shown[place] = [
-                picture(step.images, f"What the model sees. Before the attack: {before}"),
+                effect(before, after),
+                picture(step.images, "What the model sees"),
                 perturbation(images, step.images),
-                top_five(model, step.images),
+                after,
             ]
             # The chart does not follow two changes at once: it is drawn with the last model.
             chart = _loss_table(losses) if len(losses) == len(models) else gr.skip()
@@ -120,7 +122,10 @@ def first_errors_of(models: list[PlaygroundModel], controls: Controls) -> str:
     return first_errors(found, largest, controls.norm)
 
 
-def _loss_table(losses: dict[str, AttackStep]) -> pd.DataFrame:
+def _loss_table(losses: dict[str, AttackStep]) -> pd.DataFrame | None:
+    """Return the losses at every step; ``None`` without an attack, where they are no line."""
+    if all(len(step.losses) == 1 for step in losses.values()):
+        return None
     rows = [
         (number, loss, name)
         for name, step in losses.items()

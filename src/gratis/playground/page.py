@@ -17,17 +17,28 @@ from gratis.playground.handlers import (
     attacked,
     first_errors_of,
 )
+from gratis.playground.measured import measured
 from gratis.playground.models import PlaygroundModel
+from gratis.playground.pictures import heading
 from gratis.playground.training_tab import training_tab
+from gratis.run.bundled import bundled_folder
 
 TITLE = "gratis: how robust is a classifier?"
 _INTRODUCTION = f"""# {TITLE}
-Choose an image and move **epsilon**, the most by which a pixel value may change. The attack
-searches for the perturbation that misleads each model most. A natural model errs after changes that
-nobody sees; a robust one usually withstands more.
+A classifier names what an image shows. Changes of the pixels that are too small to notice can
+change its answer; the search for such a change is an **attack**, and a classifier that keeps its
+answer is **robust**.
+
+Choose an image, move **epsilon**, and compare what the models predict before and after the attack.
 """
+_BUNDLED_SAMPLES = """The two models are small: they see 32 x 32 pixels, know 200 classes, and are
+often wrong without any attack. The coffee is an easy image. There is no class for rockets (an
+obelisk is close) or for this flower, and both misread the cat.
+"""
+# The first one shows the difference between the bundled models at once.
+SAMPLES = ("coffee.jpg", "rocket.jpg", "cat.jpg", "flower.jpg")
 _COLORS = ("#c44e52", "#4c72b0")
-_NORMS = [("L-infinity: every pixel value", "linf"), ("L2: norm of the perturbation", "l2")]
+_NORMS = [("L-infinity: the largest change of a value", "linf"), ("L2: its length", "l2")]
 
 
 def build_page(models: list[PlaygroundModel]) -> gr.Blocks:
@@ -37,7 +48,7 @@ def build_page(models: list[PlaygroundModel]) -> gr.Blocks:
         gr.Markdown(_INTRODUCTION)
         with gr.Tab("Attack an image"):
             _attack_tab(page, models)
-        with gr.Tab("How free training works"):
+        with gr.Tab("Free training"):
             training_tab(models)
     return page
 
@@ -45,21 +56,23 @@ def build_page(models: list[PlaygroundModel]) -> gr.Blocks:
 def _attack_tab(page: gr.Blocks, models: list[PlaygroundModel]) -> None:
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            controls = _controls(models)
+            controls, stop = _controls(models)
         with gr.Column(scale=2, min_width=300):
             errs = gr.Markdown(elem_id="first-errors")
             with gr.Row():
-                shown = [each for model in models for each in _model_column(model)]
+                shown = [
+                    each
+                    for model, color in zip(models, _COLORS, strict=False)
+                    for each in _model_column(model, color)
+                ]
             losses = gr.LinePlot(
                 x="step",
                 y="loss",
                 color="model",
                 color_map={m.name: c for m, c in zip(models, _COLORS, strict=False)},
                 colors_in_legend=[model.name for model in models],
-                height=220,
-                label="Cross entropy along the attack",
+                label="Loss along the attack: the larger, the further from the class at the start",
             )
-            stop = gr.Button("Stop the attack", size="sm")
     triggers = [page.load, *(control.change for control in controls)]
     running = gr.on(
         triggers,
@@ -85,11 +98,57 @@ def _attack_tab(page: gr.Blocks, models: list[PlaygroundModel]) -> None:
     stop.click(None, cancels=[running], api_visibility="private")
 
 
-def _controls(models: list[PlaygroundModel]) -> list[Any]:
-    """Return the controls in the order of :class:`Controls`."""
-    samples = sorted(map(str, _samples().glob("*.jpg")))
+def _controls(models: list[PlaygroundModel]) -> tuple[list[Any], gr.Button]:
+    """Return the controls in the order of :class:`Controls`, and the button that stops."""
+    image = _image_control(models)
+    size = gr.Slider(
+        0,
+        16,
+        value=2,
+        step=0.25,
+        label=_size_label("linf"),
+        info="How much the attack may change; 8 is hardly visible.",
+        elem_id="epsilon",
+    )
+    method = gr.Radio(
+        list(STEPS),
+        value="PGD-10",
+        label="Attack",
+        info="FGSM takes one step to where the model errs, PGD takes 10 or 50; noise is blind.",
+    )
+    with gr.Accordion("More about the attack", open=False):
+        label = gr.Dropdown(
+            [OWN_PREDICTION, *models[0].classes],
+            value=OWN_PREDICTION,
+            label="True class",
+            info="The attack leads away from it.",
+        )
+        target = gr.Dropdown(
+            [NO_TARGET, *models[0].classes],
+            value=NO_TARGET,
+            label="Target class",
+            info="The attack leads to it.",
+        )
+        norm = gr.Radio(_NORMS, value="linf", label="Norm", info="How a change is measured.")
+        stop = gr.Button("Stop a long attack", size="sm")
+    norm.change(_size_slider, norm, size, api_visibility="private")
+    with gr.Accordion("Geometry and colour", open=False):
+        gr.Markdown("These change the image before the attack.")
+        distortions = [
+            gr.Slider(-45, 45, value=0, step=1, label="Rotation (degrees)"),
+            gr.Slider(-0.3, 0.3, value=0, step=0.01, label="Shift (of the width)"),
+            gr.Slider(0.5, 2, value=1, step=0.05, label="Scale"),
+            gr.Slider(-0.5, 0.5, value=0, step=0.01, label="Hue"),
+            gr.Slider(0, 3, value=1, step=0.05, label="Saturation"),
+            gr.Slider(0, 0.1, value=0, step=0.005, label="Blur (of the width)"),
+        ]
+    return [image, label, method, norm, size, target, *distortions], stop
+
+
+def _image_control(models: list[PlaygroundModel]) -> gr.Image:
+    paths = [str(sample(name)) for name in SAMPLES]
     image = gr.Image(
-        samples[0],
+        paths[0],
         type="filepath",
         image_mode=None,
         sources=["upload", "clipboard"],
@@ -100,39 +159,25 @@ def _controls(models: list[PlaygroundModel]) -> list[Any]:
     )
     # gradio opens files itself, and fails on a broken one with a traceback.
     vars(image)["preprocess"] = lambda payload: None if payload is None else payload.path
-    gr.Examples([[sample] for sample in samples], image, label="Samples")
-    label = gr.Dropdown(
-        [OWN_PREDICTION, *models[0].classes], value=OWN_PREDICTION, label="True class"
-    )
-    method = gr.Radio(list(STEPS), value="PGD-10", label="Attack")
-    size = gr.Slider(0, 16, value=2, step=0.25, label=_size_label("linf"), elem_id="epsilon")
-    with gr.Accordion("More about the attack", open=False):
-        norm = gr.Radio(_NORMS, value="linf", label="Norm")
-        target = gr.Dropdown([NO_TARGET, *models[0].classes], value=NO_TARGET, label="Target class")
-    norm.change(_size_slider, norm, size, api_visibility="private")
-    with gr.Accordion("Geometry and colour", open=False):
-        distortions = [
-            gr.Slider(-45, 45, value=0, step=1, label="Rotation (degrees)"),
-            gr.Slider(-0.3, 0.3, value=0, step=0.01, label="Shift (of the width)"),
-            gr.Slider(0.5, 2, value=1, step=0.05, label="Scale"),
-            gr.Slider(-0.5, 0.5, value=0, step=0.01, label="Hue"),
-            gr.Slider(0, 3, value=1, step=0.05, label="Saturation"),
-            gr.Slider(0, 0.1, value=0, step=0.005, label="Blur (of the width)"),
-        ]
-    return [image, label, method, norm, size, target, *distortions]
+    gr.Examples([[path] for path in paths], image, label="Samples: choose one")
+    if all(model.folder == bundled_folder(model.name) for model in models):
+        gr.Markdown(_BUNDLED_SAMPLES)
+    return image
 
 
-def _model_column(model: PlaygroundModel) -> list[Any]:
+def _model_column(model: PlaygroundModel, color: str) -> list[Any]:
     with gr.Column(min_width=140):
-        gr.Markdown(f"### {model.name}")
+        gr.HTML(heading(model.name, color))
+        gr.Markdown(measured(model.folder))
+        effect = gr.HTML()
         image = gr.HTML()
-        prediction = gr.Label(num_top_classes=5, label="Prediction")
+        prediction = gr.Label(num_top_classes=5, label="After the attack")
         delta = gr.HTML()
-    return [image, delta, prediction]
+    return [effect, image, delta, prediction]
 
 
 def _size_label(norm: str) -> str:
-    return "Epsilon (of 255)" if norm == "linf" else "Epsilon (L2 norm)"
+    return "Epsilon (of 255)" if norm == "linf" else "Epsilon (L2)"
 
 
 def _size_slider(norm: str) -> Any:
@@ -156,16 +201,19 @@ def _attack_with(models: list[PlaygroundModel]) -> Callable[..., Iterator[list[A
     return shown
 
 
-def _first_errors_with(models: list[PlaygroundModel]) -> Callable[..., str]:
-    def shown(*values: Any) -> str:
+def _first_errors_with(models: list[PlaygroundModel]) -> Callable[..., Iterator[str]]:
+    def shown(*values: Any) -> Iterator[str]:
+        # The sentence of the image before would be taken for this one's.
+        yield "Searching for the smallest epsilon that changes the prediction …"
         try:
-            return first_errors_of(models, Controls(*values))
+            yield first_errors_of(models, Controls(*values))
         except GratisError:
             # The attack, which the same input started, reports it.
-            return ""
+            yield ""
 
     return shown
 
 
-def _samples() -> Path:
-    return Path(str(resources.files("gratis.playground").joinpath("samples")))
+def sample(name: str) -> Path:
+    """Return the file of a sample image."""
+    return Path(str(resources.files("gratis.playground").joinpath("samples", name)))

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from gratis.playground.models import PlaygroundModel
 
+_MEANING = ". The larger, the more robust."
+
 
 def picture(images: Tensor, caption: str) -> str:
     """Return the first of images (n, 3, H, W) in [0, 1] as HTML."""
@@ -51,10 +53,29 @@ def top_five(model: PlaygroundModel, images: Tensor) -> dict[str, float]:
     return {model.classes[p]: v for p, v in zip(places.tolist(), values.tolist(), strict=True)}
 
 
+def heading(name: str, color: str) -> str:
+    """Return a model's name as HTML, with the color of its line in the chart."""
+    return f'<h3 style="margin:0"><span style="color:{color}">●</span> {escape(name)}</h3>'
+
+
+def effect(before: dict[str, float], after: dict[str, float]) -> str:
+    """Return as HTML what a model predicts without the attack, and whether that changes it."""
+    name, probability = next(iter(before.items()))
+    kept = next(iter(after)) == name
+    said = "The attack does not change it." if kept else "The attack changes it."
+    if after == before:
+        said = "There is no attack."
+    # Two lines in every column, so that the images beside each other are at one height.
+    return (
+        f'<p style="margin:0;min-height:3em;line-height:1.5em">Before the attack: {escape(name)} '
+        f"({probability:.0%})<br><strong>{said}</strong></p>"
+    )
+
+
 def first_errors(found: dict[str, float | None], largest: float, norm: str) -> str:
     """Return the sentence that says where each model first errs."""
     said = [f"**{name}** {_first(value, largest, norm)}" for name, value in found.items()]
-    return "Where an attack (PGD-10) first changes the prediction: " + ", ".join(said) + "."
+    return "Where an attack (PGD-10) first changes the prediction: " + ", ".join(said) + _MEANING
 
 
 def _first(value: float | None, largest: float, norm: str) -> str:

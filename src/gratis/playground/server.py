@@ -12,11 +12,12 @@ _LARGEST_UPLOAD = "20mb"
 def theme() -> gr.themes.Base:
     """Return the look of the page, with the fonts of the visitor's machine.
 
-    Those of gradio's own themes are fetched from a server.
+    Those of gradio's own themes are fetched from a server. Its explanations are too pale to read.
     """
-    return gr.themes.Default(
+    look = gr.themes.Default(
         font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
     )
+    return look.set(block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300")
 
 
 def serve(

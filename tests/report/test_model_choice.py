@@ -27,6 +27,16 @@ def test_the_front_has_the_models_that_no_other_beats(result):
     assert "Weak" not in text
 
 
+def test_of_a_long_front_the_ends_are_named_and_long_names_end_with_dots(result):
+    points = [(f"m{number}", 0.9 - number / 100, number / 50) for number in range(10)]
+    points[9] = ("words " * 100, *points[9][1:])
+    text = said(result, *points)[0]
+    assert "“M2” (88.0% clean, 4.0% attacked), 4 others between them, “M7”" in text
+    assert "M3" not in text
+    assert "words …”" in text
+    assert len(text) < 500
+
+
 def test_equal_models_do_not_beat_each_other(result):
     rows = group([result(recipe=name, clean=0.5, pgd=0.2) for name in ("a", "b")])
     assert len(pareto_front(rows, "pgd")) == 2

@@ -102,6 +102,11 @@ def test_nothing_is_wider_than_the_window(page):
     assert width <= page.viewport_size["width"]
 
 
+def test_a_long_name_does_not_make_its_row_high(page):
+    heights = page.locator("tbody th").evaluate_all("all => all.map(one => one.offsetHeight)")
+    assert max(heights) < 150
+
+
 def test_the_browser_refuses_every_other_script(browser, report, tmp_path):
     changed = tmp_path / "report.html"
     injected = "<script>document.title = 'taken'</script><p onclick='document.title = 1'>x</p>"

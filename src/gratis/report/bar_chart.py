@@ -21,6 +21,8 @@ _COLOURS = {"clean": SKY, "geometric": BLUE, "fgsm_transfer": ORANGE, "pgd": RED
 _DIAMOND: dict[str, Any] = {"markersize": 5.5, "markerfacecolor": PAPER, "markeredgecolor": INK}
 _PAPER_COLUMN = 110.0
 _FILE_DPI = 150
+# The characters of a title in a figure: three lines, so that it stays beside its bars.
+_LONGEST = 80
 
 
 class _Layout(NamedTuple):
@@ -146,7 +148,8 @@ def _draw_titles(axes: "Axes", rows: Sequence[Row], layout: _Layout) -> None:
             text = textwrap.shorten(title, 52, placeholder=" …")
             axes.text(1, place - 0.36, text, va="center", fontsize=8.5)
         return
-    names = [textwrap.fill(title, 34 if layout.models else 30) for title in titles(rows)]
+    shortened = [textwrap.shorten(title, _LONGEST, placeholder=" …") for title in titles(rows)]
+    names = [textwrap.fill(title, 34 if layout.models else 30) for title in shortened]
     if layout.models:
         usual, models = _usual_model(rows), list(map(_model, rows))
         names = [

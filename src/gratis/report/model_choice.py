@@ -1,6 +1,7 @@
 """Which model to choose: the Pareto frontier, models that only guess, classes never right."""
 
 from collections.abc import Sequence
+from textwrap import shorten
 
 import numpy as np
 
@@ -12,6 +13,10 @@ from gratis.results.statistics import wilson
 _IMAGES = 5
 # How many names a sentence lists.
 _NAMED = 10
+# Of more models on the front, so many at each end are named.
+_ENDS = 3
+# The characters of a name in a sentence; the table has all.
+_LONG = 80
 
 
 def choices(rows: Sequence[Row], runs: Sequence[Run], metric: str, attack: str) -> list[str]:
@@ -40,12 +45,17 @@ def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 def _front(rows: Sequence[Row], metric: str, attack: str) -> str:
     named = [
-        f"“{row.first.title}” ({row.value('clean'):.1f}% clean, {row.value(metric):.1f}% "
+        f"“{shorten(row.first.title, _LONG, placeholder=' …')}” "
+        f"({row.value('clean'):.1f}% clean, {row.value(metric):.1f}% "
         f"attacked{', failed sanity checks' if DOUBTFUL in row.mark else ''})"
         for row in pareto_front(rows, metric)
     ]
     if len(named) == 1:
         return f"Choose {named[0]}: no other model is better without an attack or under {attack}."
+    if len(named) > 2 * _ENDS:
+        # The chart and its list name all.
+        between = f"{len(named) - 2 * _ENDS} others between them"
+        named = [*named[:_ENDS], between, *named[-_ENDS:]]
     return (
         f"No model is better than these both without an attack and under {attack}: "
         f"{', '.join(named)}. The first suits images that nobody attacks, the last attacked ones."

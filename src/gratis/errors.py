@@ -1,6 +1,7 @@
 """Errors that the user can fix: one clear line, never a traceback."""
 
 import re
+import shlex
 from pathlib import Path
 
 # Control characters, line and paragraph separators, marks and changes of direction, invisible tags,
@@ -34,6 +35,11 @@ class Interrupted(GratisError):
 def file_error(path: Path, problem: str, remedy: str = "") -> GratisError:
     """Return an error that names ``path``, its problem and a remedy."""
     return GratisError(f"{path}: {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+def quoted(path: Path) -> str:
+    """Return ``path`` as one word of a shell, for a command in a message that is to be copied."""
+    return shlex.quote(str(path))
 
 
 def printable(text: str) -> str:

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from gratis.cli.app import app
 
@@ -31,6 +33,16 @@ def test_every_command_has_the_same_options(name, command):
     options = {option for parameter in command.params for option in parameter.opts}
     assert {"--quiet", "-q", "--verbose", "-v"} <= options
     assert ("--json" in options) is (name not in WITHOUT_JSON)
+
+
+@pytest.mark.parametrize("name", leaves(get_command(app)))
+def test_the_help_fills_a_narrow_terminal(name):
+    shown = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "80"})
+    description = [line.strip() for line in shown.output.split("╭")[0].splitlines()]
+    assert shown.exit_code == 0 and max(map(len, description)) > 0
+    for line, below in pairwise(description):
+        # One column is left free at each side.
+        assert not (line and below) or len(f"{line} {below.split()[0]}") > 78, line
 
 
 @pytest.mark.parametrize(

@@ -45,3 +45,11 @@ def test_a_run_is_described_in_three_lines():
 def test_schedules_and_rows_without_an_attack(name, text):
     recipe = resolve(name, "photos-cpu", ["data.root=photos"])
     assert text in setup_summary(recipe, photos(450))[2]
+
+
+@pytest.mark.parametrize(
+    ("start", "text"), [("runs/pets", "resnet18, from runs/pets,"), ("resnet18", "resnet18, pretrain")]
+)
+def test_a_hardened_model_is_named_once(start, text):
+    changes = [f"starts_from={start}", "model.channels=null", "model.pretrained=true"]
+    assert text in setup_summary(resolved(450, *changes), photos(450))[1]

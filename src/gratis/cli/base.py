@@ -51,6 +51,7 @@ def _with_levels(function: Callable[..., Any]) -> Callable[..., Any]:
             # Typer's own handling differs between its versions.
             raise Interrupted("stopped; run the same command again to continue") from error
 
+    command.__doc__ = _unwrapped(function)
     # Typer reads options from the signature and the annotations.
     signature = inspect.signature(function, eval_str=True)
     added = [
@@ -62,3 +63,9 @@ def _with_levels(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     command.__annotations__ = function.__annotations__ | _ADDED
     return command
+
+
+def _unwrapped(function: Callable[..., Any]) -> str:
+    """Return the docstring with a line for each paragraph, so that it fills any terminal."""
+    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)

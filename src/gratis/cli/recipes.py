@@ -8,7 +8,7 @@ import typer
 from gratis.cli.base import App
 from gratis.cli.options import AsJson, Overrides, ProfileName, RecipeName
 from gratis.cli.output import print_json, print_lines
-from gratis.errors import GratisError
+from gratis.errors import GratisError, quoted
 
 recipes_app = App(help="List, show and copy recipes (the configurations of training).")
 
@@ -62,4 +62,4 @@ def copy_recipe(
         print_json({"file": str(to)})
         return
     sizes = default_profile(recipe, []) or "digits"
-    print_lines(f"in {to}; train it with: gratis train {to} --profile {sizes}")
+    print_lines(f"in {to}; train it with: gratis train {quoted(to)} --profile {sizes}")

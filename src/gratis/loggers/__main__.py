@@ -12,6 +12,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from gratis.errors import quoted
 from gratis.loggers.base import Logger
 from gratis.loggers.follower import Follower
 from gratis.loggers.messages import tell
@@ -62,7 +63,7 @@ def _complain(error: Exception, last: bool, word: str, folder: Path) -> None:
     reason = " ".join(str(error).split())[:_REASON]
     rest = "training goes on, and what is missing is sent later"
     if last:
-        rest = f"send the rest with: gratis resume {folder} --log {word}"
+        rest = f"send the rest with: gratis resume {quoted(folder)} --log {word}"
     tell("failed", f"{type(error).__name__}: {reason}; {rest}")
 
 

@@ -9,7 +9,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from gratis.errors import printable
+from gratis.errors import printable, quoted
 from gratis.loggers.messages import LEVELS
 from gratis.results.held_out_images import FOLDER
 
@@ -85,8 +85,8 @@ class LoggerProcess:
         opened = (self._folder / FOLDER / f"{self._name}.json").exists()
         if self._name == "wandb" and opened:
             # Its own process has everything on the disk.
-            return f"wandb sync {self._folder / 'wandb' / 'latest-run'}"
-        return f"gratis resume {self._folder} --log {self._name}"
+            return f"wandb sync {quoted(self._folder / 'wandb' / 'latest-run')}"
+        return f"gratis resume {quoted(self._folder)} --log {self._name}"
 
     def _pass_on(self) -> None:
         assert self._process.stdout is not None

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from gratis.errors import file_error
+from gratis.errors import file_error, quoted
 from gratis.json_files import read_json
 from gratis.report.log_lines import LogLine, read_log
 from gratis.report.rows import WORST
@@ -93,11 +93,11 @@ def _order(path: Path) -> tuple[int, str]:
 def _read_run(path: Path) -> Run:
     results_file, correct_file = path / _RESULTS, path / "correct.safetensors"
     if not results_file.exists():
-        remedy = f"finish and measure it: gratis resume {path}"
+        remedy = f"finish and measure it: gratis resume {quoted(path)}"
         raise file_error(path, "has no results yet", remedy)
     results, measurement = Results.read(results_file), Measurement.load(correct_file)
     if not all(_same(getattr(results, m), measurement.accuracy(m)) for m in (*METRICS, WORST)):
-        remedy = f"measure the run again: gratis evaluate {path}"
+        remedy = f"measure the run again: gratis evaluate {quoted(path)}"
         if results.external:
             remedy = "delete it and measure the model again with 'gratis evaluate'"
         raise file_error(correct_file, "does not belong to the results beside it", remedy)

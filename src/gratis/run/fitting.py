@@ -9,7 +9,7 @@ import torch
 from gratis import ranks
 from gratis.data import Dataset
 from gratis.data.info import DataInfo
-from gratis.errors import GratisError, Interrupted
+from gratis.errors import GratisError, Interrupted, quoted
 from gratis.model import Classifier
 from gratis.recipe import Recipe
 from gratis.results import WeightsFile
@@ -90,7 +90,7 @@ def fit_run(
             if stop() or not finished:
                 raise Interrupted(
                     f"stopped after epoch {trainer.epoch:.1f} and saved; continue with: "
-                    f"gratis resume {resumed_in or path}"
+                    f"gratis resume {quoted(resumed_in or path)}"
                 )
         _log_time(recipe, trainer)
 

@@ -25,7 +25,7 @@ def _model(recipe: Recipe, dataset: Dataset) -> str:
     if settings.channels:
         name += f" with {'-'.join(map(str, settings.channels))} channels"
     start = "pretrained" if settings.pretrained else "from scratch"
-    if recipe.starts_from is not None:
+    if recipe.starts_from not in (None, settings.backbone):
         start = f"from {recipe.starts_from}"
     size = settings.input_size or dataset.size
     precision = recipe.train.precision

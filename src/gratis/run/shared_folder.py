@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gratis.digests import file_digest
-from gratis.errors import GratisError, file_error
+from gratis.errors import GratisError, file_error, quoted
 from gratis.json_files import read_json, write_json
 from gratis.model import Architecture
 from gratis.recipe import Recipe, read_recipe
@@ -124,7 +124,9 @@ def _card(folder: Path, manifest: Manifest) -> str:
     run = RunFolder(folder)
     results = run.results()
     if results is None:
-        raise GratisError(f"{folder}: has no results; measure it first: gratis evaluate {folder}")
+        raise GratisError(
+            f"{folder}: has no results; measure it first: gratis evaluate {quoted(folder)}"
+        )
     facts = CardFacts(
         name=manifest.name,
         licence=manifest.licence,

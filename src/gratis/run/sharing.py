@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gratis.errors import GratisError, file_error
+from gratis.errors import GratisError, file_error, quoted
 from gratis.files import write_text
 from gratis.recipe import Recipe
 from gratis.report import read_runs, write_page
@@ -75,8 +75,8 @@ def _own_results(folder: RunFolder, recipe: Recipe) -> Results:
     """Return the results of a run after checking that they are those of its settings and sets."""
     path, results = folder.path, folder.results()
     if results is None:
-        raise file_error(path, "has no results", f"measure it: gratis evaluate {path}")
-    again = f"measure it again: gratis evaluate {path}"
+        raise file_error(path, "has no results", f"measure it: gratis evaluate {quoted(path)}")
+    again = f"measure it again: gratis evaluate {quoted(path)}"
     refuse_other_settings(path, recipe, results, again)
     sets = folder.sets_note.noted()
     if sets is not None and sets.is_dir() and not folder.sets_note.measured_on(sets):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gratis.errors import GratisError, file_error
+from gratis.errors import GratisError, file_error, quoted
 from gratis.results import METRICS, Results, difference
 from gratis.run.evaluation import evaluate_run
 from gratis.run.external import evaluate_source
@@ -96,7 +96,7 @@ def verify(
     if claimed is None:
         raise file_error(folder, "claims nothing: it has no results.json")
     if not is_shared(folder):
-        again = f"measure it again: gratis evaluate {folder}"
+        again = f"measure it again: gratis evaluate {quoted(folder)}"
         refuse_other_settings(folder, RunFolder(folder).recipe(), claimed, again)
     with TemporaryDirectory() as temporary:
         out = Path(temporary) / "evaluation"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gratis import ranks
 from gratis.adversary import Adversary
-from gratis.errors import file_error
+from gratis.errors import file_error, quoted
 from gratis.renames import present_path
 from gratis.training import checkpoint_file
 from gratis.training.checkpoint_file import exists as exists
@@ -120,7 +120,7 @@ def load_weights(path: Path, module: nn.Module, identity: RunIdentity) -> Positi
     """Load the weights to evaluate into ``module``: the averaged ones, if there are any."""
     tensors, position = _read(path, identity)
     if not position.finished:
-        remedy = f"finish it: gratis resume {path.parent}"
+        remedy = f"finish it: gratis resume {quoted(path.parent)}"
         raise file_error(path, "belongs to an unfinished run", remedy)
     averaged = stripped("average.module", tensors)
     _load_module(path, module, averaged or stripped("model", tensors))

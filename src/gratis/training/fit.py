@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gratis import ranks
-from gratis.errors import GratisError, Interrupted
+from gratis.errors import GratisError, Interrupted, quoted
 from gratis.progress import Bar, bar
 from gratis.training import checkpoint
 from gratis.training.divergence import Divergence, Rollback, rate_factor, refuse_rollback, rollbacks
@@ -104,7 +104,7 @@ class _Fit:
                 raise Interrupted(
                     f"stopped after epoch {self._trainer.epoch:.1f} without saving, because "
                     f"{divergence}; continue from the last checkpoint with: "
-                    f"gratis resume {self._path.parent}"
+                    f"gratis resume {quoted(self._path.parent)}"
                 ) from divergence
             self._roll_back(divergence, progress_bar)
             return False

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from gratis.errors import file_error
+from gratis.errors import file_error, quoted
 from gratis.training import checkpoint_file
 from gratis.training.identity import RunIdentity
 
@@ -21,7 +21,7 @@ def write(path: Path, state: StateDict, identity: RunIdentity) -> None:
 
 def read(path: Path, identity: RunIdentity) -> StateDict:
     """Return what :func:`write` wrote for a run with this identity."""
-    remedy = f"run: gratis resume {path.parent}"
+    remedy = f"run: gratis resume {quoted(path.parent)}"
     if not path.is_file():
         raise file_error(path, "is missing, so the run is unfinished", remedy)
     state, metadata = checkpoint_file.read(path)

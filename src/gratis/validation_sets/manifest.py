@@ -8,7 +8,7 @@ from torch import nn
 
 from gratis.data.dataset import Split
 from gratis.digests import digest, tensors_digest
-from gratis.errors import GratisError, file_error
+from gratis.errors import GratisError, file_error, quoted
 from gratis.json_files import read_json
 from gratis.settings import Settings, validate
 from gratis.validation_sets.geometric import Geometry
@@ -61,7 +61,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of the perturbed sets in ``folder``."""
     path = folder / MANIFEST
     if not path.is_file():
-        remedy = f"build the sets: gratis perturb RUN --out {folder}"
+        remedy = f"build the sets: gratis perturb RUN --out {quoted(folder)}"
         raise file_error(path, "does not exist", remedy)
     content = read_json(path, rebuild(folder))
     try:

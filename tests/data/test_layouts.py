@@ -143,3 +143,24 @@ def test_photographs_in_heic_are_counted_with_a_remedy(pets, caplog):
     (pets / "val" / "dog" / "c.bmp").rename(pets / "val" / "dog" / "c.heic")
     with pytest.raises(GratisError, match=r"dog: holds no supported images, but .*\.heic.*convert"):
         read(pets)
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_a_folder_around_that_of_the_images_is_told_apart(pets, tmp_path, noise, split):
+    """Archives often unpack to a folder in a folder."""
+    noise(pets / "train" / "dog" / "more.png", 1)
+    outer = tmp_path / "unpacked"
+    outer.mkdir()
+    (pets if split else pets / "train").rename(outer / "my pets")
+    with pytest.raises(
+        GratisError, match="one folder, whose folders may be the classes"
+    ) as refused:
+        read(outer)
+    named = str(refused.value).rpartition("; name ")[2]
+    assert len(read(named).classes) == 2
+
+
+def test_as_many_images_of_each_class_are_one_number(pets):
+    assert "  training    3 images, 1 to 2 per class" in read(pets).describe()
+    (pets / "train" / "cat" / "a.png").unlink()
+    assert "  training    2 images, 1 per class" in read(pets).describe()

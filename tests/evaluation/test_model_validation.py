@@ -140,6 +140,15 @@ def test_one_answer_for_all_images_is_no_softmax(sign, seed):
     assert scores(sign * 0.1 * answer.repeat(24, 1)) is None
 
 
+@pytest.mark.parametrize("bias", [torch.zeros(10), torch.linspace(0, 0.9, 10)])
+def test_a_class_layer_of_zeros_is_measured(bias):
+    """It is how some networks begin; its answer says nothing about the layer that is last."""
+    net = digits_models.network()
+    nn.init.zeros_(net[-1].weight)
+    net[-1].bias.data = bias
+    check(net)
+
+
 @pytest.mark.parametrize(
     "after",
     [

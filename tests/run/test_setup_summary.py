@@ -48,7 +48,8 @@ def test_schedules_and_rows_without_an_attack(name, text):
 
 
 @pytest.mark.parametrize(
-    ("start", "text"), [("runs/pets", "resnet18, from runs/pets,"), ("resnet18", "resnet18, pretrain")]
+    ("start", "text"),
+    [("runs/pets", "resnet18, from runs/pets,"), ("resnet18", "resnet18, pretrain")],
 )
 def test_a_hardened_model_is_named_once(start, text):
     changes = [f"starts_from={start}", "model.channels=null", "model.pretrained=true"]

@@ -297,3 +297,15 @@ def test_large_changes_of_the_plan_are_reported(on, trainer_of, tmp_path, caplog
     assert "epochs fit the budget of 20 s" in caplog.text
     assert "slower than planned" in caplog.text
     assert "faster than planned" not in caplog.text
+
+
+@pytest.mark.parametrize(("budget", "level"), [(4, "WARNING"), (400, "INFO")])
+def test_less_than_one_epoch_is_a_warning_with_a_remedy(
+    on, trainer_of, tmp_path, caplog, budget, level
+):
+    caplog.set_level("INFO", "gratis")
+    on(Machine(step=1))
+    assert fit_run(trainer_of(budget=budget), tmp_path, RUN)
+    (planned,) = (line for line in caplog.records if "fit the budget" in line.message)
+    assert planned.levelname == level
+    assert ("model.input_size" in planned.message) is (level == "WARNING")

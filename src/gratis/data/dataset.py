@@ -81,9 +81,11 @@ class Dataset:
     def describe(self) -> str:
         """Return a summary of the data set in a few lines, and the images that were left out."""
         counts = np.bincount(self.train.labels, minlength=len(self.classes))
+        fewest, most = counts.min(), counts.max()
+        each = f"{fewest}" if fewest == most else f"{fewest} to {most}"
         lines = [
             f"{self.name}: {len(self.classes)} classes, {self.size}x{self.size} pixels",
-            f"  training    {len(self.train)} images, {counts.min()} to {counts.max()} per class",
+            f"  training    {len(self.train)} images, {each} per class",
             f"  validation  {len(self.validation)} images",
             *(f"  {title:<11} {text}" for title, text in self.details),
             f"  fingerprint {self.fingerprint[:16]}",

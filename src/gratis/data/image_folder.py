@@ -46,6 +46,8 @@ def _parts(
     if layout.validation is not None:
         validation_folders = _class_folders(layout.validation, left_out)
         _refuse_differing(root, layout, folders, validation_folders)
+    if len(folders) == 1 and layout.train == root:
+        _refuse_outer_folder(root, *folders.values())
     refuse_few_classes(root, len(folders))
     classes = first_classes(order_classes(root, folders, settings.class_names), settings)
     train, validation = Part([], []), Part([], [])
@@ -78,6 +80,14 @@ def _class_folders(split: Path, left_out: Counter[str]) -> dict[str, Path]:
     if loose:
         left_out["outside the class folders"] += len(loose)
     return folders
+
+
+def _refuse_outer_folder(root: Path, only: Path) -> None:
+    """Refuse a folder around that of the images, as archives often unpack to."""
+    if inside := subfolders(only):
+        names = few([folder.name for folder in inside])
+        problem = f"has one folder, whose folders may be the classes ({names})"
+        raise file_error(root, problem, f"name {only}")
 
 
 def _refuse_differing(

@@ -22,6 +22,11 @@ _CERTAIN, _SURE = 0.01, 0.25
 
 def scores(logits: Tensor) -> tuple[str, str] | None:
     """Return what numbers (n, classes) are that no logits are, and the layer that makes them."""
+    if (logits >= 0).all() and ((logits.sum(1) - 1).abs() <= _ROUNDING).all():
+        return "probabilities", "softmax"
+    # A class layer of zeros is usual before training: one answer says nothing of the last layer.
+    if (logits - logits.mean(0)).abs().max() <= _ALIKE * logits.abs().max():
+        return None
     if logits.abs().max() <= 1 and (found := _in_the_unit_range(logits)):
         return found
     return _of_one_sum(logits) or _times_a_factor(logits) or _logarithms(logits)
@@ -29,8 +34,6 @@ def scores(logits: Tensor) -> tuple[str, str] | None:
 
 def _in_the_unit_range(logits: Tensor) -> tuple[str, str] | None:
     if (logits >= 0).all():
-        if ((logits.sum(1) - 1).abs() <= _ROUNDING).all():
-            return "probabilities", "softmax"
         return ("scores in [0, 1]", "sigmoid") if logits.numel() >= _MANY else None
     # Logits may be small, but do not gather at the ends.
     at_the_ends = (logits.abs() >= _END).float().mean()
@@ -61,8 +64,6 @@ def _of_one_sum(logits: Tensor) -> tuple[str, str] | None:
     # Compared with how much the numbers differ between images: those of a model that answers nearly
     # the same for all have nearly one sum too.
     differ = (logits - logits.mean(0)).abs().max()
-    if differ <= _ALIKE * logits.abs().max():
-        return None
     equal = bool((sums - mean).abs().max() < _OF_ONE_SUM * differ)
     if len(logits) >= _IMAGES and one_sign and equal and mean != 0:
         return f"probabilities times {float(mean):.3g}", "softmax"

@@ -26,6 +26,8 @@ RECIPES: dict[str, str] = {"free": "harden/free", "n_fgsm": "harden/n-fgsm"}
 
 # The share of the time for natural training, if the class layer is new.
 _NATURAL_SHARE = 0.3
+# The options that stand for a key of the recipe with their name.
+_OPTIONS = {"input-size", "weights", "keep-clean", "adversary", "norm"}
 # The default target in each norm; in L2 that of the evaluation.
 _TARGETS: dict[str, float] = {"linf": 4 / 255, "l2": 0.5}
 # The epsilons of the curve of the evaluation, as shares of the target.
@@ -78,7 +80,9 @@ def _refuse_reserved(asked: Hardening) -> None:
         if text.startswith("model.new_class_layer="):
             continue
         if text.startswith(("model.", "model=", "harden.", "harden=", "adversary=", norm)):
-            raise GratisError(f"{text}: hardening sets this key; see gratis harden --help")
+            key = text.partition("=")[0].rpartition(".")[2].replace("_", "-")
+            remedy = f"use --{key}" if key in _OPTIONS else "see gratis harden --help"
+            raise GratisError(f"{text}: hardening sets this key; {remedy}")
 
 
 def _data(asked: Hardening) -> list[str]:

@@ -12,6 +12,10 @@ logger = logging.getLogger(__name__)
 
 # A change of the plan by this share is worth a line for the user.
 _NOTABLE = 0.1
+_TOO_SHORT = (
+    ", too few to learn from; give more time, or use smaller images (model.input_size, in gratis "
+    "harden --input-size)"
+)
 
 
 class Pacing:
@@ -70,7 +74,11 @@ class Pacing:
         else:
             speed = "slower" if planned < before else "faster"
             message = f"epoch {trainer.epoch:.1f}: {speed} than planned, now {epochs:.3g} epochs"
+        level = logging.INFO
+        if epochs < 1:
+            level = logging.WARNING
+            message += _TOO_SHORT
         notable = math.isinf(before) or abs(planned - before) > _NOTABLE * before
-        logger.log(logging.INFO if notable else logging.DEBUG, message)
+        logger.log(level if notable else logging.DEBUG, message)
         if notable:
             self._shown = planned

@@ -46,7 +46,7 @@ def measured(tmp_path):
     return make
 
 
-def test_runs_of_every_state_are_listed(measured, works, tmp_path):
+def test_runs_of_every_state_are_listed(measured, works, tmp_path, monkeypatch):
     correct = np.arange(100) < 30
     measured("free", correct)
     measured("autoattacked", correct, robust=0.2)
@@ -74,6 +74,10 @@ def test_runs_of_every_state_are_listed(measured, works, tmp_path):
     }
     text = works("runs", "ls", tmp_path)
     assert "stopped at epoch" in text and "30.0" in text
+    monkeypatch.setenv("COLUMNS", "50")
+    narrow = " ".join(works("runs", "ls", tmp_path).split())
+    # No results.json holds when a run has changed.
+    assert "Left out at this width: changed, data; --json has all values." in narrow
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 

@@ -133,7 +133,7 @@ def listing_table(runs: list[Listed]) -> Table:
         rows.append(TableRow([*cells, *numbers]))
     names = ("data", "state", "clean", "robust", "changed")
     columns = [Cell("folder", small="recipe"), *map(Cell, names)]
-    return Table(columns, rows, 3, optional=("changed", "data"))
+    return Table(columns, rows, 3, optional=("changed", "data"), complete="--json")
 
 
 def _percent(share: float | None) -> Cell:

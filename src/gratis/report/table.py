@@ -47,6 +47,7 @@ class Table:
         title: the line above the table.
         notes: the lines below it.
         optional: the headers of columns that a narrow terminal may leave out, in this order.
+        complete: what has all columns.
     """
 
     columns: Sequence[Cell]
@@ -55,6 +56,7 @@ class Table:
     title: str = ""
     notes: Sequence[str] = field(default_factory=tuple)
     optional: Sequence[str] = ()
+    complete: str = "results.json"
 
 
 def markdown_table(table: Table) -> str:

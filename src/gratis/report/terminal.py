@@ -27,7 +27,8 @@ def print_table(table: Table, console: "Console") -> None:
         table = _without(table, missing)
         shown = terminal_table(table)
     if left_out:
-        note = f"Left out at this width: {', '.join(left_out)}; results.json has all values."
+        names = ", ".join(left_out)
+        note = f"Left out at this width: {names}; {table.complete} has all values."
         shown = terminal_table(replace(table, notes=[*table.notes, note]))
     console.print(shown)
 

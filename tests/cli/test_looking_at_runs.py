@@ -74,7 +74,7 @@ def test_runs_of_every_state_are_listed(measured, works, tmp_path, monkeypatch):
     }
     text = works("runs", "ls", tmp_path)
     assert "stopped at epoch" in text and "30.0" in text
-    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setenv("COLUMNS", "70")
     narrow = " ".join(works("runs", "ls", tmp_path).split())
     # No results.json holds when a run has changed.
     assert "Left out at this width: changed, data; --json has all values." in narrow

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+# The least width of the first column, which has the names.
+_NAME = 22
+
 
 def print_table(table: Table, console: "Console") -> None:
     """Print a table; on a narrow terminal it has fewer columns, and says which are missing."""
@@ -67,10 +70,15 @@ def terminal_table(table: Table) -> "rich.table.Table":
     for place, column in enumerate(table.columns):
         parts = [*column.text.split("_"), *filter(None, [column.small])]
         header = _lines(parts)
+        cells = [_terminal_cell(row.cells[place]) for row in table.rows]
+        widest = max(line.cell_len for text in (header, *cells) for line in text.split())
         if place < table.left:
-            shown.add_column(header, min_width=0 if place else 22, overflow="fold")
+            # Rich makes columns that wrap narrower than their minimum, and cuts others off.
+            least, short = (0, False) if place else (_NAME, widest <= _NAME)
+            shown.add_column(header, min_width=least, no_wrap=short, overflow="fold")
         else:
-            shown.add_column(header, justify="right", no_wrap=True)
+            # Rich measures the longest word, also where no line may be wrapped.
+            shown.add_column(header, justify="right", no_wrap=True, min_width=widest)
     for row in table.rows:
         shown.add_row(
             *map(_terminal_cell, row.cells), end_section=row.ends_group, style=_style(row)

@@ -35,6 +35,7 @@ def address(runs):
         while (line := server.stdout.readline()) and "http" not in line:
             said += line
         assert "http" in line, said
+        assert said.startswith("Loading")
         yield line.split()[0]
         server.terminate()
 

@@ -62,6 +62,8 @@ def play(
 
       gratis play runs/resnet18 runs/contrastive-scheduled
     """
+    # It takes some ten seconds, most of them to import torch and gradio.
+    typer.echo("Loading the models and the page ...", err=True)
     from gratis.run.bundled import BUNDLED
 
     # Before gradio is imported, which reads all of this once.
@@ -70,8 +72,6 @@ def play(
     with TemporaryDirectory(prefix="gratis-play-") as temporary:
         os.environ["GRADIO_TEMP_DIR"] = temporary
         _require_gradio()
-        # It takes some ten seconds, most of them to import torch.
-        typer.echo("Loading the models and the page ...", err=True)
         from gratis.playground import build_page, load_models, serve, write_space
 
         loaded = load_models(targets, size)

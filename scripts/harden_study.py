@@ -121,12 +121,25 @@ class Study:
         rows = [row for method in METHODS if (row := self._row(method)) is not None]
         make_folder(self.out)
         write_json(self.out / "study.json", {"arguments": _plain(self.given), "rows": rows})
-        columns = ["method", "seeds", *METRICS, "training (min)"]
+        columns = ["method", "seeds", *METRICS, "autoattack", "training (min)"]
         cells = [[Cell(str(row[column])) for column in columns] for row in map(_shown, rows)]
         table = Table([Cell(c) for c in columns], [TableRow(line) for line in cells])
-        text = markdown_table(table) + "\n"
+        text = f"{self._about()}\n\n{markdown_table(table)}\n"
         write_text(self.out / "study.md", text)
         print(text, flush=True)
+
+    def _about(self) -> str:
+        given = self.given
+        length = (
+            f"{given.minutes:g} minutes" if given.epochs is None else f"{given.epochs:g} epochs"
+        )
+        return (
+            f"{BACKBONE}, the first {given.classes} classes of Tiny ImageNet at "
+            f"{given.input_size} px, epsilon 4/255, {length} of hardening on {given.threads} CPU "
+            f"thread. Accuracies in percent on {given.images} validation images; of several seeds "
+            "the mean, standard deviation and number. robust: the worst of PGD-20 on two losses; "
+            "autoattack: where it was run."
+        )
 
     def _row(self, method: str) -> dict[str, Any] | None:
         """Return what is known of a method, over its seeds."""
@@ -138,9 +151,8 @@ class Study:
                 continue
             found = {metric: getattr(results, metric) for metric in METRICS}
             found |= {"seed": seed, "minutes": results.seconds / 60, "curve": results.curve}
-            attacked = path / f"autoattack-{self.given.autoattack}" / "results.json"
-            if attacked.is_file():
-                found["robust"] = Results.read(attacked).robust
+            for attacked in path.glob("autoattack-*/results.json"):
+                found["autoattack"] = Results.read(attacked).robust
             if RunFolder(path).frontier_file.is_file():
                 found["frontier"] = RunFolder(path).frontier().model_dump(mode="json")
             seeds.append(found)
@@ -150,12 +162,19 @@ class Study:
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row as text: mean and standard deviation over the seeds."""
     shown = {"method": row["method"], "seeds": len(row["seeds"])}
-    for metric in METRICS:
-        values = [100 * seed[metric] for seed in row["seeds"] if seed[metric] is not None]
-        mean, std = mean_and_std(values) if values else (None, None)
-        shown[metric] = "" if mean is None else f"{mean:.1f} ±{std:.1f} ({len(values)})"
+    for metric in (*METRICS, "autoattack"):
+        values = [100 * seed[metric] for seed in row["seeds"] if seed.get(metric) is not None]
+        shown[metric] = _mean(values)
     minutes, _ = mean_and_std([seed["minutes"] for seed in row["seeds"]])
     return shown | {"training (min)": f"{minutes:.1f}"}
+
+
+def _mean(values: list[float]) -> str:
+    """Return the mean as text, of several seeds with the standard deviation and their number."""
+    if not values:
+        return ""
+    mean, std = mean_and_std(values)
+    return f"{mean:.1f}" if len(values) == 1 else f"{mean:.1f} ±{std:.1f} ({len(values)})"
 
 
 def _plain(given: argparse.Namespace) -> dict[str, Any]:

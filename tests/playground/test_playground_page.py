@@ -49,9 +49,10 @@ def page(browser, address):
     own = (address, "data:", "blob:")
     opened.on("request", lambda r: None if r.url.startswith(own) else outside.append(r.url))
     opened.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.goto(address)
     opened.wait_for_load_state("networkidle")
-    opened.wait_for_selector("#first-errors:has-text('first changes the prediction')")
+    opened.wait_for_selector("#first-errors:has-text('changes the prediction to any other class')")
     yield opened
     opened.close()
     assert not outside
@@ -86,7 +87,7 @@ def test_the_keyboard_is_enough(page):
     wait_for_change(page, "3.0")
     page.get_by_label("none", exact=True).focus()
     page.keyboard.press("Space")
-    wait_for_change(page, "0.0")
+    page.locator("figcaption", has_text="No perturbation").first.wait_for()
 
 
 def test_another_sample_has_another_prediction(page):
@@ -111,7 +112,7 @@ def test_the_page_fits_a_phone(browser, address):
     opened = browser.new_page(viewport={"width": 390, "height": 844})
     opened.set_default_timeout(PATIENCE)
     opened.goto(address)
-    opened.wait_for_selector("#first-errors:has-text('first changes the prediction')")
+    opened.wait_for_selector("#first-errors:has-text('changes the prediction to any other class')")
     assert opened.evaluate("document.documentElement.scrollWidth") <= 390
     # No tab is in a menu.
     for name in ("Attack an image", "Free training"):
@@ -123,7 +124,7 @@ def test_two_visitors_do_not_mix(browser, page, address):
     other = browser.new_page()
     other.set_default_timeout(PATIENCE)
     other.goto(address)
-    other.wait_for_selector("#first-errors:has-text('first changes the prediction')")
+    other.wait_for_selector("#first-errors:has-text('changes the prediction to any other class')")
     other.locator("#epsilon input[type=number]").fill("16")
     page.locator("#epsilon input[type=number]").fill("4")
     wait_for_change(other, "16.0")

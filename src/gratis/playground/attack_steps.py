@@ -42,8 +42,8 @@ class AttackStep(NamedTuple):
 
     Attributes:
         images: (1, 3, H, W) in [0, 1].
-        losses: the cross entropy at every point so far, of the class that the attack leads away
-            from, or else to.
+        losses: the cross entropy at the start and after every step so far, of the class that the
+            attack leads away from, or else to.
     """
 
     images: Tensor
@@ -70,7 +70,7 @@ def attack_steps(
     settings = AttackSettings(norm=request.norm, epsilon=request.epsilon, steps=max(1, steps))
     start = None if steps == 1 else _noise(images, request.norm, request.epsilon)
     found = pgd_start(images, settings, start)
-    losses = [_loss(model, images, goal), *([] if start is None else [_loss(model, found, goal)])]
+    losses = [_loss(model, found, goal)]
     for number in range(1, steps + 1):
         gradient, _ = loss_gradient(model.logits, found, goal, "cross_entropy")
         direction = gradient if request.target is None else -gradient

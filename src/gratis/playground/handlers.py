@@ -89,7 +89,7 @@ def attacked(models: list[PlaygroundModel], controls: Controls) -> Iterator[list
     shown: list[list[Any]] = [["", "", "", None] for _ in models]
     losses: dict[str, AttackStep] = {}
     if controls.file is None:
-        yield [*(value for each in shown for value in each), None]
+        yield [*(value for each in shown for value in each), _loss_table(losses)]
         return
     for place, model in enumerate(models):
         images, label = controls.prepared(model), controls.label_for(model)
@@ -122,10 +122,8 @@ def first_errors_of(models: list[PlaygroundModel], controls: Controls) -> str:
     return first_errors(found, largest, controls.norm)
 
 
-def _loss_table(losses: dict[str, AttackStep]) -> pd.DataFrame | None:
-    """Return the losses at every step; ``None`` without an attack, where they are no line."""
-    if all(len(step.losses) == 1 for step in losses.values()):
-        return None
+def _loss_table(losses: dict[str, AttackStep]) -> pd.DataFrame:
+    """Return the losses at every step."""
     rows = [
         (number, loss, name)
         for name, step in losses.items()

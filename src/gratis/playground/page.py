@@ -38,7 +38,10 @@ obelisk is close) or for this flower, and both misread the cat.
 # The first one shows the difference between the bundled models at once.
 SAMPLES = ("coffee.jpg", "rocket.jpg", "cat.jpg", "flower.jpg")
 _COLORS = ("#c44e52", "#4c72b0")
-_NORMS = [("L-infinity: the largest change of a value", "linf"), ("L2: its length", "l2")]
+_NORMS = [
+    ("L-infinity: the largest change of a value", "linf"),
+    ("L2: the length of the whole change", "l2"),
+]
 
 
 def build_page(models: list[PlaygroundModel]) -> gr.Blocks:
@@ -71,7 +74,7 @@ def _attack_tab(page: gr.Blocks, models: list[PlaygroundModel]) -> None:
                 color="model",
                 color_map={m.name: c for m, c in zip(models, _COLORS, strict=False)},
                 colors_in_legend=[model.name for model in models],
-                label="Loss along the attack: the larger, the further from the class at the start",
+                label="Loss at every step: up away from a class, down towards a target class",
             )
     triggers = [page.load, *(control.change for control in controls)]
     running = gr.on(
@@ -107,14 +110,14 @@ def _controls(models: list[PlaygroundModel]) -> tuple[list[Any], gr.Button]:
         value=2,
         step=0.25,
         label=_size_label("linf"),
-        info="How much the attack may change; 8 is hardly visible.",
+        info=_size_info("linf"),
         elem_id="epsilon",
     )
     method = gr.Radio(
         list(STEPS),
         value="PGD-10",
         label="Attack",
-        info="FGSM takes one step to where the model errs, PGD takes 10 or 50; noise is blind.",
+        info="FGSM takes one step to where the model errs, PGD 10 or 50. Noise has no aim.",
     )
     with gr.Accordion("More about the attack", open=False):
         label = gr.Dropdown(
@@ -180,6 +183,12 @@ def _size_label(norm: str) -> str:
     return "Epsilon (of 255)" if norm == "linf" else "Epsilon (L2)"
 
 
+def _size_info(norm: str) -> str:
+    if norm == "linf":
+        return "The most by which a pixel value may change; 4 is hardly visible."
+    return "The largest length of the change of all pixel values together."
+
+
 def _size_slider(norm: str) -> Any:
     linf = norm == "linf"
     largest = 255 * LARGEST["linf"] if linf else LARGEST["l2"]
@@ -188,6 +197,7 @@ def _size_slider(norm: str) -> Any:
         value=2 if linf else 0.5,
         step=0.25 if linf else 0.05,
         label=_size_label(norm),
+        info=_size_info(norm),
     )
 
 

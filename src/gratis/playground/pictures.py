@@ -15,7 +15,8 @@ from torch import Tensor
 
 from gratis.playground.models import PlaygroundModel
 
-_MEANING = ". The larger, the more robust."
+# It does not depend on the attack that is chosen.
+_SMALLEST = "The smallest epsilon with which PGD-10 changes the prediction to any other class: "
 
 
 def picture(images: Tensor, caption: str) -> str:
@@ -31,7 +32,8 @@ def perturbation(before: Tensor, after: Tensor) -> str:
     delta = (after - before)[0]
     largest = float(delta.abs().max())
     pixels = _pixels(0.5 + (0.5 * delta / largest if largest else delta))
-    return figure(pixels, f"The perturbation, at most {255 * largest:.1f}/255, magnified")
+    said = f"The perturbation, at most {255 * largest:.1f}/255, magnified"
+    return figure(pixels, said if largest else "No perturbation")
 
 
 def figure(pixels: NDArray[np.uint8], caption: str) -> str:
@@ -75,7 +77,7 @@ def effect(before: dict[str, float], after: dict[str, float]) -> str:
 def first_errors(found: dict[str, float | None], largest: float, norm: str) -> str:
     """Return the sentence that says where each model first errs."""
     said = [f"**{name}** {_first(value, largest, norm)}" for name, value in found.items()]
-    return "Where an attack (PGD-10) first changes the prediction: " + ", ".join(said) + _MEANING
+    return f"{_SMALLEST}{', '.join(said)}. The larger, the more robust."
 
 
 def _first(value: float | None, largest: float, norm: str) -> str:

@@ -17,14 +17,17 @@ from gratis.results.arrays import load_arrays
 # 128 is no change.
 DELTAS = "deltas.safetensors"
 
+# Images that are not trained on.
+_HELD_OUT = {"clean": "new images", "pgd": "new images, attacked"}
+
 _EXPLANATION = """
 **Adversarial training** shows the model attacked images while it learns. An attack needs the
 gradient of the loss in the pixels, and every step of it costs a backward pass of its own.
 
-**Free adversarial training** does not pay for them. One backward pass gives two gradients: that of
-the weights trains the model, and that of the pixels moves the perturbation *delta*. Each batch is
-repeated a few times (*replays*), so that delta has time to grow, and delta stays when the next
-batch comes.
+**Free adversarial training** gets its attacks at no extra cost, hence the name. One backward pass
+gives two gradients: that of the weights trains the model, and that of the pixels moves the
+perturbation *delta*. Each batch is repeated a few times (*replays*), so that delta has time to
+grow, and delta stays when the next batch comes.
 
 **Schedules** let epsilon and the replays grow in the course of training: the model first learns
 what the images show, and then to withstand attacks on them.
@@ -88,12 +91,14 @@ def training_curves(folder: Path) -> TrainingCurves:
 
 def _accuracies(log: list[LogLine]) -> list[tuple[float, float, str]]:
     rows = [
-        (line.epoch, 100 * line.accuracy, "training, attacked") for line in log if line.accuracy
+        (line.epoch, 100 * line.accuracy, "training images, attacked")
+        for line in log
+        if line.accuracy
     ]
     for line in log:
         for metric, value in (line.held_out or {}).items():
-            if metric in ("clean", "pgd"):
-                rows.append((line.epoch, 100 * value, f"held out, {metric}"))
+            if metric in _HELD_OUT:
+                rows.append((line.epoch, 100 * value, _HELD_OUT[metric]))
     return rows
 
 
@@ -113,8 +118,11 @@ def _draw_deltas(folder: Path) -> None:
     shown = stored_deltas(folder)
     if not shown:
         return
-    gr.Markdown("### Delta of one position in the batch")
-    gr.Markdown("Grey is no perturbation, full scale the largest value at that time.")
+    gr.Markdown("### Delta, the perturbation that stays from batch to batch")
+    gr.Markdown(
+        "At several times of the training; an epoch is one pass through all images. "
+        "Grey is no change; the colours are magnified."
+    )
     with gr.Row():
         for epoch, pixels in shown:
             gr.HTML(figure(pixels, f"epoch {epoch:.1f}"))

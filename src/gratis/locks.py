@@ -10,7 +10,6 @@ from filelock import FileLock, Timeout
 
 from gratis.errors import file_error
 from gratis.files import make_folder, remove_temporary_files
-from gratis.ranks import is_first
 from gratis.regular_files import refuse_link, unwritable
 
 logger = logging.getLogger(__name__)
@@ -25,11 +24,8 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of ``folder`` while the block runs; the folder is created if it is missing.
 
     Temporary files that killed processes left behind in it are removed first. If the folder is
-    empty at the end, it is removed. The first rank holds the lock for all.
+    empty at the end, it is removed.
     """
-    if not is_first():
-        yield
-        return
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     lock = FileLock(make_folder(folder) / LOCK)
     refuse_link(folder / LOCK)

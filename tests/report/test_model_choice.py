@@ -33,7 +33,7 @@ def test_of_a_long_front_the_ends_are_named_and_long_names_end_with_dots(result)
     text = said(result, *points)[0]
     assert "“M2” (88.0% clean, 4.0% attacked), 4 others between them, “M7”" in text
     assert "M3" not in text
-    assert "words …”" in text
+    assert "Words …”" in text
     assert len(text) < 500
 
 

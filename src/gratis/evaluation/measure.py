@@ -23,6 +23,7 @@ from gratis.evaluation.sanity_checks import IMAGES, run_checks
 from gratis.evaluation.suites import CHECKED, EvaluateSettings, require_libraries, tasks_of
 from gratis.locks import locked
 from gratis.progress import bar
+from gratis.ranks import is_first
 from gratis.results import Check
 from gratis.results.measurement import Measurement
 from gratis.torch_state import fresh_torch_state, full_precision
@@ -71,7 +72,7 @@ def measure(
     if isinstance(folder, Path):
         folder = CacheFolder(folder)
     with ExitStack() as stack:
-        if folder is not None:
+        if folder is not None and is_first():
             stack.enter_context(locked(folder.path))
         for context in (fresh_torch_state(device_of(model)), frozen(model)):
             stack.enter_context(context)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from gratis.data.info import DataInfo
@@ -11,6 +11,7 @@ from gratis.files import make_folder, write_text
 from gratis.json_files import read_json, write_json
 from gratis.locks import locked
 from gratis.model import Architecture
+from gratis.ranks import is_first
 from gratis.recipe import Recipe, read_recipe
 from gratis.regular_files import refuse_link, require_text
 from gratis.results import Frontier, Results, WeightsFile, frontier, sample_images
@@ -60,7 +61,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder's lock while the block runs.
+        """Hold the folder's lock while the block runs; the first rank holds it for all.
 
         Raises:
             GratisError: another process holds it, the folder cannot be written, or a folder in it
@@ -70,7 +71,7 @@ class RunFolder:
             *(self.evaluation, self.geometric, self.evaluations),
             *(self.natural, self.frontier_cache),
         )
-        with locked(self.path):
+        with locked(self.path) if is_first() else nullcontext():
             yield
 
     def check(self, recipe: Recipe) -> None:

@@ -16,7 +16,9 @@ from torch import distributed
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from gratis import ranks
-from gratis.run import launch
+from gratis.errors import GratisError
+from gratis.recipe import resolve
+from gratis.run import launch, train
 from gratis.training import checkpoint_file
 
 SCRIPT = Path(__file__).with_name("losses_of_ranks.py")
@@ -129,6 +131,15 @@ def test_a_process_group_of_the_caller_is_none_of_ours():
             assert (ranks.rank(), ranks.world_size()) == (1, 4)
     finally:
         distributed.destroy_process_group()
+
+
+def test_hardening_on_several_devices_is_refused(monkeypatch, tmp_path):
+    """The others would wait for its first exchange for ever."""
+    recipe = resolve("harden/free", "digits", [])
+    monkeypatch.setattr(ranks, "world_size", lambda: 2)
+    with pytest.raises(GratisError, match="hardening uses one device"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

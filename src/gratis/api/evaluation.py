@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
-from lightning_fabric import Fabric
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
@@ -31,6 +30,7 @@ from gratis.run import (
     load_once,
     refuse_other_classes,
 )
+from gratis.run.launch import own_device
 from gratis.settings import override, validate
 from gratis.trusted_code import takes_trust_code
 
@@ -144,7 +144,7 @@ def evaluate(
         return evaluate_source(source, changes, perturbed, folder, reuse)
     settings = validate(EvaluateSettings, {"suite": source.suite} | options, "evaluate")
     module = source.build(len(data.classes) if isinstance(data, Dataset) else classes)
-    module.to(Fabric(accelerator="auto", devices=1).device)
+    module.to(own_device())
     dataset = _dataset(data, labels, module, root, skip_broken)
     plan = EvaluationPlan(source.name, dataset, settings, seed or 0, perturbed, reuse=reuse)
     return evaluate_model(module, source.described(plan), folder)

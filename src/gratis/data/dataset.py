@@ -43,7 +43,7 @@ class Dataset:
         validation: the images to evaluate on.
         classes: the name of each class, by label.
         fingerprint: a digest of every pixel and label.
-        flippable: whether a mirrored image still shows its class (not so for digits).
+        flippable: whether a mirrored image keeps its class (digits do not).
         skipped: the broken images that were left out, each with the reason.
         details: what else the source tells of the images, each with a title.
 

@@ -17,7 +17,7 @@ class DataInfo(Settings):
     name: Line
     classes: Annotated[tuple[Line, ...], Field(min_length=2)]
     size: Annotated[int, Field(gt=0)]  # height and width of every image, in pixels
-    flippable: bool  # a mirrored image still shows its class
+    flippable: bool  # a mirrored image keeps its class
     train_images: Annotated[int, Field(gt=0)]
     validation_images: Annotated[int, Field(gt=0)]
     fingerprint: str  # a hash of every pixel and label

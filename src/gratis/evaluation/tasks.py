@@ -1,4 +1,4 @@
-"""The tasks of a suite: each asks of every image whether the model still classifies it correctly.
+"""The tasks of a suite: each finds which images the model classifies correctly after it.
 
 Another kind of task is another file with a subclass of :class:`EvalTask`, listed in ``suites.py``.
 """

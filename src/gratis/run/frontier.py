@@ -8,7 +8,6 @@ import logging
 from typing import NamedTuple, Self
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from gratis.attacks import AttackSettings, Norm
@@ -21,6 +20,7 @@ from gratis.results import Frontier, FrontierPoint, choose
 from gratis.run.build import build_model
 from gratis.run.folder import RunFolder
 from gratis.run.interpolation import estimate_statistics, interpolate
+from gratis.run.launch import own_device
 from gratis.torch_state import fresh_torch_state
 from gratis.training import checkpoint, weights_file
 from gratis.training.identity import RunIdentity
@@ -53,7 +53,7 @@ def choose_model(
     asked = _Asked.of(recipe)
     if folder.chosen.exists() and asked.answered_by(folder.frontier()):
         return
-    device = Fabric(accelerator="auto", devices=1).device
+    device = own_device()
     with fresh_torch_state(device):
         models = _Models(recipe, dataset, natural, folder, identity, device)
         points = tuple(models.measured(alpha) for alpha in ALPHAS)

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from gratis.data import Dataset
 from gratis.digests import tensors_digest
 from gratis.errors import file_error
@@ -16,6 +14,7 @@ from gratis.run.build import build_model
 from gratis.run.evaluation import measure_run, still_holds
 from gratis.run.evaluation_plan import EvaluationPlan
 from gratis.run.folder import RunFolder
+from gratis.run.launch import own_device
 from gratis.run.loading import load_classifier
 from gratis.run.results_building import external_results, save_measurement
 from gratis.run.sample_images import sample_images
@@ -87,7 +86,7 @@ def _measure_given(
     model.load_state_dict(natural_state(folder, recipe))
     data = recipe.data
     wrapped = InferenceModel(model, dataset.classes, dataset.size, data.resize, data.white_level)
-    device = Fabric(accelerator="auto", devices=1).device
+    device = own_device()
     plan = EvaluationPlan(f"{recipe.name}-before", dataset, recipe.evaluate, recipe.seed, sets)
     perturbed = load_sets(folder.geometric, dataset, plan.settings.epsilon, plan.sets)
     settings, seed = plan.settings, plan.seed

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from gratis.attacks import AttackSettings, attack, frozen
@@ -19,6 +18,7 @@ from gratis.errors import GratisError, file_error, printable
 from gratis.evaluation.contiguous import ContiguousInputs
 from gratis.evaluation.evaluated_model import device_of
 from gratis.model import classify_with
+from gratis.run.launch import own_device
 from gratis.torch_state import full_precision
 
 logger = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ def preparation_of(
 
 def to_best_device(module: nn.Module) -> nn.Module:
     """Return the module after moving it to the GPU, if there is one."""
-    return module.to(Fabric(accelerator="auto", devices=1).device)
+    return module.to(own_device())
 
 
 def image_files(path: Path) -> list[Path]:

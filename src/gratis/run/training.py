@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gratis import ranks
-from gratis.errors import file_error
+from gratis.errors import GratisError, file_error
 from gratis.evaluation import require_libraries
 from gratis.loggers import following, require
 from gratis.recipe import Recipe, with_overrides
@@ -39,6 +39,8 @@ def train(
             another process works in the folder.
         Interrupted: the user stopped the run.
     """
+    if recipe.harden is not None and ranks.world_size() > 1:
+        raise GratisError("hardening uses one device: leave out --devices and launchers")
     folder = RunFolder(path)
     if folder.results() is None:
         # Before training, which may take hours.

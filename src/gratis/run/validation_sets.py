@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from gratis.data import Dataset
 from gratis.ranks import is_first, wait_for_all
 from gratis.run.folder import RunFolder
+from gratis.run.launch import own_device
 from gratis.run.loading import load_run
 from gratis.validation_sets import PerturbedSets, build, perturbed_sets
 from gratis.validation_sets.manifest import read_manifest
@@ -21,7 +20,7 @@ def build_sets(baseline: Path, folder: Path, data_root: Path | None = None) -> N
     ``data_root`` is the folder that holds the data now. Default: where it was in training.
     """
     model, _, recipe, dataset = load_run(baseline, data_root)
-    model.to(Fabric(accelerator="auto", devices=1).device)
+    model.to(own_device())
     build(folder, dataset.validation, dataset.flippable, model, recipe.evaluate.epsilon, SETS_SEED)
 
 
@@ -30,7 +29,7 @@ def ensure_sets(baseline: Path, folder: Path) -> None:
     if _measured_on(RunFolder(baseline), folder):
         return
     model, _, recipe, dataset = load_run(baseline)
-    model.to(Fabric(accelerator="auto", devices=1).device)
+    model.to(own_device())
     if not perturbed_sets.made_from(folder, model, recipe.evaluate.epsilon, dataset.validation):
         build_sets(baseline, folder)
 

@@ -4,8 +4,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from gratis.attacks import frozen
 from gratis.digests import digest
 from gratis.evaluation import require_libraries
@@ -15,6 +13,7 @@ from gratis.recipe import Recipe
 from gratis.report import header
 from gratis.results import METRICS, Results
 from gratis.run import make_sets, rows_of, run_path, train
+from gratis.run.launch import own_device
 from gratis.run.loading import load_run
 from gratis.run.machine import commit, versions
 from gratis.run.training import train_only
@@ -88,7 +87,7 @@ def _measure(name: str, recipe: Recipe, path: Path, sets: Path) -> dict[str, flo
     logger.info(f"{path}: measuring {name}")
     with trusting_code():
         model, _, _, dataset = load_run(path)
-    device = Fabric(accelerator="auto", devices=1).device
+    device = own_device()
     with fresh_torch_state(device), full_precision(device), frozen(model.to(device)):
         run = MeasuredRun(
             model=model,

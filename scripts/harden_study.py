@@ -137,7 +137,7 @@ class Study:
             f"{BACKBONE}, the first {given.classes} classes of Tiny ImageNet at "
             f"{given.input_size} px, epsilon 4/255, {length} of hardening on {given.threads} CPU "
             f"thread. Accuracies in percent on {given.images} validation images; of several seeds "
-            "the mean, standard deviation and number. robust: the worst of PGD-20 on two losses; "
+            "the mean and standard deviation. robust: the worst of PGD-20 on two losses; "
             "autoattack: where it was run."
         )
 
@@ -164,17 +164,18 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     shown = {"method": row["method"], "seeds": len(row["seeds"])}
     for metric in (*METRICS, "autoattack"):
         values = [100 * seed[metric] for seed in row["seeds"] if seed.get(metric) is not None]
-        shown[metric] = _mean(values)
+        shown[metric] = _mean(values, len(row["seeds"]))
     minutes, _ = mean_and_std([seed["minutes"] for seed in row["seeds"]])
     return shown | {"training (min)": f"{minutes:.1f}"}
 
 
-def _mean(values: list[float]) -> str:
-    """Return the mean as text, of several seeds with the standard deviation and their number."""
+def _mean(values: list[float], seeds: int) -> str:
+    """Return the mean as text, with the standard deviation, and how many of the seeds have it."""
     if not values:
         return ""
     mean, std = mean_and_std(values)
-    return f"{mean:.1f}" if len(values) == 1 else f"{mean:.1f} ±{std:.1f} ({len(values)})"
+    spread = f" ±{std:.1f}" if len(values) > 1 else ""
+    return f"{mean:.1f}{spread}" + (f" ({len(values)} of {seeds})" if len(values) < seeds else "")
 
 
 def _plain(given: argparse.Namespace) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from nbconvert import MarkdownExporter
 ROOT = Path(__file__).parents[1]
 ROOT_PAGES = ("CHANGELOG.md", "CONTRIBUTING.md", "LOG.md", "SECURITY.md")
 LINK = re.compile(r"(\]\()([^)#:\s]+)(#[^)]*)?(\))")
-WIDE = re.compile(r"results/[^/]+/(table|paired)\.md")
+WIDE = re.compile(r"results/[^/]+/(table|paired|study)\.md")
 NOT_RUN = re.compile(r"^( *)<!-- not run: (.*?) -->$", re.MULTILINE)
 
 

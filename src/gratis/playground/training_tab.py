@@ -24,8 +24,8 @@ _EXPLANATION = """
 **Adversarial training** shows the model attacked images while it learns. An attack needs the
 gradient of the loss in the pixels, and every step of it costs a backward pass of its own.
 
-**Free adversarial training** gets its attacks at no extra cost, hence the name. One backward pass
-gives two gradients: that of the weights trains the model, and that of the pixels moves the
+**Free adversarial training** gets its attacks almost for nothing, hence the name. One backward
+pass gives two gradients: that of the weights trains the model, and that of the pixels moves the
 perturbation *delta*. Each batch is repeated a few times (*replays*), so that delta has time to
 grow, and delta stays when the next batch comes.
 

@@ -168,6 +168,7 @@ def test_version_and_completion(works):
         (["reproduce", "--seed", "3"], "write --seeds 3"),
         (["evaluate", "run", "--epsilon=4/255"], "write evaluate.epsilon=4/255"),
         (["train", "free", "--epochs", "5"], "write train.epochs=5"),
+        (["data", "--data", "folder:my pets"], "write gratis data 'folder:my pets'"),
     ],
 )
 def test_options_of_other_tools_get_a_hint(arguments, hint, refused):

@@ -49,8 +49,8 @@ def test_schedules_and_rows_without_an_attack(name, text):
 
 @pytest.mark.parametrize(
     ("start", "text"),
-    [("runs/pets", "resnet18, from runs/pets,"), ("resnet18", "resnet18, pretrain")],
+    [("runs/pets", "resnet18, from runs/pets,"), ("resnet18", "resnet18, from trained weights,")],
 )
 def test_a_hardened_model_is_named_once(start, text):
-    changes = [f"starts_from={start}", "model.channels=null", "model.pretrained=true"]
+    changes = [f"starts_from={start}", "model.channels=null"]
     assert text in setup_summary(resolved(450, *changes), photos(450))[1]

@@ -1,5 +1,6 @@
 """Hints for options that other tools have, and that are written as key=value here."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from gratis.errors import GratisError
@@ -41,7 +42,7 @@ _HINTS: Mapping[str, Mapping[str, str]] = {
     "reproduce": _TRAINING | {"--seed": "--seeds %s", "--epsilon": "evaluate.epsilon=%s"},
     "study": _TRAINING | {"--seed": "--seeds %s", "--epsilon": "evaluate.epsilon=%s"},
     "evaluate": _EVALUATING,
-    "data": {"--classes": "data.classes=%s", "--size": "data.size=%s"},
+    "data": {"--data": "gratis data %s", "--classes": "data.classes=%s", "--size": "data.size=%s"},
 }
 
 
@@ -57,7 +58,7 @@ def refuse_options_of_others(arguments: Sequence[str], known: Mapping[str, Seque
         given = value if equals else following[0] if following else "VALUE"
         if option in ("--epsilon", "--eps"):
             given = _of_255(given)
-        hint = hint.format(adversary=_adversary(arguments, given)) % given
+        hint = hint.format(adversary=_adversary(arguments, given)) % shlex.quote(given)
         raise GratisError(f"{command}: has no option {option}; write {hint}")
 
 

@@ -25,8 +25,9 @@ def _model(recipe: Recipe, dataset: Dataset) -> str:
     if settings.channels:
         name += f" with {'-'.join(map(str, settings.channels))} channels"
     start = "pretrained" if settings.pretrained else "from scratch"
-    if recipe.starts_from not in (None, settings.backbone):
-        start = f"from {recipe.starts_from}"
+    if recipe.starts_from is not None:
+        named = recipe.starts_from == settings.backbone
+        start = "from trained weights" if named else f"from {recipe.starts_from}"
     size = settings.input_size or dataset.size
     precision = recipe.train.precision
     return f"model: {name}, {start}, at {size} px (model.*), in {precision} (train.precision)"

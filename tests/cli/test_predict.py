@@ -131,6 +131,12 @@ def test_a_table_of_files_folders_and_a_list_fits_80_columns(run, files, photo, 
     assert all(path.name in done.stdout for path in files[1:3])
 
 
+def test_images_of_one_folder_are_shown_by_name(within, run, files):
+    code, streams = within("predict", run.path, *files[:2])
+    assert code == 0 and streams.out.count(files[0].parent.name) == 1
+    assert all(f" {path.name} " in streams.out for path in files[:2])
+
+
 def test_a_broken_file_is_one_line_and_the_rest_go_on(within, run, files, tmp_path):
     broken, missing = tmp_path / "broken.png", tmp_path / "missing.png"
     broken.write_bytes(files[0].read_bytes()[:100])

@@ -3,7 +3,8 @@
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import typer
@@ -25,15 +26,20 @@ def print_table(predictions: "Iterable[Prediction]", attack: str | None) -> None
     from rich.console import Console
     from rich.table import Table
 
+    shown = list(predictions)
+    paths = [Path(str(found.path)) for found in shown]
+    folder = _common_folder(paths)
     table = Table(box=box.HORIZONTALS, padding=(0, 1, 0, 0))
-    table.add_column("image", overflow="fold", ratio=3)
+    table.add_column(
+        _text("image" if folder is None else f"image in {folder}"), overflow="fold", ratio=3
+    )
     table.add_column("class", overflow="fold", ratio=3)
     table.add_column("next", overflow="fold", ratio=3)
     if attack is not None:
         table.add_column(f"under {attack}", overflow="fold", ratio=2)
-    for found in predictions:
+    for found, path in zip(shown, paths, strict=True):
         others = ", ".join(_named(name, share) for name, share in found.top[1:])
-        cells = [str(found.path), _named(*found.top[0]), others]
+        cells = [str(path) if folder is None else path.name, _named(*found.top[0]), others]
         if found.attacked is not None:
             cells.append(_named(*found.attacked.top[0]))
         table.add_row(*map(_text, cells), style=_changed(found))
@@ -65,6 +71,12 @@ def print_json(predictions: "Iterable[Prediction]", attack: str | None) -> None:
         for each in predictions
     ]
     typer.echo(json.dumps(found, indent=2))
+
+
+def _common_folder(paths: Sequence[Path]) -> Path | None:
+    """Return the folder that holds all of several images."""
+    folders = {path.parent for path in paths}
+    return folders.pop() if len(folders) == 1 and len(paths) > 1 else None
 
 
 def _fields(found: "Prediction") -> dict[str, Any]:

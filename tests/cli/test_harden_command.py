@@ -92,7 +92,7 @@ def test_an_interrupted_command_says_how_to_continue(pets, tmp_path, refused, mo
         timm.create_model("resnet10t", num_classes=2).state_dict(), tmp_path / "net.safetensors"
     )
     model = ["resnet10t", "--weights", "net.safetensors", "--data", "folder:pets"]
-    options = ["--input-size", "32", "--budget", "60s", "--out", "run", *SHORT]
+    options = ["--input-size", "32", "train.epochs=500", "--out", "run", *SHORT]
     process = subprocess.Popen(
         command("harden", *model, *options),
         cwd=tmp_path,

@@ -62,13 +62,13 @@ def harden(
         ),
     ] = None,
     budget: Annotated[
-        str,
+        str | None,
         option(
             "How long training may take, such as 90s, 20m or 1.5h. Measuring takes additional "
-            "time.",
+            "time. Default: 20m, or what train.epochs=N takes.",
             "TIME",
         ),
-    ] = "20m",
+    ] = None,
     epsilon: Annotated[
         str | None,
         typer.Option(
@@ -135,6 +135,7 @@ def harden(
     """
     from gratis.api.hardening import harden as harden_model
 
+    in_epochs = any(text.startswith("train.epochs=") for text in overrides or ())
     # Unwrapped, because errors here name options and not the arguments of Python.
     run: RunFolder = inspect.unwrap(harden_model)(
         model,
@@ -143,7 +144,7 @@ def harden(
         data=data,
         data_root=data_root,
         skip_broken=skip_broken,
-        budget=budget,
+        budget="20m" if budget is None and not in_epochs else budget,
         epsilon=epsilon,
         # The values of norm and adversary are checked there.
         norm=cast("Norm", norm),

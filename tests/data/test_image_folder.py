@@ -61,7 +61,9 @@ def test_resizing_is_a_setting(pets):
 
 def test_settings_of_folders_are_refused_for_other_data(tmp_path):
     for key, value in (("val_fraction", 0.2), ("class_names", tmp_path / "names.txt")):
-        with pytest.raises(ValueError, match=f"{key} applies to folder:PATH and csv:FILE only"):
+        with pytest.raises(
+            ValueError, match=f"{key} applies to folder:PATH, csv:FILE, hf:NAME, wds"
+        ):
             DataSettings(name="digits", **{key: value})
 
 

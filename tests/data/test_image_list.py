@@ -150,5 +150,5 @@ def test_what_is_no_list_is_refused(tmp_path, listed):
 
 
 def test_settings_of_lists_are_refused_elsewhere():
-    with pytest.raises(ValueError, match="columns applies to csv:FILE only"):
+    with pytest.raises(ValueError, match="columns applies to csv:FILE, hf:NAME, wds:PATTERN only"):
         DataSettings(name="folder", columns=["a", "b"])

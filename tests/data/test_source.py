@@ -11,7 +11,9 @@ from gratis.settings import validate
 
 
 def test_every_source_is_found_by_its_file():
-    assert set(sources()) == {"digits", "tiny-imagenet", "folder", "csv", "cifar10", "cifar100"}
+    assert set(sources()) == {
+        *("digits", "tiny-imagenet", "folder", "csv", "cifar10", "cifar100", "hf", "wds")
+    }
 
 
 def test_a_new_source_is_one_new_file(tmp_path, monkeypatch):

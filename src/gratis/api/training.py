@@ -36,9 +36,8 @@ def train(
     Args:
         recipe: the name of a packaged recipe, such as ``contrastive-scheduled``; a ``.yaml``
             file; or a ``Recipe``, with no other settings except ``out`` and ``sets``.
-        data: ``digits``, ``tiny-imagenet``, ``cifar10``, ``cifar100``, ``folder:PATH`` or
-            ``csv:FILE``.
-            Default: the recipe's.
+        data: ``digits``, ``tiny-imagenet``, ``cifar10``, ``cifar100``, ``folder:PATH``,
+            ``csv:FILE``, ``hf:NAME`` or ``wds:PATTERN``. Default: the recipe's.
         data_root: the folder that holds the data set.
         skip_broken: whether to leave out images that cannot be read. Default: they are an error.
         budget: how long training takes, such as ``"20m"``, or seconds; the number of epochs

@@ -4,8 +4,8 @@ from gratis.errors import GratisError, printable
 from gratis.settings import did_you_mean
 
 # The data sources; those in gratis.data cannot be listed without torch.
-DATA = ("cifar10", "cifar100", "csv", "digits", "folder", "tiny-imagenet")
-_WRITTEN = {"csv": "csv:FILE", "folder": "folder:PATH"}
+DATA = ("cifar10", "cifar100", "csv", "digits", "folder", "hf", "tiny-imagenet", "wds")
+_WRITTEN = {"csv": "csv:FILE", "folder": "folder:PATH", "hf": "hf:NAME", "wds": "wds:PATTERN"}
 
 
 def refuse_typos(

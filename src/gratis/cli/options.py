@@ -41,7 +41,10 @@ RecipeName = Annotated[
         autocompletion=completion.recipes,
     ),
 ]
-DATA_NAMES = "digits, tiny-imagenet, cifar10, cifar100, folder:PATH or csv:FILE."
+DATA_NAMES = (
+    "digits, tiny-imagenet, cifar10, cifar100, folder:PATH, csv:FILE, hf:NAME (a data set of the "
+    "Hugging Face hub) or wds:PATTERN (webdataset shards)."
+)
 DataName = Annotated[str | None, option(DATA_NAMES, "NAME", "--data")]
 DataRoot = Annotated[
     Path | None, option("The folder that holds the data set.", "DIR", "--data-root")

@@ -33,12 +33,12 @@ def extract(archive: Path, folder: Path, top: str, limit: int = _LIMIT) -> None:
         OSError: ``folder`` cannot be written.
     """
     unpack = _unpack_zip if archive.suffix == ".zip" else _unpack_tar
-    with _one_line(archive):
+    with one_line(archive):
         unpack(_Members(archive, folder, top, limit))
 
 
 @contextmanager
-def _one_line(archive: Path) -> Iterator[None]:
+def one_line(archive: Path) -> Iterator[None]:
     """Turn the many errors of reading a broken archive into one clear line."""
     try:
         yield

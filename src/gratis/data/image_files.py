@@ -4,25 +4,26 @@ import os
 import stat
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image, features
 
-from gratis.data.raw import Stamp
+from gratis.data.raw import EncodedImage, ImageSource, Stamp
 from gratis.errors import file_error, printable
 
 # The accepted formats, recognised by content and not by suffix. Pillow's other formats are left
 # out, because it starts another program to read one of them.
 FORMATS: tuple[str, ...] = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-_SUFFIXES: tuple[str, ...] = (
+SUFFIXES: tuple[str, ...] = (
     *(".bmp", ".dib", ".gif", ".jfif", ".jif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"),
     *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 )
 if features.check("avif"):
-    FORMATS, _SUFFIXES = (*FORMATS, "AVIF"), (*_SUFFIXES, ".avif")
+    FORMATS, SUFFIXES = (*FORMATS, "AVIF"), (*SUFFIXES, ".avif")
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")
 _STARTS = (b"BM", b"GIF8", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")
 _NO_SUFFIX = "without an ending"
@@ -73,8 +74,8 @@ def find_images(folder: Path) -> FoundImages:
 
 def _sort_in(path: str, found: FoundImages) -> None:
     suffix = os.path.splitext(path)[1].lower()
-    if suffix in _SUFFIXES or (not suffix and _is_image(path)):
-        found.files.append(_stamp(path))
+    if suffix in SUFFIXES or (not suffix and _is_image(path)):
+        found.files.append(stamp_image(path))
     else:
         found.left_out[printable(suffix) or _NO_SUFFIX] += 1
 
@@ -83,7 +84,8 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _stamp(path: str) -> Stamp:
+def stamp_image(path: str) -> Stamp:
+    """Return a file's path, size and modification time; zeros if it is missing."""
     try:
         status = os.stat(path)
     except OSError:
@@ -108,9 +110,9 @@ def _is_image(path: str) -> bool:
     return webp or (avif and "AVIF" in FORMATS) or start.startswith(_STARTS)
 
 
-def is_heic(path: Path) -> bool:
+def is_heic(image: ImageSource) -> bool:
     """Return whether the content of a file is a HEIC photograph, whatever its ending."""
-    start = _start(str(path))
+    start = image.content[:16] if isinstance(image, EncodedImage) else _start(str(image))
     return start[4:8] == b"ftyp" and start[8:12] in _HEIC
 
 
@@ -148,15 +150,24 @@ def require_images(folder: Path, remedy: str) -> FoundImages:
     raise file_error(folder, "holds no images", remedy)
 
 
-def sample_sizes(files: Sequence[Stamp]) -> list[tuple[int, int]]:
-    """Return width and height of up to 200 images, evenly spaced; unreadable ones are skipped."""
+def sample_sizes(count: int, image: Callable[[int], ImageSource]) -> list[tuple[int, int]]:
+    """Return width and height of up to 200 of ``count`` images; unreadable ones are skipped.
+
+    They are evenly spaced; ``image(i)`` is the image i.
+    """
     sizes = []
     with warnings.catch_warnings():
         # Pillow warns of images that are refused when they are decoded.
         warnings.simplefilter("ignore")
-        for path, _, _ in files[:: max(1, -(-len(files) // SAMPLED))]:
+        for index in range(0, count, max(1, -(-count // SAMPLED))):
             with suppress(Exception):
-                if stat.S_ISREG(os.stat(path).st_mode):
-                    with Image.open(path, formats=FORMATS) as image:
-                        sizes.append(image.size)
+                sizes.append(_size(image(index)))
     return sizes
+
+
+def _size(encoded: ImageSource) -> tuple[int, int]:
+    if isinstance(encoded, Path) and not encoded.is_file():
+        raise OSError("not a file")
+    opened = encoded if isinstance(encoded, Path) else BytesIO(encoded.content)
+    with Image.open(opened, formats=FORMATS) as image:
+        return image.size

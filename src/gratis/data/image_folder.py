@@ -8,7 +8,7 @@ from gratis.data.class_order import order_classes
 from gratis.data.dataset import Dataset, few, refuse_few_classes
 from gratis.data.image_files import describe_left_out, has_images, require_images
 from gratis.data.layout import Layout, describe_held_out, find_layout, hold_out_files, subfolders
-from gratis.data.own_images import Part, decode_own
+from gratis.data.own_images import FilesPart, decode_own
 from gratis.data.source import DataSettings, first_classes
 from gratis.errors import GratisError, file_error, printable
 
@@ -40,7 +40,7 @@ def read(settings: DataSettings) -> Dataset:
 
 def _parts(
     root: Path, layout: Layout, settings: DataSettings, left_out: Counter[str]
-) -> tuple[tuple[str, ...], Part, Part]:
+) -> tuple[tuple[str, ...], FilesPart, FilesPart]:
     """Return the classes and the images for training and validation; count the other files."""
     folders = _class_folders(layout.train, left_out)
     if layout.validation is not None:
@@ -50,7 +50,7 @@ def _parts(
         _refuse_outer_folder(root, *folders.values())
     refuse_few_classes(root, len(folders))
     classes = first_classes(order_classes(root, folders, settings.class_names), settings)
-    train, validation = Part([], []), Part([], [])
+    train, validation = FilesPart([], []), FilesPart([], [])
     for label, name in enumerate(classes):
         if name not in folders:
             continue

@@ -7,7 +7,7 @@ from gratis.data.class_order import order_classes
 from gratis.data.dataset import Dataset, few, refuse_few_classes
 from gratis.data.layout import TEST, TRAIN, VALIDATION, describe_held_out, held_out_names
 from gratis.data.list_file import Row, read_rows
-from gratis.data.own_images import Part, decode_own
+from gratis.data.own_images import FilesPart, decode_own
 from gratis.data.raw import stamp
 from gratis.data.source import DataSettings, first_classes
 from gratis.errors import GratisError, file_error, printable
@@ -67,7 +67,7 @@ def _held_out(path: Path, rows: Sequence[Row], fraction: float) -> tuple[list[Ro
     return train, [row for row in rows if row.file in chosen]
 
 
-def _part(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> Part:
+def _part(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> FilesPart:
     """Return the files of rows with their labels."""
     labels = {name: label for label, name in enumerate(classes)}
     files = [path.parent / Path(row.file.replace("\\", "/")).expanduser() for row in rows]
@@ -79,7 +79,7 @@ def _part(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> Part:
     if missing:
         problem = printable(f"names images that do not exist in {path.parent}: {few(missing)}")
         raise file_error(path, problem, "correct the paths, which are relative to the list")
-    return Part([stamp(file) for file in files], [labels[row.label] for row in rows])
+    return FilesPart([stamp(file) for file in files], [labels[row.label] for row in rows])
 
 
 SOURCES = {"csv": read}

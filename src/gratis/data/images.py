@@ -3,8 +3,9 @@
 import errno
 import logging
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,7 +14,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from gratis.data.bit_depth import UnknownWhiteLevel, has_16_bits, refuse_dark_colours, to_8_bit_grey
 from gratis.data.image_files import FORMATS, is_heic
-from gratis.data.raw import BrokenImage, Pixels, RawSplit, Stamp
+from gratis.data.raw import BrokenImage, EncodedImage, ImageSource, Pixels, RawSplit, Stamp
 from gratis.errors import file_error
 
 Resize = Literal["crop", "pad", "squash"]
@@ -38,29 +39,33 @@ class Preparation(NamedTuple):
     resize: Resize = "crop"
     white_level: float | None = None
 
-    def read(self, path: Path) -> Pixels:
-        """Return an image file as :func:`read_image` does."""
-        return read_image(path, *self)
+    def read(self, image: ImageSource) -> Pixels:
+        """Return an encoded image as :func:`read_image` does."""
+        return read_image(image, *self)
 
 
 def image_split(
-    files: Sequence[Stamp],
-    labels: Sequence[int],
-    size: int,
-    resize: Resize = "crop",
-    white_level: float | None = None,
+    files: Sequence[Stamp], labels: Sequence[int], preparation: Preparation
 ) -> RawSplit:
     """Return a split whose image i is the file ``files[i]``, as :func:`read_image` reads it."""
-    preparation = Preparation(size, resize, white_level)
+    return encoded_split(lambda index: Path(files[index][0]), labels, preparation)
+
+
+def encoded_split(
+    image: Callable[[int], ImageSource], labels: Sequence[int], preparation: Preparation
+) -> RawSplit:
+    """Return a split whose image i is ``image(i)``, as :func:`read_image` reads it."""
     return RawSplit(
-        np.asarray(labels, dtype=np.int64), lambda index: preparation.read(Path(files[index][0]))
+        np.asarray(labels, dtype=np.int64), lambda index: preparation.read(image(index))
     )
 
 
 def read_image(
-    path: Path, size: int, resize: Resize = "crop", white_level: float | None = None
+    image: ImageSource, size: int, resize: Resize = "crop", white_level: float | None = None
 ) -> Pixels:
-    """Return an image file as uint8 RGB of shape (size, size, 3), upright.
+    """Return an encoded image as uint8 RGB of shape (size, size, 3), upright.
+
+    ``image`` is the path of a file, or the content of one.
 
     Transparent images are drawn on white. Greys of more than 8 bits are scaled to 8 bits
     (:func:`gratis.data.bit_depth.to_8_bit_grey`).
@@ -71,8 +76,9 @@ def read_image(
         GratisError: there is not enough memory.
     """
     _prepare_pillow()
+    path = image.path if isinstance(image, EncodedImage) else image
     try:
-        return _decode(path, size, resize, white_level)
+        return _decode(image, size, resize, white_level)
     except UnknownWhiteLevel as error:
         remedy = (
             "say which value is white, such as data.white_level=4095 for 12 bits, "
@@ -85,19 +91,13 @@ def read_image(
         if isinstance(error, MemoryError) or getattr(error, "errno", None) in _SCARCE:
             problem = f"cannot be read now ({_reason(error)})"
             raise file_error(path, problem, "free some memory and run again") from error
-        if is_heic(path):
+        if is_heic(image):
             raise BrokenImage(path, "HEIC, which is not supported", _CONVERT) from error
         raise BrokenImage(path, _reason(error)) from error
 
 
-def _decode(path: Path, size: int, resize: Resize, white_level: float | None) -> Pixels:
-    status = path.stat()
-    # To open a named pipe would block forever.
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError("not a file")
-    if status.st_size == 0:
-        raise OSError("the file is empty")
-    with Image.open(path, formats=FORMATS) as image:
+def _decode(encoded: ImageSource, size: int, resize: Resize, white_level: float | None) -> Pixels:
+    with Image.open(_opened(encoded), formats=FORMATS) as image:
         if image.width * image.height > _MAX_PIXELS:
             raise Image.DecompressionBombError
         deep, scaled = has_16_bits(image), image.format == "PPM"
@@ -108,6 +108,21 @@ def _decode(path: Path, size: int, resize: Resize, white_level: float | None) ->
     elif deep:
         refuse_dark_colours(upright, white_level)
     return np.asarray(resized(_rgb(upright), size, resize))
+
+
+def _opened(encoded: ImageSource) -> Path | BytesIO:
+    """Return what Pillow opens, which is not empty."""
+    if isinstance(encoded, EncodedImage):
+        length = len(encoded.content)
+    else:
+        status = encoded.stat()
+        # To open a named pipe would block forever.
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("not a file")
+        length = status.st_size
+    if length == 0:
+        raise OSError("the file is empty")
+    return BytesIO(encoded.content) if isinstance(encoded, EncodedImage) else encoded
 
 
 def resized(image: Image.Image, size: int, resize: Resize = "crop") -> Image.Image:

@@ -13,7 +13,7 @@ from gratis.regular_files import read_text
 
 # The names of columns that are understood, in lower case and without spaces, _ and -.
 _FILE = ("file", "filename", "filepath", "path", "image", "imagefile", "imagename", "imagepath")
-_LABEL = ("label", "class", "classname", "labelname", "category", "target", "y")
+LABEL_COLUMNS = ("label", "class", "classname", "labelname", "category", "target", "y")
 _SPLIT = ("split", "set", "subset", "partition")
 _REMEDY = (
     "name the columns in the first line, such as file,label, or with data.columns=[FILE,LABEL]"
@@ -47,7 +47,7 @@ def read_rows(path: Path, columns: tuple[str, str] | None) -> list[Row]:
     lines = _lines(path)
     header = lines[0][1] if lines else []
     file, label = _column(path, header, "file", columns), _column(path, header, "label", columns)
-    split = next((place for place, name in enumerate(header) if _plain(name) in _SPLIT), None)
+    split = next((place for place, name in enumerate(header) if plain_name(name) in _SPLIT), None)
     needed, rows = max(file, label, split or 0) + 1, []
     for number, cells in lines[1:]:
         if len(cells) < needed or not (cells[file].strip() and cells[label].strip()):
@@ -77,8 +77,8 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
 def _column(path: Path, header: Sequence[str], what: str, columns: tuple[str, str] | None) -> int:
     """Return the place of the column of files or labels."""
     if columns is None:
-        known = _FILE if what == "file" else _LABEL
-        places = [place for place, name in enumerate(header) if _plain(name) in known]
+        known = _FILE if what == "file" else LABEL_COLUMNS
+        places = [place for place, name in enumerate(header) if plain_name(name) in known]
     else:
         wanted = columns[what == "label"]
         places = [place for place, name in enumerate(header) if name.strip() == wanted]
@@ -91,7 +91,8 @@ def _column(path: Path, header: Sequence[str], what: str, columns: tuple[str, st
     raise file_error(path, printable(problem), _REMEDY)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return the name of a column in lower case and without spaces, _ and -."""
     return name.strip().lower().replace("_", "").replace("-", "").replace(" ", "")
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,21 @@ Pixels = NDArray[np.uint8]
 
 # A file: its path, its size in bytes, and its modification time in nanoseconds.
 Stamp = tuple[str, int, int]
+
+
+class EncodedImage(NamedTuple):
+    """An encoded image that is no file of its own, such as a member of an archive.
+
+    Attributes:
+        path: what names it in messages: its container's path, and its name in it.
+        content: its bytes.
+    """
+
+    path: Path
+    content: bytes
+
+
+ImageSource: TypeAlias = Path | EncodedImage
 
 
 def stamp(path: Path) -> Stamp:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from gratis.data.cache import cache_folder
 from gratis.data.dataset import Dataset, refuse_few_classes
 from gratis.data.images import Resize
+from gratis.data.patterns import pattern_name
 from gratis.data.store import remove_if_damaged
 from gratis.errors import GratisError, file_error, printable
 from gratis.settings import Fraction, Settings, absolute, did_you_mean
@@ -24,10 +25,16 @@ def _known(name: str) -> str:
 
 
 # The sources of a user's own image files.
-OWN_IMAGES = ("folder", "csv")
-_WRITTEN = {"folder": "folder:PATH", "csv": "csv:FILE"}
+OWN_IMAGES = ("folder", "csv", "hf", "wds")
+_WRITTEN = {"folder": "folder:PATH", "csv": "csv:FILE", "hf": "hf:NAME", "wds": "wds:PATTERN"}
 # The sources that have these settings.
-_OWN_KEYS = {"class_names": OWN_IMAGES, "val_fraction": OWN_IMAGES, "columns": ("csv",)}
+_OWN_KEYS = {
+    "class_names": OWN_IMAGES,
+    "val_fraction": OWN_IMAGES,
+    "columns": ("csv", "hf", "wds"),
+    "hub": ("hf",),
+    "config": ("hf",),
+}
 
 
 class DataSettings(Settings):
@@ -35,7 +42,10 @@ class DataSettings(Settings):
 
     Attributes:
         name: the data source.
-        root: the folder that holds the data; default: the cache, or a download.
+        root: the folder that holds the data, the list of a CSV file, or the pattern of shards;
+            default: the cache, or a download.
+        hub: the name of a data set on the Hugging Face hub, unless ``root`` holds it.
+        config: which configuration of a data set on the hub that has several.
         classes: the number of classes, in the source's order; default: all.
         first_class: the number of the first class in use, from 0; default: 0.
         size: the height and width that every image is resized to, in pixels; default: the
@@ -48,13 +58,15 @@ class DataSettings(Settings):
             validation; 1 puts all of them into both splits, to evaluate on all.
         class_names: a file with the class folders in the order of the labels, one per line or as
             JSON; default: their natural order.
-        columns: the names of the columns of files and of labels in a CSV file; default: those with
-            usual names, such as file and label.
+        columns: the names of the columns of images and of labels, in shards the endings of their
+            members; default: those with usual names, such as file and label.
         skip_broken: whether to leave out images that cannot be read; default: they are an error.
     """
 
     name: Annotated[str, AfterValidator(_known)]
     root: Annotated[Path, AfterValidator(absolute)] | None = None
+    hub: Annotated[str, Field(min_length=1)] | None = None
+    config: Annotated[str, Field(min_length=1)] | None = None
     classes: Annotated[int, Field(ge=2)] | None = None
     first_class: Annotated[int, Field(ge=0)] | None = None
     size: Annotated[int, Field(ge=4)] | None = None
@@ -73,7 +85,7 @@ class DataSettings(Settings):
                 self.name not in names
                 and getattr(self, key) != type(self).model_fields[key].default
             ):
-                applies = " and ".join(_WRITTEN[name] for name in names)
+                applies = ", ".join(_WRITTEN[name] for name in names)
                 raise ValueError(f"{key} applies to {applies} only")
         return self
 
@@ -89,10 +101,17 @@ class DataSettings(Settings):
 
     @property
     def label(self) -> str:
-        """A short name of the data: that of a folder or list of the user's own, or the source's."""
+        """A short name of the data: that of the user's own images, or the source's."""
+        if self.name == "wds" and self.root is not None:
+            return pattern_name(self.root)
         if self.name in OWN_IMAGES and self.root is not None:
             return self.root.name.removesuffix(".csv")
-        return self.name
+        return self.name if self.hub is None else self.hub.rpartition("/")[2]
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the folder or file of the data does not exist."""
+        return self.name != "wds" and self.root is not None and not self.root.exists()
 
 
 Reader: TypeAlias = Callable[[DataSettings], Dataset]
@@ -133,7 +152,8 @@ def load(settings: DataSettings, check: bool = False) -> Dataset:
 def from_argument(text: str) -> dict[str, str]:
     """Return the settings for ``NAME`` or ``NAME:PATH``, as given on the command line.
 
-    ``folder:~/pets`` gives ``{"name": "folder", "root": ...}``, with an absolute path.
+    ``folder:~/pets`` gives ``{"name": "folder", "root": ...}``, with an absolute path, and
+    ``hf:USER/NAME`` gives ``{"name": "hf", "hub": ...}`` unless there is such a folder.
 
     Raises:
         GratisError: there is a colon but no path after it.
@@ -146,7 +166,11 @@ def from_argument(text: str) -> dict[str, str]:
             raise GratisError(f"{printable(text)}: is a list; write csv:{printable(text)}")
         return {"name": name}
     if not path:
-        raise GratisError(f"{text!r} lacks a path; write {name}:PATH")
+        raise GratisError(f"{text!r} lacks a path; write {_WRITTEN.get(name, f'{name}:PATH')}")
+    if name == "wds" and "://" in path:
+        raise GratisError(f"{printable(path)}: is no local file; download the shards first")
+    if name == "hf" and not (path.startswith(("/", ".", "~")) or Path(path).is_dir()):
+        return {"name": name, "hub": path}
     return {"name": name, "root": str(absolute(Path(path)))}
 
 

@@ -172,4 +172,7 @@ def _refuse_emptied(raw: RawDataset, split: RawSplit, broken: Broken) -> None:
 
 def _listed(raw: RawDataset, broken: Broken, index: int) -> str:
     error = broken[index]
-    return printable(f"{error.path.relative_to(raw.root)} ({error.reason})")
+    folder = raw.root if raw.root.is_dir() else raw.root.parent
+    path = error.path
+    name = path.relative_to(folder) if path.is_relative_to(folder) else path
+    return printable(f"{name} ({error.reason})")

@@ -43,9 +43,12 @@ class _Reader(io.RawIOBase):
 class Tar:
     """A tar archive, plain or compressed with gzip, that is read member by member."""
 
-    def __init__(self, content: tarfile.TarFile, stream: IO[bytes], reader: _Reader) -> None:
+    def __init__(
+        self, content: tarfile.TarFile, stream: IO[bytes], reader: _Reader, compressed: bool
+    ) -> None:
         """Take what :func:`open_tar` opened."""
         self._content, self._stream, self._reader = content, stream, reader
+        self.compressed = compressed
 
     def __iter__(self) -> Iterator[tarfile.TarInfo]:
         """Yield the members, without keeping them in memory.
@@ -66,6 +69,16 @@ class Tar:
         self._content.extract(member, folder, set_attrs=False, filter="data")
         self._reader.in_content = False
 
+    def read(self, member: tarfile.TarInfo) -> bytes:
+        """Return the content of a regular file."""
+        self._reader.in_content = True
+        stream = self._content.extractfile(member)
+        assert stream is not None
+        with stream:
+            content = stream.read()
+        self._reader.in_content = False
+        return content
+
     def rest(self, size: int) -> bytes:
         """Return up to ``size`` bytes after the last member."""
         return self._stream.read(size)
@@ -85,4 +98,4 @@ def open_tar(path: Path) -> Iterator[Tar]:
         stream: Any = gzip.GzipFile(fileobj=file) if compressed else file
         reader = _Reader(stream)
         with tarfile.open(fileobj=reader, mode="r:") as content:
-            yield Tar(content, stream, reader)
+            yield Tar(content, stream, reader, compressed)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gratis.data.dataset import Dataset, few
 from gratis.data.image_files import find_images, labelled_images
-from gratis.data.images import image_split
+from gratis.data.images import Preparation, image_split
 from gratis.data.published_archive import PublishedArchive, locate
 from gratis.data.raw import RawDataset, Stamp, stamp
 from gratis.data.source import DataSettings, first_classes
@@ -34,7 +34,8 @@ def read(settings: DataSettings) -> Dataset:
     folder = locate(PUBLISHED, settings.root)
     known = _wnids(folder / "wnids.txt")
     wnids = first_classes(known, settings)
-    size, handling = settings.size or _SIZE, (settings.resize, settings.white_level)
+    size = settings.size or _SIZE
+    preparation = Preparation(size, settings.resize, settings.white_level)
     images = [folder / "train" / wnid / "images" for wnid in wnids]
     train, train_labels = labelled_images(images, "add some, or remove the class from wnids.txt")
     validation, validation_labels = _validation(folder, known, wnids)
@@ -44,10 +45,10 @@ def read(settings: DataSettings) -> Dataset:
         size=size,
         classes=_names(folder, wnids),
         files=[*train, *validation, stamp(_annotations(folder))],
-        train=image_split(train, train_labels, size, *handling),
-        validation=image_split(validation, validation_labels, size, *handling),
+        train=image_split(train, train_labels, preparation),
+        validation=image_split(validation, validation_labels, preparation),
         skip_broken=settings.skip_broken,
-        handling=handling,
+        handling=preparation[1:],
     )
     _log_counts(train_labels, len(wnids))
     return decode_once(raw)

@@ -17,6 +17,7 @@ from gratis.run.machine import commit, device_name, fastest_precision, versions
 _EXTRAS = {
     "full": (("kornia", "pyautoattack"), "the suites autoattack and full"),
     "onnx": (("onnx", "onnxruntime", "onnxscript"), "ONNX files"),
+    "hf": (("datasets",), "data sets of the Hugging Face hub (hf:NAME)"),
     "play": (("gradio",), "gratis play"),
     **{name: (packages, f"--log {name}") for name, packages in PACKAGES.items()},
 }

@@ -26,7 +26,8 @@ def load_again(settings: DataSettings) -> Dataset:
         GratisError: as :func:`gratis.data.load`; if its folder is gone, with the option that names
             the present one.
     """
-    if settings.root is not None and not settings.root.exists():
+    if settings.is_gone:
+        assert settings.root is not None
         remedy = "name the folder that holds it now with --data-root DIR (in Python data_root)"
         raise file_error(settings.root, "held the data of the run and is gone", remedy)
     return load_once(settings)

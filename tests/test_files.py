@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from gratis import regular_files
 from gratis.errors import GratisError
 from gratis.files import atomic_file, atomic_folder, make_folder, write_text
 from gratis.json_files import read_json, write_json
 from gratis.locks import locked
+from gratis.results.arrays import load_arrays
 
 
 def names_in(folder: Path) -> list[str]:
@@ -135,6 +137,17 @@ def test_missing_json_is_an_error(tmp_path):
         read_json(tmp_path / "x.json")
     with pytest.raises(GratisError, match="is not readable"):
         read_json(tmp_path)
+
+
+@pytest.mark.parametrize("read", [read_json, lambda path: load_arrays(path, "is none", "delete")])
+def test_a_file_that_may_not_be_read_is_not_called_damaged(read, tmp_path, monkeypatch):
+    def deny(path, flags):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    (tmp_path / "x").write_text("{}")
+    monkeypatch.setattr(regular_files, "_opened", deny)
+    with pytest.raises(GratisError, match=r"x: cannot be read \(Permission denied\); make it"):
+        read(tmp_path / "x")
 
 
 KNOWN = frozenset({"a.txt"})

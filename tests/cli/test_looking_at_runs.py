@@ -60,7 +60,8 @@ def test_runs_of_every_state_are_listed(measured, works, tmp_path, monkeypatch):
         path = tmp_path / "deep" / name / "checkpoint.safetensors"
         save_file({"x": np.zeros(1)}, path, {"position": json.dumps(position)})
     (tmp_path / "begun").mkdir()
-    (tmp_path / "begun" / "recipe.yaml").write_text("name: begun\n")
+    # Whatever the file of a stranger holds.
+    (tmp_path / "begun" / "recipe.yaml").write_text("name: begun\ndata: 5\n")
     (tmp_path / "results.json").write_text('{"rows": []}')  # a table, as reproduce writes it
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     found = json.loads(works("runs", "ls", tmp_path, "--json"))

@@ -47,11 +47,13 @@ def long_name(path: Path, size: int) -> None:
 
 
 def many_long_names(path: Path, size: int) -> None:
-    """Names of the greatest length that is read, of the same file again and again."""
+    """Names of the greatest length that is read, of folders, which are not written."""
+    folder = tarfile.TarInfo("a")
+    folder.type = tarfile.DIRTYPE
     with gzip.open(path, "wb", 9) as stream:
         name = header(tarfile.GNUTYPE_LONGNAME, 2**15) + b"d/" * 2**14
         for _ in range(size // 2**15):
-            stream.write(name + tarfile.TarInfo("a").tobuf())
+            stream.write(name + folder.tobuf())
 
 
 def long_pax(path: Path, size: int) -> None:
@@ -89,6 +91,20 @@ def test_headers_take_little_memory(make, tmp_path, folder):
     assert str(archive) in done.stdout and "delete it" in done.stdout
     assert len(done.stdout) < 1000
     assert len(list(folder.iterdir())) <= 1
+
+
+def test_the_number_of_global_headers_is_limited(tmp_path, folder):
+    """Each is copied to all members after it."""
+    archive = tmp_path / "a.tar.gz"
+    with gzip.open(archive, "wb") as stream:
+        for number in range(101):
+            text = f"17 key{number:03}=abcdef\n".encode()
+            assert len(text) == 17
+            stream.write(header(tarfile.XGLTYPE, 17) + text.ljust(512, b"\0"))
+            stream.write(tarfile.TarInfo(f"{number}").tobuf())
+        stream.write(bytes(1024))
+    with pytest.raises(GratisError, match="too many global headers"):
+        extract(archive, folder, top="top")
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])

@@ -1,5 +1,6 @@
 """The option --log: what it refuses, and what it leaves alone."""
 
+import os
 import subprocess
 import sys
 import time
@@ -60,6 +61,26 @@ def test_nothing_is_written_through_a_link(tmp_path, name):
     with pytest.raises(GratisError, match="is a symbolic link"), following(run, "tensorboard"):
         pytest.fail("the block runs")
     assert not list(other.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "hard link", "pipe"])
+def test_the_errors_of_a_logger_go_into_a_file_of_their_own(tmp_path, kind):
+    file, other = tmp_path / "run" / "loggers" / "tensorboard.log", tmp_path / ".bashrc"
+    file.parent.mkdir(parents=True)
+    if kind != "dangling":
+        other.write_text("mine")
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "hard link":
+        file.hardlink_to(other)
+    else:
+        file.symlink_to(other)
+    with (
+        pytest.raises(GratisError, match=r"tensorboard\.log: .*(link|regular)"),
+        following(tmp_path / "run", "tensorboard"),
+    ):
+        pytest.fail("the block runs")
+    assert other.read_text() == "mine" if kind != "dangling" else not other.exists()
 
 
 def test_a_refused_run_leaves_no_folder(tmp_path):

@@ -116,6 +116,7 @@ def test_an_event_of_another_version_is_named(tmp_path):
 
 MODEL = """
 import torch
+import in_both_places
 from {beside} import classes
 try:
     import a_package_that_nobody_has
@@ -139,7 +140,8 @@ def test_the_current_folder_is_searched_for_the_named_module_only(tmp_path, monk
     monkeypatch.syspath_prepend(tmp_path / "library")
     (tmp_path / "optional_package.py").write_text(trap)
     # Where another place has a module of that name, that one is imported.
-    (tmp_path / "json.py").write_text(trap)
+    (tmp_path / "library" / "in_both_places.py").touch()
+    (tmp_path / "in_both_places.py").write_text(trap)
     assert from_function("named_here:build").out_features == 7
     with pytest.raises(GratisError, match="No module named 'nowhere_at_all'"):
         from_function("nowhere_at_all:build")

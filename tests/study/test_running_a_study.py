@@ -4,8 +4,10 @@ import pytest
 from typer.testing import CliRunner
 
 from gratis.cli.app import app
+from gratis.errors import GratisError
 from gratis.packaged import study_names
-from gratis.study import read_results
+from gratis.recipe import resolve
+from gratis.study import read_results, running
 
 STUDY = """\
 title: two epsilons and noise
@@ -28,13 +30,18 @@ TINY = [
 
 
 @pytest.fixture
-def run(tmp_path):
+def run_command(tmp_path):
+    """Run the command with more arguments."""
     file = tmp_path / "two.yaml"
     file.write_text(STUDY)
+    given = ["study", str(file), "--profile", "digits", "--out", str(tmp_path / "out"), *TINY]
+    return lambda *more: CliRunner().invoke(app, [*given, *more], catch_exceptions=False)
 
+
+@pytest.fixture
+def run(run_command, tmp_path):
     def study(*more):
-        given = ["study", str(file), "--profile", "digits", "--out", str(tmp_path / "out")]
-        result = CliRunner().invoke(app, [*given, *TINY, *more], catch_exceptions=False)
+        result = run_command(*more)
         assert result.exit_code == 0, result.output
         return read_results(tmp_path / "out/two")
 
@@ -63,6 +70,32 @@ def test_studies_are_listed():
     result = CliRunner().invoke(app, ["study", "ls"])
     assert result.exit_code == 0
     assert [line.split()[0] for line in result.output.splitlines()] == study_names()
+
+
+@pytest.mark.parametrize("name", ["runs", "perturbed", "two"])
+def test_nothing_is_written_through_a_link_in_the_folder(run_command, tmp_path, name):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).symlink_to(tmp_path / "other")
+    with pytest.raises(GratisError, match=f"{name}: is a symbolic link"):
+        run_command("--seeds", "1")
+    assert not list((tmp_path / "other").iterdir())
+
+
+def test_a_measurement_is_kept_in_a_file_of_the_run_or_refused(tmp_path):
+    recipe, sets = resolve("free", "digits", []), tmp_path / "sets"
+    sets.mkdir()
+    (sets / "manifest.json").write_text("{}")
+    folder = tmp_path / "measurements"
+    folder.mkdir()
+    for content in ("[]", '{"key": 1, "values": {}}', '{"key": "a", "values": {"b": "x"}}'):
+        (folder / "gaussian.json").write_text(content)
+        with pytest.raises(GratisError, match=r"gaussian\.json \(delete it\)"):
+            running._measure("gaussian", recipe, tmp_path, sets)
+    folder.rename(tmp_path / "other")
+    folder.symlink_to(tmp_path / "other")
+    with pytest.raises(GratisError, match="measurements: is a symbolic link"):
+        running._measure("gaussian", recipe, tmp_path, sets)
 
 
 PROFILE = """\

@@ -41,10 +41,12 @@ def study(
         else:
             print_lines(describe_studies())
         return
+    from gratis.regular_files import refuse_link
     from gratis.study import load_study, run_study, write_study
 
     chosen = load_study(name)
     folder = out or Path("out/studies") / Path(profile).stem
+    refuse_link(folder / chosen.name)
     given = overrides or []
     changes = [*data_overrides(None, data_root, skip_broken), *given]
     command = " ".join(["gratis study", name, "--profile", profile, "--seeds", str(seeds), *given])

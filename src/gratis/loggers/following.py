@@ -23,8 +23,8 @@ def following(folder: Path, names: str | Sequence[str]) -> Iterator[None]:
     block goes on; at the end, the loggers have some time to send the rest.
 
     Raises:
-        GratisError: there is no such logger, its packages are missing, or a folder that is written
-            is a symbolic link.
+        GratisError: there is no such logger, its packages are missing, or what is written is a
+            symbolic link or no regular file.
     """
     wanted = require(names)
     if not wanted:
@@ -32,8 +32,10 @@ def following(folder: Path, names: str | Sequence[str]) -> Iterator[None]:
         return
     refuse_link(folder / FOLDER, *(folder / name for name in wanted))
     make_folder(folder / FOLDER)
-    processes = [LoggerProcess(folder, name) for name in wanted]
+    processes: list[LoggerProcess] = []
     try:
+        for name in wanted:
+            processes.append(LoggerProcess(folder, name))
         try:
             yield
         except KeyboardInterrupt:

@@ -8,9 +8,11 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from gratis.errors import printable, quoted
 from gratis.loggers.messages import LEVELS
+from gratis.regular_files import open_to_change, unwritable
 from gratis.results.held_out_images import FOLDER
 
 logger = logging.getLogger(__name__)
@@ -28,13 +30,17 @@ class LoggerProcess:
     """A process that follows the log of a run, and its messages."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        """Start it; its folder in that of the run must exist."""
+        """Start it; its folder in that of the run must exist.
+
+        Raises:
+            GratisError: the file for its errors is a link or no regular file.
+        """
         self._folder, self._name, self._failed = folder, name, False
         self._errors = folder / FOLDER / f"{name}.log"
         # -P: files in the current folder must not stand in for the modules of libraries.
         command = [sys.executable, "-P", "-m", "gratis.loggers"]
         command += [name, str(folder.absolute()), str(_NICENESS)]
-        with self._errors.open("w") as errors:
+        with self._empty_file() as errors:
             self._process = subprocess.Popen(  # noqa: S603
                 command,
                 stdin=subprocess.PIPE,
@@ -47,6 +53,14 @@ class LoggerProcess:
             )
         self._messages = threading.Thread(target=self._pass_on, daemon=True)
         self._messages.start()
+
+    def _empty_file(self) -> BinaryIO:
+        try:
+            errors = open_to_change(self._errors)
+        except OSError as error:
+            raise unwritable(self._errors, error, "remove it") from error
+        errors.truncate()
+        return errors
 
     def end(self) -> None:
         """Ask it to send the rest and to end."""

@@ -97,7 +97,8 @@ def _names(path: Path) -> tuple[str, str]:
         return path.name, ""
     content = read_yaml(path / _RECIPE)
     data = content.get("data")
-    return str(content.get("name", path.name)), str(data.get("name", "") if data else "")
+    named = data.get("name", "") if isinstance(data, dict) else ""
+    return str(content.get("name", path.name)), str(named)
 
 
 def _state(path: Path) -> str:

@@ -14,7 +14,7 @@ from gratis.settings import Line, Settings, validate
 FILE = "frontier.json"
 
 
-class FrontierPoint(Settings):
+class FrontierPoint(Settings, extra="ignore"):
     """One model of the frontier, measured on held-out training images.
 
     Attributes:
@@ -43,7 +43,7 @@ class FrontierPoint(Settings):
         return value
 
 
-class Frontier(Settings):
+class Frontier(Settings, extra="ignore"):
     """The models of a hardened run, from natural to hardened.
 
     Attributes:

@@ -86,7 +86,7 @@ class Check(Settings, extra="ignore"):
     images: Count
 
 
-class WeightsFile(Settings):
+class WeightsFile(Settings, extra="ignore"):
     """The file that a model's weights come from.
 
     Attributes:
@@ -100,7 +100,7 @@ class WeightsFile(Settings):
     external: dict[Line, str] = Field(default_factory=dict)
 
 
-class Before(Settings):
+class Before(Settings, extra="ignore"):
     """The accuracies of the natural model that a hardened one was made from.
 
     They are measured like those of the results that hold them.

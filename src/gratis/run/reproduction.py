@@ -61,7 +61,6 @@ def reproduce(
     for row in (baseline, *rows):
         if RunFolder(run_path(out, row)).results() is None:
             require_libraries(row.evaluate)
-    refuse_link(out / "runs", out / "perturbed")
     with locked(out):
         sets = make_sets(baseline, out)
         for seed in range(seeds):
@@ -69,14 +68,20 @@ def reproduce(
                 logger.info(f"{row.title} (seed {seed})")
                 seeded = row.model_copy(update={"seed": seed})
                 path = run_path(out, seeded)
-                refuse_link(path)
                 results.append(train(seeded, path, sets, log=loggers))
     return results
 
 
 def run_path(out: Path, recipe: Recipe) -> Path:
-    """Return the folder of a recipe's run."""
-    return out / "runs" / f"{recipe.name}-seed{recipe.seed}"
+    """Return the folder of a recipe's run.
+
+    Raises:
+        GratisError: it or the folder of all runs is a symbolic link, through which other files
+            would be written.
+    """
+    path = out / "runs" / f"{recipe.name}-seed{recipe.seed}"
+    refuse_link(path.parent, path)
+    return path
 
 
 def correct_by_seed(recipe: Recipe, out: Path, seeds: int) -> dict[int, Correct]:
@@ -92,7 +97,7 @@ def make_sets(baseline: Recipe, out: Path) -> Path:
     """Train the baseline and make the sets from it, unless they exist; return their folder."""
     logger.info(f"{baseline.title} (seed {baseline.seed}), the baseline of the transfer sets")
     path, sets = run_path(out, baseline), out / "perturbed"
-    refuse_link(path)
+    refuse_link(sets)
     train_only(baseline, path)
     with trusting_code():
         ensure_sets(path, sets)

@@ -58,6 +58,7 @@ class SetsReference:
         if not self._file.exists():
             return None
         note = read_json(self._file)
-        if not isinstance(note, dict) or not all(isinstance(v, str) for v in note.values()):
+        value = note.get(key) if isinstance(note, dict) else 0
+        if not isinstance(value, str | None):
             raise file_error(self._file, "is damaged", "delete it")
-        return note.get(key)
+        return value

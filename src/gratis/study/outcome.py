@@ -15,7 +15,7 @@ from gratis.study.settings import Study
 FILE = "study.json"
 
 
-class VariantResults(Settings):
+class VariantResults(Settings, extra="ignore"):
     """What was measured of one variant.
 
     ``passes`` and ``flops`` are those of one run, ``seconds`` is a mean over the runs. ``values``
@@ -29,7 +29,7 @@ class VariantResults(Settings):
     values: dict[str, tuple[float, ...]]
 
 
-class StudyResults(Settings):
+class StudyResults(Settings, extra="ignore"):
     """What a study measured, with seeds from 0 to ``seeds - 1``.
 
     ``header`` names data, attacks and device, ``command`` is what measured it.

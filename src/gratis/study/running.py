@@ -10,6 +10,7 @@ from gratis.evaluation import require_libraries
 from gratis.json_files import read_json, write_json
 from gratis.locks import locked
 from gratis.recipe import Recipe
+from gratis.regular_files import refuse_link
 from gratis.report import header
 from gratis.results import METRICS, Results
 from gratis.run import make_sets, rows_of, run_path, train
@@ -17,6 +18,7 @@ from gratis.run.launch import own_device
 from gratis.run.loading import load_run
 from gratis.run.machine import commit, versions
 from gratis.run.training import train_only
+from gratis.settings import Settings, validate
 from gratis.study.measurements import MeasuredRun, measurement
 from gratis.study.outcome import StudyResults, VariantResults
 from gratis.study.settings import Study
@@ -27,6 +29,13 @@ from gratis.validation_sets import load as load_sets
 from gratis.validation_sets.manifest import MANIFEST
 
 logger = logging.getLogger(__name__)
+
+
+class _Kept(Settings):
+    """What a measurement found, and the digest of what it was made with."""
+
+    key: str
+    values: dict[str, float]
 
 
 def run_study(
@@ -80,10 +89,12 @@ def _measured(
 def _measure(name: str, recipe: Recipe, path: Path, sets: Path) -> dict[str, float]:
     """Return what a measurement finds, or found when it was made before."""
     file = path / "measurements" / f"{name}.json"
+    refuse_link(file.parent)
     key = digest([recipe.evaluate.model_dump_json(), (sets / MANIFEST).read_text("utf-8")])
-    if file.exists() and (kept := read_json(file)).get("key") == key:
-        values: dict[str, float] = kept["values"]
-        return values
+    if file.exists():
+        kept = validate(_Kept, read_json(file), f"{file} (delete it)")
+        if kept.key == key:
+            return kept.values
     logger.info(f"{path}: measuring {name}")
     with trusting_code():
         model, _, _, dataset = load_run(path)

@@ -49,7 +49,7 @@ def replay(adversary, batch, signs, t=0.0):
     """Do one replay whose gradient has ``signs``; return the images that were trained on."""
     images = adversary.perturb(None, batch, t)
     (images * signs).sum().backward()
-    adversary.observe(batch, t)
+    adversary.update_delta(batch, t)
     return images.detach()
 
 
@@ -212,7 +212,7 @@ def test_the_first_batch_is_that_of_free_training(views, model, batch_of):
         for _ in range(3):
             images = adversary.perturb(net, batch, 0.0)
             functional.cross_entropy(net(images), batch.view_labels).backward()
-            adversary.observe(batch, 0.0)
+            adversary.update_delta(batch, 0.0)
             shown.append(images.detach())
     assert all(map(torch.equal, shown[:3], shown[3:]))
     assert not torch.equal(shown[0], shown[2])
@@ -261,7 +261,7 @@ def test_observing_without_a_backward_pass_is_an_error(show):
     adversary, batch = cached(), show([1])
     adversary.perturb(None, batch, 0.0)
     with pytest.raises(GratisError, match=r"received no gradient; call loss\.backward"):
-        adversary.observe(batch, 0.0)
+        adversary.update_delta(batch, 0.0)
     assert not cache_of(adversary).any()
 
 

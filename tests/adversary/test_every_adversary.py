@@ -102,7 +102,7 @@ def train(adversary, model, batches, ts):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            adversary.observe(batch, t)
+            adversary.update_delta(batch, t)
             shown.append((batch, t, images.detach()))
     return shown
 
@@ -236,7 +236,7 @@ def test_training_images_are_harder_than_random_noise(name, model, batch_of):
     for _ in range(3):
         images = adversary.perturb(model, batch, 0.0)
         loss(images).backward()
-        adversary.observe(batch, 0.0)
+        adversary.update_delta(batch, 0.0)
     source = torch.Generator().manual_seed(0)
     width = BOUNDS[name](settings, 0.0)
     signs = torch.rand(batch.views.shape, generator=source) < 0.5

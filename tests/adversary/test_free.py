@@ -31,7 +31,7 @@ def replay(adversary, model, batch, t=0.0, optimizer=None):
     loss.backward()
     if optimizer is not None:
         optimizer.step()
-    adversary.observe(batch, t)
+    adversary.update_delta(batch, t)
     return images.detach(), images.requires_grad
 
 
@@ -225,7 +225,7 @@ def test_observing_without_a_backward_pass_is_an_error(model, batch_of):
     adversary, batch = free(epsilon=0.05), batch_of(4)
     adversary.perturb(model, batch, 0.0)
     with pytest.raises(GratisError, match=r"received no gradient; call loss\.backward"):
-        adversary.observe(batch, 0.0)
+        adversary.update_delta(batch, 0.0)
     assert not delta_of(adversary).any()
 
 
@@ -234,7 +234,7 @@ def test_delta_ascends_the_total_objective_not_cross_entropy_alone(model, batch_
     adversary = free(epsilon=epsilon)
     images = adversary.perturb(model, batch, 0.0)
     images.sum().backward()  # any objective: here the brightness
-    adversary.observe(batch, 0.0)
+    adversary.update_delta(batch, 0.0)
     torch.testing.assert_close(
         delta_of(adversary)[0], torch.full_like(batch.views, epsilon), check_stride=False
     )
@@ -248,7 +248,7 @@ def test_delta_of_black_and_white_pixels_moves_in_both_directions(batch_of):
     # Half of the pixels cannot move that way, but their delta does.
     for sign, expected in ((1, 0.05), (-1, 0.0), (-1, -0.05), (1, 0.0), (1, 0.05)):
         (sign * adversary.perturb(None, batch, 0.0)).sum().backward()
-        adversary.observe(batch, 0.0)
+        adversary.update_delta(batch, 0.0)
         delta = delta_of(adversary)[0]
         torch.testing.assert_close(delta, torch.full_like(delta, expected))
 

@@ -22,7 +22,7 @@ def loss(model, images, batch):
 def replay(adversary, model, batch, t=0.0):
     images = adversary.perturb(model, batch, t)
     loss(model, images, batch).backward()
-    adversary.observe(batch, t)
+    adversary.update_delta(batch, t)
     return images.detach()
 
 

@@ -113,7 +113,7 @@ def test_it_is_perturb_and_observe_for_every_replay(name, model):
         optimizer.zero_grad()
         functional.cross_entropy(other(perturbed), labels).backward()
         optimizer.step()
-        adversary.observe(batch, 0.5)
+        adversary.update_delta(batch, 0.5)
 
 
 def test_delta_persists_over_batches(model):

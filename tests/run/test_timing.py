@@ -12,7 +12,7 @@ from gratis.training.metrics import RunningMeans
 from gratis.training.trainer import Trainer
 
 TINY = ["model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3", "train.epochs=0.1"]
-STEP = ("read", "augment", "perturb", "forward", "loss", "backward", "optimizer", "observe", "log")
+STEP = ("read", "augment", "perturb", "forward", "loss", "backward", "optimizer", "delta", "log")
 PARTS = {*STEP, "other"}
 
 

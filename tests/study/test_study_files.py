@@ -68,7 +68,8 @@ def test_own_studies_are_read_and_wrong_ones_refused(tmp_path):
         load_study(str(own))
     own.write_text("title: t\nrecipe: free\nvariants: {a: {}, b: {set: {train.epochs: 3}}}\n")
     assert load_study(str(own)).name == "mine"
-    own.write_text("title: t\nrecipe: free\nvariants: {a: {}, b: {}, c: {versus: b}}\n")
-    assert load_study(str(own)).control_of("c") == "b"
+    own.write_text("title: t\nrecipe: free\nvariants: {a: {}, b: {}, c: {versus: b, epochs: 2}}\n")
+    study = load_study(str(own))
+    assert study.control_of("c") == "b" and study.variants["c"].epochs_factor == 2
     with pytest.raises(GratisError, match="no study 'gama'; did you mean 'gamma'"):
         load_study("gama")

@@ -58,7 +58,7 @@ class Adversary(ABC):
             micro_batches: in how many parts attack passes take the batch, to save memory.
         """
 
-    def observe(self, batch: Batch, t: float) -> None:  # noqa: B027  most adversaries keep nothing
+    def update_delta(self, batch: Batch, t: float) -> None:  # noqa: B027  most adversaries keep nothing
         """Move the perturbation, after the backward pass, along the gradient of the images.
 
         The images are those that :meth:`perturb` returned.
@@ -101,7 +101,7 @@ class Adversary(ABC):
         batch = Batch.of(images, labels, indices, split_size)
         for _ in range(self.replays(t)):
             yield self.perturb(model, batch, t)
-            self.observe(batch, t)
+            self.update_delta(batch, t)
 
     def describe(self, t: float) -> dict[str, float]:
         """Return the values in force at ``t``, for logs."""

@@ -104,7 +104,7 @@ class CachedFreeAT(Adversary):
         return self._perturbed.images
 
     @torch.no_grad()
-    def observe(self, batch: Batch, t: float) -> None:
+    def update_delta(self, batch: Batch, t: float) -> None:
         """Move delta as free training does, and store it in the cache.
 
         Raises:

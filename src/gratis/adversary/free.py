@@ -107,7 +107,7 @@ class FreeAT(Adversary):
         return self._perturbed.images
 
     @torch.no_grad()
-    def observe(self, batch: Batch, t: float) -> None:
+    def update_delta(self, batch: Batch, t: float) -> None:
         """Move delta along the images' gradient.
 
         With d = clip(delta + step_size * sign(grad), -epsilon, epsilon), the new delta is

@@ -81,13 +81,13 @@ class MultiNormFreeAT(Adversary):
             self._start_batch(batch, t)
         return self._free[self._norm].perturb(model, batch, t, micro_batches)
 
-    def observe(self, batch: Batch, t: float) -> None:
+    def update_delta(self, batch: Batch, t: float) -> None:
         """Move the delta of the batch's norm, as :class:`FreeAT` does.
 
         Raises:
             GratisError: no backward pass has reached the images of this replay.
         """
-        self._free[self._norm].observe(batch, t)
+        self._free[self._norm].update_delta(batch, t)
 
     def describe(self, t: float) -> dict[str, float]:
         """Return epsilon in both norms, and replays, at ``t``."""

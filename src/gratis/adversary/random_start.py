@@ -32,7 +32,7 @@ class RandomStartAdversary(Adversary):
             noise.uniform_(-size, size, generator=source)
         else:
             noise.copy_(BALLS[self._norm].random(shape, size, source))
-        return batch.of_all_ranks(noise)
+        return batch.rows_of_rank(noise)
 
     def describe(self, t: float) -> dict[str, float]:
         """Return epsilon at ``t``."""

@@ -8,7 +8,7 @@ from gratis.api.loading import ModelPath, source_of
 from gratis.api.training import default_folder
 from gratis.attacks import Norm
 from gratis.loggers import require
-from gratis.run import Adversary, Hardening, RunFolder, hardened_recipe
+from gratis.run import Hardening, HardeningAdversary, RunFolder, hardened_recipe
 from gratis.run import train as train_run
 from gratis.settings import overrides_of
 from gratis.trusted_code import takes_trust_code
@@ -27,7 +27,7 @@ def harden(
     budget: str | float | None = "20m",
     epsilon: float | str | None = None,
     norm: Norm = "linf",
-    adversary: Adversary = "free",
+    adversary: HardeningAdversary = "free",
     keep_clean: float | None = None,
     out: str | PathLike[str] | None = None,
     sets: str | PathLike[str] | None = None,

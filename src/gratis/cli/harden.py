@@ -24,7 +24,7 @@ from gratis.trusted_code import takes_trust_code
 
 if TYPE_CHECKING:
     from gratis.attacks import Norm
-    from gratis.run import Adversary, RunFolder
+    from gratis.run import HardeningAdversary, RunFolder
 
 
 @takes_trust_code
@@ -148,7 +148,7 @@ def harden(
         epsilon=epsilon,
         # The values of norm and adversary are checked there.
         norm=cast("Norm", norm),
-        adversary=cast("Adversary", adversary),
+        adversary=cast("HardeningAdversary", adversary),
         keep_clean=keep_clean,
         out=out,
         sets=sets,

@@ -73,7 +73,7 @@ def train(
     from gratis.api.training import default_folder
     from gratis.ranks import is_first
     from gratis.recipe import resolve_by_default
-    from gratis.run import follow_training, launched
+    from gratis.run import launched, train_on_other_rank
     from gratis.run import train as train_recipe
 
     changes = [
@@ -88,7 +88,7 @@ def train(
         if is_first():
             print_run(train_recipe(resolved, folder, sets, log=log or ()), folder, as_json)
         else:
-            follow_training(folder, sets)
+            train_on_other_rank(folder, sets)
 
 
 @takes_trust_code
@@ -107,7 +107,7 @@ def resume(
     A run may continue on another number of devices; sums are then added in another order.
     """
     from gratis.ranks import is_first
-    from gratis.run import follow_training, launched
+    from gratis.run import launched, train_on_other_rank
     from gratis.run import resume as resume_run
 
     moved = data_overrides(None, data_root, False)
@@ -116,7 +116,7 @@ def resume(
         if is_first():
             print_run(resume_run(run, sets, changes, log or ()), run, as_json)
         else:
-            follow_training(run, sets)
+            train_on_other_rank(run, sets)
 
 
 def timing(

@@ -82,11 +82,11 @@ class Batch:
         return len(self) if self.total is None else self.total
 
     @property
-    def share(self) -> float:
+    def rank_weight(self) -> float:
         """This rank's number of images, in multiples of the mean over the ranks."""
         return len(self) * world_size() / self.all_images
 
-    def of_all_ranks(self, rows: Tensor) -> Tensor:
+    def rows_of_rank(self, rows: Tensor) -> Tensor:
         """Return this rank's rows of a tensor (v*m, ...) for the batch of all ranks."""
         if self.total is None:
             return rows

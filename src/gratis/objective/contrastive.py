@@ -51,7 +51,7 @@ class Contrastive(Term):
         first, second = (_of_all_ranks(view, batch) for view in views)
         # The caller weights the loss by this rank's share, but this is that of all ranks.
         loss = self._loss(first, second, ranks.gather(batch.labels))
-        return loss if batch.total is None else loss / batch.share
+        return loss if batch.total is None else loss / batch.rank_weight
 
     def _loss(self, first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
         if self._settings.kind == "siamese":

@@ -9,20 +9,20 @@ from gratis.run.external import (
     refuse_other_classes,
 )
 from gratis.run.folder import RunFolder
-from gratis.run.hardened_recipe import Adversary, Hardening, hardened_recipe
+from gratis.run.hardened_recipe import Hardening, HardeningAdversary, hardened_recipe
 from gratis.run.launch import launched
 from gratis.run.loading import load_once, load_run
 from gratis.run.model_argument import initial_model_settings, initial_weight_overrides
 from gratis.run.reproduction import correct_by_seed, make_sets, reproduce, rows_of, run_path
 from gratis.run.sources import ModelSource
 from gratis.run.timing import Timing, time_recipe
-from gratis.run.training import follow_training, resume, train
+from gratis.run.training import resume, train, train_on_other_rank
 from gratis.run.validation_sets import build_sets
 
 __all__ = [
-    "Adversary",
     "EvaluationPlan",
     "Hardening",
+    "HardeningAdversary",
     "ModelSource",
     "RunFolder",
     "Timing",
@@ -32,7 +32,6 @@ __all__ = [
     "evaluate_model",
     "evaluate_run",
     "evaluate_source",
-    "follow_training",
     "hardened_recipe",
     "initial_model_settings",
     "initial_weight_overrides",
@@ -48,4 +47,5 @@ __all__ = [
     "run_path",
     "time_recipe",
     "train",
+    "train_on_other_rank",
 ]

@@ -95,7 +95,7 @@ def fit_run(
         _log_time(recipe, trainer)
 
 
-def follow_fit(path: Path) -> bool:
+def fit_on_other_rank(path: Path) -> bool:
     """Train on another rank than the first what that one trains in the folder ``path``.
 
     The first rank alone writes there. The others read its checkpoints. Return whether the training

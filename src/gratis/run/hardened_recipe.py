@@ -20,7 +20,7 @@ from gratis.settings import fraction, override, validate
 from gratis.training import TrainSettings
 from gratis.training.weights_file import StateDict
 
-Adversary: TypeAlias = Literal["free", "n_fgsm"]
+HardeningAdversary: TypeAlias = Literal["free", "n_fgsm"]
 # The packaged recipe of each adversary.
 RECIPES: dict[str, str] = {"free": "harden/free", "n_fgsm": "harden/n-fgsm"}
 

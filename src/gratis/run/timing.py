@@ -153,7 +153,7 @@ def _parts(trainer: Trainer, deadline: float) -> dict[str, float]:
         "loss": (Objective, "__call__"),
         "backward": (type(train_state.fabric), "backward"),
         "optimizer": (type(train_state.optimizer), "step"),
-        "observe": (type(train_state.adversary), "observe"),
+        "delta": (type(train_state.adversary), "update_delta"),
         "log": (RunningMeans, "add"),
     }
     device, steps = train_state.fabric.device, 0

@@ -11,7 +11,7 @@ from gratis.loggers import following, require
 from gratis.recipe import Recipe, with_overrides
 from gratis.results import Results
 from gratis.run.evaluation import measure_run, still_holds
-from gratis.run.fitting import fit_run, follow_fit
+from gratis.run.fitting import fit_on_other_rank, fit_run
 from gratis.run.folder import RunFolder
 from gratis.run.hardening import fit_hardened
 from gratis.training.weights_file import StateDict
@@ -62,14 +62,14 @@ def train(
         return finished
 
 
-def follow_training(path: Path, sets: Path | None = None) -> None:
+def train_on_other_rank(path: Path, sets: Path | None = None) -> None:
     """Train and measure on another rank than the first what that one does in the folder ``path``.
 
     ``sets`` are those of :func:`train`.
     """
     results: Results | None = None
     with trusting_code():
-        if follow_fit(path) and ranks.of_first(results) is None:
+        if fit_on_other_rank(path) and ranks.of_first(results) is None:
             measure_run(path, sets)
 
 

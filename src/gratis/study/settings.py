@@ -60,7 +60,7 @@ class Variant(Settings):
         recipe: the recipe. Default: that of the study.
         set: values by dotted key, which replace those of the recipe; the word ``epsilon`` as a
             value stands for the greatest epsilon that the study's recipe trains at.
-        epochs: a factor of the epochs that the profile gives the recipe.
+        epochs_factor: a factor of the epochs that the profile gives the recipe.
         compare_with: the variant that this one is compared with. Default: the first one.
         x: the place on the figure's horizontal axis.
         pretrained: whether it starts from the network that the study pretrains.
@@ -69,7 +69,7 @@ class Variant(Settings):
     title: Line | None = None
     recipe: str | None = None
     set: dict[str, Any] = Field(default_factory=dict)
-    epochs: Annotated[float, Field(gt=0)] = 1.0
+    epochs_factor: Annotated[float, Field(gt=0)] = 1.0
     compare_with: str | None = None
     x: float | None = None
     pretrained: bool = False
@@ -77,7 +77,7 @@ class Variant(Settings):
     @model_validator(mode="before")
     @classmethod
     def _present_names(cls, content: Any) -> Any:
-        renamed = {"versus": "compare_with"}
+        renamed = {"versus": "compare_with", "epochs": "epochs_factor"}
         return with_current_keys(content, renamed) if isinstance(content, dict) else content
 
 
@@ -90,7 +90,7 @@ class Study(Settings):
         recipe: the recipe that the variants change.
         set: values by dotted key for all variants.
         pretrain: the network that variants with ``pretrained`` start from, trained with the same
-            seed; only its ``recipe``, ``set`` and ``epochs`` count.
+            seed; only its ``recipe``, ``set`` and ``epochs_factor`` count.
         variants: the variants by name; the others are compared with the first one.
         metrics: the metrics of the table.
         measure: additional measurements of every trained model, by the names of their modules.

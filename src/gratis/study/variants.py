@@ -50,7 +50,7 @@ def _recipe(study: Study, variant: Variant, profile: str, overrides: Sequence[st
     values = _with_epsilon(study.set | variant.set, epsilon)
     changes = [override(key, value) for key, value in values.items()]
     recipe = resolve(variant.recipe or study.recipe, profile, [*changes, *overrides])
-    epochs = recipe.train.epochs * variant.epochs
+    epochs = recipe.train.epochs * variant.epochs_factor
     return recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": epochs})})
 
 

@@ -129,17 +129,17 @@ class _Fit:
             self._log.log_steps(progress_bar)
         position.seconds += time.monotonic() - started
         ended = int(trainer.epoch) > int(epoch) or trainer.finished
-        sound = ended and self._log_epoch(epoch, progress_bar)
-        point = sound or self._points.due(passes, position.passes)
+        robust = ended and self._log_epoch(epoch, progress_bar)
+        point = robust or self._points.due(passes, position.passes)
         if point and not trainer.finished:
-            self._save_point(sound)
+            self._save_point(robust)
         # New events are saved at once, so that a process that resumes after a kill repeats them. A
         # new plan is not: the time since the last checkpoint is lost anyway, and with it the
         # plan's reason.
         due = (logged or ended) and self._save_policy.due(ended)
         lasting = any(not isinstance(event, NewPlan) for event in new_events)
         if (lasting or due) and not (point or trainer.finished):
-            self._save_if_sound()
+            self._save_if_finite()
 
     def _log_epoch(self, epoch: float, progress_bar: Bar) -> bool:
         """Log the end of an epoch; return whether a checkpoint must be saved."""
@@ -196,13 +196,13 @@ class _Fit:
                 f"{divergence} before training began; check model.weights"
             ) from divergence
 
-    def _save_point(self, sound: bool) -> None:
+    def _save_point(self, robust: bool) -> None:
         """Save a checkpoint to go back to, which is also the newest one."""
         started = time.monotonic()
-        self._points.save(self._write, self._path, sound=sound)
+        self._points.save(self._write, self._path, robust=robust)
         self._trainer.position.saving += self._save_policy.note(started)
 
-    def _save_if_sound(self) -> None:
+    def _save_if_finite(self) -> None:
         """Save, unless the state is not finite or the loss has exploded.
 
         The clock decides when this is called, so a divergence that it finds is ignored. Lines of

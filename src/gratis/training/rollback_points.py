@@ -26,7 +26,7 @@ class RollbackPoints:
         """Choose the positions in a run of ``planned`` passes; infinite if not known yet."""
         self._newest = folder / "checkpoint.rollback.safetensors"
         # The last one in which the monitor found no overfitting.
-        self._sound = folder / "checkpoint.sound.safetensors"
+        self._robust = folder / "checkpoint.robust.safetensors"
         steps = _STEPS if math.isfinite(planned) else _STEPS_OF_UNKNOWN
         share = _SHARE * planned if math.isfinite(planned) else 0.0
         self._between = max(share, steps * passes_per_step)
@@ -35,11 +35,11 @@ class RollbackPoints:
         """Return whether a step that led from ``before`` to ``after`` passes reached a position."""
         return int(after / self._between) > int(before / self._between)
 
-    def save(self, write: Callable[[Path], None], to: Path, *, sound: bool = False) -> None:
+    def save(self, write: Callable[[Path], None], to: Path, *, robust: bool = False) -> None:
         """Save the current state to go back to, and as the run's newest checkpoint ``to``.
 
         ``to`` is replaced last: a process that is killed in between continues from before this
-        position, and saves it again. ``sound`` says whether to go back to this state also after
+        position, and saves it again. ``robust`` says whether to go back to this state also after
         catastrophic overfitting.
 
         Raises:
@@ -50,8 +50,8 @@ class RollbackPoints:
             return
         # Of these one is enough; each may be large.
         checkpoint_file.previous(self._newest).unlink(missing_ok=True)
-        if sound:
-            checkpoint_file.copy(self._newest, self._sound)
+        if robust:
+            checkpoint_file.copy(self._newest, self._robust)
         checkpoint_file.copy(self._newest, to, keep_previous=True)
 
     def to_restore(self, divergence: Divergence, newest: Path) -> Path:
@@ -60,11 +60,11 @@ class RollbackPoints:
         After catastrophic overfitting that is the last one in which the monitor found none. A run
         that an earlier version began may have no checkpoint for this, and goes back to ``newest``.
         """
-        if isinstance(divergence, CatastrophicOverfitting) and checkpoint_file.exists(self._sound):
-            return self._sound
+        if isinstance(divergence, CatastrophicOverfitting) and checkpoint_file.exists(self._robust):
+            return self._robust
         return self._newest if checkpoint_file.exists(self._newest) else newest
 
     def remove(self) -> None:
         """Remove the files of a finished run."""
-        for path in (self._newest, self._sound) if is_first() else ():
+        for path in (self._newest, self._robust) if is_first() else ():
             path.unlink(missing_ok=True)

@@ -93,12 +93,12 @@ def train_step(
         optimizer.zero_grad()
         split = zip(batch.split(micro_batches), batch.split_views(x, micro_batches), strict=True)
         reports = [
-            _backward(train_state, part, own_x, t, len(part) / len(batch) * batch.share)
+            _backward(train_state, part, own_x, t, len(part) / len(batch) * batch.rank_weight)
             for part, own_x in split
         ]
     with _fatal_when_out_of_memory():
         optimizer.step()
-        adversary.observe(batch, t)
+        adversary.update_delta(batch, t)
         if train_state.average is not None:
             train_state.average.update_parameters(train_state.module)
     return reduce(lambda sums, report: {k: sums[k] + report[k] for k in sums}, reports)
@@ -123,7 +123,7 @@ def _masked(batch: Batch) -> Masked | None:
     """Return which rows of dropout's masks are this rank's."""
     if batch.total is None:
         return None
-    return Masked(batch.view_count * batch.total, batch.of_all_ranks)
+    return Masked(batch.view_count * batch.total, batch.rows_of_rank)
 
 
 @contextmanager

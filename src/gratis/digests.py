@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,21 +24,38 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def digest(parts: Iterable[str | NDArray[Any]]) -> str:
+class Pieces(Protocol):
+    """An array in several pieces along its first axis."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the whole."""
+
+    @property
+    def parts(self) -> Iterable[NDArray[Any]]:
+        """The pieces in their order."""
+
+
+def digest(parts: Iterable[str | NDArray[Any] | Pieces]) -> str:
     """Return the SHA-256 of texts and arrays in their order, in hexadecimal.
 
-    An array counts with its data type and shape, so that arrays of the same bytes differ. A
-    memory-mapped array is read from disk and not copied.
+    An array counts with its data type and shape, so that arrays of the same bytes differ; in
+    pieces it counts as the whole. A memory-mapped array is read from disk and not copied.
     """
     found = hashlib.sha256()
     for part in parts:
         if isinstance(part, str):
-            content: Any = part.encode()
+            content = part.encode()
             found.update(f"text {len(content)}\n".encode())
-        else:
-            content = np.ascontiguousarray(part).data
-            found.update(f"{part.dtype.str} {part.shape}\n".encode())
-        found.update(content)
+            found.update(content)
+            continue
+        found.update(f"{part.dtype.str} {part.shape}\n".encode())
+        for piece in [part] if isinstance(part, np.ndarray) else part.parts:
+            found.update(np.ascontiguousarray(piece).data)
     return found.hexdigest()
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
@@ -128,6 +129,12 @@ def remove_temporary_files(folder: Path) -> None:
     """Remove the temporary files in ``folder`` that killed processes left behind."""
     for left in folder.glob(f".*{_FILE}"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def flush_to_disk(stream: IO[Any]) -> None:
+    """Flush what was written to the disk itself, so that it survives a power failure."""
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def flush_folder(folder: Path) -> None:

@@ -155,7 +155,7 @@ def test_an_unreadable_store_is_kept(settings, made, monkeypatch):
     monkeypatch.setattr(np, "load", deny)
     with pytest.raises(GratisError, match=r"images\.npy: cannot be read \(Permission denied\)"):
         load(settings)
-    assert len(list(folder.iterdir())) == 5
+    assert len(list(folder.iterdir())) == 7
 
 
 def test_a_read_only_cache_serves_an_intact_store_and_names_a_damaged_one(

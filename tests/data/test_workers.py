@@ -18,6 +18,7 @@ import pytest
 from gratis.data import processes, workers
 from gratis.data.decoding import write_images
 from gratis.data.raw import BrokenImage, RawSplit
+from gratis.data.shard_files import Shard
 from gratis.errors import GratisError
 
 IMAGES = 1500
@@ -25,8 +26,13 @@ IMAGES = 1500
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 
 
+def decode(path: Path, split: RawSplit, size: int) -> None:
+    shard = Shard(path, range(len(split.labels)), full=True)
+    write_images(split, [shard], size, False, "Decoding", lambda *_: None)
+
+
 def written(path: Path, read, images: int = IMAGES) -> np.ndarray:
-    write_images(path, RawSplit(np.zeros(images, dtype=np.int64), read), 2, False, "Decoding")
+    decode(path, RawSplit(np.zeros(images, dtype=np.int64), read), 2)
     return np.load(path)
 
 
@@ -77,7 +83,7 @@ def test_a_worker_killed_at_any_moment_never_hangs_the_decoding(tmp_path):
         killer = threading.Thread(target=kill_one, args=[draw.uniform(0, 0.2)])
         killer.start()
         with suppress(GratisError):
-            write_images(tmp_path / "images.npy", split, 64, False, "Decoding")
+            decode(tmp_path / "images.npy", split, 64)
         killer.join()
         assert not multiprocessing.active_children()
 
@@ -203,12 +209,15 @@ from pathlib import Path
 import numpy as np
 from gratis.data.decoding import write_images
 from gratis.data.raw import RawSplit
+from gratis.data.shard_files import Shard
 
 def read(index):
     (Path(sys.argv[1]) / str(os.getpid())).touch()
     time.sleep(600)
 
-write_images(Path(sys.argv[1]) / "x.npy", RawSplit(np.zeros(2000, np.int64), read), 2, False, "")
+split = RawSplit(np.zeros(2000, np.int64), read)
+shard = Shard(Path(sys.argv[1]) / "x.npy", range(2000), full=True)
+write_images(split, [shard], 2, False, "", print)
 """
 
 

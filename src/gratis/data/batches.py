@@ -11,6 +11,7 @@ from torch import Tensor
 from gratis import ranks
 from gratis.data.batch import Batch
 from gratis.data.dataset import Split
+from gratis.data.sharded_images import Images, images_at
 from gratis.errors import GratisError
 from gratis.seeds import generator
 
@@ -34,7 +35,7 @@ class MakeViews(Protocol):
 _CHUNK = 4096
 
 
-def to_float(pixels: Tensor | NDArray[np.uint8], device: torch.device | str) -> Tensor:
+def to_float(pixels: Tensor | Images, device: torch.device | str) -> Tensor:
     """Return uint8 images (n, height, width, 3) as float32 (n, 3, height, width) in [0, 1].
 
     The result is on ``device``, in channels last memory format. ``pixels`` do not change.
@@ -42,6 +43,7 @@ def to_float(pixels: Tensor | NDArray[np.uint8], device: torch.device | str) -> 
     if isinstance(pixels, Tensor):
         tensor = pixels
     else:
+        pixels = np.asarray(pixels)
         # Torch warns about memory that it cannot write to, such as a memory-mapped file.
         tensor = torch.from_numpy(pixels if pixels.flags.writeable else np.array(pixels))
     if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
@@ -155,8 +157,7 @@ class Batches:
     def _pixels(self, rows: Indices) -> Tensor | NDArray[np.uint8]:
         if self._resident is not None:
             return self._resident[self._moved(rows)]
-        # Faster than indexing with an array: it copies whole images.
-        return np.asarray(self._split.images).take(self._indices[rows], axis=0)
+        return images_at(self._split.images, self._indices[rows])
 
     def _moved(self, numbers: Indices) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(numbers))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gratis.data.sharded_images import Images, ShardedImages, images_at
 from gratis.errors import GratisError
 
 _FEW = 3
@@ -17,11 +18,12 @@ class Split:
     """Images with their labels.
 
     Attributes:
-        images: uint8 of shape (n, height, width, 3), usually memory-mapped.
+        images: uint8 of shape (n, height, width, 3), usually memory-mapped; in several files of a
+            large store (:class:`gratis.data.sharded_images.ShardedImages`).
         labels: int64 of shape (n,), each in [0, classes).
     """
 
-    images: NDArray[np.uint8]
+    images: Images
     labels: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -30,7 +32,7 @@ class Split:
 
     def take(self, indices: NDArray[np.int64]) -> "Split":
         """Return the images at ``indices``, in this order, as arrays in memory."""
-        return Split(np.ascontiguousarray(self.images[indices]), self.labels[indices])
+        return Split(images_at(self.images, indices), self.labels[indices])
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,9 @@ def checked_split(where: str, split: Split, classes: int | None = None) -> Split
         GratisError: the images are not uint8 (n, height, width, 3), or the labels are not whole
             numbers in [0, classes), one for each image.
     """
-    images, labels = np.asanyarray(split.images), np.asanyarray(split.labels)
+    images, labels = split.images, np.asanyarray(split.labels)
+    if not isinstance(images, ShardedImages):
+        images = np.asanyarray(images)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
         raise GratisError(
             f"{where}: images must be uint8 of shape (n, height, width, 3), not "

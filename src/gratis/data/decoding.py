@@ -1,8 +1,8 @@
-"""Decode the images of a split into one array on disk, on all cores."""
+"""Decode the images of a split into arrays on disk, on all cores."""
 
 import math
 import mmap
-import os
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -12,23 +12,14 @@ from numpy.typing import NDArray
 from rich.progress import MofNCompleteColumn
 
 from gratis.data.raw import BrokenImage, Pixels, RawSplit
+from gratis.data.shard_files import CHUNK, Broken, Shard
 from gratis.data.workers import cores, parallel_map
-from gratis.progress import bar
+from gratis.files import flush_to_disk
+from gratis.progress import Bar, bar
 
-# The number of images that a worker decodes at a time.
-_CHUNK = 64
 # From this number of images on, processes decode them, since threads mostly wait for the
 # interpreter's lock. For fewer images, starting processes takes longer than it saves.
 _MANY = 1000
-
-# The broken images of a split, by their index in it.
-Broken = dict[int, BrokenImage]
-
-
-def flush_to_disk(stream: IO[Any]) -> None:
-    """Flush what was written to the disk itself, so that it survives a power failure."""
-    stream.flush()
-    os.fsync(stream.fileno())
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
@@ -42,43 +33,74 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
         flush_to_disk(stream)
 
 
-def write_images(path: Path, split: RawSplit, size: int, skip: bool, title: str) -> Broken:
-    """Decode ``split`` into one uint8 array (n, size, size, 3) in NumPy's file format.
+def write_images(
+    split: RawSplit,
+    shards: Sequence[Shard],
+    size: int,
+    skip: bool,
+    title: str,
+    finished: Callable[[Shard, Broken], None],
+) -> None:
+    """Decode the images of ``shards``, each into a uint8 array (n, size, size, 3) in a file.
 
-    Returns:
-        The broken images, which the array lacks; empty unless ``skip``.
+    Args:
+        split: the images.
+        shards: the files, in NumPy's format, with whole chunks of images but for the last.
+        size: height and width, in pixels.
+        skip: whether to leave out broken images.
+        title: that of the progress bar.
+        finished: called for each shard once it is written, with the broken images that it lacks.
 
     Raises:
         BrokenImage: an image is broken, and ``skip`` is false.
         GratisError: a process that decoded images was killed.
     """
-    broken: Broken = {}
-    total = len(split.labels)
-    chunks = -(-total // _CHUNK)
-    buffers = _shared_buffers(min(2 * cores() + 1, chunks), size)
-    decode = partial(_decode, split, skip, buffers)
-    # Written as a stream: through a memory map, a full disk would kill the process.
+    if not shards:
+        return
+    chunks = [rows for shard in shards for rows in _chunks(shard.rows)]
+    total = sum(len(shard.rows) for shard in shards)
+    buffers = _shared_buffers(min(2 * cores() + 1, len(chunks)), size)
+    decode = partial(_decode, split, chunks, skip, buffers)
     with (
         # Started before the bar, whose thread may hold a lock at the time of a fork.
-        parallel_map(decode, chunks, len(buffers), total >= _MANY) as decoded,
-        path.open("wb") as stream,
+        parallel_map(decode, len(chunks), len(buffers), total >= _MANY) as decoded,
         bar(title, total, MofNCompleteColumn()) as progress_bar,
     ):
-        _write_header(stream, np.dtype(np.uint8), (total, size, size, 3))
-        for chunk, (count, missing) in enumerate(decoded):
-            stream.write(buffers[chunk % len(buffers), :count].data)
+        # The pixels of a chunk are in its buffer until the next result is asked for.
+        pixels = (
+            (buffers[n % len(buffers), :count], missing)
+            for n, (count, missing) in enumerate(decoded)
+        )
+        for shard in shards:
+            finished(shard, _write_shard(shard, size, pixels, progress_bar))
+
+
+def _chunks(rows: range) -> list[range]:
+    return [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+
+
+def _write_shard(
+    shard: Shard, size: int, pixels: Iterator[tuple[Pixels, Broken]], progress_bar: Bar
+) -> Broken:
+    """Write the next chunks of ``pixels`` as a shard; return the broken images among them."""
+    broken: Broken = {}
+    # Written as a stream: through a memory map, a full disk would kill the process.
+    with shard.writing() as stream:
+        _write_header(stream, np.dtype(np.uint8), (len(shard.rows), size, size, 3))
+        for _ in _chunks(shard.rows):
+            images, missing = next(pixels)
+            stream.write(images.data)
             broken |= missing
-            progress_bar.advance(count + len(missing))
+            progress_bar.advance(len(images) + len(missing))
         stream.seek(0)
         # Of the same length: the format leaves space for the number of rows to change.
-        _write_header(stream, np.dtype(np.uint8), (total - len(broken), size, size, 3))
-        flush_to_disk(stream)
+        _write_header(stream, np.dtype(np.uint8), (len(shard.rows) - len(broken), size, size, 3))
     return broken
 
 
 def _shared_buffers(count: int, size: int) -> Pixels:
-    """Return memory for ``count`` chunks that forked processes share: (count, _CHUNK, ...)."""
-    shape = (max(count, 1), _CHUNK, size, size, 3)
+    """Return memory for ``count`` chunks that forked processes share: (count, CHUNK, ...)."""
+    shape = (max(count, 1), CHUNK, size, size, 3)
     try:
         memory = mmap.mmap(-1, math.prod(shape))
     except (OSError, OverflowError) as error:
@@ -91,10 +113,12 @@ def _write_header(stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...
     np.lib.format.write_array_header_1_0(stream, header)
 
 
-def _decode(split: RawSplit, skip: bool, buffers: Pixels, chunk: int) -> tuple[int, Broken]:
+def _decode(
+    split: RawSplit, chunks: Sequence[range], skip: bool, buffers: Pixels, chunk: int
+) -> tuple[int, Broken]:
     """Decode a chunk into its buffer; return the number of its images, and the broken ones."""
     count, broken = 0, {}
-    for index in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, len(split.labels))):
+    for index in chunks[chunk]:
         try:
             buffers[chunk % len(buffers), count] = split.read(index)
             count += 1

@@ -14,7 +14,7 @@ from PIL import Image
 from gratis.data.dataset import Dataset, Split
 from gratis.data.images import resized
 from gratis.data.source import DataSettings, first_classes
-from gratis.data.store import fingerprint
+from gratis.data.stored import fingerprint
 from gratis.errors import GratisError
 
 

@@ -1,5 +1,6 @@
 """A data set before decoding: which files it consists of, and how to read each image."""
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from gratis.digests import digest
 from gratis.errors import GratisError, file_error
 
 # Part of every key: raise it when the layout of the store or the decoding of images changes.
-_FORMAT = 2
+_FORMAT = 3
 _REMEDY = (
     "restore it from the original data, remove it, or leave out broken images with "
     "--skip-broken-images"
@@ -107,8 +108,13 @@ class RawDataset:
         refuse_degenerate(self.root, len(self.classes), *counts)
 
     def key(self) -> str:
-        """Return a digest that changes with any setting, and with any file's size or time."""
-        settings = [_FORMAT, self.name, str(self.root), self.size, self.classes, self.files]
+        """Return a digest that changes with any setting, and with any file's size or time.
+
+        It does not depend on ``skip_broken``, so that decoding goes on with the other value.
+        """
+        settings = [_FORMAT, self.name, str(self.root), self.size, self.classes]
         # The same files may be divided otherwise.
-        settings += [len(self.train.labels), self.handling, self.skip_broken]
-        return digest([json.dumps(settings)])[:16]
+        settings += [len(self.train.labels), self.handling]
+        # One by one: there may be millions.
+        files = (f"{path}\0{size}\0{time}" for path, size, time in self.files)
+        return digest(itertools.chain([json.dumps(settings)], files))[:16]

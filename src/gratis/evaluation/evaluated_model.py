@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gratis.attacks import BALLS, Norm, is_correct
 from gratis.data.batches import to_float
 from gratis.data.dataset import Split
+from gratis.data.sharded_images import Images
 from gratis.model import logits_of
 from gratis.torch_state import full_precision
 from gratis.validation_sets.transfer import quantise
@@ -28,7 +29,7 @@ def device_of(model: nn.Module) -> torch.device:
 class FixedImages(NamedTuple):
     """Images that no model changes, uint8 (n, height, width, 3), and their digest."""
 
-    images: NDArray[np.uint8]
+    images: Images
     digest: str
 
 

@@ -24,7 +24,7 @@ def attacked(baseline: nn.Module, batch: Split, epsilon: float) -> NDArray[np.ui
         torch.from_numpy(np.array(batch.labels)).to(device),
         AttackSettings.fgsm(epsilon),
     )
-    return quantise(batch.images, adversarial, epsilon)
+    return quantise(np.asarray(batch.images), adversarial, epsilon)
 
 
 def quantise(

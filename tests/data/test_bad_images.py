@@ -221,6 +221,9 @@ def test_the_order_does_not_depend_on_the_file_system(pets, monkeypatch):
         def __enter__(self):
             return self
 
+        def __iter__(self):
+            return self
+
         def __next__(self):
             return next(self.entries)
 

@@ -56,38 +56,49 @@ def find_images(folder: Path) -> FoundImages:
     """
     found = FoundImages([], Counter())
     seen: set[tuple[int, int]] = set()
-    walk = os.walk(folder, onerror=_raise, followlinks=True) if folder.is_dir() else ()
-    for here, folders, names in walk:
+    waiting = [str(folder)] if folder.is_dir() else []
+    while waiting:
+        here = waiting.pop()
         status = os.stat(here)
         if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
         # Sorted, so that of several links to a folder the same one is followed on every system.
-        folders[:] = sorted((name for name in folders if not name.startswith(".")), reverse=True)
-        for name in names:
-            if not name.startswith("."):
-                _sort_in(os.path.join(here, name), found)
+        waiting += sorted(_sort_in(here, found))
     found.files.sort()
     return found
 
 
-def _sort_in(path: str, found: FoundImages) -> None:
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix in SUFFIXES or (not suffix and _is_image(path)):
-        found.files.append(stamp_image(path))
-    else:
-        found.left_out[printable(suffix) or _NO_SUFFIX] += 1
+def _sort_in(folder: str, found: FoundImages) -> list[str]:
+    """Add the files in a folder to ``found``, and return its folders; hidden ones are ignored."""
+    folders = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry):
+                folders.append(entry.path)
+                continue
+            suffix = os.path.splitext(entry.name)[1].lower()
+            if suffix in SUFFIXES or (not suffix and _is_image(entry.path)):
+                found.files.append(stamp_image(entry))
+            else:
+                found.left_out[printable(suffix) or _NO_SUFFIX] += 1
+    return folders
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # Of a link that leads to itself.
+    with suppress(OSError):
+        return entry.is_dir()
+    return False
 
 
-def stamp_image(path: str) -> Stamp:
+def stamp_image(file: str | os.DirEntry[str]) -> Stamp:
     """Return a file's path, size and modification time; zeros if it is missing."""
+    path = os.fspath(file)
     try:
-        status = os.stat(path)
+        status = os.stat(path) if isinstance(file, str) else file.stat()
     except OSError:
         # A dangling link is reported when it is read.
         return path, 0, 0

@@ -1,5 +1,6 @@
 """How a folder of images is laid out: its splits, and images held out where there is no split."""
 
+import os
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,7 +83,10 @@ def hold_out_files(
     if len(files) < 2:
         remedy = "add some, or make the folders train and val"
         raise file_error(folder, "has 1 image, and none to hold out for validation", remedy)
-    held_out = held_out_names([_name(folder, name, file) for file in files], fraction)
+    # Text, not paths: there may be millions.
+    start = len(str(folder)) + 1
+    below = (path[start:].replace(os.sep, "/") for path, _, _ in files)
+    held_out = held_out_names([f"{name}/{path}" for path in below], fraction)
     pairs = list(zip(files, held_out, strict=True))
     return [file for file, out in pairs if not out], [file for file, out in pairs if out]
 
@@ -102,10 +106,6 @@ def describe_held_out(fraction: float) -> str:
         return "all images are for training and for validation (data.val_fraction=1)"
     held_out = f"{100 * fraction:g}% of the images are held out for validation"
     return f"{held_out}, by a hash of their names (data.val_fraction)"
-
-
-def _name(folder: Path, name: str, file: Stamp) -> str:
-    return f"{name}/{Path(file[0]).relative_to(folder).as_posix()}"
 
 
 def _uniform(name: str) -> float:

@@ -116,5 +116,5 @@ class RawDataset:
         # The same files may be divided otherwise.
         settings += [len(self.train.labels), self.handling]
         # One by one: there may be millions.
-        files = (f"{path}\0{size}\0{time}" for path, size, time in self.files)
-        return digest(itertools.chain([json.dumps(settings)], files))[:16]
+        lines = (json.dumps(part) for part in itertools.chain([settings], self.files))
+        return digest(lines)[:16]

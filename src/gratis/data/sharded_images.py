@@ -37,7 +37,7 @@ class ShardedImages:
 
     def __len__(self) -> int:
         """Return the number of images."""
-        return self.shape[0]
+        return int(self.shape[0])
 
     @property
     def nbytes(self) -> int:

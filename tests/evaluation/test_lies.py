@@ -4,7 +4,7 @@ import functools
 
 import pytest
 import torch
-from test_directional_derivatives import LIES, SOUND, Around
+from test_directional_derivatives import LIES, LIES_ALONG, SOUND, Around
 
 import digits_models
 from digits_models import EPSILON
@@ -22,7 +22,7 @@ CLAMPED = {
 }
 # What flags each lie; others may too.
 SIGNS = {
-    **dict.fromkeys(LIES, "directional derivatives"),
+    **dict.fromkeys(LIES | LIES_ALONG, "directional derivatives"),
     **dict.fromkeys(CLAMPED, "gradient"),
 }
 # These mislead an attack so much that random search finds what it misses.
@@ -51,7 +51,7 @@ def flags(found):
 
 @pytest.mark.parametrize("lie", SIGNS)
 def test_a_lie_is_flagged(lie, measured):
-    found = measured((LIES | CLAMPED)[lie](digits_models.natural()))
+    found = measured((LIES | LIES_ALONG | CLAMPED)[lie](digits_models.natural()))
     assert SIGNS[lie] in flags(found)
     if lie in MISLEADING:
         assert "square against gradients" in flags(found)

@@ -145,7 +145,7 @@ def evidence(n=100, **fooled):
     flags = {name: np.arange(n) < count for name, count in counts.items()}
     never = np.zeros(n, dtype=bool)
     vanished = {"cross entropy": never, "margin": never, "logit": never}
-    return SanityAttacks(n + 10, 0.1, 0.0, vanished, flags, np.ones((3, 2, n, 4)))
+    return SanityAttacks(n + 10, 0.1, 0.0, vanished, flags, np.ones((3, 2, n, 5)))
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 # To be raised whenever the same settings lead to other outcomes.
 _FORMAT = 6
+# The same for the sanity checks.
+_CHECKS_FORMAT = 2
 # What computes the outcomes, besides gratis and what the model itself is made of.
 _PACKAGES = (
     *("torch", "torchvision", "timm", "onnxruntime"),
@@ -167,7 +169,7 @@ class EvaluationCache:
     def _checks(
         self, index: NDArray[np.int64], epsilon: float, compute: Callable[[], tuple[Check, ...]]
     ) -> tuple[Check, ...]:
-        stem = self._stem("sanity checks", f"{epsilon!r} {index.tolist()}")
+        stem = self._stem("sanity checks", f"{_CHECKS_FORMAT} {epsilon!r} {index.tolist()}")
         if stem is None:
             return compute()
         path = stem.with_suffix(".json")

@@ -42,7 +42,7 @@ class SanityAttacks:
         fooled: by attack, whether it fools the model on each image, (n,): ``noise``, ``fgsm``,
             ``few`` and ``many`` steps of PGD within epsilon, ``huge`` (PGD within ``HUGE``), and
             ``transfer`` where there is such a set.
-        changes: what the loss of each image does along random directions.
+        changes: what the loss of each image does along random directions and its gradient.
     """
 
     images: int

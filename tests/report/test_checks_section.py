@@ -39,7 +39,7 @@ def test_every_check_has_a_description():
     attacks = ("noise", "fgsm", "few", "many", "huge", "transfer")
     flags = dict.fromkeys(attacks, none)
     vanished = {"margin": none, "logit": none}
-    seen = SanityAttacks(4, 1.0, 0.0, vanished, flags, np.ones((3, 2, len(none), 4)))
+    seen = SanityAttacks(4, 1.0, 0.0, vanished, flags, np.ones((3, 2, len(none), 5)))
     names = {check(seen).name for check in (too_weak, *CHECKS)}
     tasks = dict.fromkeys(("clean", "pgd_margin", "square"), none)
     names |= {check.name for check in attack_disagreement(tasks, tasks)}

@@ -118,6 +118,16 @@ class Adversary(ABC):
 class AdversarySettings(Settings):
     """The settings of one kind of adversary."""
 
+    def kept_bytes(self, images: int, views: int, size: int) -> int:
+        """Return how much memory the adversary keeps for the whole training set, in bytes.
+
+        Args:
+            images: the number of training images.
+            views: the views of each image.
+            size: their height and width, in pixels.
+        """
+        return 0
+
     @abstractmethod
     def build(self, seed: int) -> Adversary:
         """Return the adversary; all its random numbers derive from ``seed``."""

@@ -38,6 +38,16 @@ class CachedSettings(NormSettings):
     epsilon: Annotated[Scheduled, within(0)] = Constant(value=8 / 255)
     step_size: Annotated[Scheduled, within(0)] | None = None
 
+    def kept_bytes(self, images: int, views: int, size: int) -> int:
+        """Return the size of the cache, in bytes."""
+        return images * views * 3 * size**2 * self.dtype.itemsize
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the cache's values."""
+        # A value of an L2 delta is a small part of epsilon, less than a level of 8 bits.
+        return torch.float16 if self.norm == "l2" else torch.int8
+
     def build(self, seed: int) -> "CachedFreeAT":
         """Return the adversary; it draws no random numbers, so ``seed`` has no effect."""
         return CachedFreeAT(**dict(self))
@@ -74,10 +84,9 @@ class CachedFreeAT(Adversary):
         self.settings = validate(CachedSettings, given, "CachedFreeAT")
         # The value of 1 in the cache. If epsilon is always 0, so are all values, in any unit.
         self._unit = max(self.settings.epsilon.bounds()) / _LEVELS or 1.0
-        self._dtype = torch.int8
+        self._dtype = self.settings.dtype
         if norm == "l2":
-            # A value of an L2 delta is a small part of epsilon, less than a level of 8 bits.
-            self._unit, self._dtype = 1.0, torch.float16
+            self._unit = 1.0
         self._cache: Tensor | None = None  # (views, images of the split, 3, height, width)
         self._delta: Tensor | None = None  # of the current views, before rounding
         self._perturbed: PerturbedInput | None = None  # of the current replay

@@ -20,6 +20,7 @@ from gratis.objective import Objective
 from gratis.ranks import world_size
 from gratis.recipe import Recipe
 from gratis.run.launch import build_fabric
+from gratis.run.memory import refuse_too_little_memory
 from gratis.run.model_argument import classes_of
 from gratis.seeds import derive
 from gratis.torch_state import fresh_torch_state
@@ -68,6 +69,8 @@ def build_trainer(recipe: Recipe, dataset: Dataset) -> tuple[Trainer, Overfittin
         fabric.device,
         _build_views(recipe, train_state.objective.views),
     )
+    # After the images, which may be on the device too.
+    refuse_too_little_memory(recipe, dataset, fabric.device)
     monitor = None
     if recipe.harden is not None:
         # It holds out more images, for the frontier.

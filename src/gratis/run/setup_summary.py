@@ -1,15 +1,21 @@
-"""What a run is about to do, in three lines: data, model, training."""
+"""What a run is about to do, in a few lines: data, model, training, memory."""
 
 import math
 
 from gratis.data import Dataset
 from gratis.recipe import Recipe
+from gratis.run.memory import describe_kept
 from gratis.schedule import Schedule
 
 
 def setup_summary(recipe: Recipe, dataset: Dataset) -> list[str]:
-    """Return three lines about a resolved recipe, and what changes each."""
-    return [_data(dataset), _model(recipe, dataset), _training(recipe, dataset)]
+    """Return three lines about a resolved recipe, and what changes each.
+
+    There is a fourth if the adversary keeps something for every training image.
+    """
+    lines = [_data(dataset), _model(recipe, dataset), _training(recipe, dataset)]
+    kept = describe_kept(recipe, dataset)
+    return [*lines, kept] if kept else lines
 
 
 def _data(dataset: Dataset) -> str:

@@ -1,7 +1,9 @@
 """Fixtures and settings that the tests of several packages share."""
 
+import copy
 import logging
 import os
+import runpy
 import shutil
 import signal
 import sys
@@ -9,6 +11,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import settings
 
 # The same examples in every run, so that the result does not depend on chance.
@@ -26,12 +29,53 @@ for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, default)
 
 ROOT = Path(__file__).parents[1]
+NOISE = {}
 
 
 def pytest_collection_modifyitems(items):
     """Run files with slow tests first, so that several processes end at about the same time."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def yaml_parsed_once():
+    """Keep what a text of YAML holds: most tests read the same recipes and profiles again."""
+    parse, known = yaml.load, {}
+
+    def load(stream, Loader):
+        if Loader.__module__ != "gratis.yaml_files":
+            return parse(stream, Loader)
+        if stream not in known:
+            known[stream] = parse(stream, Loader)
+        return copy.deepcopy(known[stream])
+
+    yaml.load = load
+    yield
+    yaml.load = parse
+
+
+@pytest.fixture(scope="module", autouse=True)
+def noise_made_once(request):
+    """Keep the geometric noise of images: a run on the digits takes a quarter of its time for it.
+
+    It depends on its arguments alone, as the tests of the validation sets show, which make it anew.
+    """
+    if request.path.parent.name == "validation_sets":
+        yield
+        return
+    from gratis.validation_sets import building
+
+    def noisy(images, geometry, seed, first):
+        key = (images.shape, images.tobytes(), geometry.model_dump_json(), seed, first)
+        if key not in NOISE:
+            NOISE[key] = geometric_noise(images, geometry, seed, first)
+        return NOISE[key].copy()
+
+    geometric_noise = building.noisy
+    building.noisy = noisy
+    yield
+    building.noisy = geometric_noise
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +129,29 @@ def within(monkeypatch, capsys):
         with pytest.raises(SystemExit) as stop:
             cli.main()
         return stop.value.code, capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def run_script(monkeypatch, capsys):
+    """Run a file as ``python FILE ARGUMENTS`` does, in this process; return exit code and output.
+
+    A process of its own would first import torch and timm again, for several seconds.
+    """
+
+    def run(path, *arguments):
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        monkeypatch.syspath_prepend(path.parent)
+        code = None
+        try:
+            runpy.run_path(str(path), run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code
+        streams = capsys.readouterr()
+        if isinstance(code, str):  # as Python prints it when it ends
+            return 1, streams._replace(err=f"{streams.err}{code}\n")
+        return code or 0, streams
 
     return run
 

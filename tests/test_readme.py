@@ -1,13 +1,12 @@
 """README and docs show what was measured, their commands exist and their links lead somewhere."""
 
 import importlib.util
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from gratis.run import sample_images
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -82,20 +81,31 @@ def python_block(number):
     return re.findall(r"```python\n(.*?)```", README, re.DOTALL)[number]
 
 
-def run_python(source, folder):
-    command = [sys.executable, "-c", source]
-    done = subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run_python(tmp_path, monkeypatch, run_script):
+    """Run code as a script in an empty folder; return what it prints."""
+
+    def run(source):
+        folder = tmp_path / "here"
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        script = tmp_path / "readme.py"
+        script.write_text(source)
+        code, streams = run_script(script)
+        assert code == 0
+        return streams.out
+
+    return run
 
 
 @pytest.mark.slow
-def test_python_of_readme_trains_loads_and_evaluates(tmp_path):
+def test_python_of_readme_trains_loads_and_evaluates(run_python, monkeypatch):
+    monkeypatch.setattr(sample_images, "IMAGES", 1)
     block = python_block(0)
     assert block.count('"2m"') == 1
-    printed = run_python(block.replace('"2m"', '"2s"'), tmp_path)
+    printed = run_python(block.replace('"2m"', '"2s"'))
     assert re.search(r"[\d.]+% clean, [\d.]+% under PGD-20", printed)
 
 
-def test_python_of_readme_attacks_in_a_loop_of_the_readers(tmp_path):
-    assert "attacked" in run_python(OWN_LOOP + python_block(1) + CHECK, tmp_path)
+def test_python_of_readme_attacks_in_a_loop_of_the_readers(run_python):
+    assert "attacked" in run_python(OWN_LOOP + python_block(1) + CHECK)

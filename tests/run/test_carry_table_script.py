@@ -1,10 +1,9 @@
 """A table goes on on another machine, from its measured runs alone."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import digits_models
 from gratis.run import reproduce, rows_of
@@ -17,17 +16,20 @@ TINY = [
 ]
 
 
-def carry(*words):
-    command = [sys.executable, str(SCRIPT), *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+@pytest.fixture
+def carry(run_script):
+    def run(*words):
+        code, streams = run_script(SCRIPT, *words)
+        assert code == 0, streams.err
+
+    return run
 
 
 def rows(*names):
     return rows_of("digits", names, TINY)
 
 
-def test_measured_runs_are_not_repeated_on_another_machine(tmp_path):
+def test_measured_runs_are_not_repeated_on_another_machine(carry, tmp_path):
     data, here, carried, there = (tmp_path / name for name in ("data", "here", "carried", "there"))
     data.mkdir()
     split = digits_models.digits().validation

@@ -27,16 +27,16 @@ ALONE = {"OMP_NUM_THREADS": "1"}
 TRAIN = [
     *("train", "contrastive-scheduled", "--data", "digits", "--out", "run", "--devices", "2"),
     *("model.channels=[8,8,8,8]", "model.head.width=16", "data.classes=3"),
-    *("evaluate.suite=paper", "evaluate.images=20", "train.log_every_steps=1"),
+    *("evaluate.suite=paper", "evaluate.images=20", "evaluate.pgd_steps=2"),
+    *("train.log_every_steps=1",),
 ]
 
 
-def test_two_ranks_have_the_losses_of_one(tmp_path):
-    commands = {"one": [sys.executable], "two": [*TORCHRUN, "--master-port", "29417"]}
-    for name, command in commands.items():
-        out = str(tmp_path / name)
-        subprocess.run([*command, str(SCRIPT), out], check=True, env=os.environ | ALONE)
-    one, two = (json.loads((tmp_path / name).read_text()) for name in commands)
+def test_two_ranks_have_the_losses_of_one(run_script, tmp_path):
+    assert run_script(SCRIPT, tmp_path / "one")[0] == 0
+    command = [*TORCHRUN, "--master-port", "29417", str(SCRIPT), str(tmp_path / "two")]
+    subprocess.run(command, check=True, env=os.environ | ALONE)
+    one, two = (json.loads((tmp_path / name).read_text()) for name in ("one", "two"))
     assert one.keys() == two.keys()
     for name, losses in one.items():
         assert len(set(losses)) > 3
@@ -60,7 +60,7 @@ def steps_of(folder):
     return [line for line in map(json.loads, lines) if line["kind"] == "step"]
 
 
-def test_a_stopped_run_on_two_devices_continues_on_one(tmp_path):
+def test_a_stopped_run_on_two_devices_continues_on_one(within, tmp_path, monkeypatch):
     run = tmp_path / "run"
     process = gratis(*TRAIN, "train.epochs=12", cwd=tmp_path)
     while process.poll() is None and len(steps_of(run)) < 8:
@@ -71,25 +71,24 @@ def test_a_stopped_run_on_two_devices_continues_on_one(tmp_path):
     assert process.returncode == 130, messages
     assert messages.count("continue with: gratis resume run") == 1
     stopped = steps_of(run)
-    process = gratis("resume", "run", cwd=tmp_path)
-    assert "trained on 2 devices and continues on 1" in process.communicate()[1]
-    assert process.returncode == 0
+    monkeypatch.chdir(tmp_path)
+    code, streams = within("resume", "run")
+    assert code == 0 and "trained on 2 devices and continues on 1" in streams.err
     assert steps_of(run)[: len(stopped)] == stopped and len(steps_of(run)) > len(stopped)
     results = json.loads((run / "results.json").read_text())
     assert results["passes"] == pytest.approx(12 * results["train_images"], rel=0.1)
-    assert same_outcomes_on_two_devices(tmp_path)
+    assert same_outcomes_on_two_devices(within, tmp_path)
 
 
-def same_outcomes_on_two_devices(tmp_path):
+def same_outcomes_on_two_devices(within, tmp_path):
     """Evaluate on one device and on two, and compare the outcomes on every image."""
     asked = ["evaluate", "run", "evaluate.suite=standard", "evaluate.images=27", "--json"]
     asked += ["evaluate.batch_size=4", "evaluate.epsilon=24/255"]
-    found = {}
-    for devices in "12":
-        command = [*asked, "--devices", devices, "--out", devices]
-        process = gratis(*command, cwd=tmp_path, stdout=subprocess.PIPE)
-        found[devices] = json.loads(process.communicate()[0])
-        assert process.returncode == 0
+    code, streams = within(*asked, "--devices", "1", "--out", "1")
+    assert code == 0
+    process = gratis(*asked, "--devices", "2", "--out", "2", cwd=tmp_path, stdout=subprocess.PIPE)
+    found = {"1": json.loads(streams.out), "2": json.loads(process.communicate()[0])}
+    assert process.returncode == 0
     one, two = (load_file(tmp_path / devices / "correct.safetensors") for devices in "12")
     assert one.keys() == two.keys() >= {"square", "robust"}
     assert 0 < one["robust"].sum() < one["clean"].sum()

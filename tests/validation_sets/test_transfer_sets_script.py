@@ -1,6 +1,4 @@
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +12,9 @@ from gratis.validation_sets import build, load
 SCRIPT = Path(__file__).parents[2] / "scripts" / "transfer_sets.py"
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True
-    )
+@pytest.fixture
+def run(run_script):
+    return lambda *arguments: run_script(SCRIPT, *arguments)
 
 
 @pytest.fixture
@@ -37,32 +34,33 @@ def built(tmp_path):
     return tmp_path / "sets", data, split
 
 
-def test_the_sets_come_back_byte_for_byte(tmp_path, built):
+def test_the_sets_come_back_byte_for_byte(run, tmp_path, built):
     sets, data, split = built
-    packed = run("pack", sets, data, tmp_path / "signs.npy")
-    assert packed.returncode == 0, packed.stderr
+    code, streams = run("pack", sets, data, tmp_path / "signs.npy")
+    assert code == 0, streams.err
     assert np.load(tmp_path / "signs.npy").nbytes == split.images.size // 8
     copy = tmp_path / "copy"
     copy.mkdir()
     shutil.copy(sets / "manifest.json", copy)
-    unpacked = run("unpack", copy, data, tmp_path / "signs.npy")
-    assert unpacked.returncode == 0, unpacked.stderr
+    code, streams = run("unpack", copy, data, tmp_path / "signs.npy")
+    assert code == 0, streams.err
     assert {p.name: p.read_bytes() for p in copy.iterdir()} == {
         p.name: p.read_bytes() for p in sets.iterdir()
     }
     np.testing.assert_array_equal(load(copy, split).transfer, load(sets, split).transfer)
 
 
-def test_other_signs_are_refused(tmp_path, built):
+def test_other_signs_are_refused(run, tmp_path, built):
     sets, data, _ = built
     run("pack", sets, data, tmp_path / "signs.npy")
     signs = np.load(tmp_path / "signs.npy")
     signs[5] ^= 255
     np.save(tmp_path / "signs.npy", signs)
-    refused = run("unpack", sets, data, tmp_path / "signs.npy")
-    assert refused.returncode == 1
-    assert "transfer.npy: differs from the set in the manifest" in refused.stderr
+    code, streams = run("unpack", sets, data, tmp_path / "signs.npy")
+    assert code == 1
+    assert "transfer.npy: differs from the set in the manifest" in streams.err
 
 
-def test_a_wrong_call_shows_the_usage():
-    assert "usage:" in run("pack").stderr
+def test_a_wrong_call_shows_the_usage(run):
+    code, streams = run("pack")
+    assert code == 1 and "usage:" in streams.err

@@ -156,10 +156,12 @@ def test_state_that_cannot_be_read_is_named(thing):
 SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import mine_for_test
+import imports_late_for_test, mine_for_test
 from gratis.evaluation.model_state import model_state
-print(*model_state(mine_for_test.build()))
+for module in (mine_for_test, imports_late_for_test):
+    print(*model_state(module.build()))
 """
+# A module that imports another one as usual, and one whose code imports when it runs.
 MINE = """
 import torch
 from helper_for_test import before
@@ -170,34 +172,12 @@ class Mine(torch.nn.Module):
 def build():
     return Mine()
 """
-
-
-def digest_in_a_process(folder):
-    run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(folder)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    return run.stdout
-
-
-def test_every_process_finds_the_same_and_edited_files_count(tmp_path):
-    (tmp_path / "mine_for_test.py").write_text(MINE)
-    (tmp_path / "helper_for_test.py").write_text("def before(images): return images")
-    before = digest_in_a_process(tmp_path)
-    assert digest_in_a_process(tmp_path) == before and before.endswith("()\n")
-    (tmp_path / "helper_for_test.py").write_text("def before(images): return images / 2")
-    assert digest_in_a_process(tmp_path) != before
-
-
 IMPORTING = """
 import torch
 class Mine(torch.nn.Module):
     def forward(self, images):
         if len(images):
-            from helper_for_test import levels
+            from late_helper_for_test import levels
             return images * levels()
 def build():
     Mine()(torch.ones(1))
@@ -205,13 +185,29 @@ def build():
 """
 
 
-def test_modules_that_code_imports_when_it_runs_count(tmp_path):
-    (tmp_path / "mine_for_test.py").write_text(IMPORTING)
-    (tmp_path / "helper_for_test.py").write_text("def levels(): return 1")
-    before = digest_in_a_process(tmp_path)
-    assert digest_in_a_process(tmp_path) == before and before.endswith("()\n")
-    (tmp_path / "helper_for_test.py").write_text("def levels(): return 2")
-    assert digest_in_a_process(tmp_path) != before
+def states_in_a_process(folder):
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    return run.stdout.splitlines()
+
+
+def test_every_process_finds_the_same_and_edited_files_count(tmp_path):
+    (tmp_path / "mine_for_test.py").write_text(MINE)
+    (tmp_path / "imports_late_for_test.py").write_text(IMPORTING)
+    (tmp_path / "helper_for_test.py").write_text("def before(images): return images")
+    (tmp_path / "late_helper_for_test.py").write_text("def levels(): return 1")
+    before = states_in_a_process(tmp_path)
+    assert len(before) == 2 and all(state.endswith("()") for state in before)
+    assert states_in_a_process(tmp_path) == before
+    (tmp_path / "helper_for_test.py").write_text("def before(images): return images / 2")
+    (tmp_path / "late_helper_for_test.py").write_text("def levels(): return 2")
+    after = states_in_a_process(tmp_path)
+    assert all(one != other for one, other in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize("package", ["torch", "torchvision", "timm", "onnxruntime"])

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "gratis"
 TINY = [
     *("train.epochs=0.1", "evaluate.suite=paper", "evaluate.images=20"),
+    "evaluate.pgd_steps=1",
     *("model.channels=[8,8,8,8]", "model.head.width=16"),
 ]
 

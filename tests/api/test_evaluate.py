@@ -234,7 +234,8 @@ def wide_images(folder: Path) -> str:
 def test_a_loaded_run_is_measured_as_the_run_on_named_data(tiny, tmp_path, monkeypatch):
     """Images are read at the size and in the way of training."""
     monkeypatch.chdir(tmp_path)
-    changes = [*tiny, "data.size=16", "data.resize=squash", "train.epochs=30", "evaluate.images=60"]
+    changes = [*tiny, "data.size=16", "model.input_size=16", "data.resize=squash"]
+    changes += ["model.stem=small", "train.epochs=30", "evaluate.images=60"]
     data = wide_images(tmp_path / "wide")
     trained = gratis.train("resnet18", data=data, out=tmp_path / "run", overrides=changes)
     expected = figures(Results.read(trained.results_file))

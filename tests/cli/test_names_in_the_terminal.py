@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gratis.run import frontier
+
 CONTROL = "\x1b]8;;http://evil.example\x1b\\a\x07\x1b[2J\r"
 MARKUP = "[link=https:evil.example]b[bold] :skull: \\"
 CHANGES = [
@@ -29,7 +31,8 @@ def photos(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_command_shows_them_as_text(photos, within):
+def test_every_command_shows_them_as_text(photos, within, monkeypatch):
+    monkeypatch.setattr(frontier, "ALPHAS", (0.0, 0.5, 1.0))
     data, runs = f"folder:{photos}", photos.parent / f"runs{CONTROL.replace('/', '')}"
     commands = [
         ["data", data],

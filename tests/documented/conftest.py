@@ -28,7 +28,7 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
     make_images(folder)
     torch.manual_seed(0)
-    torch.save(timm.create_model("resnet18", num_classes=2).state_dict(), folder / "pets.pt")
+    torch.save(timm.create_model(pages.NETWORK, num_classes=2).state_dict(), folder / "pets.pt")
     for recipe in ("natural", "free"):
         (folder / f"{recipe}.yaml").write_text(RECIPE.format(recipe))
     for recipe in ("resnet18", "free"):
@@ -37,7 +37,7 @@ def world(tmp_path_factory):
         shutil.copytree(run, folder / "out" / "digits" / "runs" / recipe)
     gratis.export(folder / "runs" / "free", folder / "digits.onnx")
     (folder / "mymodels.py").write_text(NETWORK)
-    model = gratis.load("resnet18", weights=folder / "pets.pt")
+    model = gratis.load(pages.NETWORK, weights=folder / "pets.pt", input_size=32)
     gratis.evaluate(
         model, f"folder:{folder / 'pets'}", out=folder / "evaluations" / "mine", suite="transfer"
     )

@@ -18,6 +18,8 @@ PAGES = sorted(
 )
 # The settings of training and evaluation under which a command takes about a second.
 TINY = ["train.epochs=0.2", "evaluate.images=8", "evaluate.pgd_steps=1"]
+# A network of timm's own tests, in the place of resnet18.
+NETWORK = "test_resnet"
 # A block, with the mark above it. In a list it is indented.
 BLOCK = re.compile(
     r"(?:^ *<!-- not run: (?P<reason>[^\n]+) -->\n\n?)?"

@@ -27,7 +27,7 @@ REPLACED = {
     r"\bfolder:PATH\b": "folder:pets",
     r"\b(20|2)m\b": "1s",
     r'suite="standard"': 'suite="standard", images=4, pgd_steps=1',
-    r'(gratis\.(?:load|harden)\("resnet18")': r"\1, input_size=32",
+    r'(gratis\.(?:load|harden)\()"resnet18"': rf'\1"{pages.NETWORK}", input_size=32',
 }
 PART = {"title": "t", "adversary": "natural", "objective": "cross_entropy"}
 # tests/test_readme.py runs the Python of the README. The commands of the other pages train networks
@@ -124,7 +124,7 @@ def tiny(words):
     measures = command in {"train", "harden", "reproduce", "evaluate"}
     if not measures or "--from-examples" in rest:
         return [command, *rest]
-    if "resnet18" in rest[:1] and command in {"harden", "evaluate"}:
-        rest += ["--input-size", "32"]
+    if rest[:1] == ["resnet18"] and command in {"harden", "evaluate"}:
+        rest = [pages.NETWORK, *rest[1:], "--input-size", "32"]
     with_epochs = command != "evaluate" and command != "harden" and "--budget" not in rest
     return [command, *rest, *(pages.TINY if with_epochs else pages.TINY[1:])]

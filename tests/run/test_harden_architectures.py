@@ -9,10 +9,10 @@ from torch.nn import functional
 
 import gratis
 from gratis.data import hold_out, load, to_float
-from gratis.run import frontier
+from gratis.run import frontier, sample_images
 
 SHORT = [
-    *("train.epochs=0.2", "train.batch_size=16", "train.held_out_per_class=5"),
+    *("train.epochs=0.05", "train.batch_size=16", "train.held_out_per_class=5"),
     *("evaluate.images=10", "evaluate.pgd_steps=2", "evaluate.epsilons=[0.03, 0.06]"),
 ]
 # Small networks of timm's own tests, and one of torchvision's.
@@ -33,6 +33,7 @@ def network(name, classes):
 )
 def test_a_model_of_this_kind_is_hardened(name, classes, tmp_path, monkeypatch):
     monkeypatch.setattr(frontier, "ALPHAS", (0.0, 0.5, 1.0))
+    monkeypatch.setattr(sample_images, "IMAGES", 1)
     given = network(name, classes)
     save_file(given.state_dict(), tmp_path / "net.safetensors")
     run = gratis.harden(

@@ -25,6 +25,7 @@ TINY = [
     "train.epochs=0.2",
     "model.channels=[8, 8, 8, 8]",
     "evaluate.images=20",
+    "evaluate.pgd_steps=2",
     "train.held_out_per_class=0",
 ]
 
@@ -104,7 +105,7 @@ all:
   data: {name: digits, classes: 5}
   model: {pretrained: false, input_size: 8, channels: [8, 8, 8, 8], head: {width: 8}}
   train: {epochs: 0.2, batch_size: 64, held_out_per_class: 0}
-  evaluate: {images: 20}
+  evaluate: {images: 20, pgd_steps: 2}
 """
 START = """\
 title: from other digits or from scratch

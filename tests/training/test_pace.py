@@ -299,7 +299,7 @@ def test_large_changes_of_the_plan_are_reported(on, trainer_of, tmp_path, caplog
     assert "faster than planned" not in caplog.text
 
 
-@pytest.mark.parametrize(("budget", "level"), [(4, "WARNING"), (400, "INFO")])
+@pytest.mark.parametrize(("budget", "level"), [(4, "WARNING"), (60, "INFO")])
 def test_less_than_one_epoch_is_a_warning_with_a_remedy(
     on, trainer_of, tmp_path, caplog, budget, level
 ):

@@ -1,6 +1,7 @@
 """The key of a cache depends on everything that decides what a model computes."""
 
 import functools
+import importlib
 import importlib.metadata
 import logging
 import os
@@ -208,6 +209,18 @@ def test_every_process_finds_the_same_and_edited_files_count(tmp_path):
     (tmp_path / "late_helper_for_test.py").write_text("def levels(): return 2")
     after = states_in_a_process(tmp_path)
     assert all(one != other for one, other in zip(before, after, strict=True))
+
+
+def test_what_is_installed_for_a_user_or_a_system_is_a_library(tmp_path, monkeypatch):
+    """Reading the state of all modules of torch takes a minute."""
+    for name, library in (("site-packages", True), ("dist-packages", True), ("packages", False)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"in_{name[:4]}_for_test.py").touch()
+        monkeypatch.syspath_prepend(tmp_path / name)
+        source_files._libraries.cache_clear()
+        module = importlib.import_module(f"in_{name[:4]}_for_test")
+        assert source_files.is_library(module) is library
+    source_files._libraries.cache_clear()
 
 
 @pytest.mark.parametrize("package", ["torch", "torchvision", "timm", "onnxruntime"])

@@ -12,10 +12,8 @@ from pathlib import Path
 from gratis.digests import file_digest
 
 _PLACES = ("stdlib", "platstdlib", "purelib", "platlib")
-# The folder of gratis among them.
-_LIBRARIES = {Path(sysconfig.get_path(place)).resolve() for place in _PLACES} | {
-    Path(__file__).resolve().parents[1]
-}
+# What the folders are called into which other interpreters, users and systems install.
+_INSTALLED = {"site-packages", "dist-packages"}
 
 
 def is_library(module: types.ModuleType | None) -> bool:
@@ -29,7 +27,17 @@ def is_library(module: types.ModuleType | None) -> bool:
     if file is None:
         # Modules that are built in have no file, and neither has what is typed at a prompt.
         return module.__name__.partition(".")[0] in sys.stdlib_module_names
-    return not _LIBRARIES.isdisjoint(Path(file).resolve().parents)
+    return not _libraries().isdisjoint(Path(file).resolve().parents)
+
+
+@functools.cache
+def _libraries() -> frozenset[Path]:
+    """Return the folders of libraries: of this interpreter, on the path, and of gratis."""
+    places = [sysconfig.get_path(place) for place in _PLACES]
+    places += [path for path in sys.path if Path(path).name in _INSTALLED]
+    return frozenset(
+        {*(Path(place).resolve() for place in places), Path(__file__).resolve().parents[1]}
+    )
 
 
 def file_state(module: types.ModuleType) -> str:

@@ -2,14 +2,16 @@
 
 import gzip
 import io
+import os
 import tarfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from gratis.data import shard_index
 from gratis.data.patterns import by_split, find_shards
-from gratis.data.shard_index import index_shard
+from gratis.data.shard_index import index_once, index_shard
 from gratis.errors import GratisError
 
 
@@ -52,6 +54,36 @@ def test_members_of_a_sample_need_not_be_neighbours_and_others_are_counted(tmp_p
     content = shard.read_bytes()
     assert [content[m.offset : m.offset + m.size] for m in found] == [b"one", b"two!"]
     assert left_out == {".seg.png": 1}
+
+
+def test_a_shard_is_indexed_once_and_again_when_it_changes(tmp_path, cache, monkeypatch):
+    shard = write(tmp_path / "a.tar", {"1.jpg": b"x", "1.cls": b"a", "1.xyz": b"other"})
+    expected = index_shard(shard, None, Counter())
+    opened, open_tar = [], shard_index.open_tar
+
+    def counted(path):
+        opened.append(path)
+        return open_tar(path)
+
+    monkeypatch.setattr(shard_index, "open_tar", counted)
+
+    def index(columns=None):
+        left_out = Counter()
+        members = index_once(shard, columns, left_out)
+        opened.append(len(left_out))
+        return members
+
+    assert index() == index() == expected
+    assert opened == [shard, 1, 1]
+    (stored,) = (cache / "shards").iterdir()
+    for damage in (b"", b'{"members": [[1]]}', b"[" * 100_000):
+        stored.write_bytes(damage)
+        opened.clear()
+        assert index() == expected and opened == [shard, 1]
+    os.utime(shard, ns=(1, 1))
+    index()
+    index(("jpg", "cls"))
+    assert opened[2:] == [shard, 1, shard, 1]
 
 
 def test_members_and_keys_can_be_named(index):

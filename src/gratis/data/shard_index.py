@@ -7,20 +7,27 @@ The members of a sample share their name up to the first dot: ``7.jpg`` is an im
 import json
 import unicodedata
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from tarfile import TarInfo
 from typing import Any, NamedTuple
 
 from gratis.data.archive import one_line
+from gratis.data.cache import cache_folder
 from gratis.data.image_files import SUFFIXES
 from gratis.data.list_file import LABEL_COLUMNS, plain_name
+from gratis.data.raw import stamp
 from gratis.data.tar_headers import Tar, open_tar
+from gratis.digests import digest
 from gratis.errors import GratisError, file_error, printable
+from gratis.files import write_text
 from gratis.settings import brief
 
 # Contents that give a class, in the order in which they are looked for.
 _LABELS = ("cls", "json", "txt")
 _LONGEST_LABEL = 2**16
+# Part of every key: raise it when an index gets other content.
+_FORMAT = 1
 _LONGEST_NAME = 1000
 _COLUMNS = (
     "name the members with data.columns=[jpg,cls], or with a key of the .json in second place"
@@ -41,6 +48,30 @@ class Member(NamedTuple):
     class_name: str
     offset: int
     size: int
+
+
+def index_once(
+    shard: Path, columns: tuple[str, str] | None, left_out: Counter[str]
+) -> list[Member]:
+    """Return what :func:`index_shard` does, from the cache if the shard was indexed before.
+
+    An index is kept for a path, with its size and its modification time.
+    """
+    key = digest([json.dumps([_FORMAT, stamp(shard), columns])])
+    path = cache_folder() / "shards" / f"{key[:32]}.json"
+    # A damaged index raises ValueError, TypeError, RecursionError and others.
+    with suppress(Exception):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        members = [Member(str(n), str(c), int(o), int(s)) for n, c, o, s in content["members"]]
+        left_out.update({str(kind): int(count) for kind, count in content["left_out"].items()})
+        return members
+    others = Counter[str]()
+    members = index_shard(shard, columns, others)
+    left_out.update(others)
+    # Without it, the shard is read again.
+    with suppress(GratisError):
+        write_text(path, json.dumps({"members": members, "left_out": others}))
+    return members
 
 
 class _Sample(NamedTuple):

@@ -13,7 +13,7 @@ from gratis.data.listing import Chosen, Listing, choose_splits, divide
 from gratis.data.own_images import decode_own
 from gratis.data.patterns import by_split, find_shards
 from gratis.data.raw import EncodedImage, stamp
-from gratis.data.shard_index import index_shard
+from gratis.data.shard_index import index_once
 from gratis.data.source import DataSettings
 from gratis.errors import GratisError, file_error
 from gratis.progress import track
@@ -67,7 +67,7 @@ class _Shards:
         same: dict[str, str] = {}
         places: list[tuple[int, int, int]] = []
         for number, shard in enumerate(track(shards, "Listing shards")):
-            for name, class_name, offset, size in index_shard(shard, columns, left_out):
+            for name, class_name, offset, size in index_once(shard, columns, left_out):
                 self._names.append(name)
                 classes.append(same.setdefault(class_name, class_name))
                 places.append((number, offset, size))

@@ -17,10 +17,13 @@ FILES = sorted(
         "src/**/*.py",
         "src/**/*.yaml",
         "src/**/*.jinja",
+        "src/**/*.js",
         "README.md",
+        "SECURITY.md",
         "CONTRIBUTING.md",
         "docs/*.md",
         "docs/reference/*.md",
+        "docs/results/README.md",
         "examples/*.ipynb",
         "examples/**/*.py",
         "benchmarks/**/*.py",
@@ -98,8 +101,6 @@ ALLOWED = {
     "CONTRIBUTING.md": [r"contracts?"],
     "scripts/search.py": [r"(?i)trials?"],
     "docs/record.md": [r"(?i)trials?"],
-    # A footnote of published tables, and ordinary advice.
-    "src/gratis/data/published_archive.py": [r"unpack \{archive.name\} elsewhere"],
     # The old names that this release accepts.
     "src/gratis/renames.py": [r"watch_every", *OLD_KEYS],
     "docs/recipes.md": [r"watch_every", r"adversary: \{?fgsm", *OLD_KEYS],
@@ -130,6 +131,12 @@ def paths() -> dict[str, Path]:
 def test_a_file_uses_the_words_of_the_field(path):
     found = given_up(path, paths()[path].read_text(encoding="utf-8"))
     assert not found, f"{path}: {', '.join(found)}; see GIVEN_UP and PHRASES for the words to use"
+
+
+@pytest.mark.parametrize("path", [path for path in ALLOWED if path != "*"])
+def test_every_allowance_of_a_file_is_needed(path):
+    text = paths()[path].read_text(encoding="utf-8")
+    assert [pattern for pattern in ALLOWED[path] if not re.search(pattern, text)] == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Compare scheduled hardening with a constant attack and with training from scratch.
+"""Compare schedules of hardening with a constant attack and with training from scratch.
 
     uv run python scripts/harden_study.py --weights tf_efficientnet_lite0.safetensors \
         --data-root DIR --out OUT --minutes 20
@@ -6,9 +6,10 @@
 On the first 20 classes of Tiny ImageNet, for each seed:
 
 - ``natural``: EfficientNet-Lite0 with ImageNet weights, fine-tuned naturally for half the time;
-- ``scheduled``: the natural model, hardened as by ``gratis harden``;
-- ``constant``: the same with all of epsilon and all replays from the start;
-- ``short-ramp``: the same, but epsilon grows over the first 15% of the training;
+- ``short-ramp``: the natural model, hardened as by ``gratis harden``: epsilon grows over the first
+  15% of the training;
+- ``constant``: the same with all of epsilon from the start;
+- ``scheduled``: the same, but epsilon and the number of replays grow over 60% of the training;
 - ``scratch``: the training of ``scheduled`` from random weights, for the time of ``natural`` and
   ``scheduled`` together;
 - ``n-fgsm``: as ``scheduled``, with ``--adversary n_fgsm``.
@@ -40,13 +41,15 @@ from gratis.settings import override
 METHODS = ("natural", "scheduled", "constant", "short-ramp", "scratch", "n-fgsm")
 METRICS = ("clean", "pgd", "robust", "expected")
 BACKBONE = "tf_efficientnet_lite0"
+SCHEDULED = [
+    "adversary.free.epsilon={linear: {start: 0, stop: 4/255, end: 0.6}}",
+    "adversary.free.replays={steps: {0: 1, 0.2: 2, 0.4: 3, 0.6: 4}}",
+]
 # What a method changes of the recipe.
 CHANGES = {
-    "constant": ["adversary.free.epsilon=4/255", "adversary.free.replays=4"],
-    "short-ramp": [
-        "adversary.free.epsilon={linear: {start: 0, stop: 4/255, end: 0.15}}",
-        "adversary.free.replays=4",
-    ],
+    "constant": ["adversary.free.epsilon=4/255"],
+    "scheduled": SCHEDULED,
+    "scratch": SCHEDULED,
 }
 # Training images of each class that no model trains on.
 HELD_OUT = 20
@@ -100,7 +103,7 @@ class Study:
             override("model.backbone", BACKBONE),
             override("model.input_size", given.input_size),
             *("model.head.layers=0", "model.head.dropout=0", "harden=null"),
-            *(["adversary=natural", *start] if natural else []),
+            *(["adversary=natural", *start] if natural else CHANGES["scratch"]),
         ]
         return resolve("harden/free", None, changes)
 

@@ -119,7 +119,7 @@ def test_attacks_grow_from_nothing_to_epsilon(kept):
     epsilons, replays = ([line[key] for line in steps] for key in ("epsilon", "replays"))
     assert epsilons == sorted(epsilons) and epsilons[0] < 0.5 * 26 / 255
     assert epsilons[-1] == pytest.approx(26 / 255)
-    assert replays == sorted(replays) and (replays[0], replays[-1]) == (1, 4)
+    assert set(replays) == {4}
 
 
 def test_the_frontier_is_between_the_natural_and_the_hardened_model(natural, kept):

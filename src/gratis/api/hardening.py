@@ -58,7 +58,7 @@ def harden(
             ``"4/255"``. Default: 4/255 in L-infinity, 0.5 in L2.
         norm: ``linf`` or ``l2``, that of the attack. In L2, epsilon is the length of an image's
             whole perturbation, and the evaluation measures both norms.
-        adversary: ``free`` (scheduled free training) or ``n_fgsm`` (scheduled N-FGSM).
+        adversary: ``free`` (free training with 4 replays) or ``n_fgsm`` (N-FGSM).
         keep_clean: the most points of held-out clean accuracy to give up; the most robust such
             model is chosen. Default: the model with the highest expected accuracy.
         out: the folder of the run. Default: ``runs/harden-MODEL-DATA-seedN``.

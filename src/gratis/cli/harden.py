@@ -88,8 +88,7 @@ def harden(
     adversary: Annotated[
         str,
         option(
-            "free: scheduled free training; n_fgsm: scheduled N-FGSM, which takes two passes "
-            "per image.",
+            "free: free training with 4 replays; n_fgsm: N-FGSM, which takes two passes per image.",
             "free|n_fgsm",
         ),
     ] = "free",
@@ -117,8 +116,8 @@ def harden(
     1. If the data has other classes than the model, the model gets a new class
     layer and trains naturally, for 30% of the budget.
 
-    2. The model trains under attack. Epsilon grows from 0, and the number of
-    replays from 1.
+    2. The model trains under attack. Epsilon grows from 0 over the first 15% of
+    the training (with --adversary n_fgsm: 60%).
 
     3. The models between the natural and the hardened one are measured on
     held-out training images. The best is chosen; with --keep-clean, the most

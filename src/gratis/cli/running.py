@@ -1,6 +1,7 @@
 """Run a command and turn its errors into one line and an exit code."""
 
 import logging
+import os
 import sys
 
 import typer
@@ -39,8 +40,10 @@ def run() -> int:
         message = scarcity(error) or _of_system(error)
         if message is None:
             raise
-        return _complain(message, 2)
-    return 0
+    else:
+        return 0
+    # After the handler, which holds the memory of all that the failed call had made.
+    return _complain(message, 2)
 
 
 def _of_system(error: Exception) -> str | None:
@@ -50,5 +53,9 @@ def _of_system(error: Exception) -> str | None:
 
 
 def _complain(message: str, exit_code: int) -> int:
-    typer.secho(f"error: {message}" if exit_code == 2 else message, err=True)
+    line = f"error: {message}" if exit_code == 2 else message
+    try:
+        typer.secho(line, err=True)
+    except MemoryError:
+        os.write(2, f"{line}\n".encode(errors="replace"))
     return exit_code

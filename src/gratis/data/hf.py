@@ -13,8 +13,7 @@ from gratis.data.dataset import Dataset, few
 from gratis.data.hf_columns import Columns, class_names, class_of_each, find_columns, image_names
 from gratis.data.hf_library import load_splits, prepared_column
 from gratis.data.image_files import stamp_image
-from gratis.data.layout import describe_held_out
-from gratis.data.listing import Chosen, Listing, choose_splits, divide
+from gratis.data.listing import Chosen, Listing, choose_splits, describe_splits, divide
 from gratis.data.own_images import decode_own
 from gratis.data.raw import EncodedImage, ImageSource, Stamp, stamp
 from gratis.data.source import DataSettings
@@ -45,9 +44,7 @@ def read(settings: DataSettings) -> Dataset:
     parts = _Part(train, images[0]), _Part(validation or train, images[1])
     unread = [printable(split) for split in splits if split not in chosen]
     details = {
-        "split": " and ".join(filter(None, chosen))
-        if validation
-        else describe_held_out(settings.val_fraction),
+        "split": describe_splits(chosen, settings.val_fraction),
         "not read": f"the splits {few(unread)}" if unread else "",
     }
     return decode_own(settings, where, classes, parts, details, warn=False)

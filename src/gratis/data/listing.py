@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gratis.data.class_order import natural_order, order_classes, read_class_names
 from gratis.data.dataset import few
-from gratis.data.layout import TEST, TRAIN, VALIDATION, held_out_names
+from gratis.data.layout import TEST, TRAIN, VALIDATION, describe_held_out, held_out_names
 from gratis.data.source import DataSettings, first_classes
 from gratis.errors import file_error, printable
 
@@ -167,6 +167,12 @@ def choose_splits(where: Path, names: Sequence[str]) -> tuple[str, str | None]:
         problem = f"has no split {TRAIN[0]}, but {few(names)}"
         raise file_error(where, printable(problem), "rename one of them")
     return train, validation or test
+
+
+def describe_splits(chosen: tuple[str, str | None], fraction: float) -> str:
+    """Return what is trained and validated on, for a log."""
+    train, validation = chosen
+    return f"{train} and {validation}" if validation else describe_held_out(fraction)
 
 
 def _only(where: Path, names: Sequence[str], kind: Sequence[str]) -> str | None:

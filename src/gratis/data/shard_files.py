@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -39,14 +39,9 @@ class Shard:
         """The names of both files."""
         return self.path.name, self.facts.name
 
-    @contextmanager
-    def writing(self) -> Iterator[IO[bytes]]:
+    def writing(self) -> AbstractContextManager[IO[bytes]]:
         """Yield a stream; what is written becomes the shard if the block succeeds."""
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
-        with temporary.open("wb") as stream:
-            yield stream
-            flush_to_disk(stream)
-        temporary.replace(self.path)
+        return _replacing(self.path)
 
     def finish(self, broken: Broken) -> None:
         """Write the facts; from now on the shard counts as whole."""
@@ -58,11 +53,8 @@ class Shard:
                 for index, error in broken.items()
             },
         }
-        temporary = self.facts.with_name(f".{self.facts.name}.{os.getpid()}.partial")
-        with temporary.open("w", encoding="utf-8") as stream:
-            json.dump(facts, stream)
-            flush_to_disk(stream)
-        temporary.replace(self.facts)
+        with _replacing(self.facts) as stream:
+            stream.write(json.dumps(facts).encode())
         flush_folder(self.facts.parent)
 
     def broken_images(self) -> Broken | None:
@@ -79,6 +71,19 @@ class Shard:
             return broken if file_digest(self.path) == facts["sha256"] else None
         except Exception:
             return None
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a stream to a temporary file, which replaces ``path`` if the block succeeds.
+
+    Errors stay those of the system, since the store has its own remedy for them.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with temporary.open("wb") as stream:
+        yield stream
+        flush_to_disk(stream)
+    temporary.replace(path)
 
 
 def plan_shards(folder: Path, name: str, images: int, size: int) -> list[Shard]:

@@ -8,8 +8,7 @@ import numpy as np
 
 from gratis.data.dataset import Dataset
 from gratis.data.image_files import describe_left_out
-from gratis.data.layout import describe_held_out
-from gratis.data.listing import Chosen, Listing, choose_splits, divide
+from gratis.data.listing import Chosen, Listing, choose_splits, describe_splits, divide
 from gratis.data.own_images import decode_own
 from gratis.data.patterns import by_split, find_shards
 from gratis.data.raw import EncodedImage, stamp
@@ -42,9 +41,7 @@ def read(settings: DataSettings) -> Dataset:
     unread = [f"the shards of {split}" for split in splits if split not in chosen]
     unread += [describe_left_out(left_out)] if left_out else []
     details = {
-        "split": " and ".join(filter(None, chosen))
-        if validation
-        else describe_held_out(settings.val_fraction),
+        "split": describe_splits(chosen, settings.val_fraction),
         "not read": "; ".join(unread),
     }
     return decode_own(settings, pattern, classes, parts, details, warn=False)

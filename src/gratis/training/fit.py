@@ -15,7 +15,7 @@ from gratis.training.divergence import Divergence, Rollback, rate_factor, refuse
 from gratis.training.identity import RunIdentity
 from gratis.training.monitor import OverfittingMonitor
 from gratis.training.pacing import Pacing
-from gratis.training.position import Event, warn_of_other_sums
+from gratis.training.position import Event, warn_of_rounding
 from gratis.training.rollback_points import RollbackPoints
 from gratis.training.save_policy import SavePolicy
 from gratis.training.time_budget import NewPlan
@@ -70,7 +70,7 @@ class _Fit:
         self._fresh = ranks.of_first(not checkpoint.exists(self._path))
         if not self._fresh:
             trainer.restore(self._path, identity)
-            warn_of_other_sums(trainer.position)
+            warn_of_rounding(trainer.position)
         self._log = TrainingLog(trainer, folder / "metrics.jsonl", monitor)
         self._elapsed_before = trainer.position.elapsed
         self._pacing = Pacing(trainer, monitor)
@@ -134,20 +134,20 @@ class _Fit:
         if point and not trainer.finished:
             self._save_point(robust)
         # New events are saved at once, so that a process that resumes after a kill repeats them. A
-        # new plan is not: the time since the last checkpoint is lost anyway, and with it the
-        # plan's reason.
+        # new plan of the time budget is not: the time since the last checkpoint is lost anyway, and
+        # with it the plan's reason.
         due = (logged or ended) and self._save_policy.due(ended)
         lasting = any(not isinstance(event, NewPlan) for event in new_events)
         if (lasting or due) and not (point or trainer.finished):
             self._save_if_finite()
 
     def _log_epoch(self, epoch: float, progress_bar: Bar) -> bool:
-        """Log the end of an epoch; return whether a checkpoint must be saved."""
+        """Log the end of an epoch; return whether to roll back to it after overfitting."""
         known = len(self._log.monitor_seconds)
-        save = self._log.log_epoch(epoch, progress_bar)
+        robust = self._log.log_epoch(epoch, progress_bar)
         for seconds in self._log.monitor_seconds[known:]:
             self._pacing.note_monitor(seconds)
-        return save
+        return robust
 
     def _roll_back(self, divergence: Divergence, progress_bar: Bar) -> None:
         """Go back to an earlier position, by the rule of :mod:`gratis.training.divergence`."""

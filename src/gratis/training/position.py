@@ -88,7 +88,7 @@ def unknown_event(position: str) -> str | None:
     return None
 
 
-def warn_of_other_sums(position: Position) -> None:
+def warn_of_rounding(position: Position) -> None:
     """Say that a run continues on another number of devices or CPU threads."""
     if position.ranks != ranks.world_size():
         logger.warning(
